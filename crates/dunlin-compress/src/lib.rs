@@ -1,0 +1,1 @@
+//! A compression layer: RFC 9110 negotiation, zstd, brotli and gzip, streams that keep flowing.

@@ -1,0 +1,1 @@
+//! A pooled outbound HTTP client and a reverse proxy service.

@@ -1,0 +1,1 @@
+//! The field `Cache-Control` (RFC 9111 §5.2).

@@ -1,0 +1,108 @@
+//! [`Problem`]: what a client is told of an error, as RFC 9457 has it.
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::Body;
+
+/// A problem document (RFC 9457): `application/problem+json` with `status`, `title`, `detail` and members of its own.
+///
+/// Nothing internal belongs in it: what a client can mend, and nothing else. The cause goes to the log.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Problem {
+    status: StatusCode,
+    detail: Option<String>,
+    members: Map<String, Value>,
+    headers: HeaderMap,
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// A problem of this status, titled by its reason phrase (RFC 9457 §4.2.1, `about:blank`).
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, detail: None, members: Map::new(), headers: HeaderMap::new() }
+    }
+
+    /// A sentence for the person who reads it: what was wrong with this request, and what to do.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// A member of the document besides the standard ones (RFC 9457 §3.2), for the program that reads it.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A header field of the response.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// When to try again, in seconds (RFC 9110 §10.2.3).
+    pub fn retry_after(self, seconds: u32) -> Self {
+        self.header(RETRY_AFTER, seconds.into())
+    }
+
+    /// 405 with the methods that would do (RFC 9110 §15.5.6). `allow` is the field's value.
+    pub fn method_not_allowed(allow: HeaderValue) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED).header(ALLOW, allow)
+    }
+
+    /// The status it will be answered with.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The response: it has a content type and is not to be stored, whatever its status is by default (RFC 9111 §3).
+    #[must_use]
+    pub fn into_response(self) -> Response<Body> {
+        let mut document = Map::new();
+        document.insert("status".into(), self.status.as_u16().into());
+        document.insert("title".into(), self.status.canonical_reason().unwrap_or("Unknown").into());
+        if let Some(detail) = self.detail {
+            document.insert("detail".into(), detail.into());
+        }
+        document.extend(self.members);
+        let mut response = Response::new(Body::from(Value::Object(document).to_string()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl From<Problem> for Response<Body> {
+    fn from(problem: Problem) -> Self {
+        problem.into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_says_what_and_why() {
+        let response = Problem::new(StatusCode::BAD_REQUEST)
+            .detail("\"abc\" is no bigint")
+            .with("parameter", "user_id")
+            .retry_after(3)
+            .into_response();
+        assert_eq!(response.status(), 400);
+        assert_eq!(response.headers()["retry-after"], "3");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let body: Value = serde_json::from_slice(response.body().as_bytes().unwrap()).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({"status": 400, "title": "Bad Request", "detail": "\"abc\" is no bigint", "parameter": "user_id"})
+        );
+    }
+}

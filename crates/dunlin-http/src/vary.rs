@@ -1,0 +1,64 @@
+//! The field `Vary` (RFC 9110 §12.5.5).
+
+use http::header::VARY;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::list;
+
+/// Says that the answer depends on the request's field `name`, unless the headers already say so.
+pub fn add(headers: &mut HeaderMap, name: &'static str) {
+    let said = list::elements(headers, &VARY).any(|element| element == "*" || element.eq_ignore_ascii_case(name));
+    if !said {
+        headers.append(VARY, HeaderValue::from_static(name));
+    }
+}
+
+/// What an answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vary {
+    /// On more than the request's header: no other request may be answered with it.
+    Any,
+    /// On these request fields, in alphabetical order, each once.
+    Fields(Vec<HeaderName>),
+}
+
+// === impl Vary ===
+
+impl Vary {
+    /// Reads `Vary`. An element that is no field name is taken as [`Vary::Any`]: what is not understood must not be
+    /// shared.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut fields = Vec::new();
+        for line in headers.get_all(VARY) {
+            let Ok(line) = line.to_str() else { return Self::Any };
+            for element in list::split(line) {
+                match HeaderName::try_from(element) {
+                    Ok(name) if element != "*" => fields.push(name),
+                    _ => return Self::Any,
+                }
+            }
+        }
+        fields.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        fields.dedup();
+        Self::Fields(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_said_once() {
+        let mut headers = HeaderMap::new();
+        headers.insert(VARY, HeaderValue::from_static("Origin, accept-encoding"));
+        add(&mut headers, "accept-encoding");
+        assert_eq!(headers.get_all(VARY).iter().count(), 1);
+        add(&mut headers, "accept");
+        let fields = ["accept", "accept-encoding", "origin"].map(HeaderName::from_static).to_vec();
+        assert_eq!(Vary::of(&headers), Vary::Fields(fields));
+        headers.append(VARY, HeaderValue::from_static("x y"));
+        assert_eq!(Vary::of(&headers), Vary::Any);
+    }
+}

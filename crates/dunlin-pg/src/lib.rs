@@ -1,0 +1,1 @@
+//! PostgreSQL for web services: pipelined reads, clean transactions, rows straight to JSON, LISTEN that reports its gaps.

@@ -1,0 +1,1 @@
+//! For tests: throw-away PostgreSQL and Redis, a raw HTTP client, scripted origins.
