@@ -50,7 +50,8 @@ pub fn trim(text: &str) -> &str {
 /// Whether `byte` may stand in a token (RFC 9110 §5.6.2).
 #[must_use]
 pub const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Whether `text` is a token (RFC 9110 §5.6.2).

@@ -48,7 +48,9 @@ impl<'a> MediaType<'a> {
     #[must_use]
     pub fn is_json(&self) -> bool {
         let suffix = self.essence.len().checked_sub(5).and_then(|at| self.essence.get(at..));
-        self.is("application/json") || self.is("text/json") || suffix.is_some_and(|end| end.eq_ignore_ascii_case("+json"))
+        self.is("application/json")
+            || self.is("text/json")
+            || suffix.is_some_and(|end| end.eq_ignore_ascii_case("+json"))
     }
 
     /// The first parameter `name`, in any case, without quotes.
