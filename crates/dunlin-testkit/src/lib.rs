@@ -1,1 +1,53 @@
-//! For tests: throw-away PostgreSQL and Redis, a raw HTTP client, scripted origins.
+//! Real parts for tests, thrown away afterwards.
+//!
+//! - [`Postgres`] and [`Redis`]: servers of a test's own, on free ports, that can be killed and brought back.
+//! - [`raw`]: an HTTP/1.1 client that sends exactly what it is told, and reads one answer.
+//! - [`Origin`]: a scripted HTTP server that counts what it is asked.
+//!
+//! Everything blocks and needs no runtime. What goes wrong panics: it is a test that fails. [`pg`] is the part of it that
+//! finds and runs PostgreSQL, and gives errors instead; the project's commands use it too.
+//!
+//! ```
+//! use dunlin_testkit::{Origin, raw};
+//!
+//! let origin = Origin::start(|request| {
+//!     assert_eq!(request.target, "/hello");
+//!     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".into()
+//! });
+//! let response = raw::get(origin.addr(), "/hello");
+//! assert_eq!((response.status, &response.body[..]), (200, &b"hi"[..]));
+//! assert_eq!(origin.count(), 1);
+//! ```
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "a test kit fails by panicking")]
+#![allow(clippy::must_use_candidate, reason = "much is called for what it does")]
+
+mod child;
+mod origin;
+pub mod pg;
+mod postgres;
+pub mod raw;
+mod redis;
+
+pub use origin::Origin;
+pub use postgres::Postgres;
+pub use redis::Redis;
+
+/// A port on the loopback address that nobody used a moment ago.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bind a free port");
+    listener.local_addr().expect("local address").port()
+}
+
+/// Asks `done` until it says yes, for at most `seconds`.
+///
+/// # Panics
+/// When the time is over: `what` did not happen.
+#[track_caller]
+pub fn eventually(what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    while !done() {
+        assert!(std::time::Instant::now() < until, "not within {seconds} s: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

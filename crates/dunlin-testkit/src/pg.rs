@@ -1,0 +1,261 @@
+//! Finding PostgreSQL's programs, and running a private cluster with them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::child::Guarded;
+
+/// The folder of PostgreSQL's server programs.
+#[derive(Clone, Debug)]
+pub struct Programs(PathBuf);
+
+/// A cluster in a folder, and its server while it runs.
+///
+/// The server listens on a Unix socket beside the data and, where a port is given, on the loopback address; it trusts
+/// whoever reaches it. It runs as an ordinary user, also when the caller is root, and ends with its owner.
+#[derive(Debug)]
+pub struct Cluster {
+    programs: Programs,
+    dir: PathBuf,
+    port: Option<u16>,
+    settings: Vec<String>,
+    user: Option<(u32, u32)>,
+    server: Option<Guarded>,
+}
+
+// === impl Programs ===
+
+impl Programs {
+    /// Looks on the PATH, then where the distributions and Homebrew put them; the newest version wins.
+    #[must_use]
+    pub fn find() -> Option<Self> {
+        let on_path =
+            std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+        on_path.chain(usual_places()).find_map(|dir| {
+            // A link on the PATH leads to the folder where the other programs are.
+            let dir = fs::canonicalize(dir.join("postgres")).ok()?.parent()?.to_owned();
+            dir.join("initdb").is_file().then_some(Self(dir))
+        })
+    }
+
+    /// The path of one program, `psql` say.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// Debian and Ubuntu; Red Hat's community packages; Homebrew on both kinds of Mac; MacPorts; Postgres.app.
+fn usual_places() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for (base, prefix, tail) in [
+        ("/usr/lib/postgresql", "", "bin"),
+        ("/usr", "pgsql-", "bin"),
+        ("/opt/homebrew/opt", "postgresql", "bin"),
+        ("/usr/local/opt", "postgresql", "bin"),
+        ("/opt/local/lib", "postgresql", "bin"),
+        ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
+    ] {
+        let names = fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let mut names: Vec<_> =
+            names.filter_map(|name| name.into_string().ok()).filter(|n| n.starts_with(prefix)).collect();
+        names.sort_by_key(|name| std::cmp::Reverse(version(name)));
+        found.extend(names.iter().map(|name| Path::new(base).join(name).join(tail)));
+    }
+    found.push("/usr/pgsql/bin".into());
+    found
+}
+
+/// The first number in a folder's name.
+fn version(name: &str) -> u32 {
+    let digits: String = name.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The cluster in `dir`, made if it is not there yet. Nothing runs before [`Cluster::start`].
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or initdb fails, with what it said.
+    pub fn open(programs: Programs, dir: &Path) -> io::Result<Self> {
+        let user = server_user()?;
+        let cluster = Self { programs, dir: dir.to_owned(), port: None, settings: Vec::new(), user, server: None };
+        if !cluster.data().join("PG_VERSION").is_file() {
+            cluster.init()?;
+        }
+        Ok(cluster)
+    }
+
+    /// Listens on this port of the loopback address too.
+    pub fn set_port(&mut self, port: u16) {
+        self.port = Some(port);
+    }
+
+    /// A setting of postgresql.conf for the next start, as `name=value`.
+    pub fn set(&mut self, setting: impl Into<String>) {
+        self.settings.push(setting.into());
+    }
+
+    /// Where the data lies.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// The folder of the Unix socket: `host` in a connection string.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Gives a file or folder to the user whom the server runs as.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn give(&self, path: &Path) -> io::Result<()> {
+        self.user.map_or(Ok(()), |(uid, gid)| chown(path, Some(uid), Some(gid)))
+    }
+
+    fn init(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700))?;
+        self.give(&self.dir)?;
+        // Under another name until it is whole, so that a run cut short leaves nothing that looks finished.
+        let part = self.dir.join("data.part");
+        let _ = fs::remove_dir_all(&part);
+        let mut initdb = Command::new(self.programs.path("initdb"));
+        initdb.arg("-D").arg(&part).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        self.run(&mut initdb)?;
+        fs::rename(part, self.data())
+    }
+
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends at once or does not answer within a minute, with the end of its log.
+    pub fn start(&mut self) -> io::Result<()> {
+        // Left over from a server that was killed; the lock on the data itself is PostgreSQL's own.
+        let mut args =
+            vec!["-D".to_owned(), self.data().display().to_string(), "-k".into(), self.dir.display().to_string()];
+        let (address, port) = self.port.map_or((String::new(), 5432), |port| ("127.0.0.1".to_owned(), port));
+        args.extend(["-p".into(), port.to_string()]);
+        let fixed = [format!("listen_addresses={address}"), "fsync=off".into(), "timezone=UTC".into()];
+        for setting in fixed.iter().chain(&self.settings) {
+            args.extend(["-c".into(), setting.clone()]);
+        }
+        let log = self.dir.join("log");
+        let mut server = Guarded::spawn(&self.programs.path("postgres"), &args, self.user, "INT", &log)?;
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.ready(port) {
+            if !server.alive() || Instant::now() > until {
+                server.end();
+                return Err(io::Error::other(format!("PostgreSQL did not start:\n{}", tail(&log))));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn ready(&self, port: u16) -> bool {
+        let mut ask = Command::new(self.programs.path("pg_isready"));
+        ask.arg("-q").arg("-h").arg(&self.dir).args(["-p", &port.to_string(), "-t", "5"]);
+        ask.status().is_ok_and(|status| status.success())
+    }
+
+    /// Stops the server in order, if it runs.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Kills the server, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill();
+        }
+    }
+
+    /// Runs SQL in `database` by psql, stopping at the first error, and gives what it printed: rows alone, `|` between
+    /// columns.
+    ///
+    /// # Errors
+    /// What psql said.
+    pub fn psql(&self, database: &str, sql: &str) -> io::Result<String> {
+        let mut psql = Command::new(self.programs.path("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
+        psql.arg("-h").arg(&self.dir).args(["-p", &self.port.unwrap_or(5432).to_string(), "-c", sql]);
+        let out = psql.stdin(Stdio::null()).output()?;
+        if !out.status.success() {
+            return Err(io::Error::other(String::from_utf8_lossy(&out.stderr).into_owned()));
+        }
+        Ok(String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
+    }
+
+    /// The connection URL over TCP where there is a port, else over the Unix socket.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        match self.port {
+            Some(port) => format!("postgres://postgres@127.0.0.1:{port}/{database}"),
+            None => self.socket_url(database),
+        }
+    }
+
+    /// The connection URL over the Unix socket.
+    #[must_use]
+    pub fn socket_url(&self, database: &str) -> String {
+        let mut host = String::new();
+        for byte in self.dir.display().to_string().bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => host.push(byte.into()),
+                _ => _ = write!(host, "%{byte:02X}"),
+            }
+        }
+        format!("postgres://postgres@{host}:{}/{database}", self.port.unwrap_or(5432))
+    }
+
+    /// Runs a program as the server's user.
+    fn run(&self, command: &mut Command) -> io::Result<()> {
+        command.current_dir("/").stdin(Stdio::null());
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        let out = command.output()?;
+        if out.status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr))))
+    }
+}
+
+/// Whom the server runs as: nobody else when the caller is an ordinary user. PostgreSQL refuses to run as root, so root
+/// becomes `postgres`, whom the packages make, or else `nobody`.
+fn server_user() -> io::Result<Option<(u32, u32)>> {
+    // SAFETY: it only asks.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(None);
+    }
+    let passwd = fs::read_to_string("/etc/passwd")?;
+    let find = |name: &str| {
+        let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut ids = line.split(':').skip(2).map_while(|id| id.parse().ok());
+        Some((ids.next()?, ids.next()?))
+    };
+    let user = find("postgres").or_else(|| find("nobody"));
+    user.map(Some)
+        .ok_or_else(|| io::Error::other("PostgreSQL does not run as root, and there is no user postgres or nobody"))
+}
+
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}

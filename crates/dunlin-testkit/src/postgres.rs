@@ -1,0 +1,138 @@
+//! [`Postgres`]: a cluster of a test's own.
+
+use std::io;
+
+use tempfile::TempDir;
+
+use crate::free_port;
+use crate::pg::{Cluster, Programs};
+
+/// A PostgreSQL server of a test's own, on a free port and a Unix socket, gone when it is dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    cluster: Cluster,
+    port: u16,
+    // After the cluster, so that the server has ended before its folder goes.
+    _dir: TempDir,
+}
+
+// === impl Postgres ===
+
+impl Postgres {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts one with settings of postgresql.conf, each as `name=value`.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    #[must_use]
+    pub fn with(settings: &[&str]) -> Self {
+        let programs = Programs::find()
+            .expect("PostgreSQL is not installed: apt-get install postgresql, or brew install postgresql");
+        // Not under TMPDIR: the path of a Unix socket is short, and the server's user must reach it.
+        let dir = tempfile::Builder::new().prefix("dunlin-pg-").tempdir_in("/tmp").expect("make a folder");
+        let mut cluster = Cluster::open(programs, dir.path()).expect("make a cluster");
+        for setting in ["max_connections=200", "shared_buffers=32MB"].iter().chain(settings) {
+            cluster.set(*setting);
+        }
+        let port = (0..5).find_map(|_| {
+            let port = free_port();
+            cluster.set_port(port);
+            cluster.start().map(|()| port).ok() // Somebody else may have taken the port meanwhile.
+        });
+        let port = port.unwrap_or_else(|| panic!("PostgreSQL does not start: {:?}", cluster.start()));
+        Self { cluster, port, _dir: dir }
+    }
+
+    /// The connection URL over TCP.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.cluster.url("postgres")
+    }
+
+    /// The connection URL over the Unix socket.
+    #[must_use]
+    pub fn socket_url(&self) -> String {
+        self.cluster.socket_url("postgres")
+    }
+
+    /// The port on the loopback address.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The cluster itself, for its folders.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Runs SQL by psql and gives what it printed.
+    ///
+    /// # Panics
+    /// With what psql said, when it fails.
+    #[track_caller]
+    pub fn psql(&self, sql: &str) -> String {
+        self.try_psql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Runs SQL by psql and gives what it printed.
+    ///
+    /// # Errors
+    /// What psql said.
+    pub fn try_psql(&self, sql: &str) -> io::Result<String> {
+        self.cluster.psql("postgres", sql)
+    }
+
+    /// Kills the server, as a power cut would: nobody is told.
+    pub fn stop_hard(&mut self) {
+        self.cluster.kill();
+    }
+
+    /// Stops the server in order; who is connected is cut off with a word.
+    pub fn stop(&mut self) {
+        self.cluster.stop();
+    }
+
+    /// Starts it again on the same port.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn restart(&mut self) {
+        self.cluster.stop();
+        // Workers of a server that was killed may hold its memory for a moment longer.
+        let mut last = None;
+        for _ in 0..50 {
+            match self.cluster.start() {
+                Ok(()) => return,
+                Err(error) => last = Some(error),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("PostgreSQL does not come back: {last:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_starts_answers_dies_and_comes_back() {
+        let mut pg = Postgres::start();
+        assert_eq!(pg.psql("CREATE TABLE t(a int); INSERT INTO t VALUES (7) RETURNING a"), "7");
+        pg.stop_hard();
+        assert!(pg.try_psql("SELECT 1").is_err());
+        pg.restart();
+        assert_eq!(pg.psql("SELECT a FROM t"), "7");
+        assert!(pg.try_psql("SELECT nothing").unwrap_err().to_string().contains("nothing"));
+    }
+}

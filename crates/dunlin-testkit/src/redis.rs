@@ -1,0 +1,101 @@
+//! [`Redis`]: a server of a test's own.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::child::Guarded;
+use crate::free_port;
+
+/// A Redis or Valkey server of a test's own on a free port, without persistence, gone when it is dropped.
+#[derive(Debug)]
+pub struct Redis {
+    server: Option<Guarded>,
+    port: u16,
+    dir: TempDir,
+}
+
+// === impl Redis ===
+
+impl Redis {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When neither Redis nor Valkey is installed, or it does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("dunlin-redis-").tempdir().expect("make a folder");
+        let mut redis = Self { server: None, port: free_port(), dir };
+        redis.restart();
+        redis
+    }
+
+    /// The connection URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// The port on the loopback address.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it.
+    pub fn stop_hard(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill();
+        }
+    }
+
+    /// Starts it on the same port, empty.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn restart(&mut self) {
+        self.stop_hard();
+        let program = program().expect("Redis is not installed: apt-get install redis-server");
+        let port = self.port.to_string();
+        let args = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(str::to_owned);
+        let log = self.dir.path().join("log");
+        self.server = Some(Guarded::spawn(&program, &args, None, "TERM", &log).expect("start Redis"));
+        crate::eventually("Redis answers", 20, || {
+            self.command("PING").is_some_and(|answer| answer.starts_with("+PONG"))
+        });
+    }
+
+    /// Sends one inline command and gives what comes back at once, for a look inside.
+    #[must_use]
+    pub fn command(&self, line: &str) -> Option<String> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        socket.write_all(format!("{line}\r\n").as_bytes()).ok()?;
+        let mut answer = vec![0; 64 * 1024];
+        let n = socket.read(&mut answer).ok()?;
+        Some(String::from_utf8_lossy(&answer[..n]).into_owned())
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let dirs: Vec<_> = std::env::split_paths(&path).collect();
+    let names = ["redis-server", "valkey-server"];
+    names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name))).find(|program| program.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_starts_and_comes_back_empty() {
+        let mut redis = Redis::start();
+        assert_eq!(redis.command("SET a 1").unwrap(), "+OK\r\n");
+        redis.stop_hard();
+        assert!(redis.command("PING").is_none());
+        redis.restart();
+        assert_eq!(redis.command("GET a").unwrap(), "$-1\r\n");
+    }
+}
