@@ -1,1 +1,56 @@
-fn main() {}
+//! The project's commands. `cargo xtask` lists them.
+
+mod cargo;
+mod ci;
+mod postgres;
+mod run;
+mod signals;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// dunlin's own commands
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the service, start a database with the demo's data, and serve the demo
+    Run {
+        /// Passed on to `dunlin serve`, for example: -- --listen 127.0.0.1:9000
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Pass every test
+    Test {
+        /// Passed on to `cargo test --workspace`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// What continuous integration runs: format, lints, tests, documentation
+    Ci,
+}
+
+fn main() -> std::process::ExitCode {
+    let done = match Args::parse().command {
+        Command::Run { args } => run::run(&args),
+        Command::Test { args } => test::test(&args),
+        Command::Ci => ci::ci(),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line of progress.
+fn say(what: impl std::fmt::Display) {
+    eprintln!("\x1b[1mxtask\x1b[0m {what}");
+}

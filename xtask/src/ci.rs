@@ -1,0 +1,16 @@
+//! `cargo xtask ci`: exactly what continuous integration runs.
+
+use anyhow::Result;
+
+use crate::cargo::{cargo, run};
+use crate::{say, test};
+
+pub(crate) fn ci() -> Result<()> {
+    say("format");
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    say("lints");
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    say("documentation");
+    run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))?;
+    test::test(&[])
+}

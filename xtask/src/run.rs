@@ -1,0 +1,84 @@
+//! `cargo xtask run`: from a clone to a service with a database, in one command.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{build_release, root};
+use crate::postgres::Database;
+use crate::{say, signals};
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    say("building the release (the first time takes some minutes)");
+    let exe = build_release()?;
+    signals::catch();
+    let database = Database::open()?;
+    let mut serve = Command::new(exe);
+    serve.arg("serve").arg("--config").arg(root().join("apps/dunlin/demo/dunlin.toml")).args(args);
+    if let Some(url) = database.url() {
+        serve.env("DATABASE_URL", url);
+    }
+    let mut service = serve.spawn().context("the service did not start")?;
+    let status = wait(&mut service, args, &database);
+    drop(database);
+    status
+}
+
+/// Waits for the service's end, passing on the signals that ask for it.
+fn wait(service: &mut Child, args: &[String], database: &Database) -> Result<()> {
+    let started = Instant::now();
+    let mut told = false;
+    loop {
+        if let Some(status) = service.try_wait()? {
+            if !status.success() {
+                bail!("the service ended: {status}");
+            }
+            return Ok(());
+        }
+        // A terminal's Ctrl-C has reached the service too; a SIGTERM is for this process alone.
+        if let Some(signal) = signals::take()
+            && signal != libc::SIGINT
+        {
+            let pid = i32::try_from(service.id()).unwrap_or_default();
+            // SAFETY: the child has not been waited for, so its number is its own.
+            unsafe { libc::kill(pid, libc::SIGTERM) };
+        }
+        if !told && (healthy() || started.elapsed() > Duration::from_secs(10)) {
+            told = true;
+            tell(args, database);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const ADMIN: &str = "127.0.0.1:8081";
+
+fn healthy() -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut socket = TcpStream::connect(ADMIN)?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer)?;
+        Ok(answer.ends_with(b"200"))
+    };
+    ask().unwrap_or(false)
+}
+
+fn tell(args: &[String], database: &Database) {
+    let listen = args.windows(2).rev().find(|pair| pair[0] == "--listen").map(|pair| pair[1].as_str());
+    let base = format!("http://{}", listen.unwrap_or("127.0.0.1:8080"));
+    eprintln!();
+    eprintln!("  \x1b[1mdunlin is on the air\x1b[0m");
+    eprintln!("  {base}/            the tips, at work in your browser");
+    eprintln!("  {base}/users/1     a row of PostgreSQL as JSON");
+    eprintln!("  http://{ADMIN}/            status, health and metrics");
+    if let Database::Private(cluster) = database {
+        eprintln!("  psql -h {} -U postgres demo", cluster.socket().display());
+    }
+    eprintln!("  Ctrl-C ends all of it.");
+    eprintln!();
+}
