@@ -7,6 +7,8 @@ mod run;
 mod signals;
 mod test;
 
+use std::io::IsTerminal;
+
 use clap::{Parser, Subcommand};
 
 /// dunlin's own commands
@@ -52,5 +54,6 @@ fn main() -> std::process::ExitCode {
 
 /// A line of progress.
 fn say(what: impl std::fmt::Display) {
-    eprintln!("\x1b[1mxtask\x1b[0m {what}");
+    let (bold, plain) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    eprintln!("{bold}xtask{plain} {what}");
 }

@@ -47,9 +47,9 @@ impl Database {
         cluster.start().with_context(|| format!("is the demo running already? Its data is in {}", dir.display()))?;
         if cluster.psql("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'demo'")? == "0" {
             say("filling the demo's database");
-            cluster
-                .psql("postgres", "DROP DATABASE IF EXISTS demo_part; CREATE DATABASE demo_part")
-                .or_else(|_| create_part(&cluster))?;
+            // Under another name until it is whole. CREATE DATABASE stands alone, never in a transaction.
+            cluster.psql("postgres", "DROP DATABASE IF EXISTS demo_part")?;
+            cluster.psql("postgres", "CREATE DATABASE demo_part")?;
             cluster.psql("demo_part", SCHEMA)?;
             cluster.psql("postgres", "ALTER DATABASE demo_part RENAME TO demo")?;
         }
@@ -64,12 +64,6 @@ impl Database {
             Self::None => None,
         }
     }
-}
-
-/// CREATE DATABASE stands alone: not in a transaction with anything else.
-fn create_part(cluster: &Cluster) -> std::io::Result<String> {
-    cluster.psql("postgres", "DROP DATABASE IF EXISTS demo_part")?;
-    cluster.psql("postgres", "CREATE DATABASE demo_part")
 }
 
 /// PostgreSQL's programs; as root on a Debian, installed when missing.

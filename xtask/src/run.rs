@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -21,13 +22,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(url) = database.url() {
         serve.env("DATABASE_URL", url);
     }
+    end_with_parent(&mut serve);
     let mut service = serve.spawn().context("the service did not start")?;
     let status = wait(&mut service, args, &database);
     drop(database);
     status
 }
 
-/// Waits for the service's end, passing on the signals that ask for it.
+/// Waits for the service's end and passes on the signals that ask for it.
 fn wait(service: &mut Child, args: &[String], database: &Database) -> Result<()> {
     let started = Instant::now();
     let mut told = false;
@@ -38,19 +40,30 @@ fn wait(service: &mut Child, args: &[String], database: &Database) -> Result<()>
             }
             return Ok(());
         }
-        // A terminal's Ctrl-C has reached the service too; a SIGTERM is for this process alone.
-        if let Some(signal) = signals::take()
-            && signal != libc::SIGINT
-        {
+        if let Some(signal) = signals::take() {
             let pid = i32::try_from(service.id()).unwrap_or_default();
             // SAFETY: the child has not been waited for, so its number is its own.
-            unsafe { libc::kill(pid, libc::SIGTERM) };
+            unsafe { libc::kill(pid, signal) };
         }
         if !told && (healthy() || started.elapsed() > Duration::from_secs(10)) {
             told = true;
             tell(args, database);
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Puts the service into a process group of its own, so that each signal reaches it once, from here; and has it drain
+/// when this process is killed.
+fn end_with_parent(serve: &mut Command) {
+    serve.process_group(0);
+    #[cfg(target_os = "linux")]
+    // SAFETY: prctl is safe to call between fork and exec.
+    unsafe {
+        serve.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
     }
 }
 
@@ -72,7 +85,7 @@ fn tell(args: &[String], database: &Database) {
     let listen = args.windows(2).rev().find(|pair| pair[0] == "--listen").map(|pair| pair[1].as_str());
     let base = format!("http://{}", listen.unwrap_or("127.0.0.1:8080"));
     eprintln!();
-    eprintln!("  \x1b[1mdunlin is on the air\x1b[0m");
+    eprintln!("  dunlin is on the air");
     eprintln!("  {base}/            the tips, at work in your browser");
     eprintln!("  {base}/users/1     a row of PostgreSQL as JSON");
     eprintln!("  http://{ADMIN}/            status, health and metrics");
