@@ -1,0 +1,104 @@
+// Each button calls an endpoint and shows what came back: the status, the time, what the header fields say, the content.
+const FIELDS = [
+  "content-type", "content-length", "content-encoding", "vary", "etag", "last-modified", "cache-control", "age",
+  "cache-status", "allow", "retry-after", "via",
+];
+const bodies = {
+  rename: () => ({ name: `Ada Dunlin, renamed at ${new Date().toLocaleTimeString()}` }),
+  create: () => ({ name: "A new user", email: `new-${Date.now()}@example.com` }),
+  twice: () => ({ name: "Somebody else", email: "user1@example.com" }),
+};
+
+function panel(button) {
+  const section = button.closest("section");
+  let answer = section.querySelector(".answer");
+  if (!answer) {
+    section.append(document.getElementById("answer").content.cloneNode(true));
+    answer = section.querySelector(".answer");
+  }
+  return answer;
+}
+
+async function once(button) {
+  const { path, method = "GET", body, cache } = button.dataset;
+  const init = { method, cache: "no-store" };
+  if (body) {
+    init.body = JSON.stringify(bodies[body]());
+    init.headers = { "Content-Type": "application/json" };
+  }
+  // "no-store" keeps the browser's own cache out of it; the service sees a no-cache only where the button asks for it.
+  if (cache) init.headers = { ...init.headers, "Cache-Control": cache };
+  const start = performance.now();
+  const response = await fetch(path, init);
+  const text = await response.text();
+  return { response, text, time: performance.now() - start };
+}
+
+async function many(button, times) {
+  const calls = [];
+  const start = performance.now();
+  for (let i = 0; i < times; i++) {
+    const call = once(button);
+    calls.push(button.dataset.serial ? await call : call);
+  }
+  const all = await Promise.all(calls);
+  return { all, time: performance.now() - start };
+}
+
+function pretty(text, type) {
+  if (!/json/.test(type ?? "")) return text;
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+function show(answer, { response, text, time }, note = "") {
+  const status = answer.querySelector(".status");
+  status.textContent = `${response.status} ${response.statusText}`;
+  status.classList.toggle("bad", response.status >= 400);
+  answer.querySelector(".time").textContent = `${time.toFixed(1)} ms`;
+  answer.querySelector(".note").textContent = note;
+  const list = answer.querySelector("dl");
+  list.replaceChildren();
+  for (const name of FIELDS) {
+    const value = response.headers.get(name);
+    if (value === null) continue;
+    const [term, definition] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = name;
+    definition.textContent = value;
+    list.append(term, definition);
+  }
+  const shown = pretty(text, response.headers.get("content-type"));
+  answer.querySelector(".body").textContent = shown.length > 4000 ? `${shown.slice(0, 4000)}\n… ${shown.length} characters in all` : shown;
+}
+
+async function call(button) {
+  const answer = panel(button);
+  button.disabled = true;
+  try {
+    const times = Number(button.dataset.times ?? 1);
+    if (times === 1) {
+      show(answer, await once(button));
+      return;
+    }
+    const { all, time } = await many(button, times);
+    const each = all.map((one) => one.time).sort((a, b) => a - b);
+    const median = each[Math.floor(times / 2)];
+    const note = button.dataset.serial
+      ? `for ${times}: the first took ${all[0].time.toFixed(1)} ms, half of them less than ${median.toFixed(1)} ms`
+      : `for ${times} requests under way together`;
+    show(answer, { ...all[times - 1], time }, note);
+  } catch (error) {
+    answer.querySelector(".status").textContent = "no answer";
+    answer.querySelector(".status").classList.add("bad");
+    answer.querySelector(".body").textContent = String(error);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+for (const button of document.querySelectorAll("button")) {
+  button.addEventListener("click", () => call(button));
+}
