@@ -1,6 +1,6 @@
 //! A server process that does not outlive its owner.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -17,19 +17,25 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     /// Starts `command`, whose output goes to `log`, in a process group of its own, so that a terminal's Ctrl-C is not
-    /// for it. `signal` (`INT`, `QUIT`, …) is what ends it.
+    /// for it. `signal` (`INT`, `QUIT`, …) is what ends it. When the owner dies before it has ended the server, the
+    /// folder `scratch` goes too.
     pub(crate) fn spawn(
         program: &std::path::Path,
         args: &[String],
         user: Option<(u32, u32)>,
         signal: &str,
         log: &std::path::Path,
+        scratch: Option<&std::path::Path>,
     ) -> io::Result<Self> {
         let script = format!(
-            r#"log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & p=$!; echo $p; exec >/dev/null; read -r _; kill -{signal} $p 2>/dev/null; wait $p"#
+            r#"log=$1 scratch=$2; shift 2
+"$@" >>"$log" 2>&1 </dev/null & p=$!
+echo $p; exec >/dev/null
+read -r word; kill -{signal} $p 2>/dev/null; wait $p
+[ "$word" = keep ] || [ -z "$scratch" ] || rm -rf "$scratch""#
         );
         let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(script).arg("sh").arg(log).arg(program).args(args);
+        shell.arg("-c").arg(script).arg("sh").arg(log).arg(scratch.unwrap_or("".as_ref())).arg(program).args(args);
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).current_dir("/");
         if let Some((uid, gid)) = user {
             shell.uid(uid).gid(gid);
@@ -58,7 +64,9 @@ impl Guarded {
 
     /// Ends it by its signal and waits.
     pub(crate) fn end(&mut self) {
-        self.leash = None;
+        if let Some(mut leash) = self.leash.take() {
+            let _ = leash.write_all(b"keep\n");
+        }
         let _ = self.shell.wait();
     }
 }

@@ -26,6 +26,7 @@ pub struct Cluster {
     port: Option<u16>,
     settings: Vec<String>,
     user: Option<(u32, u32)>,
+    scratch: bool,
     server: Option<Guarded>,
 }
 
@@ -87,7 +88,15 @@ impl Cluster {
     /// When the folder cannot be made, or initdb fails, with what it said.
     pub fn open(programs: Programs, dir: &Path) -> io::Result<Self> {
         let user = server_user()?;
-        let cluster = Self { programs, dir: dir.to_owned(), port: None, settings: Vec::new(), user, server: None };
+        let cluster = Self {
+            programs,
+            dir: dir.to_owned(),
+            port: None,
+            settings: Vec::new(),
+            user,
+            scratch: false,
+            server: None,
+        };
         if !cluster.data().join("PG_VERSION").is_file() {
             cluster.init()?;
         }
@@ -102,6 +111,11 @@ impl Cluster {
     /// A setting of postgresql.conf for the next start, as `name=value`.
     pub fn set(&mut self, setting: impl Into<String>) {
         self.settings.push(setting.into());
+    }
+
+    /// The folder goes when this process dies while the server runs.
+    pub fn set_scratch(&mut self) {
+        self.scratch = true;
     }
 
     /// Where the data lies.
@@ -142,7 +156,6 @@ impl Cluster {
     /// # Errors
     /// When it ends at once or does not answer within a minute, with the end of its log.
     pub fn start(&mut self) -> io::Result<()> {
-        // Left over from a server that was killed; the lock on the data itself is PostgreSQL's own.
         let mut args =
             vec!["-D".to_owned(), self.data().display().to_string(), "-k".into(), self.dir.display().to_string()];
         let (address, port) = self.port.map_or((String::new(), 5432), |port| ("127.0.0.1".to_owned(), port));
@@ -152,7 +165,8 @@ impl Cluster {
             args.extend(["-c".into(), setting.clone()]);
         }
         let log = self.dir.join("log");
-        let mut server = Guarded::spawn(&self.programs.path("postgres"), &args, self.user, "INT", &log)?;
+        let scratch = self.scratch.then_some(&*self.dir);
+        let mut server = Guarded::spawn(&self.programs.path("postgres"), &args, self.user, "INT", &log, scratch)?;
         let until = Instant::now() + Duration::from_secs(60);
         while !self.ready(port) {
             if !server.alive() || Instant::now() > until {

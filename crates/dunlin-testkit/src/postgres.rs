@@ -39,6 +39,7 @@ impl Postgres {
         // Not under TMPDIR: the path of a Unix socket is short, and the server's user must reach it.
         let dir = tempfile::Builder::new().prefix("dunlin-pg-").tempdir_in("/tmp").expect("make a folder");
         let mut cluster = Cluster::open(programs, dir.path()).expect("make a cluster");
+        cluster.set_scratch();
         for setting in ["max_connections=200", "shared_buffers=32MB"].iter().chain(settings) {
             cluster.set(*setting);
         }

@@ -61,7 +61,8 @@ impl Redis {
         let port = self.port.to_string();
         let args = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(str::to_owned);
         let log = self.dir.path().join("log");
-        self.server = Some(Guarded::spawn(&program, &args, None, "TERM", &log).expect("start Redis"));
+        self.server =
+            Some(Guarded::spawn(&program, &args, None, "TERM", &log, Some(self.dir.path())).expect("start Redis"));
         crate::eventually("Redis answers", 20, || {
             self.command("PING").is_some_and(|answer| answer.starts_with("+PONG"))
         });
