@@ -1,1 +1,29 @@
-//! End-to-end tests.
+//! End-to-end tests: the real binary, over real sockets, against real servers that they start themselves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod admin;
+mod cache;
+mod chaos;
+mod cli;
+mod compress;
+mod config_errors;
+mod crate_graph;
+mod fetch;
+mod files;
+mod headers;
+mod proxy;
+mod query;
+mod service;
+mod shutdown;
+mod text;
+
+use std::sync::OnceLock;
+
+use dunlin_testkit::Postgres;
+
+/// The database that tests share which do not stop it; each uses tables of its own.
+fn database() -> &'static Postgres {
+    static DATABASE: OnceLock<Postgres> = OnceLock::new();
+    DATABASE.get_or_init(Postgres::start)
+}

@@ -22,7 +22,7 @@
 #![allow(clippy::must_use_candidate, reason = "much is called for what it does")]
 
 mod child;
-mod origin;
+pub mod origin;
 pub mod pg;
 mod postgres;
 pub mod raw;

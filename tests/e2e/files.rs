@@ -1,0 +1,99 @@
+//! `files` routes.
+
+use dunlin_testkit::raw;
+
+use crate::service::{Folder, Service, problem};
+
+const ROUTE: &str = "[[route]]\npath = \"/static/{*path}\"\nfiles = \"public\"\ncache = \"1h\"\n";
+
+fn prepare(folder: &Folder) {
+    folder.write("secret.txt", "secret");
+    folder.write("public/a.css", "a { color: red }");
+    folder.write("public/digits.txt", "0123456789");
+    folder.write("public/folder/index.html", "<p>index</p>");
+    folder.write("public/.hidden", "hidden");
+    std::os::unix::fs::symlink("../secret.txt", folder.path().join("public/link")).unwrap();
+}
+
+fn service() -> Service {
+    Service::with("", ROUTE, prepare)
+}
+
+#[test]
+fn a_file_has_type_validators_and_lifetime() {
+    let service = service();
+    let response = service.get("/static/a.css");
+    assert_eq!((response.status, &*response.text()), (200, "a { color: red }"));
+    assert!(response.header("content-type").unwrap().starts_with("text/css"));
+    assert_eq!(response.header("accept-ranges"), Some("bytes"));
+    assert!(response.header("cache-control").unwrap().contains("max-age=3600"));
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+    let etag = response.header("etag").unwrap();
+    let modified = response.header("last-modified").unwrap();
+    for fields in [[("If-None-Match", etag)], [("If-Modified-Since", modified)]] {
+        let response = service.get_with("/static/a.css", &fields);
+        assert_eq!((response.status, response.header("etag")), (304, Some(etag)));
+    }
+    assert_eq!(service.get_with("/static/a.css", &[("If-Match", "\"other\"")]).status, 412);
+    let head = raw::request(service.addr, "HEAD", "/static/a.css", &[], b"");
+    assert_eq!((head.status, head.header("content-length")), (200, Some("16")));
+}
+
+#[test]
+fn ranges() {
+    let service = service();
+    let range = |range: &str| service.get_with("/static/digits.txt", &[("Range", range)]);
+    let response = range("bytes=2-4");
+    assert_eq!((response.status, &*response.text()), (206, "234"));
+    assert_eq!(response.header("content-range"), Some("bytes 2-4/10"));
+    assert_eq!(range("bytes=-3").text(), "789");
+    assert_eq!(range("bytes=7-").text(), "789");
+    let beyond = range("bytes=10-");
+    assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */10")));
+    assert_eq!(range("lines=1-2").status, 200);
+    assert_eq!(range("bytes=4-2").status, 200);
+}
+
+#[test]
+fn folders_have_an_index_behind_a_slash() {
+    let service = service();
+    let response = service.get("/static/folder");
+    assert!(matches!(response.status, 301 | 308), "{}", response.status);
+    assert_eq!(response.header("location"), Some("/static/folder/"));
+    let response = service.get("/static/folder/");
+    assert_eq!((response.status, &*response.text()), (200, "<p>index</p>"));
+    problem(&service.get("/static/"), 404);
+}
+
+#[test]
+fn there_is_no_way_out() {
+    let service = service();
+    for path in [
+        "../secret.txt",
+        "%2e%2e/secret.txt",
+        "..%2fsecret.txt",
+        "%2e%2e%2fsecret.txt",
+        "%252e%252e/secret.txt",
+        "folder/../../secret.txt",
+        "..%5csecret.txt",
+        "%c0%ae%c0%ae/secret.txt",
+        "a.css%00.txt",
+        "link",
+        ".hidden",
+        "/etc/passwd",
+        "missing",
+    ] {
+        let response = service.get(&format!("/static/{path}"));
+        assert_eq!(response.status, 404, "{path}: {}", response.text());
+        assert!(!response.text().contains("secret") || path.contains("secret"), "{path}");
+    }
+}
+
+#[test]
+fn a_change_on_disk_is_seen() {
+    let service = service();
+    let old = service.get("/static/a.css");
+    service.folder().write("public/a.css", "a { color: green }");
+    dunlin_testkit::eventually("the change is seen", 3, || service.get("/static/a.css").text() == "a { color: green }");
+    assert_ne!(service.get("/static/a.css").header("etag"), old.header("etag"));
+}

@@ -1,0 +1,97 @@
+//! The end of a service: nothing under way is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use dunlin_testkit::raw::Connection;
+use dunlin_testkit::{Origin, eventually};
+
+use crate::service::Service;
+
+#[test]
+fn requests_under_way_are_answered() {
+    let origin = Origin::start(|_| {
+        thread::sleep(Duration::from_millis(800));
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow".to_vec()
+    });
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let mut service = Service::start(&format!("[[route]]\npath = \"/\"\nproxy = \"{}\"\n", origin.url()));
+        let mut connection = Connection::open(service.addr);
+        let before = origin.count();
+        connection.send_request("GET", "/", &[], b"");
+        eventually("the request is under way", 5, || origin.count() > before);
+        service.signal(signal);
+        let response = connection.read("GET").unwrap();
+        assert_eq!(response.text(), "slow");
+        assert!(connection.closed());
+        assert_eq!(service.exit_code(), Some(0));
+    }
+}
+
+#[test]
+fn under_load_no_request_is_lost() {
+    let mut service = Service::start("[[route]]\npath = \"/\"\ntext = \"Hello, World!\"\n");
+    let (answered, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            let (addr, answered, lost, over) =
+                (service.addr, Arc::clone(&answered), Arc::clone(&lost), Arc::clone(&over));
+            thread::spawn(move || {
+                while !over.load(Ordering::Acquire) && std::net::TcpStream::connect(addr).is_ok() {
+                    converse(addr, &answered, &lost);
+                }
+            })
+        })
+        .collect();
+    eventually("the load is on", 10, || answered.load(Ordering::Relaxed) > 2000);
+    service.signal(libc::SIGTERM);
+    assert_eq!(service.exit_code(), Some(0));
+    over.store(true, Ordering::Release);
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    assert_eq!(lost.load(Ordering::Relaxed), 0, "of {}", answered.load(Ordering::Relaxed));
+}
+
+/// Requests on one connection until the service says that it closes. A request that found the connection closed before
+/// its first byte of an answer was not under way when keep-alive ended; one that is cut in the middle is lost.
+fn converse(addr: std::net::SocketAddr, answered: &AtomicUsize, lost: &AtomicUsize) {
+    let Ok(socket) = std::net::TcpStream::connect(addr) else { return };
+    drop(socket);
+    let Some(mut connection) = std::panic::catch_unwind(|| Connection::open(addr)).ok() else { return };
+    loop {
+        connection.send_request("GET", "/", &[], b"");
+        match connection.read_head() {
+            Ok(head) => {
+                let length = head.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+                match connection.read_exact(length) {
+                    Ok(body) if head.status == 200 && body == b"Hello, World!" => {
+                        answered.fetch_add(1, Ordering::Relaxed)
+                    }
+                    _ => lost.fetch_add(1, Ordering::Relaxed),
+                };
+                if head.header("connection") == Some("close") {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+#[test]
+fn what_takes_longer_than_the_drain_is_cut() {
+    let origin = Origin::start(|_| {
+        thread::sleep(Duration::from_secs(30));
+        Vec::new()
+    });
+    let route = format!("[[route]]\npath = \"/\"\nproxy = \"{}\"\n", origin.url());
+    let mut service = Service::with("drain = \"500ms\"", &route, |_| ());
+    let mut connection = Connection::open(service.addr);
+    connection.send_request("GET", "/", &[], b"");
+    eventually("the request is under way", 5, || origin.count() == 1);
+    service.signal(libc::SIGTERM);
+    assert!(service.exit_code().is_some());
+    assert!(connection.read("GET").is_err());
+}
