@@ -1,0 +1,113 @@
+//! JSON values as the text that PostgreSQL reads.
+
+use std::borrow::Cow;
+
+use serde_json::{Number, Value};
+use tokio_postgres::types::{Kind, Type};
+
+use super::{Bound, Refused, base, is_json, text};
+
+/// How a value stands within a literal; `None` is NULL. It is known to be a value of its type, where types are read here at all.
+pub(super) fn checked<'v>(ty: &Type, value: &'v Value) -> Result<Option<Cow<'v, str>>, Refused> {
+    let ty = base(ty);
+    match (ty.kind(), value) {
+        (_, Value::Null) => Ok(None),
+        (Kind::Array(element), Value::Array(values)) => {
+            let mut out = String::new();
+            array(element, values, &mut out)?;
+            Ok(Some(Cow::Owned(out)))
+        }
+        _ => {
+            let literal = scalar(ty, value)?;
+            let _: Bound = text::bind(ty, &literal)?;
+            Ok(Some(literal))
+        }
+    }
+}
+
+/// The text form of a value that is no array and not null, which the type has yet to accept.
+pub(super) fn scalar<'v>(ty: &Type, value: &'v Value) -> Result<Cow<'v, str>, Refused> {
+    match value {
+        _ if is_json(ty) => Ok(Cow::Owned(value.to_string())),
+        Value::String(text) if *ty != Type::BOOL && !matches!(ty.kind(), Kind::Array(_)) => Ok(Cow::Borrowed(text)),
+        Value::Bool(truth) if *ty == Type::BOOL => Ok(Cow::Borrowed(if *truth { "true" } else { "false" })),
+        Value::Number(number) => numeral(ty, number).map(Cow::Owned),
+        Value::Object(_) => match ty.kind() {
+            Kind::Composite(_) => composite(ty, value).map(Cow::Owned),
+            _ => Err(Refused::Invalid),
+        },
+        _ => Err(Refused::Invalid),
+    }
+}
+
+fn numeral(ty: &Type, number: &Number) -> Result<String, Refused> {
+    let text = number.to_string();
+    match *ty {
+        Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC | Type::MONEY => Ok(text),
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => {
+            // RFC 8259 §6 does not tell 1, 1.0 and 1e0 apart.
+            let digits = text.strip_prefix('-').unwrap_or(&text);
+            if digits.bytes().all(|b| b.is_ascii_digit()) {
+                return Ok(text);
+            }
+            match number.as_f64() {
+                Some(value) if value.fract() == 0.0 && value.abs() < 9e15 => Ok(format!("{value:.0}")),
+                Some(value) if value.fract() == 0.0 => Err(Refused::OutOfRange),
+                _ => Err(Refused::Invalid),
+            }
+        }
+        _ => Err(Refused::Invalid),
+    }
+}
+
+/// `{1,NULL,3}`; arrays within are further dimensions.
+pub(super) fn array(element: &Type, values: &[Value], out: &mut String) -> Result<(), Refused> {
+    let delimiter = if *base(element) == Type::BOX { ';' } else { ',' };
+    out.push('{');
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            out.push(delimiter);
+        }
+        match value {
+            Value::Array(inner) if !is_json(base(element)) => array(element, inner, out)?,
+            _ => match checked(element, value)? {
+                None => out.push_str("NULL"),
+                Some(text) => quoted(&text, out),
+            },
+        }
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// `(1,,"x y")`: the fields by name; those that are missing are NULL, those that the type has not are an error.
+fn composite(ty: &Type, value: &Value) -> Result<String, Refused> {
+    let (Kind::Composite(fields), Value::Object(members)) = (ty.kind(), value) else {
+        return Err(Refused::Invalid);
+    };
+    if members.keys().any(|name| fields.iter().all(|field| field.name() != name)) {
+        return Err(Refused::Invalid);
+    }
+    let mut out = String::from("(");
+    for (i, field) in fields.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        if let Some(text) = checked(field.type_(), members.get(field.name()).unwrap_or(&Value::Null))? {
+            quoted(&text, &mut out);
+        }
+    }
+    out.push(')');
+    Ok(out)
+}
+
+pub(super) fn quoted(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+}
