@@ -1,0 +1,104 @@
+use std::io::Read;
+
+use super::*;
+
+/// Text that packs about as well as text does, the same each time.
+fn text(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut out = Vec::with_capacity(len + 16);
+    while out.len() < len {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        out.extend_from_slice(
+            ["let x = ", "return ", "fn ", "(a, b)", ";\n", "0x"][(state >> 20) as usize % 6].as_bytes(),
+        );
+        out.push(b'a' + (state >> 27) as u8);
+    }
+    out.truncate(len);
+    out
+}
+
+fn decode(coding: Coding, encoded: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match coding {
+        Coding::Gzip => drop(flate2::read::GzDecoder::new(encoded).read_to_end(&mut out)),
+        Coding::Brotli => drop(::brotli::Decompressor::new(encoded, 4096).read_to_end(&mut out)),
+        Coding::Zstd => {
+            let mut context = zstd_safe::DCtx::create();
+            let mut source = zstd_safe::InBuffer::around(encoded);
+            while source.pos() < encoded.len() || out.len() == out.capacity() {
+                out.reserve(1 << 16);
+                let at = out.len();
+                let mut sink = zstd_safe::OutBuffer::around_pos(&mut out, at);
+                if context.decompress_stream(&mut sink, &mut source).unwrap() == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    out
+}
+
+fn each(test: impl Fn(Spec)) {
+    for (coding, levels) in [(Coding::Gzip, 1..=9), (Coding::Brotli, 0..=9), (Coding::Zstd, 1..=9)] {
+        for level in levels {
+            for window in [Window::Stream, Window::Events] {
+                test(Spec { coding, level, window });
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_flushed_can_be_read() {
+    each(|spec| {
+        let mut encoder = Encoder::take(spec).unwrap();
+        let (mut out, mut sent) = (Vec::new(), Vec::new());
+        for len in [1, 0, 5, 300, 70_000, 2, 140_000] {
+            let chunk = text(len);
+            sent.extend_from_slice(&chunk);
+            encoder.encode(&chunk, Op::Process, &mut out).unwrap();
+            encoder.encode(&[], Op::Flush, &mut out).unwrap();
+            assert!(decode(spec.coding, &out) == sent, "{spec:?} after {} bytes", sent.len());
+        }
+        encoder.encode(&[], Op::Finish, &mut out).unwrap();
+        assert!(decode(spec.coding, &out) == sent, "{spec:?}");
+    });
+}
+
+#[test]
+fn an_encoder_used_again_is_as_new() {
+    each(|spec| {
+        let content = text(100_000);
+        let encode = || {
+            let (mut encoder, mut out) = (Encoder::take(spec).unwrap(), Vec::new());
+            for piece in content.chunks(7_000) {
+                encoder.encode(piece, Op::Process, &mut out).unwrap();
+            }
+            encoder.encode(&[], Op::Finish, &mut out).unwrap();
+            out
+        };
+        let first = encode();
+        let mut dropped = Encoder::take(spec).unwrap();
+        dropped.encode(b"dropped half-way", Op::Process, &mut Vec::new()).unwrap();
+        drop(dropped);
+        assert!(first == encode(), "{spec:?}");
+    });
+}
+
+#[test]
+fn whole_content_gets_shorter_or_stays() {
+    for coding in Coding::ALL {
+        for len in [0, 1, 20, 100, 5_000, 65_535, 65_536, 300_000] {
+            let content = text(len);
+            if let Some(encoded) = whole(coding, 6, &content).unwrap() {
+                assert!(encoded.len() < len && decode(coding, &encoded) == content, "{coding} {len}");
+            } else {
+                assert!(len < 200, "{coding} {len}");
+            }
+        }
+        let noise: Vec<u8> =
+            (0..10_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 32).to_le_bytes()).collect();
+        let packed = whole(coding, 9, &noise).unwrap().unwrap_or_else(|| noise.clone().into());
+        assert_eq!(whole(coding, 9, &packed).unwrap(), None, "{coding}: what is packed is not packed again");
+    }
+}
