@@ -1,5 +1,6 @@
 //! The project's commands. `cargo xtask` lists them.
 
+mod bench;
 mod cargo;
 mod ci;
 mod postgres;
@@ -33,6 +34,18 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Measure the service beside nginx, on the same work
+    Bench {
+        /// How often each is measured; the median counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Seconds for each measurement
+        #[arg(long, default_value_t = 3)]
+        seconds: u32,
+        /// Only the work whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// What continuous integration runs: format, lints, tests, documentation
     Ci,
 }
@@ -41,6 +54,7 @@ fn main() -> std::process::ExitCode {
     let done = match Args::parse().command {
         Command::Run { args } => run::run(&args),
         Command::Test { args } => test::test(&args),
+        Command::Bench { rounds, seconds, only } => bench::bench(rounds, seconds, only.as_deref()),
         Command::Ci => ci::ci(),
     };
     match done {

@@ -1,0 +1,154 @@
+//! `cargo xtask bench`: the service beside nginx, on the same work, in one run.
+//!
+//! One server at a time has the first core to itself, the load generator (wrk) the second. Rounds interleave the servers, so
+//! that a drift of the machine hits all alike. What lasts is the ratio of CPU time per request: the server's own user and
+//! system time, divided by the requests it answered. Throughput beside it is capped by the generator.
+
+mod process;
+mod servers;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use dunlin_testkit::Origin;
+
+use crate::cargo::build_release;
+use crate::say;
+use process::Server;
+use servers::Kind;
+
+/// One kind of work: a path to ask for, by how many connections, with which fields.
+struct Work {
+    name: &'static str,
+    path: &'static str,
+    connections: u32,
+    fields: &'static [&'static str],
+}
+
+const WORK: [Work; 8] = [
+    Work { name: "hello", path: "/", connections: 64, fields: &[] },
+    Work { name: "static 4 KB", path: "/static/small.css", connections: 64, fields: &[] },
+    Work { name: "static 88 KB", path: "/static/medium.js", connections: 64, fields: &[] },
+    Work { name: "static 10 MB", path: "/static/big.bin", connections: 8, fields: &[] },
+    Work {
+        name: "88 KB, gzip asked for",
+        path: "/static/medium.js",
+        connections: 64,
+        fields: &["Accept-Encoding: gzip"],
+    },
+    Work { name: "13 KB from the cache", path: "/cached/rows", connections: 64, fields: &[] },
+    Work {
+        name: "the same, gzip asked for",
+        path: "/cached/rows",
+        connections: 64,
+        fields: &["Accept-Encoding: gzip"],
+    },
+    Work { name: "a connection for each", path: "/", connections: 64, fields: &["Connection: close"] },
+];
+
+/// What one run of a server at one kind of work came to.
+#[derive(Clone, Copy)]
+struct Figure {
+    /// Microseconds of CPU time per request.
+    cpu: f64,
+    /// Requests per second.
+    rate: f64,
+}
+
+pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>) -> Result<()> {
+    for (program, why) in [("wrk", "the load generator"), ("nginx", "the peer"), ("taskset", "to pin each to a core")] {
+        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output()?.status.success();
+        if !found {
+            bail!("{program} is missing ({why}): apt-get install wrk nginx util-linux");
+        }
+    }
+    say("building the release");
+    let exe = build_release()?;
+    let folder = tempfile::Builder::new().prefix("dunlin-bench-").tempdir_in("/var/tmp")?;
+    servers::write_files(folder.path())?;
+    let origin = origin();
+    let kinds = [Kind::Dunlin(exe), Kind::Nginx];
+    let mut figures = vec![[Vec::new(), Vec::new()]; WORK.len()];
+    for round in 1..=rounds {
+        say(format_args!("round {round} of {rounds}"));
+        for (at, kind) in kinds.iter().enumerate() {
+            let server = kind.start(folder.path(), origin.addr())?;
+            for (work, figures) in WORK.iter().zip(&mut figures) {
+                if only.is_none_or(|only| work.name.contains(only)) {
+                    load(server.addr(), work, Duration::from_secs(1))?;
+                    figures[at].push(measure(&server, work, seconds)?);
+                }
+            }
+        }
+    }
+    print(&figures);
+    Ok(())
+}
+
+/// An upstream whose answer of 13 KB may be kept for an hour.
+fn origin() -> Origin {
+    let rows: Vec<_> = (0..200)
+        .map(|n| serde_json::json!({"id": n, "name": format!("User {n}"), "email": format!("user{n}@example.com"), "score": n * 7919 % 1000}))
+        .collect();
+    let body = serde_json::Value::from(rows).to_string();
+    Origin::start(move |_| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: public, max-age=3600\r\n";
+        format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into()
+    })
+}
+
+fn measure(server: &Server, work: &Work, seconds: u32) -> Result<Figure> {
+    let before = server.cpu()?;
+    let (requests, rate) = load(server.addr(), work, Duration::from_secs(seconds.into()))?;
+    let cpu = (server.cpu()? - before).as_secs_f64() / requests * 1e6;
+    Ok(Figure { cpu, rate })
+}
+
+/// Runs wrk; requests answered, and how many a second.
+fn load(addr: SocketAddr, work: &Work, time: Duration) -> Result<(f64, f64)> {
+    let mut wrk = Command::new("taskset");
+    wrk.args(["-c", "1", "wrk", "-t1", &format!("-c{}", work.connections), &format!("-d{}s", time.as_secs())]);
+    for field in work.fields {
+        wrk.args(["-H", field]);
+    }
+    let out = wrk.arg(format!("http://{addr}{}", work.path)).output()?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    if let Some(line) = text.lines().find(|line| line.contains("Non-2xx")) {
+        bail!("{}: {}", work.name, line.trim());
+    }
+    let word_before =
+        |mark: &str| text.lines().find(|line| line.contains(mark))?.split_whitespace().next()?.parse().ok();
+    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    let requests = word_before(" requests in ");
+    requests.zip(rate).with_context(|| format!("wrk said:\n{text}"))
+}
+
+fn print(figures: &[[Vec<Figure>; 2]]) {
+    println!("{:<26}{:>16}{:>16}{:>9}   dunlin     nginx", "µs of CPU per request", "dunlin", "nginx", "ratio");
+    for (work, [ours, theirs]) in WORK.iter().zip(figures) {
+        let (Some(ours), Some(theirs)) = (median(ours), median(theirs)) else { continue };
+        println!(
+            "{:<26}{:>16.1}{:>16.1}{:>9.2}   {:>6.0}/s  {:>6.0}/s",
+            work.name,
+            ours.cpu,
+            theirs.cpu,
+            ours.cpu / theirs.cpu,
+            ours.rate,
+            theirs.rate
+        );
+    }
+}
+
+fn median(figures: &[Figure]) -> Option<Figure> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// Writes a file of the benchmark.
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
+    std::fs::write(folder.join(name), content).with_context(|| format!("writing {name}"))
+}

@@ -1,0 +1,66 @@
+//! A server under measurement.
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// A server on the first core, with the processes it starts; all of them are ended on drop.
+pub(crate) struct Server {
+    child: Child,
+    addr: SocketAddr,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(program: &Path, args: &[&str], addr: SocketAddr) -> Result<Self> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).arg(program).args(args).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().with_context(|| format!("{} does not start", program.display()))?;
+        let server = Self { child, addr };
+        for _ in 0..250 {
+            if TcpStream::connect(addr).is_ok() {
+                return Ok(server);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("{} does not listen on {addr}", program.display());
+    }
+
+    pub(crate) const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The user and system time of the process and its descendants so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let mut tree = vec![self.child.id()];
+        let mut ticks = 0;
+        while let Some(pid) = tree.pop() {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            // The name may hold spaces and brackets; what counts comes after it.
+            let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+            let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+            ticks += number(11) + number(12);
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            tree.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+        // SAFETY: it only asks.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let group = i32::try_from(self.child.id()).unwrap_or_default();
+        // SAFETY: the child leads the group and has not been waited for.
+        unsafe { libc::kill(-group, libc::SIGTERM) };
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,109 @@
+//! The servers that are compared, each set up for the same work.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use dunlin_testkit::free_port;
+
+use super::process::Server;
+use super::write;
+
+/// Which server.
+pub(crate) enum Kind {
+    /// This one, by its executable.
+    Dunlin(PathBuf),
+    /// The peer.
+    Nginx,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// Starts it with one worker, serving `folder/static` and what `origin` says.
+    pub(crate) fn start(&self, folder: &Path, origin: SocketAddr) -> Result<Server> {
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        match self {
+            Self::Dunlin(exe) => {
+                write(folder, "dunlin.toml", dunlin_config(addr, origin))?;
+                let config = folder.join("dunlin.toml").display().to_string();
+                Server::start(exe, &["serve", "--config", &config], addr)
+            }
+            Self::Nginx => {
+                let folder_name = folder.display().to_string();
+                write(folder, "nginx.conf", nginx_config(addr, origin, &folder_name))?;
+                let config = folder.join("nginx.conf").display().to_string();
+                Server::start(Path::new("nginx"), &["-p", &folder_name, "-c", &config], addr)
+            }
+        }
+    }
+}
+
+/// The files that are served: sizes as they are on the web, content that compresses as scripts do.
+pub(crate) fn write_files(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder.join("static"))?;
+    let script: String = (0..)
+        .map(|n: u32| format!("const v{n}=f({},\"{:x}\");\n", n * 31 % 97, n.wrapping_mul(2_654_435_761)))
+        .take(4000)
+        .collect();
+    write(folder, "static/small.css", &script[..4096])?;
+    write(folder, "static/medium.js", &script[..88 * 1024])?;
+    let noise: Vec<u8> = (0..10_485_760_u64).map(|n| (n.wrapping_mul(6_364_136_223_846_793_005) >> 56) as u8).collect();
+    write(folder, "static/big.bin", noise)
+}
+
+fn dunlin_config(addr: SocketAddr, origin: SocketAddr) -> String {
+    format!(
+        r#"[server]
+listen = "{addr}"
+workers = 1
+[admin]
+listen = "127.0.0.1:{}"
+[log]
+access = false
+[compression]
+prefer = ["gzip"]
+level = {{ gzip = 6 }}
+[[route]]
+path = "/"
+text = "Hello, World!"
+[[route]]
+path = "/static/{{*path}}"
+files = "static"
+[[route]]
+path = "/cached/{{*rest}}"
+proxy = "http://{origin}"
+cache = true
+"#,
+        free_port()
+    )
+}
+
+fn nginx_config(addr: SocketAddr, origin: SocketAddr, folder: &str) -> String {
+    // SAFETY: it only asks.
+    let user = if unsafe { libc::geteuid() } == 0 { "user root;\n" } else { "" };
+    format!(
+        r#"{user}worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+events {{ worker_connections 4096; }}
+http {{
+  types {{ text/css css; application/javascript js; application/octet-stream bin; }}
+  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
+  keepalive_timeout 75s; keepalive_requests 100000000;
+  open_file_cache max=1000 inactive=60s;
+  gzip on; gzip_comp_level 6; gzip_min_length 256; gzip_proxied any; gzip_vary on;
+  gzip_types text/css application/javascript application/json;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  proxy_cache_path {folder}/cache keys_zone=c:10m max_size=1g;
+  server {{
+    listen {addr} backlog=4096;
+    location = / {{ default_type text/plain; return 200 "Hello, World!"; }}
+    location /static/ {{ alias {folder}/static/; }}
+    location /cached/ {{ proxy_pass http://{origin}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Accept-Encoding ""; proxy_cache c; }}
+  }}
+}}
+"#
+    )
+}
