@@ -1,0 +1,195 @@
+//! A connection that is driven by whoever uses it.
+//!
+//! No task stands behind a connection: the future that waits for an answer, and then the body that is read, poll it
+//! themselves. So a request costs no switches between tasks, and a dropped one takes its connection along.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
+use super::outgoing::{Outgoing, Upload};
+
+/// What drives a connection: it ends when the connection does.
+pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// A connection on which one request after the other is sent.
+pub(crate) struct Conn {
+    sender: SendRequest<Outgoing>,
+    /// `None` once the connection has ended, or when another task drives it.
+    driver: Option<Driver>,
+    answered: Arc<AtomicBool>,
+    pub(crate) alarm: Alarm,
+    pub(crate) opened: Instant,
+    /// How long it may be kept unused.
+    pub(crate) idle: Duration,
+    /// Whether a request was answered on it before.
+    pub(crate) reused: bool,
+}
+
+/// Why a request had no answer.
+pub(crate) enum Failure {
+    /// Nothing of it was sent.
+    Unsent(Box<Request<Outgoing>>),
+    /// It was sent, perhaps in part, and the connection ended before the first byte of an answer.
+    Unanswered(hyper::Error),
+    /// The answer is broken.
+    Broken(hyper::Error),
+    /// The answer took too long.
+    Timeout,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// For the head of an answer.
+    pub(crate) head: Duration,
+    /// For `100 Continue`, before the body is sent all the same.
+    pub(crate) gate: Option<Duration>,
+}
+
+// === impl Conn ===
+
+impl Conn {
+    pub(crate) async fn open<T>(io: T, max_head: usize, idle: Duration) -> hyper::Result<Self>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let answered = Arc::new(AtomicBool::new(false));
+        let io = TokioIo::new(Tap { io, answered: answered.clone() });
+        let (sender, connection) = Builder::new()
+            .max_header_size(max_head)
+            // RFC 9112 §5.1, §5.2: a gateway may mend both instead of answering 502, as browsers do.
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(io)
+            .await?;
+        let driver: Driver = Box::pin(connection.with_upgrades());
+        let opened = Instant::now();
+        Ok(Self { sender, driver: Some(driver), answered, alarm: Alarm::new(), opened, idle, reused: false })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<Outgoing>,
+        upload: Option<&Upload>,
+        patience: Patience,
+    ) -> Result<Response<Incoming>, Failure> {
+        self.answered.store(false, Ordering::Relaxed);
+        let start = Instant::now();
+        let mut gate = patience.gate.filter(|_| upload.is_some()).map(|wait| start + wait);
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let (driver, alarm) = (&mut self.driver, &mut self.alarm);
+        let outcome = std::future::poll_fn(|cx| {
+            drive(driver, cx);
+            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            if let (Some(until), Some(upload)) = (gate, upload) {
+                if alarm.poll(until, cx).is_pending() {
+                    return Poll::Pending;
+                }
+                gate = None;
+                upload.open();
+            }
+            let since = upload.map_or(Some(start), Upload::waiting_since);
+            match since.map(|since| alarm.poll(since + patience.head, cx)) {
+                Some(Poll::Ready(())) => Poll::Ready(None),
+                _ => Poll::Pending,
+            }
+        });
+        match outcome.await {
+            None => Err(Failure::Timeout),
+            Some(Ok(response)) => Ok(response),
+            Some(Err(mut error)) => Err(match error.take_message() {
+                Some(request) => Failure::Unsent(Box::new(request)),
+                None if !self.answered.load(Ordering::Relaxed) => Failure::Unanswered(error.into_error()),
+                None => Failure::Broken(error.into_error()),
+            }),
+        }
+    }
+
+    /// Lets the connection go on as far as it can now.
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.driver, cx);
+    }
+
+    /// Whether the next request can be sent.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        if self.driver.is_some() && !self.sender.is_ready() {
+            self.poll_drive(&mut Context::from_waker(Waker::noop()));
+        }
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    /// Gives the driver to the caller, who then sees to the rest. The connection is not used again.
+    pub(crate) fn take_driver(&mut self) -> Option<Driver> {
+        self.driver.take()
+    }
+}
+
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+    if let Some(polled) = driver.as_mut().map(|driver| driver.as_mut().poll(cx))
+        && polled.is_ready()
+    {
+        // An error was told to whoever waits for the answer or its body, if there is anybody.
+        *driver = None;
+    }
+}
+
+/// Notes whether any byte came.
+struct Tap<T> {
+    io: T,
+    answered: Arc<AtomicBool>,
+}
+
+// === impl Tap ===
+
+impl<T: AsyncRead + Unpin> AsyncRead for Tap<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Tap<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,48 @@
+//! Whom to trust.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::FetchError;
+
+/// The system's certificates, read once in a process and at the first need: a client that speaks plain HTTP alone
+/// should not pay for them.
+fn system() -> &'static RootCertStore {
+    static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
+    SYSTEM.get_or_init(|| {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "cannot read some of the system's certificates");
+        }
+        let mut roots = RootCertStore::empty();
+        let (_, ignored) = roots.add_parsable_certificates(found.certs);
+        tracing::debug!(roots = roots.len(), ignored, "read the system's certificates");
+        roots
+    })
+}
+
+/// The certificates of a PEM file; it must have one at least.
+pub(super) fn read_file(path: &Path) -> Result<RootCertStore, FetchError> {
+    let wrong = |error: &dyn std::fmt::Display| FetchError::Certificates(format!("{}: {error}", path.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
+        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+    }
+    if roots.is_empty() { Err(wrong(&"no certificate in it")) } else { Ok(roots) }
+}
+
+/// Trusts the system's certificates and `extra`.
+pub(super) fn config(extra: Option<&RootCertStore>) -> Result<ClientConfig, FetchError> {
+    let mut roots = system().clone();
+    roots.roots.extend(extra.into_iter().flat_map(|extra| extra.roots.iter().cloned()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| FetchError::Certificates(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}

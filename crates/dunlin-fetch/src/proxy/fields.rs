@@ -1,0 +1,145 @@
+//! Header fields between two connections (RFC 9110 §7.6.1).
+
+use dunlin_http::list;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
+
+/// Removes the fields that concern one connection: those that Connection names, and those that always do.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> =
+            list::elements(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect();
+        // Host and Content-Length are how a message is routed and framed; no sender may take them away from here on.
+        for name in named.into_iter().filter(|name| *name != HOST && *name != CONTENT_LENGTH) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [&TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION] {
+        headers.remove(name);
+    }
+    // RFC 9110 §11.7: these are between a client and its own proxy, which this is not.
+    for name in [&PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &PROXY_AUTHENTICATION_INFO] {
+        headers.remove(name);
+    }
+}
+
+/// Whether the client takes trailers (RFC 9110 §10.1.4).
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.contains_key(TE)
+        && list::elements(headers, &TE).any(|coding| {
+            coding.split(';').next().is_some_and(|name| list::trim(name).eq_ignore_ascii_case("trailers"))
+        })
+}
+
+/// The protocols among `allowed` that a request asks to change to (RFC 9110 §7.8), in its order, as one value.
+pub(super) fn wanted_upgrade(headers: &HeaderMap, version: Version, allowed: &[String]) -> Option<HeaderValue> {
+    // RFC 9110 §7.8: without the connection option, or from HTTP/1.0, the field is to be ignored.
+    if version != Version::HTTP_11 || !headers.contains_key(UPGRADE) {
+        return None;
+    }
+    if !list::elements(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade")) {
+        return None;
+    }
+    let wanted: Vec<&str> = list::elements(headers, &UPGRADE)
+        .filter(|protocol| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(protocol)))
+        .collect();
+    if wanted.is_empty() { None } else { HeaderValue::from_str(&wanted.join(", ")).ok() }
+}
+
+/// Whether every protocol that a 101 changes to was asked for.
+pub(super) fn is_wanted(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
+    let wanted = wanted.to_str().unwrap_or_default();
+    let mut protocols = list::elements(headers, &UPGRADE).peekable();
+    protocols.peek().is_some()
+        && protocols.all(|protocol| list::split(wanted).any(|wanted| wanted.eq_ignore_ascii_case(protocol)))
+}
+
+/// Adds this hop to `Via` (RFC 9110 §7.6.3): the protocol that the message came by, and who passed it on.
+#[derive(Debug)]
+pub(super) struct Via {
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
+
+// === impl Via ===
+
+impl Via {
+    pub(super) fn new(pseudonym: &str) -> Option<Self> {
+        let value = |version| HeaderValue::from_str(&format!("{version} {pseudonym}")).ok();
+        list::is_token(pseudonym).then_some(())?;
+        Some(Self { http10: value("1.0")?, http11: value("1.1")?, http2: value("2")? })
+    }
+
+    pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
+        let value = match version {
+            Version::HTTP_10 | Version::HTTP_09 => &self.http10,
+            Version::HTTP_2 => &self.http2,
+            _ => &self.http11,
+        };
+        headers.append(VIA, value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[track_caller]
+    fn check(lines: &[(&'static str, &'static str)], kept: &[&str]) {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in lines {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        remove_hop_by_hop(&mut headers);
+        let mut names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, kept, "{lines:?}");
+    }
+
+    #[test]
+    fn hop_by_hop_fields_go() {
+        check(&[("keep-alive", "timeout=5"), ("te", "trailers"), ("x", "1")], &["x"]);
+        check(&[("connection", "close"), ("proxy-connection", "close"), ("upgrade", "h2c")], &[]);
+        check(&[("proxy-authenticate", "Basic"), ("proxy-authorization", "x")], &[]);
+        check(&[("transfer-encoding", "chunked"), ("trailer", "x"), ("warning", "1")], &["trailer", "warning"]);
+    }
+
+    #[test]
+    fn fields_that_connection_names_go() {
+        check(&[("a", "1"), ("connection", "A, ,b"), ("connection", "c"), ("b", "1"), ("c", "1"), ("d", "1")], &["d"]);
+        check(
+            &[("connection", "host, content-length, \"x"), ("host", "h"), ("content-length", "1")],
+            &["content-length", "host"],
+        );
+    }
+
+    #[test]
+    fn upgrades() {
+        let allowed = ["websocket".to_owned()];
+        let asked = fields(&[("connection", "keep-alive, Upgrade"), ("upgrade", "h2c, WebSocket")]);
+        let wanted = wanted_upgrade(&asked, Version::HTTP_11, &allowed).unwrap();
+        assert_eq!(wanted, "WebSocket");
+        assert!(wanted_upgrade(&asked, Version::HTTP_10, &allowed).is_none());
+        assert!(wanted_upgrade(&fields(&[("upgrade", "websocket")]), Version::HTTP_11, &allowed).is_none());
+        assert!(is_wanted(&fields(&[("upgrade", "websocket")]), &wanted));
+        assert!(!is_wanted(&fields(&[("upgrade", "h2c")]), &wanted) && !is_wanted(&HeaderMap::new(), &wanted));
+    }
+
+    #[test]
+    fn trailers() {
+        assert!(takes_trailers(&fields(&[("te", "gzip;q=0.5, Trailers")])));
+        assert!(!takes_trailers(&fields(&[("te", "gzip")])) && !takes_trailers(&HeaderMap::new()));
+    }
+}

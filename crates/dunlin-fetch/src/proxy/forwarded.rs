@@ -1,0 +1,217 @@
+//! For whom a request is passed on: `Forwarded` (RFC 7239) and the X-Forwarded fields.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use http::header::{FORWARDED, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Who is at the other end of the client's connection. A server puts it into the request's extensions, or hands it to
+/// [`Proxy::for_peer`](crate::Proxy::for_peer) when a connection opens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The address; `None` for a Unix socket.
+    pub ip: Option<IpAddr>,
+    /// Whether the connection is encrypted.
+    pub https: bool,
+}
+
+/// A range of addresses: `10.0.0.0/8`, `::1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// What [`Network`] cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address and no network like 10.0.0.0/8")]
+pub struct NetworkError(String);
+
+/// Which fields tell it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    pub(super) x_forwarded: bool,
+    pub(super) forwarded: bool,
+}
+
+// === impl Network ===
+
+impl Network {
+    /// Whether `ip` is in it. An IPv4 address that is written as IPv6 is the IPv4 address.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(ip)) => {
+                let shift = 32 - u32::from(self.prefix);
+                (network.to_bits() ^ ip.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(ip)) => {
+                let shift = 128 - u32::from(self.prefix);
+                (network.to_bits() ^ ip.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let wrong = || NetworkError(text.to_owned());
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
+        if prefix <= most { Ok(Self { address, prefix }) } else { Err(wrong()) }
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
+}
+
+/// Tells the upstream who asked. What a peer claims about clients before it counts only if the peer is trusted: all
+/// else could be made up, and goes.
+pub(super) fn tell(headers: &mut HeaderMap, peer: Peer, trusted: &[Network], fields: Fields) {
+    let trusts = peer.ip.is_some_and(|ip| trusted.iter().any(|network| network.contains(ip)));
+    if !trusts {
+        for name in [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED] {
+            headers.remove(name);
+        }
+    }
+    let host = headers.get(HOST).cloned();
+    let proto = if peer.https { "https" } else { "http" };
+    if fields.x_forwarded {
+        if let Some(ip) = peer.ip {
+            append(headers, &X_FORWARDED_FOR, &ip.to_canonical().to_string());
+        }
+        headers.entry(&X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
+        if let Some(host) = &host {
+            headers.entry(&X_FORWARDED_HOST).or_insert_with(|| host.clone());
+        }
+    }
+    if fields.forwarded {
+        append(headers, &FORWARDED, &element(peer, proto, host.as_ref()));
+    }
+}
+
+/// An element of Forwarded (RFC 7239 §4).
+fn element(peer: Peer, proto: &str, host: Option<&HeaderValue>) -> String {
+    let mut element = match peer.ip.map(|ip| ip.to_canonical()) {
+        Some(IpAddr::V4(ip)) => format!("for={ip}"),
+        // RFC 7239 §6: an IPv6 address stands in brackets, and so in quotes.
+        Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
+        None => "for=unknown".to_owned(),
+    };
+    let _ = write!(element, ";proto={proto}");
+    if let Some(host) = host.and_then(|host| host.to_str().ok()) {
+        if dunlin_http::list::is_token(host) {
+            let _ = write!(element, ";host={host}");
+        } else if !host.contains(['"', '\\']) {
+            let _ = write!(element, ";host=\"{host}\"");
+        }
+    }
+    element
+}
+
+/// Adds an element at the end of a list, on the last line of it: some servers read the first line alone.
+fn append(headers: &mut HeaderMap, name: &HeaderName, element: &str) {
+    let mut list = Vec::new();
+    for value in headers.get_all(name) {
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(element.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&list) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(peer: &str, trusted: &[&str], lines: &[(&'static str, &str)], expect: &[(&str, &str)]) {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("a.example:8080"));
+        for &(name, value) in lines {
+            headers.append(name, value.parse().unwrap());
+        }
+        let trusted: Vec<Network> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let peer = Peer { ip: peer.parse().ok(), https: true };
+        tell(&mut headers, peer, &trusted, Fields { x_forwarded: true, forwarded: true });
+        headers.remove(HOST);
+        let mut have: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        have.sort_unstable();
+        assert_eq!(have, expect);
+    }
+
+    #[test]
+    fn nobody_is_trusted_by_default() {
+        check(
+            "::ffff:192.0.2.1",
+            &[],
+            &[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")],
+            &[
+                ("forwarded", "for=192.0.2.1;proto=https;host=\"a.example:8080\""),
+                ("x-forwarded-for", "192.0.2.1"),
+                ("x-forwarded-host", "a.example:8080"),
+                ("x-forwarded-proto", "https"),
+            ],
+        );
+        check(
+            "unix",
+            &["0.0.0.0/0"],
+            &[("x-forwarded-proto", "x"), ("x-forwarded-for", "6.6.6.6")],
+            &[
+                ("forwarded", "for=unknown;proto=https;host=\"a.example:8080\""),
+                ("x-forwarded-host", "a.example:8080"),
+                ("x-forwarded-proto", "https"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_says_is_kept() {
+        let said = [
+            ("x-forwarded-for", "a"),
+            ("x-forwarded-for", "b"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "b.example"),
+            ("forwarded", "for=a"),
+        ];
+        check(
+            "2001:db8::1",
+            &["2001:db8::/32"],
+            &said,
+            &[
+                ("forwarded", "for=a, for=\"[2001:db8::1]\";proto=https;host=\"a.example:8080\""),
+                ("x-forwarded-for", "a, b, 2001:db8::1"),
+                ("x-forwarded-host", "b.example"),
+                ("x-forwarded-proto", "http"),
+            ],
+        );
+    }
+
+    #[test]
+    fn networks() {
+        let network = |text: &str| text.parse::<Network>();
+        let within = |text: &str, ip: &str| network(text).unwrap().contains(ip.parse().unwrap());
+        assert!(within("10.0.0.0/8", "10.255.0.1") && !within("10.0.0.0/8", "11.0.0.1"));
+        assert!(within("0.0.0.0/0", "1.2.3.4") && !within("0.0.0.0/0", "::1"));
+        assert!(within("::1", "::1") && !within("::1", "::2") && within("::/0", "::2"));
+        for bad in ["", "10.0.0.0/33", "x/8", "10.0.0.0/", "::/129"] {
+            assert!(network(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Connections: kept, shared, closed, bounded.
+
+use std::time::Duration;
+
+use dunlin_fetch::{Config, FetchError, ProxyConfig};
+
+use crate::support::{Origin, client, get, proxy, proxy_with};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+#[tokio::test]
+async fn one_connection_serves_many_requests() {
+    let origin = Origin::answering(OK).await;
+    let client = client(Config::default());
+    for _ in 0..10 {
+        assert_eq!(client.get_text(&origin.uri("/"), None).await.unwrap().text, "ok");
+    }
+    assert_eq!(origin.connections(), 1);
+    let stats = client.stats();
+    assert_eq!((stats.requests, stats.opened, stats.idle, stats.retries), (10, 1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_proxy_keeps_connections_too() {
+    let origin = Origin::answering(OK).await;
+    let front = proxy(&origin).await;
+    for _ in 0..5 {
+        assert!(get(front, "/").await.ends_with("\r\n\r\nok"));
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn connection_close_is_heeded() {
+    for close in ["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", "HTTP/1.0 200 OK\r\n\r\nok"] {
+        let origin = Origin::scripted(move |_, mut wire| async move {
+            wire.head().await;
+            wire.send(close).await;
+        })
+        .await;
+        let client = client(Config::default());
+        for _ in 0..2 {
+            assert_eq!(client.get_text(&origin.uri("/"), None).await.unwrap().text, "ok");
+        }
+        assert_eq!((origin.connections(), client.stats().idle), (2, 0), "{close}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_502() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let upstream = format!("http://{closed}/").parse().unwrap();
+    let client = client(Config::default());
+    let front = proxy_with(client.clone(), &upstream, ProxyConfig::default()).await;
+    let answer = get(front, "/").await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(answer.contains("application/problem+json") && !answer.contains(&closed.port().to_string()), "{answer}");
+    let error = client.get_text(&upstream, None).await.unwrap_err();
+    assert!(matches!(error, FetchError::Connect(_)), "{error}");
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_so_is_the_wait() {
+    let origin = Origin::scripted(|_, mut wire| async move {
+        wire.head().await;
+        wire.head().await;
+    })
+    .await;
+    let (max_connections, acquire_timeout) = (1, Duration::from_millis(20));
+    let client = client(Config { max_connections, acquire_timeout, ..Config::default() });
+    let uri = origin.uri("/");
+    let stuck = tokio::spawn({
+        let (client, uri) = (client.clone(), uri.clone());
+        async move { client.get_text(&uri, None).await }
+    });
+    while origin.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(client.get_text(&uri, None).await, Err(FetchError::Busy)));
+    stuck.abort();
+}

@@ -1,0 +1,152 @@
+//! Origins that do what a script says, and proxies in front of them.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dunlin_fetch::{Client, Config, Proxy, ProxyConfig};
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// An origin: a listener whose connections are scripted.
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Origin {
+    /// Calls `script` for each connection, with its number from 0.
+    pub(crate) async fn scripted<F, Fut>(script: F) -> Self
+    where
+        F: Fn(usize, Wire) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = counter.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(script(number, Wire::new(stream)));
+            }
+        });
+        Self { address, connections }
+    }
+
+    /// Answers every request with these bytes, on connections that stay open.
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer: Arc<[u8]> = answer.into().into();
+        Self::scripted(move |_, mut wire| {
+            let answer = answer.clone();
+            async move {
+                while wire.head().await.is_some() {
+                    wire.send(&answer).await;
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn uri(&self, path: &str) -> Uri {
+        format!("http://{}{path}", self.address).parse().unwrap()
+    }
+}
+
+/// A raw connection: bytes in, bytes out.
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
+    }
+
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        // The other side may be gone; then the test is about something else.
+        let _ = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// Everything up to and including `end`; `None` when the connection ends before.
+    pub(crate) async fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end.as_bytes()) {
+                let taken: Vec<u8> = self.buffer.drain(..at + end.len()).collect();
+                return Some(String::from_utf8_lossy(&taken).into_owned());
+            }
+            if self.fill().await == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// A message's head.
+    pub(crate) async fn head(&mut self) -> Option<String> {
+        self.until("\r\n\r\n").await
+    }
+
+    /// The next `len` bytes; fewer when the connection ends.
+    pub(crate) async fn exactly(&mut self, len: usize) -> Vec<u8> {
+        while self.buffer.len() < len && self.fill().await > 0 {}
+        let len = len.min(self.buffer.len());
+        self.buffer.drain(..len).collect()
+    }
+
+    /// Everything to the end of the connection.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await > 0 {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    async fn fill(&mut self) -> usize {
+        self.stream.read_buf(&mut self.buffer).await.unwrap_or(0)
+    }
+}
+
+pub(crate) fn client(config: Config) -> Client {
+    Client::new(config).unwrap()
+}
+
+/// A server that is nothing but a proxy in front of `origin`.
+pub(crate) async fn proxy_with(client: Client, upstream: &Uri, config: ProxyConfig) -> SocketAddr {
+    let proxy = Proxy::new(client, upstream, config).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = hyper_util::service::TowerToHyperService::new(proxy.clone());
+            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection.with_upgrades());
+        }
+    });
+    address
+}
+
+pub(crate) async fn proxy(origin: &Origin) -> SocketAddr {
+    proxy_with(client(Config::default()), &origin.uri("/"), ProxyConfig::default()).await
+}
+
+/// One request over a connection of its own, and all that comes back.
+pub(crate) async fn ask(address: SocketAddr, request: &str) -> String {
+    let mut wire = Wire::connect(address).await;
+    wire.send(request).await;
+    String::from_utf8_lossy(&wire.rest().await).into_owned()
+}
+
+/// `ask` for a GET.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: front\r\nconnection: close\r\n\r\n")).await
+}
