@@ -1,0 +1,144 @@
+//! [`Entry`]: what is known of one file, made ready to be answered with.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use dunlin_http::BodyId;
+use dunlin_http::conditional::{ETag, Validators};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue};
+use tokio::sync::watch;
+
+use crate::rules::Rules;
+use crate::stamp::Stamp;
+
+/// What is known of one file at one time.
+pub(crate) struct Entry {
+    /// The file's path below the root: the index, for a folder.
+    pub(crate) path: Box<str>,
+    pub(crate) stamp: Stamp,
+    /// Whether a change since would show in the stamp. Otherwise the content is read again.
+    pub(crate) settled: bool,
+    pub(crate) identity: Variant,
+    /// For a file whose tag is being computed: closed when that is done.
+    pub(crate) pending: Option<watch::Receiver<()>>,
+    /// When it was last compared with the disk, in nanoseconds since 1970.
+    checked: AtomicU64,
+    /// Whether it was asked for since the table last swept.
+    pub(crate) used: AtomicBool,
+}
+
+/// One representation of a file, with its head for a 200.
+pub(crate) struct Variant {
+    pub(crate) head: HeaderMap,
+    pub(crate) validators: Validators,
+    pub(crate) len: u64,
+    pub(crate) content: Content,
+}
+
+/// Where the bytes of a representation are.
+pub(crate) enum Content {
+    Memory { bytes: Bytes, id: BodyId },
+    Disk,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    pub(crate) fn new(path: &str, stamp: Stamp, identity: Variant, now: SystemTime) -> Self {
+        Self {
+            path: path.into(),
+            stamp,
+            settled: true,
+            identity,
+            pending: None,
+            checked: AtomicU64::new(nanos(now)),
+            used: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether its content is held.
+    pub(crate) const fn is_in_memory(&self) -> bool {
+        matches!(self.identity.content, Content::Memory { .. })
+    }
+
+    /// Whether it is still what it was made of, as far as a stamp can tell.
+    pub(crate) fn is_of(&self, path: &str, stamp: &Stamp) -> bool {
+        self.settled && self.stamp == *stamp && *self.path == *path
+    }
+
+    /// Whether it was compared with the disk less than `within` ago. A clock that was set back makes it old.
+    pub(crate) fn is_fresh(&self, now: SystemTime, within: Duration) -> bool {
+        let age = nanos(now).wrapping_sub(self.checked.load(Ordering::Relaxed));
+        u128::from(age) < within.as_nanos()
+    }
+
+    /// It was compared with the disk just now, and is still right.
+    pub(crate) fn confirm(&self, now: SystemTime) {
+        self.checked.store(nanos(now), Ordering::Relaxed);
+    }
+
+    /// When it was last compared with the disk.
+    pub(crate) fn confirmed(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.checked.load(Ordering::Relaxed))
+    }
+
+    /// Bytes of memory it takes, about.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + 2 * self.path.len() + self.identity.weight()
+    }
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+}
+
+// === impl Variant ===
+
+impl Variant {
+    /// A representation whose bytes are `content`, known by `etag` if that is known.
+    pub(crate) fn new(
+        rules: &Rules,
+        path: &str,
+        text: bool,
+        len: u64,
+        validators: Validators,
+        content: Content,
+    ) -> Self {
+        let mut head = HeaderMap::with_capacity(8);
+        head.insert(CONTENT_TYPE, rules.content_type(path, text));
+        head.insert(CONTENT_LENGTH, HeaderValue::from(len));
+        if let Some(etag) = &validators.etag {
+            head.insert(ETAG, etag.to_value());
+        }
+        if let Some(time) = validators.last_modified {
+            head.insert(LAST_MODIFIED, dunlin_http::date::format(time));
+        }
+        head.insert(CACHE_CONTROL, rules.cache_control(path));
+        head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        head.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Self { head, validators, len, content }
+    }
+
+    fn weight(&self) -> usize {
+        let bytes = match &self.content {
+            Content::Memory { bytes, .. } => bytes.len(),
+            Content::Disk => 0,
+        };
+        // The head's fields with their values, and the hash table over them.
+        bytes + self.head.len() * 160
+    }
+}
+
+/// A strong tag from the content: the first 128 bits of its SHA-256, which no two contents share even by intent.
+pub(crate) fn etag(digest: &[u8]) -> Option<ETag> {
+    use std::fmt::Write as _;
+    let mut opaque = String::with_capacity(32);
+    for byte in digest.iter().take(16) {
+        let _ = write!(opaque, "{byte:02x}");
+    }
+    ETag::strong(&opaque)
+}

@@ -1,0 +1,100 @@
+//! Reads a file whole, as it was at one moment. Blocks.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use dunlin_http::Clock;
+use sha2::{Digest, Sha256};
+
+use crate::stamp::Stamp;
+
+/// The content of a file at one moment.
+pub(crate) struct Snapshot {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stamp: Stamp,
+    /// Whether a later change would show in the stamp.
+    pub(crate) settled: bool,
+}
+
+/// How often a file that changes while it is read is read again, before it is taken as it was read last.
+const TRIES: usize = 8;
+
+/// Reads a file of at most `max` bytes; `None` when it is longer.
+///
+/// The stamp is the same before and after, so nobody wrote in between. A file that changed a moment ago is given that
+/// moment to settle. Of a file that never stands still, a log, what was read last is taken: the tag is computed from the
+/// bytes, so it is right in any case.
+pub(crate) fn read(file: &File, max: u64) -> io::Result<Option<Snapshot>> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let before = settle(file)?;
+        if before.len > max {
+            return Ok(None);
+        }
+        let settled = before.is_settled(Clock::system().now());
+        let bytes = read_to(file, before.len)?;
+        let unchanged = Stamp::of(&file.metadata()?).same_content(&before) && bytes.len() as u64 == before.len;
+        if unchanged || tries == TRIES {
+            return Ok(Some(Snapshot { bytes, stamp: before, settled: settled && unchanged }));
+        }
+    }
+}
+
+/// Hashes a file of any length; `None` when it changed meanwhile, or may have.
+pub(crate) fn digest(file: &File, expect: &Stamp) -> io::Result<Option<Vec<u8>>> {
+    let before = settle(file)?;
+    if !before.same_content(expect) || !before.is_settled(Clock::system().now()) {
+        return Ok(None);
+    }
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => break,
+            Ok(n) => {
+                sha.update(&buffer[..n]);
+                at += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let unchanged = Stamp::of(&file.metadata()?).same_content(expect) && at == expect.len;
+    Ok(unchanged.then(|| sha.finalize().to_vec()))
+}
+
+/// The stamp, after the moment that it takes to settle if that is short.
+fn settle(file: &File) -> io::Result<Stamp> {
+    let stamp = Stamp::of(&file.metadata()?);
+    let wait = stamp.settles_in(Clock::system().now());
+    if wait.is_zero() || wait.as_millis() > 100 {
+        return Ok(stamp);
+    }
+    std::thread::sleep(wait);
+    Ok(Stamp::of(&file.metadata()?))
+}
+
+fn read_to(file: &File, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    let mut at = 0;
+    while at < bytes.len() {
+        match file.read_at(&mut bytes[at..], at as u64) {
+            Ok(0) => break,
+            Ok(n) => at += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(at);
+    Ok(bytes)
+}
+
+/// Whether a large file begins as UTF-8 does; the rest is taken to be alike.
+pub(crate) fn is_text(file: &File) -> io::Result<bool> {
+    let beginning = read_to(file, 64 << 10)?;
+    // A character may be cut at the end of the buffer.
+    Ok(std::str::from_utf8(&beginning).map_or_else(|error| error.error_len().is_none(), |_| true))
+}

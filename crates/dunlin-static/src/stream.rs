@@ -1,0 +1,181 @@
+//! [`Stream`]: a body that is read from the disk while it is sent.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dunlin_http::{Body, BoxError};
+use http_body::{Frame, SizeHint};
+
+use crate::buffer::Buffer;
+use crate::pool::Pool;
+use crate::stamp::Stamp;
+
+/// An open file, and what it was when the answer's head was made.
+pub(crate) struct Source {
+    pub(crate) file: Arc<File>,
+    pub(crate) stamp: Stamp,
+    pub(crate) pool: Pool,
+}
+
+/// A part of a body: bytes, or a range of the source.
+pub(crate) enum Piece {
+    Bytes(Bytes),
+    File(Range<u64>),
+}
+
+/// A body in pieces, those of a file read as they are sent.
+///
+/// What the page cache has is copied on the loop; the rest is read by the pool, a chunk at a time. Each chunk is sent only
+/// once the file is seen to be still what the head says: a file that is written to or cut short while it is sent fails
+/// the body, so that the connection breaks off and no client takes a mixture, or less than its length, for the file.
+pub(crate) struct Stream {
+    source: Option<Source>,
+    pieces: VecDeque<Piece>,
+    left: u64,
+    reading: Option<Reading>,
+}
+
+type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
+
+// === impl Piece ===
+
+impl Piece {
+    pub(crate) const fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(range) => range.end - range.start,
+        }
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    pub(crate) fn body(source: Option<Source>, pieces: Vec<Piece>) -> Body {
+        let left = pieces.iter().map(Piece::len).sum();
+        Body::new(Self { source, pieces: pieces.into(), left, reading: None })
+    }
+
+    /// The next bytes: `None` at the end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(reading) = &mut self.reading {
+            let read = ready!(reading.as_mut().poll(cx));
+            self.reading = None;
+            return Poll::Ready(Some(read.map(|bytes| self.taken(bytes))));
+        }
+        let (range, source) = match (self.pieces.front_mut(), &self.source) {
+            (None, _) => return Poll::Ready(None),
+            (Some(Piece::Bytes(bytes)), _) => {
+                let bytes = std::mem::take(bytes);
+                self.pieces.pop_front();
+                self.left -= bytes.len() as u64;
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            (Some(Piece::File(_)), None) => return Poll::Ready(Some(Err(io::ErrorKind::NotFound.into()))),
+            (Some(Piece::File(range)), Some(source)) => (range.clone(), source),
+        };
+        let read = source.read_cached(&range);
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.reading = Some(source.read_by_pool(range));
+                self.poll_next(cx)
+            }
+            read => Poll::Ready(Some(read.map(|bytes| self.taken(bytes)))),
+        }
+    }
+
+    /// These bytes of the first piece are on their way.
+    fn taken(&mut self, bytes: Bytes) -> Bytes {
+        self.left -= bytes.len() as u64;
+        if let Some(Piece::File(range)) = self.pieces.front_mut() {
+            range.start += bytes.len() as u64;
+            if range.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+        bytes
+    }
+}
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let next = ready!(this.poll_next(cx));
+        if let Some(Err(error)) = &next {
+            tracing::warn!(%error, left = this.left, "a file could not be sent to its end");
+            this.pieces.clear();
+        }
+        Poll::Ready(next.map(|read| read.map(Frame::data).map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Reads what the page cache has; `WouldBlock` for nothing.
+    fn read_cached(&self, range: &Range<u64>) -> io::Result<Bytes> {
+        let mut buffer = Buffer::take();
+        let want = buffer.room(range);
+        let read = read_cached(&self.file, &mut buffer.bytes()[..want], range.start)?;
+        checked(&self.file, &self.stamp, buffer, read)
+    }
+
+    fn read_by_pool(&self, range: Range<u64>) -> Reading {
+        let (file, stamp, pool) = (Arc::clone(&self.file), self.stamp, self.pool.clone());
+        Box::pin(async move {
+            let read = move || {
+                let mut buffer = Buffer::take();
+                let want = buffer.room(&range);
+                let read = file.read_at(&mut buffer.bytes()[..want], range.start)?;
+                checked(&file, &stamp, buffer, read)
+            };
+            pool.disk(read).await
+        })
+    }
+}
+
+/// The bytes that were read, if the file was still the same after.
+fn checked(file: &File, stamp: &Stamp, buffer: Buffer, read: usize) -> io::Result<Bytes> {
+    if read == 0 || !stamp.same_content(&Stamp::of(&file.metadata()?)) {
+        return Err(io::Error::other("the file changed while it was sent"));
+    }
+    Ok(buffer.freeze(read))
+}
+
+#[cfg(target_os = "linux")]
+fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    match preadv2(file, &mut [io::IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
+        // File systems and kernels that do not know the flag.
+        Err(Errno::NOTSUP | Errno::NOSYS | Errno::INVAL | Errno::PERM | Errno::INTR) => Err(would_block()),
+        read => Ok(read?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_cached(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+    Err(would_block())
+}
+
+fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
+}

@@ -1,0 +1,62 @@
+//! Resolution beneath a folder, component by component, where the kernel does not do it.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
+
+/// As many symlinks as Linux follows in one path.
+const MAX_LINKS: usize = 40;
+
+/// Opens `path` beneath `root`. No component is ever opened through a symlink: a link is read, and what it says is
+/// walked in its place, so that `..` goes at most up to the root.
+pub(crate) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut names: VecDeque<CString> = VecDeque::new();
+    push_front(&mut names, path.as_bytes())?;
+    let mut folders: Vec<OwnedFd> = Vec::new();
+    let mut links = 0;
+    while let Some(name) = names.pop_front() {
+        let here = folders.last().map_or(root.as_fd(), AsFd::as_fd);
+        if name.as_bytes() == b".." {
+            folders.pop().ok_or(Errno::XDEV)?;
+            continue;
+        }
+        match step(here, &name, flags, names.is_empty()) {
+            Ok(found) if names.is_empty() => return Ok(found),
+            Ok(folder) => folders.push(folder),
+            Err(error @ (Errno::LOOP | Errno::MLINK | Errno::NOTDIR)) => {
+                let target = readlinkat(here, &name, Vec::new()).map_err(|_| error)?;
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Errno::LOOP);
+                }
+                if target.as_bytes().starts_with(b"/") {
+                    return Err(Errno::XDEV);
+                }
+                push_front(&mut names, target.as_bytes())?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // A link to a folder's own `..` ends in a folder that is already open.
+    let here = folders.last().map_or(root.as_fd(), AsFd::as_fd);
+    openat(here, ".", flags | OFlags::DIRECTORY, Mode::empty())
+}
+
+fn step(here: BorrowedFd<'_>, name: &CString, flags: OFlags, last: bool) -> Result<OwnedFd, Errno> {
+    let folder = if last { OFlags::empty() } else { OFlags::DIRECTORY };
+    openat(here, name, flags | OFlags::NOFOLLOW | folder, Mode::empty())
+}
+
+/// Puts the components of `path` before those that are left.
+fn push_front(names: &mut VecDeque<CString>, path: &[u8]) -> Result<(), Errno> {
+    for name in path.split(|&byte| byte == b'/').rev() {
+        if !name.is_empty() && name != b"." {
+            names.push_front(CString::new(OsStr::from_bytes(name).as_bytes()).map_err(|_| Errno::INVAL)?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Files that change while they are served: old or new, never a mixture.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use dunlin_http::Clock;
+use dunlin_static::Config;
+
+use crate::support::{Site, write};
+
+/// A file of one line many times over, which tells a mixture from a version.
+fn version(n: usize) -> String {
+    format!("{n:>9}\n").repeat(100 + n % 3000)
+}
+
+fn is_version(text: &str) -> bool {
+    let first = text.get(..10).unwrap_or_default();
+    text.len().is_multiple_of(10) && text == first.repeat(text.len() / 10)
+}
+
+/// Asks again and again while `write` writes a thousand versions.
+async fn rewrite(config: Config, write: impl Fn(&std::path::Path, usize) + Send + 'static) -> (usize, usize) {
+    let site = Site::new(&[("a.txt", &version(0))], config);
+    let (path, done) = (site.path("a.txt"), Arc::new(AtomicBool::new(false)));
+    let writer = std::thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            (1..=1000).for_each(|n| write(&path, n));
+            done.store(true, Ordering::Release);
+        }
+    });
+    let (mut answers, mut seen) = (0, std::collections::HashSet::new());
+    while !done.load(Ordering::Acquire) {
+        let answer = site.get("/a.txt").await;
+        assert_eq!(answer.status, 200);
+        answer.assert_sound();
+        assert!(is_version(answer.text()), "a mixture: {} bytes", answer.body.len());
+        answers += 1;
+        seen.insert(answer.field("etag").to_owned());
+        tokio::task::yield_now().await;
+    }
+    writer.join().unwrap();
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    let last = site.get("/a.txt").await;
+    last.assert_sound();
+    assert_eq!(last.text(), version(1000), "the last version is seen within a second");
+    (answers, seen.len())
+}
+
+#[tokio::test]
+async fn a_thousand_replacements() {
+    let replace = |path: &std::path::Path, n| {
+        let new = path.with_extension("new");
+        fs::write(&new, version(n)).unwrap();
+        fs::rename(new, path).unwrap();
+    };
+    let (answers, seen) = rewrite(Config { seen_within: Duration::ZERO, ..Config::default() }, replace).await;
+    assert!(answers > 0 && seen > 1, "{answers} answers, {seen} versions");
+    rewrite(Config::default(), move |path, n| {
+        replace(path, n);
+        std::thread::sleep(Duration::from_millis(1));
+    })
+    .await;
+}
+
+/// Written in one call each, so that every state between two calls is a version.
+#[tokio::test]
+async fn a_thousand_times_written_in_place() {
+    let in_place = |path: &std::path::Path, n: usize| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        let text = format!("{n:>9}\n").repeat(2000);
+        file.write_all_at(text.as_bytes(), 0).unwrap();
+        if n == 1000 {
+            fs::write(path, version(1000)).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    rewrite(Config { seen_within: Duration::from_millis(200), ..Config::default() }, in_place).await;
+}
+
+#[tokio::test]
+async fn what_is_held_is_believed_for_half_the_time_that_is_promised() {
+    let clock = Clock::manual(SystemTime::now());
+    let site = Site::new(&[("a.txt", "old")], Config { clock: clock.clone(), ..Config::default() });
+    assert_eq!(site.get("a.txt").await.text(), "old");
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    write(&site.path("a.txt"), "newer");
+    clock.advance(Duration::from_millis(499));
+    assert_eq!(site.get("a.txt").await.text(), "old");
+    clock.advance(Duration::from_millis(2));
+    assert_eq!(site.get("a.txt").await.text(), "old", "its writer may not have finished");
+    clock.advance(Duration::from_millis(400));
+    assert_eq!(site.get("a.txt").await.text(), "newer");
+    fs::remove_file(site.path("a.txt")).unwrap();
+    clock.advance(Duration::from_millis(501));
+    assert_eq!(site.get("a.txt").await.status, 404);
+    assert_eq!(site.files.stats().files, 0);
+    write(&site.path("a.txt"), "again");
+    assert_eq!(site.get("a.txt").await.text(), "again", "what is missing is looked for each time");
+}
+
+#[tokio::test]
+async fn a_change_that_keeps_length_and_time_is_seen() {
+    let site = Site::new(&[("a.txt", "old")], Config { seen_within: Duration::ZERO, ..Config::default() });
+    let before = site.get("a.txt").await;
+    let time = fs::metadata(site.path("a.txt")).unwrap().modified().unwrap();
+    fs::write(site.path("a.txt"), "new").unwrap();
+    fs::File::options().write(true).open(site.path("a.txt")).unwrap().set_modified(time).unwrap();
+    let after = site.get("a.txt").await;
+    assert_eq!((before.text(), after.text()), ("old", "new"));
+    assert_ne!(before.field("etag"), after.field("etag"));
+}
+
+#[tokio::test]
+async fn a_root_that_is_switched_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    for release in ["one", "two"] {
+        write(&folder.path().join(release).join("a.txt"), release);
+    }
+    let current = folder.path().join("current");
+    std::os::unix::fs::symlink("one", &current).unwrap();
+    let config = Config { seen_within: Duration::ZERO, ..Config::default() };
+    let files = dunlin_static::Files::new(&current, config).unwrap();
+    let get = || files.respond(&http::Method::GET, &http::HeaderMap::new(), "a.txt");
+    assert_eq!(get().await.body().as_bytes(), Some(&b"one"[..]));
+    std::os::unix::fs::symlink("two", folder.path().join("next")).unwrap();
+    fs::rename(folder.path().join("next"), &current).unwrap();
+    assert_eq!(get().await.body().as_bytes(), Some(&b"two"[..]));
+}

@@ -1,0 +1,13 @@
+//! The service over real folders, by section of RFC 9110 where it is about HTTP.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests: helpers and whole files of them")]
+#![allow(clippy::disallowed_methods, reason = "files on disk have the system's time")]
+
+mod change;
+mod large;
+mod resolution;
+mod s13_preconditions;
+mod s14_ranges;
+mod s9_methods;
+mod settings;
+mod support;

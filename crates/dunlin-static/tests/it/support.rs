@@ -1,0 +1,109 @@
+//! A folder with files, the service over it, and short requests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use dunlin_http::Body;
+use dunlin_static::{Config, Files};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+/// A folder `root` with files in it, and a secret beside it.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    pub(crate) files: Files,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+pub(crate) const SECRET: &str = "nobody may read this";
+
+// === impl Site ===
+
+impl Site {
+    /// Files by name and content, long settled.
+    pub(crate) fn new(files: &[(&str, &str)], config: Config) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("secret"), SECRET).unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir(&root).unwrap();
+        for (name, content) in files {
+            write(&root.join(name), content);
+        }
+        Self { files: Files::new(&root, config).unwrap(), folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("root").join(name)
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        self.ask(Method::GET, target, &[]).await
+    }
+
+    pub(crate) async fn ask(&self, method: Method, target: &str, fields: &[(&'static str, &str)]) -> Answer {
+        read(self.files.respond(&method, &headers(fields), target).await).await.unwrap()
+    }
+}
+
+/// Writes a file that last changed a year ago, as far as its time of change tells.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    let year = Duration::from_secs(365 * 86_400);
+    let then = fs::metadata(path).unwrap().modified().unwrap() - year;
+    fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+pub(crate) fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+pub(crate) async fn read(response: Response<Body>) -> Result<Answer, dunlin_http::BodyError> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect(usize::MAX).await?;
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
+}
+
+/// When a file was last changed, as a field says it.
+pub(crate) fn date(time: SystemTime) -> String {
+    dunlin_http::date::format(time).to_str().unwrap().to_owned()
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The tag that the bytes of the body would have.
+    pub(crate) fn tag_of_body(&self) -> String {
+        use std::fmt::Write;
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(&self.body);
+        let mut tag = String::from("\"");
+        digest.iter().take(16).for_each(|byte| write!(tag, "{byte:02x}").unwrap());
+        tag + "\""
+    }
+
+    /// That length and tag are those of the body.
+    #[track_caller]
+    pub(crate) fn assert_sound(&self) {
+        assert_eq!(self.field("content-length"), self.body.len().to_string());
+        assert_eq!(self.field("etag"), self.tag_of_body());
+    }
+}
