@@ -8,6 +8,15 @@ use super::{Bound, Refused, base, bind_json, bind_text, is_json, literal, text};
 /// PostgreSQL's `MAXDIM`.
 const MOST_DIMENSIONS: usize = 6;
 
+/// What a nested JSON array comes to: its values in the order of storage, and how long the arrays of each depth are.
+#[derive(Default)]
+struct Shape<'v> {
+    lengths: Vec<usize>,
+    leaves: Vec<&'v Value>,
+    /// The depth of the arrays that hold values.
+    bottom: Option<usize>,
+}
+
 /// Whether one text for an array of `element` can only be meant as PostgreSQL's own form of arrays.
 pub(super) fn is_literal(element: &Type, text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) && text::is_read_here(base(element)) && !text::is_free(base(element))
@@ -34,43 +43,17 @@ pub(super) fn of_texts<'t>(element: &Type, texts: impl Iterator<Item = &'t str>)
 
 /// An array of as many dimensions as `values` is deep.
 pub(super) fn of_json(element: &Type, values: &[Value]) -> Result<Bound, Refused> {
-    let (mut lengths, mut leaves) = (Vec::new(), Vec::new());
+    let mut shape = Shape::default();
     if !values.is_empty() {
-        flatten(element, values, 0, &mut lengths, &mut leaves)?;
+        shape.collect(values, 0, is_json(base(element)))?;
     }
     if text::is_binary(base(element)) {
-        let values = leaves.into_iter().map(|leaf| bind_json(element, leaf)).collect::<Result<Vec<_>, _>>()?;
-        return binary(element, &lengths, &values);
+        let values = shape.leaves.into_iter().map(|leaf| bind_json(element, leaf)).collect::<Result<Vec<_>, _>>()?;
+        return binary(element, &shape.lengths, &values);
     }
     let mut out = String::new();
     literal::array(element, values, &mut out)?;
     Ok(Bound::from_vec(out.into_bytes(), Format::Text))
-}
-
-/// Collects the values in the order of storage; every array of one depth has to have one length.
-fn flatten<'v>(
-    element: &Type,
-    values: &'v [Value],
-    depth: usize,
-    lengths: &mut Vec<usize>,
-    leaves: &mut Vec<&'v Value>,
-) -> Result<(), Refused> {
-    if depth == lengths.len() {
-        lengths.push(values.len());
-    }
-    if depth >= MOST_DIMENSIONS || values.is_empty() || lengths[depth] != values.len() {
-        return Err(Refused::Invalid);
-    }
-    let nested = |value: &Value| value.is_array() && !is_json(base(element));
-    for value in values {
-        match value {
-            Value::Array(inner) if nested(value) => flatten(element, inner, depth + 1, lengths, leaves)?,
-            // A leaf beside an array.
-            _ if lengths.len() > depth + 1 => return Err(Refused::Invalid),
-            _ => leaves.push(value),
-        }
-    }
-    Ok(())
 }
 
 fn binary(element: &Type, lengths: &[usize], values: &[Bound]) -> Result<Bound, Refused> {
@@ -93,4 +76,36 @@ fn binary(element: &Type, lengths: &[usize], values: &[Bound]) -> Result<Bound, 
         }
     }
     Ok(Bound::from_vec(out, Format::Binary))
+}
+
+// === impl Shape ===
+
+impl<'v> Shape<'v> {
+    /// Arrays of one depth have one length, and hold arrays alone, or values alone.
+    fn collect(&mut self, values: &'v [Value], depth: usize, of_json: bool) -> Result<(), Refused> {
+        if depth == self.lengths.len() {
+            self.lengths.push(values.len());
+        }
+        if depth >= MOST_DIMENSIONS || values.is_empty() || self.lengths[depth] != values.len() {
+            return Err(Refused::Invalid);
+        }
+        for value in values {
+            match value {
+                Value::Array(inner) if !of_json => {
+                    if self.bottom == Some(depth) {
+                        return Err(Refused::Invalid);
+                    }
+                    self.collect(inner, depth + 1, of_json)?;
+                }
+                _ => {
+                    if self.lengths.len() > depth + 1 {
+                        return Err(Refused::Invalid);
+                    }
+                    self.bottom = Some(depth);
+                    self.leaves.push(value);
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -115,6 +115,8 @@ fn is_json(ty: &Type) -> bool {
 fn bind_text(ty: &Type, text: &str) -> Result<Bound, Refused> {
     let ty = base(ty);
     match ty.kind() {
+        // These two have a text form of their own: `1 2 3`.
+        _ if matches!(*ty, Type::INT2_VECTOR | Type::OID_VECTOR) => text::bind(ty, text),
         Kind::Array(element) if !array::is_literal(element, text) => array::of_texts(element, std::iter::once(text)),
         _ => text::bind(ty, text),
     }

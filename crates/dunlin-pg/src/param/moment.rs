@@ -136,16 +136,22 @@ fn zone(text: &str) -> Result<i64, Refused> {
         return Ok(0);
     }
     let offset = text.strip_prefix(['+', '-']).ok_or(Refused::Invalid)?;
-    let (hours, rest) = digits(offset, 2, 2)?;
-    let part = |rest| match rest {
-        "" => Ok((0, "")),
-        _ => digits(str::strip_prefix(rest, ':').unwrap_or(rest), 2, 2),
-    };
-    let (minutes, rest) = part(rest)?;
-    let (seconds, rest) = part(rest)?;
+    // Each of two digits, so that `+0530` can do without colons.
+    let mut parts = [0; 3];
+    let mut rest = offset;
+    for (i, part) in parts.iter_mut().enumerate() {
+        if i > 0 && rest.is_empty() {
+            break;
+        }
+        let pair = if i > 0 { rest.strip_prefix(':').unwrap_or(rest) } else { rest };
+        let (pair, tail) = pair.split_at_checked(2).ok_or(Refused::Invalid)?;
+        (*part, _) = digits(pair, 2, 2)?;
+        rest = tail;
+    }
     if !rest.is_empty() {
         return Err(Refused::Invalid);
     }
+    let [hours, minutes, seconds] = parts;
     if hours > 15 || minutes > 59 || seconds > 59 {
         return Err(Refused::OutOfRange);
     }

@@ -172,13 +172,19 @@ fn numeric(text: &str) -> Result<(), Refused> {
 fn bytea(text: &str) -> Result<Vec<u8>, Refused> {
     let bytes = text.as_bytes();
     if let Some(hex) = bytes.strip_prefix(b"\\x") {
-        let mut digits = hex.iter().filter(|b| !matches!(b, b' ' | b'\n' | b'\t' | b'\r'));
         let mut out = Vec::with_capacity(hex.len() / 2);
-        while let Some(&high) = digits.next() {
-            let &low = digits.next().ok_or(Refused::Invalid)?;
-            out.push(nibble(high)? << 4 | nibble(low)?);
+        let mut rest = hex;
+        loop {
+            rest = match rest {
+                [] => return Ok(out),
+                [b' ' | b'\n' | b'\t' | b'\r', tail @ ..] => tail,
+                [high, low, tail @ ..] => {
+                    out.push(nibble(*high)? << 4 | nibble(*low)?);
+                    tail
+                }
+                [_] => return Err(Refused::Invalid),
+            };
         }
-        return Ok(out);
     }
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
