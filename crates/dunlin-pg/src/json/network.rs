@@ -93,17 +93,18 @@ pub(crate) fn mac(octets: &[u8], out: &mut Vec<u8>) {
         if i > 0 {
             out.push(b':');
         }
-        hex_byte(octet, out);
+        out.extend_from_slice(&hex_digits(octet));
     }
 }
 
 pub(crate) fn uuid(octets: &[u8; 16], out: &mut Vec<u8>) {
+    let mut text = [b'-'; 36];
     for (i, &octet) in octets.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            out.push(b'-');
-        }
-        hex_byte(octet, out);
+        let hyphens = (i >= 4) as usize + (i >= 6) as usize + (i >= 8) as usize + (i >= 10) as usize;
+        let at = i * 2 + hyphens;
+        text[at..at + 2].copy_from_slice(&hex_digits(octet));
     }
+    out.extend_from_slice(&text);
 }
 
 /// A `bytea`: `\xdeadbeef`.
@@ -111,12 +112,12 @@ pub(crate) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(2 + bytes.len() * 2);
     out.extend_from_slice(b"\\x");
     for &byte in bytes {
-        hex_byte(byte, out);
+        out.extend_from_slice(&hex_digits(byte));
     }
 }
 
-fn hex_byte(byte: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+fn hex_digits(byte: u8) -> [u8; 2] {
+    [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
 }
 
 /// A `bit` or `varbit`: `1010`.

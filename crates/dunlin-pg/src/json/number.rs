@@ -44,6 +44,15 @@ fn shortest(ryu: &str, precision: i32, out: &mut Vec<u8>) {
     {
         return out.extend_from_slice(whole.as_bytes());
     }
+    // The common case, which both lay out alike.
+    if let Some(point) = ryu.find('.')
+        && point as i32 <= precision
+        && !ryu.ends_with(".0")
+        && !ryu.starts_with("0.0000")
+        && !ryu.contains('e')
+    {
+        return out.extend_from_slice(ryu.as_bytes());
+    }
     let (mantissa, exponent) = ryu.split_once('e').unwrap_or((ryu, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let exponent: i32 = exponent.parse().unwrap_or(0);

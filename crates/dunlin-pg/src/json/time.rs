@@ -48,12 +48,9 @@ pub(crate) fn timestamp(micros: i64, zone: bool, style: Style, out: &mut Vec<u8>
 
 pub(crate) fn time(micros: i64, out: &mut Vec<u8>) {
     let micros = micros.max(0);
-    let seconds = micros / SECOND;
-    two(seconds / 3600, out);
-    out.push(b':');
-    two(seconds / 60 % 60, out);
-    out.push(b':');
-    two(seconds % 60, out);
+    let seconds = (micros / SECOND) as u32;
+    let ([h, i], [m, n], [s, t]) = (pair(seconds / 3600), pair(seconds / 60 % 60), pair(seconds % 60));
+    out.extend_from_slice(&[h, i, b':', m, n, b':', s, t]);
     fraction(micros % SECOND, out);
 }
 
@@ -61,16 +58,16 @@ pub(crate) fn time(micros: i64, out: &mut Vec<u8>) {
 pub(crate) fn time_with_zone(micros: i64, west: i32, out: &mut Vec<u8>) {
     time(micros, out);
     out.push(if west > 0 { b'-' } else { b'+' });
-    let zone = i64::from(west).abs();
-    two(zone / 3600, out);
+    let zone = west.unsigned_abs();
+    out.extend_from_slice(&pair(zone / 3600));
     let (minutes, seconds) = (zone / 60 % 60, zone % 60);
     if minutes != 0 || seconds != 0 {
         out.push(b':');
-        two(minutes, out);
+        out.extend_from_slice(&pair(minutes));
     }
     if seconds != 0 {
         out.push(b':');
-        two(seconds, out);
+        out.extend_from_slice(&pair(seconds));
     }
 }
 
@@ -119,14 +116,15 @@ fn seconds_part(micros: i64, out: &mut Vec<u8>) {
 }
 
 /// The microseconds of a second, without the zeros at their end.
-fn fraction(mut micros: i64, out: &mut Vec<u8>) {
+fn fraction(micros: i64, out: &mut Vec<u8>) {
     if micros == 0 {
         return;
     }
     let mut digits = [b'.'; 7];
+    let mut rest = micros as u32;
     for digit in digits[1..].iter_mut().rev() {
-        *digit = b'0' + (micros % 10) as u8;
-        micros /= 10;
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
     let zeros = digits.iter().rev().take_while(|&&d| d == b'0').count();
     out.extend_from_slice(&digits[..7 - zeros]);
@@ -136,15 +134,13 @@ fn year_month_day(year: i64, month: i64, day: i64, out: &mut Vec<u8>) {
     // There is no year zero: 1 BC comes before AD 1.
     let year = if year > 0 { year } else { 1 - year };
     if year < 10_000 {
-        two(year / 100, out);
-        two(year % 100, out);
+        let ([a, b], [c, d]) = (pair(year as u32 / 100), pair(year as u32 % 100));
+        out.extend_from_slice(&[a, b, c, d]);
     } else {
         integer(year, out);
     }
-    out.push(b'-');
-    two(month, out);
-    out.push(b'-');
-    two(day, out);
+    let ([m, n], [d, e]) = (pair(month as u32), pair(day as u32));
+    out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
 }
 
 fn era(year: i64, out: &mut Vec<u8>) {
@@ -153,8 +149,9 @@ fn era(year: i64, out: &mut Vec<u8>) {
     }
 }
 
-fn two(n: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]);
+/// Two digits.
+fn pair(n: u32) -> [u8; 2] {
+    [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }
 
 /// Year, month and day of a day counted from 2000-01-01, in the proleptic Gregorian calendar with a year zero.

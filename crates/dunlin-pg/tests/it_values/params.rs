@@ -31,7 +31,7 @@ fn refused(session: &Session, ty: &str, texts: &[&str], message: &str) {
 
 /// Binds a JSON value and gives what the server holds then.
 #[track_caller]
-fn read(session: &Session, ty: &str, value: Value) -> Result<Option<String>, Error> {
+fn read(session: &Session, ty: &str, value: &Value) -> Result<Option<String>, Error> {
     let statement = session.prepare(&format!("SELECT ($1::{ty})::text"));
     let bound = bind(&statement.params()[0], &Param::Json(value.clone()))?;
     Ok(session.text(&statement, &bound).unwrap_or_else(|e| panic!("{ty} {value}: {e:?}")))
@@ -203,7 +203,7 @@ fn arrays_from_texts() {
 fn values_from_json() {
     let session = Session::open();
     let ok = |ty: &str, value: Value, expect: &str| {
-        assert_eq!(read(&session, ty, value).unwrap().as_deref(), Some(expect), "{ty}");
+        assert_eq!(read(&session, ty, &value).unwrap().as_deref(), Some(expect), "{ty}");
     };
     ok("int4", json!(7), "7");
     ok("int8", json!(i64::MAX), "9223372036854775807");
@@ -230,8 +230,8 @@ fn values_from_json() {
     ok("numeric[]", json!([[1, 2], [3, null]]), "{{1,2},{3,NULL}}");
     ok("text[]", json!(["a", null, "NULL", ""]), r#"{a,NULL,"NULL",""}"#);
     ok("jsonb[]", json!([{"a": 1}, [1, 2], "x", null]), r#"{"{\"a\": 1}","[1, 2]","\"x\"",NULL}"#);
-    assert_eq!(read(&session, "int4", Value::Null).unwrap(), None);
-    assert_eq!(read(&session, "jsonb", Value::Null).unwrap(), None);
+    assert_eq!(read(&session, "int4", &Value::Null).unwrap(), None);
+    assert_eq!(read(&session, "jsonb", &Value::Null).unwrap(), None);
 
     session.run(
         "CREATE TYPE json_inner AS (x numeric, y text); CREATE TYPE json_outer AS (id int, ins json_inner[], at date)",
@@ -243,7 +243,7 @@ fn values_from_json() {
     ok("json_inner[]", json!([{"x": 2}]), r#"{"(2,)"}"#);
 
     let no = |ty: &str, value: Value, message: &str| {
-        assert_eq!(read(&session, ty, value.clone()).unwrap_err().to_string(), message, "{value}");
+        assert_eq!(read(&session, ty, &value).unwrap_err().to_string(), message, "{value}");
     };
     no("int4", json!(1.5), "expected integer");
     no("int4", json!(3e9), "out of range for integer");
