@@ -335,12 +335,12 @@ fn announced(value: &http::HeaderValue) -> Option<u64> {
 
 /// Refuses an answer that two readers could take to end in two places (RFC 9112 §6.3).
 fn check_framing(parts: &http::response::Parts) -> Result<(), &'static str> {
-    let mut codings = dunlin_http::list::elements(&parts.headers, &TRANSFER_ENCODING);
-    let Some(coding) = codings.next() else { return Ok(()) };
+    let mut lines = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(first) = lines.next() else { return Ok(()) };
     if parts.headers.contains_key(http::header::CONTENT_LENGTH) {
         return Err("both Transfer-Encoding and Content-Length");
     }
-    if !coding.eq_ignore_ascii_case("chunked") || codings.next().is_some() {
+    if !first.as_bytes().eq_ignore_ascii_case(b"chunked") || lines.next().is_some() {
         return Err("a transfer coding other than chunked");
     }
     Ok(())

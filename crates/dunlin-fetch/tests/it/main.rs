@@ -2,5 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod bodies;
+mod fields;
+mod framing;
 mod pool;
+mod race;
+mod slow;
 mod support;
+mod text;
+mod tls;
+mod upgrade;

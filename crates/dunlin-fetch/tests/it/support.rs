@@ -150,3 +150,27 @@ pub(crate) async fn ask(address: SocketAddr, request: &str) -> String {
 pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1\r\nhost: front\r\nconnection: close\r\n\r\n")).await
 }
+
+/// An origin that answers each request with its own head as the body.
+pub(crate) async fn echo() -> Origin {
+    Origin::scripted(|_, mut wire| async move {
+        while let Some(head) = wire.head().await {
+            wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{head}", head.len())).await;
+        }
+    })
+    .await
+}
+
+/// The field lines of a message's head, without those of the test's own making, in alphabetical order.
+pub(crate) fn lines(head: &str) -> Vec<&str> {
+    let head = head.split("\r\n\r\n").next().unwrap();
+    let mut lines: Vec<_> = head.split("\r\n").skip(1).filter(|line| !line.starts_with("date: ")).collect();
+    // Stable: lines of one name keep their order.
+    lines.sort_by_key(|line| line.split(':').next());
+    lines
+}
+
+/// What comes after the head.
+pub(crate) fn content(message: &str) -> &str {
+    message.split_once("\r\n\r\n").unwrap().1
+}
