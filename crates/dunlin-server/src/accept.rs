@@ -1,0 +1,129 @@
+//! Taking connections in.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::event_loop::{Loop, Stage};
+use crate::listen::{Accepted, Listener};
+use crate::{Addr, Connect, conn};
+
+/// What a listener's connections are taken in with.
+struct Acceptor<C> {
+    listener: Listener,
+    local: Arc<Addr>,
+    owner: Arc<Loop>,
+    service: C,
+}
+
+/// Accepts until the server has stopped and its lame-duck time is over, then what already waits, and no more.
+pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, service: C) {
+    let local = Arc::new(listener.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new())));
+    let shared = owner.shared().clone();
+    let mut stage = shared.stage.subscribe();
+    let stop = async {
+        let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
+        tokio::select! {
+            () = tokio::time::sleep(shared.config.lame_duck) => {}
+            _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
+        }
+    };
+    let mut acceptor = Acceptor { listener, local, owner, service };
+    tokio::select! {
+        biased;
+        () = stop => {}
+        () = acceptor.accept() => {}
+    }
+    // Closing a listener resets the connections that wait in it.
+    let _ = futures_util::FutureExt::now_or_never(acceptor.accept_waiting());
+}
+
+// === impl Acceptor ===
+
+// `&mut self`, since a service need not be `Sync`.
+impl<C: Connect> Acceptor<C> {
+    async fn accept(&mut self) {
+        let mut pause = Pause::default();
+        loop {
+            room(&self.owner).await;
+            match self.listener.accept().await {
+                Ok(accepted) => {
+                    pause = Pause::default();
+                    self.admit(accepted);
+                }
+                Err(error) => pause.after(&error, &self.owner).await,
+            }
+        }
+    }
+
+    async fn accept_waiting(&mut self) {
+        while let Ok(accepted) = self.listener.accept().await {
+            self.admit(accepted);
+        }
+    }
+
+    fn admit(&mut self, accepted: Accepted) {
+        self.owner.stats.accepted();
+        let (state, registered) = self.owner.registry.register();
+        let place = Place::take(&self.owner);
+        let (local, owner, service) = (self.local.clone(), self.owner.clone(), self.service.clone());
+        tokio::spawn(async move {
+            conn::run(accepted, local, owner, service, state, registered).await;
+            drop(place);
+        });
+    }
+}
+
+/// Waits while there are as many connections as there may be. The kernel keeps those that come meanwhile.
+async fn room(owner: &Loop) {
+    let shared = owner.shared();
+    while shared.open.load(Ordering::Acquire) >= shared.max_connections {
+        owner.stats.full();
+        owner.registry.evict();
+        let _ = tokio::time::timeout(Duration::from_millis(50), shared.room.notified()).await;
+    }
+}
+
+/// One of the connections that there may be, until this is dropped.
+#[derive(Debug)]
+struct Place(Arc<Loop>);
+
+/// How long to wait after an error that will not pass by itself at once.
+#[derive(Debug, Default)]
+struct Pause(Duration);
+
+// === impl Place ===
+
+impl Place {
+    fn take(owner: &Arc<Loop>) -> Self {
+        owner.shared().open.fetch_add(1, Ordering::AcqRel);
+        Self(owner.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let shared = self.0.shared();
+        if shared.open.fetch_sub(1, Ordering::AcqRel) >= shared.max_connections {
+            shared.room.notify_one();
+        }
+    }
+}
+
+// === impl Pause ===
+
+impl Pause {
+    /// Backs off when the system is out of descriptors or memory (accept(2)); other errors are those of the connection
+    /// that would have been next.
+    async fn after(&mut self, error: &io::Error, owner: &Loop) {
+        if !matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) {
+            return;
+        }
+        owner.stats.full();
+        owner.registry.evict();
+        self.0 = (self.0 * 2).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        tracing::warn!(%error, "cannot accept a connection; trying again in {:?}", self.0);
+        tokio::time::sleep(self.0).await;
+    }
+}

@@ -1,0 +1,241 @@
+//! [`Gate`]: what hyper reads from and writes to.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Wire;
+use super::state::{Phase, State};
+use crate::framing::{Framer, Reject, Scan};
+
+/// Stands between the socket and hyper. On the way in it lets through only what the [`Framer`] has checked, and keeps
+/// the rest; both ways it counts, so that the reaper sees progress. When hyper lets it go, in whatever way, the socket
+/// is given back through the [`State`].
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// `None` only once it was given back.
+    wire: Option<Wire>,
+    state: Arc<State>,
+    /// `None` where bytes are not HTTP/1.
+    framer: Option<Framer>,
+    /// Bytes that came and were not let through, or not yet handed on.
+    held: BytesMut,
+    /// So many of `held` are let through.
+    passed: usize,
+    end: End,
+}
+
+/// Whether more will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It may.
+    Open,
+    /// The client said that it sends no more.
+    Closed,
+    /// What came next was no request. Nothing is let through any more.
+    Rejected(Reject),
+}
+
+/// What is left of a [`Gate`].
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) wire: Wire,
+    /// What was read and not handed on.
+    pub(crate) held: BytesMut,
+    pub(crate) end: End,
+    /// Whether the client was in the middle of a body.
+    pub(crate) in_body: bool,
+}
+
+/// The most that is read ahead of an answer that decides what it means.
+const MAX_UNDECIDED: usize = 64 << 10;
+
+// === impl Gate ===
+
+impl Gate {
+    pub(crate) const fn new(wire: Wire, held: BytesMut, framer: Option<Framer>, state: Arc<State>) -> Self {
+        Self { wire: Some(wire), state, framer, held, passed: 0, end: End::Open }
+    }
+
+    /// Judges `held`, of which the first `seen` bytes were judged before, or `fresh` bytes that were read elsewhere.
+    fn judge(&mut self, seen: usize, fresh: Option<&[u8]>) -> usize {
+        let bytes = fresh.unwrap_or(&self.held);
+        let Some(framer) = &mut self.framer else { return bytes.len() };
+        let Scan { passed, reject } = framer.scan(bytes, seen);
+        if let Some(reject) = reject {
+            self.end = End::Rejected(reject);
+            self.state.rejected.store(true, Relaxed);
+        }
+        self.state.set_phase(match () {
+            () if framer.in_body() => Phase::Body,
+            () if passed < bytes.len() && !framer.is_undecided() => Phase::Head,
+            () => Phase::Between,
+        });
+        self.state.expects.store(framer.expects(), Relaxed);
+        self.state.set_heads(framer.heads());
+        passed
+    }
+
+    /// After the answer to a request for an upgrade: is what follows a tunnel, or HTTP as before?
+    fn decide(&mut self) {
+        let Some(framer) = &mut self.framer else { return };
+        if !framer.is_undecided() {
+            return;
+        }
+        if self.state.tunnel.load(Relaxed) {
+            self.framer = None;
+            self.passed = self.held.len();
+            self.state.set_phase(Phase::Opaque);
+        } else if self.state.under_way() == 0 && self.state.called() >= framer.heads() {
+            framer.decline_upgrade();
+            self.passed = self.judge(0, None);
+        }
+    }
+
+    /// Reads straight into hyper's buffer, which is the usual case: one read, nothing held.
+    fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<bool>> {
+        let Some(wire) = &mut self.wire else { return Poll::Ready(Ok(true)) };
+        // SAFETY: `ReadBuf::uninit` never de-initialises what is initialised.
+        let mut own = ReadBuf::uninit(unsafe { buf.as_mut() });
+        if Pin::new(wire).poll_read(cx, &mut own)?.is_pending() {
+            self.state.wants_read.store(true, Relaxed);
+            return Poll::Pending;
+        }
+        self.state.wants_read.store(false, Relaxed);
+        let filled = own.filled();
+        if filled.is_empty() {
+            self.end = End::Closed;
+            return Poll::Ready(Ok(true));
+        }
+        self.state.count_read(filled.len());
+        let passed = if self.framer.is_some() { self.judge(0, Some(filled)) } else { filled.len() };
+        if passed < filled.len() {
+            self.held.extend_from_slice(&filled[passed..]);
+        }
+        // SAFETY: `own` filled the first `filled.len()` bytes of the cursor, and `passed` is at most that.
+        unsafe { buf.advance(passed) };
+        Poll::Ready(Ok(passed > 0))
+    }
+
+    /// Reads behind what is held.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(wire) = &mut self.wire else { return Poll::Ready(Ok(())) };
+        let seen = self.held.len();
+        self.held.reserve(4096);
+        let mut own = ReadBuf::uninit(self.held.spare_capacity_mut());
+        if Pin::new(wire).poll_read(cx, &mut own)?.is_pending() {
+            self.state.wants_read.store(true, Relaxed);
+            return Poll::Pending;
+        }
+        self.state.wants_read.store(false, Relaxed);
+        let n = own.filled().len();
+        // SAFETY: the read filled `n` bytes right behind the first `seen`.
+        unsafe { self.held.set_len(seen + n) };
+        if n == 0 {
+            self.end = End::Closed;
+            return Poll::Ready(Ok(()));
+        }
+        self.state.count_read(n);
+        self.passed = self.judge(seen, None);
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => self.state.wants_write.store(true, Relaxed),
+            Poll::Ready(Ok(n)) => {
+                self.state.wants_write.store(false, Relaxed);
+                self.state.count_written(*n);
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+
+    fn wire(&mut self) -> io::Result<Pin<&mut Wire>> {
+        self.wire.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl hyper::rt::Read for Gate {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            this.decide();
+            if this.passed > 0 {
+                let n = this.passed.min(buf.remaining());
+                buf.put_slice(&this.held[..n]);
+                this.held.advance(n);
+                this.passed -= n;
+                return Poll::Ready(Ok(()));
+            }
+            match this.end {
+                End::Open => {}
+                End::Closed => return Poll::Ready(Ok(())),
+                // A body that breaks off is the handler's to answer. Between requests hyper is told to stop instead
+                // (see `http1`), so that what came before is answered in full.
+                End::Rejected(reject) if this.framer.as_ref().is_some_and(Framer::in_body) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, reject.detail)));
+                }
+                End::Rejected(_) => return Poll::Pending,
+            }
+            if this.state.body_timed_out.load(Relaxed) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            if this.held.is_empty() {
+                if ready!(this.poll_direct(cx, &mut buf))? {
+                    return Poll::Ready(Ok(()));
+                }
+            } else if this.held.len() > MAX_UNDECIDED && this.framer.as_ref().is_some_and(Framer::is_undecided) {
+                return Poll::Pending;
+            } else {
+                ready!(this.poll_held(cx))?;
+            }
+        }
+    }
+}
+
+impl hyper::rt::Write for Gate {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = this.wire()?.poll_write(cx, buf);
+        this.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = this.wire()?.poll_write_vectored(cx, bufs);
+        this.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().wire()?.poll_flush(cx)
+    }
+
+    /// Nothing: whoever takes the socket back knows whether to close it, and how.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().wire()?.poll_flush(cx)
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let Some(wire) = self.wire.take() else { return };
+        let in_body = self.framer.as_ref().is_some_and(Framer::in_body);
+        self.state.give_back(Returned { wire, held: std::mem::take(&mut self.held), end: self.end, in_body });
+    }
+}

@@ -1,0 +1,211 @@
+//! What hyper calls: the service of a connection, with what the server itself answers before and after it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dunlin_http::{Body, BoxError};
+use http::header::{CONNECTION, EXPECT, HOST};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::inbound::Inbound;
+use super::state::{Signal, State, UnderWay};
+use crate::Config;
+use crate::framing::is_host;
+
+/// The service of a connection as hyper calls it.
+#[derive(Debug)]
+pub(crate) struct Front<S> {
+    service: S,
+    state: Arc<State>,
+    /// Bytes of a body, at most.
+    max_body: u64,
+    /// Requests of this connection, at most.
+    max_requests: u64,
+}
+
+pin_project! {
+    /// An answer under way.
+    pub(crate) struct Answer<S, F> {
+        #[pin]
+        step: Step<S, F>,
+        under_way: Option<UnderWay>,
+        last: bool,
+    }
+}
+
+pin_project! {
+    #[project = StepProj]
+    enum Step<S, F> {
+        /// The server answers by itself.
+        Refused { response: Option<Response<Body>> },
+        /// The service is not ready yet.
+        Waiting { service: S, request: Option<Request<Body>> },
+        Running { #[pin] future: F },
+    }
+}
+
+/// The body of an answer. One that streams keeps its request under way until it ends.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    body: Body,
+    _under_way: Option<UnderWay>,
+}
+
+// === impl Front ===
+
+impl<S> Front<S> {
+    pub(crate) const fn new(service: S, state: Arc<State>, config: &Config) -> Self {
+        let (max_body, max_requests) = (config.max_body, config.max_requests_per_connection);
+        Self { service, state, max_body, max_requests }
+    }
+
+    /// Brings a request into the one form that services see: a target in origin form (or `*`), and exactly one Host.
+    fn normalise(&self, request: &mut Request<Incoming>) -> Result<(), StatusCode> {
+        if request.uri().authority().is_some() {
+            normalise_target(request)?;
+        } else if request.version() == Version::HTTP_2 {
+            // RFC 9113 §8.3.1: without :authority there may be a Host; without both there is no target.
+            let mut hosts = request.headers().get_all(HOST).iter();
+            match (hosts.next(), hosts.next()) {
+                (Some(host), None) if is_host(host.as_bytes()) => {}
+                _ => return Err(StatusCode::BAD_REQUEST),
+            }
+        }
+        if request.version() == Version::HTTP_2 && request.method() == http::Method::CONNECT {
+            return Err(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        if (self.state.expects.load(Relaxed) || request.version() == Version::HTTP_2) && !expectation_is_met(request) {
+            return Err(StatusCode::EXPECTATION_FAILED);
+        }
+        let announced = http_body::Body::size_hint(request.body()).lower();
+        if announced > self.max_body { Err(StatusCode::PAYLOAD_TOO_LARGE) } else { Ok(()) }
+    }
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Outbound>;
+    type Error = BoxError;
+    type Future = Answer<S, S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let under_way = Some(self.state.begin_request());
+        let last = self.state.called() >= self.max_requests;
+        if let Err(status) = self.normalise(&mut request) {
+            return Answer {
+                step: Step::Refused { response: Some(super::refuse(status, "")) },
+                under_way,
+                last: last || status == StatusCode::PAYLOAD_TOO_LARGE,
+            };
+        }
+        let request = request.map(|body| Inbound::wrap(body, self.max_body, &self.state));
+        // RFC 9110 §9.3.6 and hyper: the service is called for one request at a time on HTTP/1, for many on HTTP/2.
+        Answer { step: Step::Waiting { service: self.service.clone(), request: Some(request) }, under_way, last }
+    }
+}
+
+/// RFC 9112 §3.2.2 and RFC 9113 §8.3.1: the target's authority replaces Host.
+fn normalise_target(request: &mut Request<Incoming>) -> Result<(), StatusCode> {
+    let uri = std::mem::take(request.uri_mut());
+    let mut parts = uri.into_parts();
+    let authority = parts.authority.take().ok_or(StatusCode::BAD_REQUEST)?;
+    if !is_host(authority.as_str().as_bytes()) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    if request.version() == Version::HTTP_2 {
+        let differs = |host: &HeaderValue| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
+        if request.headers().get_all(HOST).iter().any(differs) {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+    }
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    request.headers_mut().insert(HOST, host);
+    parts.scheme = None;
+    // RFC 9112 §3.2.4: OPTIONS of a target without path and query is `*`.
+    let path = parts.path_and_query.filter(|path| !path.as_str().is_empty());
+    let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+    *request.uri_mut() = http::Uri::from(path);
+    Ok(())
+}
+
+/// RFC 9110 §10.1.1: an expectation other than 100-continue may be answered 417. HTTP/1.0 has none.
+fn expectation_is_met(request: &Request<Incoming>) -> bool {
+    request.version() == Version::HTTP_10
+        || request.headers().get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+// === impl Answer ===
+
+impl<S, B> Future for Answer<S, S::Future>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<Outbound>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let response = loop {
+            match this.step.as_mut().project() {
+                StepProj::Refused { response } => break response.take().unwrap_or_default(),
+                StepProj::Running { future } => break ready!(future.poll(cx)).map_err(Into::into)?.map(Body::new),
+                StepProj::Waiting { service, request } => {
+                    ready!(service.poll_ready(cx)).map_err(Into::into)?;
+                    let future = service.call(request.take().unwrap_or_default());
+                    this.step.set(Step::Running { future });
+                }
+            }
+        };
+        Poll::Ready(Ok(finish(response, this.under_way.take(), *this.last)))
+    }
+}
+
+fn finish(mut response: Response<Body>, under_way: Option<UnderWay>, last: bool) -> Response<Outbound> {
+    if let Some(state) = under_way.as_ref().map(UnderWay::state) {
+        if last || state.signalled() >= Signal::Drain {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            state.tunnel.store(true, Relaxed);
+        }
+    }
+    response.map(|body| {
+        // Complete bytes are as good as written: the rest is the socket's, and has its own deadline.
+        let under_way = if body.as_bytes().is_some() { None } else { under_way };
+        Outbound { body, _under_way: under_way }
+    })
+}
+
+// === impl Outbound ===
+
+impl http_body::Body for Outbound {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,186 @@
+//! An event loop: a thread, a runtime, its listeners and its connections.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use dunlin_http::BoxError;
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, watch};
+
+use crate::accept::accept;
+use crate::conn::Signal;
+use crate::framing::HeadLimits;
+use crate::listen::{Listener, Socket, free_descriptors};
+use crate::reaper::{Registry, Rules};
+use crate::stats::Stats;
+use crate::{Addr, Config, Connect, EventLoop, LoopInfo, StartError};
+
+/// How far a server has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Serving,
+    /// Shutting down: lame duck first, then draining.
+    Stopping,
+    /// What is left is cut.
+    Cutting,
+}
+
+/// What all loops of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) addrs: Vec<Addr>,
+    pub(crate) loops: Vec<Arc<Registry>>,
+    pub(crate) stats: Vec<Arc<Stats>>,
+    pub(crate) stage: watch::Sender<Stage>,
+    /// Connections over all loops, and the most there may be.
+    pub(crate) open: AtomicUsize,
+    pub(crate) max_connections: usize,
+    pub(crate) room: Notify,
+    /// Connections that were cut at the end of the drain.
+    pub(crate) cut: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+/// One loop, as its connections know it.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    pub(crate) index: usize,
+    shared: Arc<Shared>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+/// How many loops a configuration makes: a shared runtime is one.
+pub(crate) fn count(config: &Config) -> usize {
+    match config.event_loop {
+        EventLoop::PerCore => config.worker_count(),
+        EventLoop::Shared => 1,
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn new(config: Config, addrs: Vec<Addr>, loops: usize) -> Self {
+        let max_connections = match config.max_connections {
+            0 => free_descriptors(),
+            max => max,
+        };
+        let rules = Rules::new(&config);
+        Self {
+            addrs,
+            loops: (0..loops).map(|_| Arc::new(Registry::new(rules))).collect(),
+            stats: (0..loops).map(|_| Arc::default()).collect(),
+            stage: watch::Sender::new(Stage::Serving),
+            open: AtomicUsize::new(0),
+            max_connections,
+            room: Notify::new(),
+            cut: AtomicUsize::new(0),
+            next_id: AtomicU64::new(1),
+            config,
+        }
+    }
+}
+
+// === impl Loop ===
+
+impl Loop {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
+        Self { index, registry: shared.loops[index].clone(), stats: shared.stats[index].clone(), shared }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.shared.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn head_limits(&self) -> HeadLimits {
+        let config = &self.shared.config;
+        HeadLimits { bytes: config.max_head, fields: config.max_fields, target: config.max_target }
+    }
+}
+
+/// The whole life of a loop, on a thread of its own.
+pub(crate) fn run<F, M, C>(
+    index: usize,
+    shared: &Arc<Shared>,
+    sockets: Vec<Vec<Socket>>,
+    factory: &F,
+    ready: &mpsc::Sender<Result<(), StartError>>,
+) where
+    F: Fn(LoopInfo) -> M,
+    M: Future<Output = Result<C, BoxError>>,
+    C: Connect,
+{
+    let report = |result| {
+        let _ = ready.send(result);
+    };
+    let runtime = match runtime(&shared.config) {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Err(error.into())),
+    };
+    runtime.block_on(async {
+        let info = LoopInfo { index, count: shared.loops.len() };
+        let service = match factory(info).await {
+            Ok(service) => service,
+            Err(error) => return report(Err(StartError::Service(error))),
+        };
+        let listeners: io::Result<Vec<_>> = sockets.into_iter().flatten().map(Socket::into_listener).collect();
+        let listeners = match listeners {
+            Ok(listeners) => listeners,
+            Err(error) => return report(Err(error.into())),
+        };
+        report(Ok(()));
+        serve(Loop::new(index, shared.clone()), listeners, service).await;
+    });
+    // What still runs on blocking threads must not hold the process up.
+    runtime.shutdown_background();
+}
+
+fn runtime(config: &Config) -> io::Result<Runtime> {
+    let mut builder = match config.event_loop {
+        EventLoop::PerCore => tokio::runtime::Builder::new_current_thread(),
+        EventLoop::Shared => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if config.event_loop == EventLoop::Shared {
+        builder.worker_threads(config.worker_count()).thread_name("dunlin-worker");
+    }
+    builder.enable_all().build()
+}
+
+/// Accepts and serves until the server stops and the last connection is gone or cut.
+pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, service: C) {
+    let owner = Arc::new(owner);
+    let registry = owner.registry.clone();
+    let reaper = tokio::spawn({
+        let registry = registry.clone();
+        async move { registry.run().await }
+    });
+    let accepting: Vec<_> =
+        listeners.into_iter().map(|listener| tokio::spawn(accept(listener, owner.clone(), service.clone()))).collect();
+    let shared = owner.shared().clone();
+    let mut stage = shared.stage.subscribe();
+    let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
+    for task in accepting {
+        let _ = task.await;
+    }
+    registry.drain();
+    tokio::select! {
+        () = registry.empty() => {}
+        () = tokio::time::sleep(shared.config.drain) => {}
+        _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
+    }
+    shared.cut.fetch_add(registry.len(), Ordering::AcqRel);
+    registry.signal_all(Signal::Cut);
+    // Tasks that were told to cut end as soon as they run; one that blocks its thread must not hold the others up.
+    let _ = tokio::time::timeout(Duration::from_secs(1), registry.empty()).await;
+    reaper.abort();
+}

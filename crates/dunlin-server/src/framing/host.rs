@@ -1,0 +1,47 @@
+//! `Host` and the authority of a target (RFC 9110 §7.2, RFC 3986 §3.2).
+
+/// Whether `text` is `uri-host [ ":" port ]` with a host that is not empty.
+///
+/// RFC 9110 §4.2.1: an http URI with an empty host is invalid and must be rejected.
+pub(crate) fn is_host(text: &[u8]) -> bool {
+    if let Some(rest) = text.strip_prefix(b"[") {
+        let Some(end) = memchr::memchr(b']', rest) else { return false };
+        let (literal, port) = (&rest[..end], &rest[end + 1..]);
+        return is_ip_literal(literal) && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port));
+    }
+    let host_len = text.iter().position(|&byte| !is_reg_name(byte)).unwrap_or(text.len());
+    let (host, rest) = text.split_at(host_len);
+    !host.is_empty() && escapes_are_whole(host) && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
+}
+
+/// `port = *DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
+fn is_port(text: &[u8]) -> bool {
+    text.is_empty()
+        || std::str::from_utf8(text)
+            .is_ok_and(|text| text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok())
+}
+
+fn is_ip_literal(text: &[u8]) -> bool {
+    match text {
+        // IPvFuture = "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )
+        [b'v' | b'V', rest @ ..] => {
+            let Some(dot) = memchr::memchr(b'.', rest) else { return false };
+            dot > 0
+                && rest[..dot].iter().all(u8::is_ascii_hexdigit)
+                && rest.len() > dot + 1
+                && rest[dot + 1..].iter().all(|&byte| byte == b':' || (is_reg_name(byte) && byte != b'%'))
+        }
+        _ => std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok()),
+    }
+}
+
+/// `unreserved / sub-delims`, and `%`, of which the digits are checked apart.
+const fn is_reg_name(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%')
+}
+
+fn escapes_are_whole(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', text)
+        .all(|at| text.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}

@@ -1,0 +1,138 @@
+//! From addresses to listening sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::FromRawFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket as Raw, Type};
+
+use super::{Bound, Socket};
+use crate::{Addr, BindError, Config};
+
+/// What stays free of the descriptor limit for files, outbound connections and listeners.
+const RESERVED: usize = 256;
+
+/// Binds every address of `config`, TCP ones once for each of `loops`.
+pub(crate) fn bind(config: &Config, loops: usize) -> Result<Vec<Bound>, BindError> {
+    let mut all = Vec::new();
+    for addr in &config.listen {
+        let failed = |source| BindError::Listen { addr: addr.clone(), source };
+        match addr {
+            Addr::Tcp(tcp) => all.push(bind_tcp(*tcp, config, loops).map_err(failed)?),
+            Addr::Unix(path) => all.push(bind_unix(path).map_err(failed)?),
+            Addr::Systemd(name) => all.extend(systemd(name).map_err(failed)?),
+        }
+    }
+    Ok(all)
+}
+
+fn bind_tcp(addr: SocketAddr, config: &Config, loops: usize) -> io::Result<Bound> {
+    // SO_REUSEPORT would join the sockets of a process that listens already; ask without it first.
+    if addr.port() != 0 && !config.reuse_port {
+        tcp_socket(addr, false)?;
+    }
+    let mut sockets = Vec::with_capacity(loops);
+    let mut addr = addr;
+    for _ in 0..loops {
+        let socket = tcp_socket(addr, true)?;
+        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        let socket: std::net::TcpListener = socket.into();
+        addr = socket.local_addr()?;
+        sockets.push(Socket::Tcp(socket));
+    }
+    Ok(Bound { addr: Addr::Tcp(addr), sockets })
+}
+
+fn tcp_socket(addr: SocketAddr, reuse_port: bool) -> io::Result<Raw> {
+    let socket = Raw::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Accepted sockets inherit it, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+fn bind_unix(path: &Path) -> io::Result<Bound> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let socket = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let stale = std::fs::symlink_metadata(path)?.file_type().is_socket() && UnixStream::connect(path).is_err();
+            if !stale {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
+    socket.set_nonblocking(true)?;
+    Ok(Bound { addr: Addr::Unix(path.to_owned()), sockets: vec![Socket::Unix(socket)] })
+}
+
+/// The sockets that the service manager passed under `name` (sd_listen_fds(3)). They are taken once: a second call in
+/// one process would own a descriptor twice.
+fn systemd(name: &str) -> io::Result<Vec<Bound>> {
+    let passed = std::sync::LazyLock::force(&PASSED);
+    let mut passed = passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut bound = Vec::new();
+    for (_, socket) in passed.extract_if(.., |(fd_name, _)| name.is_empty() || fd_name == name) {
+        bound.push(Bound { addr: socket.addr()?, sockets: vec![socket] });
+    }
+    if bound.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the service manager passed no such socket (LISTEN_FDS)"));
+    }
+    Ok(bound)
+}
+
+type Passed = std::sync::Mutex<Vec<(String, Socket)>>;
+
+static PASSED: std::sync::LazyLock<Passed> = std::sync::LazyLock::new(|| passed_sockets().into());
+
+fn passed_sockets() -> Vec<(String, Socket)> {
+    let var = |name| std::env::var(name).unwrap_or_default();
+    if var("LISTEN_PID").parse() != Ok(std::process::id()) {
+        return Vec::new();
+    }
+    let count: i32 = var("LISTEN_FDS").parse().unwrap_or(0);
+    let names = var("LISTEN_FDNAMES");
+    let mut names = names.split(':');
+    (3..3 + count)
+        .filter_map(|fd| {
+            let name = names.next().unwrap_or_default().to_owned();
+            // SAFETY: LISTEN_PID is ours, so descriptors 3 and following were passed to this process to own; this runs
+            // once, so no other owner is made.
+            let socket = unsafe { Raw::from_raw_fd(fd) };
+            socket.set_cloexec(true).ok()?;
+            socket.set_nonblocking(true).ok()?;
+            let socket = match socket.domain().ok()? {
+                Domain::UNIX => Socket::Unix(std::os::fd::OwnedFd::from(socket).into()),
+                _ => {
+                    socket.set_tcp_nodelay(true).ok()?;
+                    Socket::Tcp(socket.into())
+                }
+            };
+            Some((name, socket))
+        })
+        .collect()
+}
+
+/// How many descriptors connections may use: the limit, raised as far as it goes, less a reserve.
+pub(crate) fn free_descriptors() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    let limit = limit.current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    limit.saturating_sub(RESERVED.min(limit / 2)).min(1 << 20)
+}

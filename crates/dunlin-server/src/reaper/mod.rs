@@ -1,0 +1,198 @@
+//! The reaper: one timer for each loop instead of one for each request.
+//!
+//! Every connection of a loop stands in its [`Registry`]. A few times a second the reaper sets the loop's coarse clock
+//! and looks at the connections that are due: busy ones each time, parked ones once their deadline has come. What it
+//! decides, by [`rules`], it tells the connection's task by a [`Signal`](crate::conn::Signal).
+
+mod rules;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::conn::{Signal, State, Tick, Ticks};
+pub(crate) use rules::Rules;
+use rules::Watch;
+
+/// The connections of a loop.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    table: Mutex<Table>,
+    count: AtomicUsize,
+    changed: Notify,
+    draining: AtomicBool,
+    ticks: Arc<Ticks>,
+    begun: Instant,
+    rules: Rules,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: Slab<Entry>,
+    /// When each entry is looked at next: apart from the entries, so that a sweep over many idle ones is short.
+    due: Vec<Tick>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: Arc<State>,
+    watch: Watch,
+}
+
+/// A place in a registry, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    registry: Arc<Registry>,
+    key: usize,
+}
+
+/// How often busy connections are looked at, and how coarse the loop's clock is.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+// === impl Registry ===
+
+impl Registry {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            table: Mutex::default(),
+            count: AtomicUsize::new(0),
+            changed: Notify::new(),
+            draining: AtomicBool::new(false),
+            ticks: Arc::default(),
+            begun: Instant::now(),
+            rules,
+        }
+    }
+
+    /// Takes a new connection in.
+    pub(crate) fn register(self: &Arc<Self>) -> (Arc<State>, Registered) {
+        let now = self.set_clock();
+        let state = Arc::new(State::new(self.ticks.clone()));
+        let mut table = self.table();
+        let key = table.entries.insert(Entry { state: state.clone(), watch: Watch::default() });
+        if table.due.len() <= key {
+            table.due.resize(key + 1, 0);
+        }
+        table.due[key] = now;
+        drop(table);
+        if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.changed.notify_waiters();
+        }
+        if self.draining.load(Ordering::Acquire) {
+            state.signal(Signal::Drain);
+        }
+        (state, Registered { registry: self.clone(), key })
+    }
+
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// How many of them are parked.
+    pub(crate) fn parked(&self) -> usize {
+        self.table().entries.iter().filter(|(_, entry)| entry.state.is_parked()).count()
+    }
+
+    /// Runs the clock and the deadlines. It rests while there is no connection.
+    pub(crate) async fn run(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.len() == 0 {
+                changed.await;
+            } else {
+                drop(changed);
+                tokio::time::sleep(INTERVAL).await;
+            }
+            self.sweep();
+        }
+    }
+
+    /// Tells every connection, those to come included, to close after its next answer, and lets idle ones go.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.signal_all(Signal::Drain);
+        self.sweep();
+    }
+
+    /// Tells every connection the same.
+    pub(crate) fn signal_all(&self, signal: Signal) {
+        let mut table = self.table();
+        for (_, entry) in &table.entries {
+            entry.state.signal(signal);
+        }
+        table.due.fill(0);
+    }
+
+    /// Closes the connection that has been idle longest, if any is idle, to make room. Whether there was one.
+    pub(crate) fn evict(&self) -> bool {
+        let table = self.table();
+        let idle =
+            table.entries.iter().filter(|(_, entry)| entry.state.is_idle() && entry.state.signalled() < Signal::Close);
+        let oldest = idle.min_by_key(|(_, entry)| entry.state.active());
+        oldest.is_some_and(|(_, entry)| {
+            entry.state.signal(Signal::Close);
+            true
+        })
+    }
+
+    /// Waits until the last connection is gone.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.len() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn sweep(&self) {
+        let now = self.set_clock();
+        let draining = self.draining.load(Ordering::Acquire);
+        let mut table = self.table();
+        let Table { entries, due } = &mut *table;
+        for (key, due) in due.iter_mut().enumerate().filter(|(_, due)| **due <= now) {
+            let Some(Entry { state, watch }) = entries.get_mut(key) else {
+                *due = Tick::MAX;
+                continue;
+            };
+            *due = self.rules.look(state, watch, now, draining).max(now + 1);
+        }
+    }
+
+    fn set_clock(&self) -> Tick {
+        // 2^32 milliseconds are 49 days; deadlines are differences, but `due` is compared, so the clock stands at the
+        // end rather than begin anew.
+        let now = Tick::try_from(self.begun.elapsed().as_millis()).unwrap_or(Tick::MAX);
+        self.ticks.set(now);
+        now
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Registered ===
+
+impl Registered {
+    /// Has the connection looked at in the next sweep, whatever was planned for it.
+    pub(crate) fn watch(&self) {
+        if let Some(due) = self.registry.table().due.get_mut(self.key) {
+            *due = 0;
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.table().entries.remove(self.key);
+        if self.registry.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.registry.changed.notify_waiters();
+        }
+    }
+}

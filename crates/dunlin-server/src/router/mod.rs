@@ -1,0 +1,239 @@
+//! [`Router`]: which handler answers a method and a path.
+
+mod pattern;
+mod respond;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use dunlin_http::PathParams;
+use http::{HeaderValue, Method};
+use percent_encoding::percent_decode_str;
+
+use pattern::Pattern;
+pub use pattern::RouteError;
+pub use respond::{Json, Respond, json};
+pub use routes::{RouteService, Routes};
+
+/// Which value, a handler or whatever is wanted, answers a method and a path.
+///
+/// A pattern is made of literal segments, `{name}` for one segment, and `{*rest}` at the end for everything that
+/// follows, nothing included. A literal wins over a parameter. Matching is of the path as it was sent; parameters are
+/// percent-decoded. Two routes may share a path when their methods differ.
+///
+/// ```
+/// use dunlin_server::{Match, Router};
+/// use http::Method;
+///
+/// let mut router = Router::new();
+/// router.insert(&[Method::GET], "/users/{id}", "one user").unwrap();
+/// router.insert(&[], "/static/{*path}", "files").unwrap();
+///
+/// let Match::Found { value, params } = router.at(&Method::HEAD, "/users/J%C3%B6rg") else { panic!() };
+/// assert_eq!((*value, params.get("id")), ("one user", Some("Jörg")));
+///
+/// let Match::MethodNotAllowed { allow } = router.at(&Method::POST, "/users/1") else { panic!() };
+/// assert_eq!(allow, "GET, HEAD, OPTIONS");
+///
+/// let clash = router.insert(&[Method::GET], "/users/{name}", "another").unwrap_err();
+/// assert_eq!(clash.to_string(), "GET /users/{name} clashes with GET /users/{id}");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Router<T> {
+    tree: matchit::Router<usize>,
+    resources: Vec<Resource>,
+    routes: Vec<Route<T>>,
+}
+
+/// Routes whose patterns match the same paths.
+#[derive(Clone, Debug)]
+struct Resource {
+    pattern: Pattern,
+    /// Indices of routes, in the order in which they came.
+    methods: Vec<(Method, usize)>,
+    any: Option<usize>,
+    allow: HeaderValue,
+}
+
+#[derive(Clone, Debug)]
+struct Route<T> {
+    methods: Vec<Method>,
+    pattern: Pattern,
+    names: Vec<Arc<str>>,
+    value: T,
+}
+
+/// What a [`Router`] says of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Match<'a, T> {
+    /// This answers it.
+    Found {
+        /// What was inserted; for HEAD what answers GET, if nothing was inserted for HEAD.
+        value: &'a T,
+        /// What the pattern's parameters stand for.
+        params: PathParams,
+    },
+    /// The path is known, and OPTIONS asks what it takes (RFC 9110 §9.3.7): answer 204 with `Allow`.
+    Options {
+        /// The value of `Allow`.
+        allow: &'a HeaderValue,
+    },
+    /// The path is known, and this method is not for it: answer 405 with `Allow` (RFC 9110 §15.5.6).
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: &'a HeaderValue,
+    },
+    /// The path is known, and the method is to nobody: answer 501 (RFC 9110 §9.1).
+    NotImplemented,
+    /// Nothing answers this path: 404.
+    NotFound,
+}
+
+// === impl Router ===
+
+impl<T> Router<T> {
+    /// A router that knows no path.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { tree: matchit::Router::new(), resources: Vec::new(), routes: Vec::new() }
+    }
+
+    /// Has `value` answer `methods` on `pattern`; no method stands for every one but TRACE and CONNECT, those included
+    /// that no standard knows.
+    ///
+    /// # Errors
+    /// A malformed pattern, or a clash with another route: it tells both.
+    pub fn insert(&mut self, methods: &[Method], pattern: &str, value: T) -> Result<(), RouteError> {
+        let pattern = Pattern::parse(pattern)?;
+        let index = match self.resources.iter().position(|known| known.pattern.is_same(&pattern)) {
+            Some(index) => index,
+            None => self.add(pattern.clone())?,
+        };
+        let resource = &mut self.resources[index];
+        if let Some((method, other)) = resource.taken(methods) {
+            return Err(RouteError::clash(method, pattern.as_str(), self.routes[other].pattern.as_str()));
+        }
+        let route = self.routes.len();
+        match methods {
+            [] => resource.any = Some(route),
+            _ => resource.methods.extend(methods.iter().map(|method| (method.clone(), route))),
+        }
+        resource.allow = resource.allow();
+        let names = pattern.names().map(Into::into).collect();
+        self.routes.push(Route { methods: methods.to_vec(), pattern, names, value });
+        Ok(())
+    }
+
+    fn add(&mut self, pattern: Pattern) -> Result<usize, RouteError> {
+        let index = self.resources.len();
+        if self.tree.at(pattern.as_str()).is_ok_and(|found| self.resources[*found.value].pattern.is_rest_of(&pattern)) {
+            // The path was only the empty rest of another pattern until now.
+            self.tree.remove(pattern.as_str());
+        }
+        self.tree.insert(pattern.as_str(), index).map_err(|error| match error {
+            matchit::InsertError::Conflict { with } => {
+                let other = self.resources.iter().find(|known| known.pattern.forms().any(|form| form == with));
+                RouteError::clash(None, pattern.as_str(), other.map_or(&with, |known| known.pattern.as_str()))
+            }
+            other => RouteError::malformed(pattern.as_str(), &other),
+        })?;
+        if let Some(bare) = pattern.without_rest() {
+            // Where the path without a rest has a route of its own, that one wins.
+            let _ = self.tree.insert(bare, index);
+        }
+        self.resources.push(Resource { pattern, methods: Vec::new(), any: None, allow: HeaderValue::from_static("") });
+        Ok(index)
+    }
+
+    /// What answers `method` on `path`, which is as it was sent, without the query.
+    #[must_use]
+    pub fn at(&self, method: &Method, path: &str) -> Match<'_, T> {
+        let Ok(found) = self.tree.at(path) else { return Match::NotFound };
+        let resource = &self.resources[*found.value];
+        let Some(route) = resource.get(method).and_then(|index| self.routes.get(index)) else {
+            return match *method {
+                Method::OPTIONS => Match::Options { allow: &resource.allow },
+                _ if self.knows(method) => Match::MethodNotAllowed { allow: &resource.allow },
+                _ => Match::NotImplemented,
+            };
+        };
+        let mut params = PathParams::default();
+        let mut values = found.params.iter();
+        for name in &route.names {
+            // The empty rest has no parameter in the tree.
+            let raw = values.next().map_or("", |(_, value)| value);
+            params.push(name.clone(), percent_decode_str(raw).decode_utf8_lossy().into_owned());
+        }
+        Match::Found { value: &route.value, params }
+    }
+
+    /// Every route in the order of insertion: its pattern, its methods (none stands for all), its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Method], &T)> {
+        self.routes.iter().map(|route| (route.pattern.as_str(), &*route.methods, &route.value))
+    }
+
+    /// RFC 9110 §9.1: 405 is for methods that the server implements, 501 for those it does not.
+    fn knows(&self, method: &Method) -> bool {
+        const STANDARD: [Method; 9] = [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+            Method::CONNECT,
+            Method::OPTIONS,
+            Method::TRACE,
+            Method::PATCH,
+        ];
+        STANDARD.contains(method) || self.routes.iter().any(|route| route.methods.contains(method))
+    }
+}
+
+impl<T> Default for Router<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// === impl Resource ===
+
+impl Resource {
+    fn get(&self, method: &Method) -> Option<usize> {
+        let named = |wanted: &Method| self.methods.iter().find(|(known, _)| known == wanted).map(|(_, route)| *route);
+        let any = || self.any.filter(|_| *method != Method::TRACE && *method != Method::CONNECT);
+        // RFC 9110 §9.3.2: HEAD is GET without the content, which the server leaves out.
+        let head = || if *method == Method::HEAD { named(&Method::GET) } else { None };
+        named(method).or_else(head).or_else(any)
+    }
+
+    /// The method, and the route that answers it already.
+    fn taken<'m>(&self, methods: &'m [Method]) -> Option<(Option<&'m Method>, usize)> {
+        if methods.is_empty() {
+            return self.any.map(|other| (None, other));
+        }
+        methods.iter().find_map(|wanted| {
+            let other = self.methods.iter().find(|(known, _)| known == wanted)?;
+            Some((Some(wanted), other.1))
+        })
+    }
+
+    fn allow(&self) -> HeaderValue {
+        let mut names: Vec<&str> = self.methods.iter().map(|(method, _)| method.as_str()).collect();
+        if self.any.is_some() {
+            names.extend(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]);
+        }
+        if names.contains(&"GET") {
+            names.push("HEAD");
+        }
+        names.push("OPTIONS");
+        let mut seen = Vec::new();
+        for name in names {
+            if !seen.contains(&name) {
+                seen.push(name);
+            }
+        }
+        HeaderValue::try_from(seen.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
+    }
+}

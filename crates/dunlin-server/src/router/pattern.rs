@@ -1,0 +1,110 @@
+//! Patterns of paths.
+
+use std::fmt;
+
+use http::Method;
+
+/// A pattern, read.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    text: String,
+    /// Length of the text before `{*rest}`, if it ends so.
+    rest: Option<usize>,
+}
+
+/// Why a route could not be inserted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteError(String);
+
+// === impl Pattern ===
+
+impl Pattern {
+    pub(super) fn parse(text: &str) -> Result<Self, RouteError> {
+        if !text.starts_with('/') {
+            return Err(RouteError::malformed(text, &"a path begins with `/`"));
+        }
+        let rest = text.ends_with('}').then(|| text.rfind("{*")).flatten();
+        if rest.is_some_and(|at| !text[..at].ends_with('/')) {
+            return Err(RouteError::malformed(text, &"`{*rest}` is a segment of its own"));
+        }
+        let pattern = Self { text: text.to_owned(), rest };
+        let names: Vec<_> = pattern.names().collect();
+        if let Some(name) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name)) {
+            return Err(RouteError::malformed(text, &format_args!("`{name}` is there twice")));
+        }
+        Ok(pattern)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The path without a rest, where there may be one: the tree's own catch-all does not take it.
+    pub(super) fn without_rest(&self) -> Option<&str> {
+        self.rest.map(|at| &self.text[..at])
+    }
+
+    /// What the tree is told.
+    pub(super) fn forms(&self) -> impl Iterator<Item = &str> {
+        [Some(self.as_str()), self.without_rest()].into_iter().flatten()
+    }
+
+    /// Whether `bare` is this pattern without its rest.
+    pub(super) fn is_rest_of(&self, bare: &Self) -> bool {
+        self.without_rest() == Some(bare.as_str())
+    }
+
+    /// The names of the parameters, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        // `{{` and `}}` stand for the braces themselves.
+        let mut left = self.text.as_str();
+        std::iter::from_fn(move || {
+            loop {
+                let at = left.find('{')?;
+                left = &left[at + 1..];
+                if let Some(after) = left.strip_prefix('{') {
+                    left = after;
+                    continue;
+                }
+                let end = left.find('}')?;
+                let name = &left[..end];
+                left = &left[end + 1..];
+                return Some(name.strip_prefix('*').unwrap_or(name));
+            }
+        })
+    }
+
+    /// Whether it matches the same paths: the names of parameters may differ.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.shape() == other.shape()
+    }
+
+    fn shape(&self) -> String {
+        let mut shape = self.text.clone();
+        for name in self.names() {
+            shape = shape.replacen(&format!("{{{name}}}"), "{}", 1).replacen(&format!("{{*{name}}}"), "{*}", 1);
+        }
+        shape
+    }
+}
+
+// === impl RouteError ===
+
+impl RouteError {
+    pub(super) fn malformed(pattern: &str, why: &dyn fmt::Display) -> Self {
+        Self(format!("{pattern:?} is no pattern: {why}"))
+    }
+
+    pub(super) fn clash(method: Option<&Method>, pattern: &str, other: &str) -> Self {
+        let method = method.map(|method| format!("{method} ")).unwrap_or_default();
+        Self(format!("{method}{pattern} clashes with {method}{other}"))
+    }
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RouteError {}

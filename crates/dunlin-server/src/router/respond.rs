@@ -1,0 +1,96 @@
+//! What handlers take and give.
+
+use dunlin_http::{Body, BodyError, Problem};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a handler may give: a response, or what is made into one.
+pub trait Respond {
+    /// The response.
+    fn respond(self) -> Response<Body>;
+}
+
+/// A value that is answered as JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+/// Reads the body of a request as JSON.
+///
+/// # Errors
+/// 415 for another content type, 413 and 408 for what the server says of the body, 400 for what is not JSON or does not
+/// have the shape of `T`.
+pub async fn json<T: DeserializeOwned>(request: &mut Request<Body>) -> Result<T, Problem> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence != "application/json" && !essence.ends_with("+json") {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail("expected application/json"));
+    }
+    let body = std::mem::take(request.body_mut());
+    let told = |error: BodyError| Problem::new(error.status()).detail(error.to_string());
+    // The server bounds the body before anybody reads it.
+    let bytes = body.collect(usize::MAX).await.map_err(told)?;
+    serde_json::from_slice(&bytes).map_err(|error| Problem::new(StatusCode::BAD_REQUEST).detail(error.to_string()))
+}
+
+// === impls of Respond ===
+
+impl Respond for Response<Body> {
+    fn respond(self) -> Self {
+        self
+    }
+}
+
+impl Respond for Problem {
+    fn respond(self) -> Response<Body> {
+        self.into_response()
+    }
+}
+
+impl Respond for StatusCode {
+    fn respond(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self;
+        response
+    }
+}
+
+impl Respond for &'static str {
+    fn respond(self) -> Response<Body> {
+        typed("text/plain; charset=utf-8", self.into())
+    }
+}
+
+impl Respond for String {
+    fn respond(self) -> Response<Body> {
+        typed("text/plain; charset=utf-8", self.into())
+    }
+}
+
+impl<T: Serialize> Respond for Json<T> {
+    fn respond(self) -> Response<Body> {
+        match serde_json::to_vec(&self.0) {
+            Ok(bytes) => typed("application/json", bytes.into()),
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be written as JSON");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+            }
+        }
+    }
+}
+
+impl<T: Respond, E: Respond> Respond for Result<T, E> {
+    fn respond(self) -> Response<Body> {
+        match self {
+            Ok(value) => value.respond(),
+            Err(error) => error.respond(),
+        }
+    }
+}
+
+fn typed(content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,136 @@
+//! [`Running`]: a server that serves, and how it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use crate::event_loop::{Shared, Stage};
+use crate::{Addr, LoopStats};
+
+/// A server that serves. Dropping it cuts every connection and ends its threads.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What can be asked of a server that serves, from anywhere.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Whether every request under way was answered.
+    pub drained: bool,
+    /// How many connections were cut.
+    pub cut: usize,
+}
+
+// === impl Running ===
+
+impl Running {
+    pub(crate) const fn new(handle: Handle, threads: Vec<JoinHandle<()>>) -> Self {
+        Self { handle, threads }
+    }
+
+    /// What can be asked of it from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[Addr] {
+        self.handle.local_addrs()
+    }
+
+    /// Begins to shut down; see [`Handle::shutdown`].
+    pub fn shutdown(&self) {
+        self.handle.shutdown();
+    }
+
+    /// Cuts every connection now; see [`Handle::abort`].
+    pub fn abort(&self) {
+        self.handle.abort();
+    }
+
+    /// What the loops count.
+    #[must_use]
+    pub fn stats(&self) -> Vec<LoopStats> {
+        self.handle.stats()
+    }
+
+    /// Waits until the server has ended: after [`shutdown`](Self::shutdown) or [`abort`](Self::abort), or because
+    /// another process took its sockets over.
+    pub async fn stopped(mut self) -> Outcome {
+        let threads = std::mem::take(&mut self.threads);
+        let (sender, ended) = tokio::sync::oneshot::channel();
+        let waiter = std::thread::Builder::new().name("dunlin-join".into()).spawn(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+            let _ = sender.send(());
+        });
+        if waiter.is_ok() {
+            let _ = ended.await;
+        }
+        let cut = self.handle.0.cut.load(Ordering::Acquire);
+        Outcome { drained: cut == 0, cut }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+// === impl Handle ===
+
+impl Handle {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[Addr] {
+        &self.0.addrs
+    }
+
+    /// Begins to shut down. For [`lame_duck`](crate::Config::lame_duck) everything goes on; then no connection is
+    /// accepted any more, each one closes with its next answer, and what is left after
+    /// [`drain`](crate::Config::drain) is cut.
+    pub fn shutdown(&self) {
+        self.raise(Stage::Stopping);
+    }
+
+    /// Cuts every connection now, whatever is under way.
+    pub fn abort(&self) {
+        self.raise(Stage::Cutting);
+    }
+
+    /// Whether the server shuts down: not ready for new clients, though it may still take some.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.0.stage.borrow() >= Stage::Stopping
+    }
+
+    /// What the loops count.
+    #[must_use]
+    pub fn stats(&self) -> Vec<LoopStats> {
+        let loops = self.0.loops.iter().zip(&self.0.stats).enumerate();
+        loops.map(|(index, (registry, stats))| stats.read(index, registry.len(), registry.parked())).collect()
+    }
+
+    fn raise(&self, to: Stage) {
+        self.0.stage.send_if_modified(|stage| {
+            let raised = *stage < to;
+            *stage = to.max(*stage);
+            raised
+        });
+    }
+}

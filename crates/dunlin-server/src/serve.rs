@@ -1,0 +1,46 @@
+//! [`serve`]: for those who own a runtime.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::event_loop::{self, Loop, Shared};
+use crate::listen::Listener;
+use crate::running::{Handle, Outcome};
+use crate::{Config, Connect};
+
+/// Serves `service` on a listener of this runtime, with the deadlines and limits of the default [`Config`], until
+/// `shutdown` is ready and the last request is answered.
+///
+/// It is what [`Server`](crate::Server) runs on each of its loops; connections are tasks of the runtime it is called on.
+pub async fn serve<C: Connect>(
+    listener: impl Into<Listener>,
+    service: C,
+    shutdown: impl Future<Output = ()>,
+) -> Outcome {
+    serve_with(Config::default(), listener, service, shutdown).await
+}
+
+/// [`serve`] by a configuration of one's own. What it says of listening, loops and handover is not used.
+pub async fn serve_with<C: Connect>(
+    config: Config,
+    listener: impl Into<Listener>,
+    service: C,
+    shutdown: impl Future<Output = ()>,
+) -> Outcome {
+    let listener = listener.into();
+    let addrs = listener.local_addr().into_iter().collect();
+    let shared = Arc::new(Shared::new(config, addrs, 1));
+    let handle = Handle::new(shared.clone());
+    let stop = async {
+        shutdown.await;
+        handle.shutdown();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = event_loop::serve(Loop::new(0, shared.clone()), vec![listener], service) => {}
+        () = stop => {}
+    }
+    let cut = shared.cut.load(Ordering::Acquire);
+    Outcome { drained: cut == 0, cut }
+}

@@ -1,0 +1,145 @@
+//! [`Server`]: sockets that are bound, and the loops that will serve them.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use dunlin_http::BoxError;
+
+use crate::event_loop::{self, Shared};
+use crate::listen::{self, Bound, Socket};
+use crate::running::Handle;
+use crate::{Addr, Config, Connect, Running};
+
+/// Sockets that are bound, and not yet served.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    bound: Vec<Bound>,
+    addrs: Vec<Addr>,
+}
+
+/// Which loop a service is made for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LoopInfo {
+    /// From 0 to [`count`](Self::count) − 1.
+    pub index: usize,
+    /// How many loops there are: one for each worker, or one alone that is [shared](crate::EventLoop::Shared).
+    pub count: usize,
+}
+
+/// Why a server could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// An address could not be listened on.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: Addr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Certificate and key could not be read, or do not belong together.
+    #[error("cannot use the certificate: {0}")]
+    Tls(String),
+    /// A setting that cannot be.
+    #[error("{0}")]
+    Config(&'static str),
+}
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A thread or a runtime could not be made.
+    #[error("cannot start an event loop: {0}")]
+    Loop(#[from] io::Error),
+    /// The factory failed for a loop.
+    #[error("cannot make the service: {0}")]
+    Service(BoxError),
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Binds every address of `config`. From here on clients can connect; they are served once the server
+    /// [starts](Self::start).
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on, a certificate that cannot be used, or a setting that cannot be.
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        if config.max_head < 8192 {
+            return Err(BindError::Config("max_head must be at least 8192 bytes"));
+        }
+        let bound = listen::bind(&config, config.worker_count())?;
+        let addrs = bound.iter().map(|bound| bound.addr.clone()).collect();
+        Ok(Self { config, bound, addrs })
+    }
+
+    /// Where the server listens: the addresses of the configuration in its order, with the ports that the system chose.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[Addr] {
+        &self.addrs
+    }
+
+    /// Starts the loops. `factory` is called once for each loop on that loop's own runtime, so pools and clients that
+    /// it makes live there. It returns when every loop serves; it blocks its thread until then.
+    ///
+    /// # Errors
+    /// What the system says when a thread cannot be made, and the first error of the factory. Nothing runs on then.
+    pub fn start<F, M, C>(self, factory: F) -> Result<Running, StartError>
+    where
+        F: Fn(LoopInfo) -> M + Send + Sync + 'static,
+        M: Future<Output = Result<C, BoxError>>,
+        C: Connect,
+    {
+        let workers = self.config.worker_count();
+        let loops = event_loop::count(&self.config);
+        let listeners = spread(self.bound, workers)?;
+        let shared = Arc::new(Shared::new(self.config, self.addrs, loops));
+        let factory = Arc::new(factory);
+        let (ready, started) = mpsc::channel();
+        let mut threads = Vec::with_capacity(loops);
+        let mut listeners = listeners.into_iter();
+        for index in 0..loops {
+            let sockets: Vec<Vec<Socket>> =
+                if loops == 1 { listeners.by_ref().collect() } else { listeners.next().into_iter().collect() };
+            let (shared, factory, ready) = (shared.clone(), factory.clone(), ready.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("dunlin-{index}"))
+                .spawn(move || event_loop::run(index, &shared, sockets, &*factory, &ready))?;
+            threads.push(thread);
+        }
+        drop(ready);
+        let running = Running::new(Handle::new(shared), threads);
+        for _ in 0..loops {
+            match started.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    running.abort();
+                    return Err(error);
+                }
+                Err(_) => return Err(io::Error::other("an event loop ended before it began").into()),
+            }
+        }
+        Ok(running)
+    }
+}
+
+/// Gives each loop its own socket of every address, or a share in the one that there is.
+fn spread(bound: Vec<Bound>, loops: usize) -> io::Result<Vec<Vec<Socket>>> {
+    let mut spread: Vec<Vec<Socket>> = (0..loops).map(|_| Vec::new()).collect();
+    for Bound { sockets, .. } in bound {
+        for (index, own) in spread.iter_mut().enumerate() {
+            own.push(sockets[index % sockets.len()].try_clone()?);
+        }
+        // Handed over sockets may be more than there are loops: none may be left unserved.
+        for (index, socket) in sockets.into_iter().enumerate().skip(loops) {
+            spread[index % loops].push(socket);
+        }
+    }
+    Ok(spread)
+}

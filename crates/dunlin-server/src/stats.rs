@@ -1,0 +1,88 @@
+//! What a loop counts.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What a loop has counted, and how it stands.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LoopStats {
+    /// Which loop.
+    pub index: usize,
+    /// Connections that are open.
+    pub connections: usize,
+    /// Those of them that are idle and hold no buffers.
+    pub parked: usize,
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Requests that reached the service, or were answered in its place.
+    pub requests: u64,
+    /// Connections that ended because what came was no request.
+    pub rejected: u64,
+    /// Those of them whose head did not come in time.
+    pub timed_out: u64,
+    /// Connections that were closed at once because their client has too many.
+    pub refused: u64,
+    /// How often accepting had to wait because there were too many connections or too few descriptors.
+    pub full: u64,
+    /// Connections that this loop accepted and handed to one that had fewer.
+    pub handed_over: u64,
+}
+
+/// The counters behind [`LoopStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    accepted: AtomicU64,
+    requests: AtomicU64,
+    rejected: AtomicU64,
+    timed_out: AtomicU64,
+    refused: AtomicU64,
+    full: AtomicU64,
+    handed_over: AtomicU64,
+}
+
+// === impl Stats ===
+
+impl Stats {
+    pub(crate) fn accepted(&self) {
+        self.accepted.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn requests(&self, n: u64) {
+        self.requests.fetch_add(n, Relaxed);
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn timed_out(&self) {
+        self.timed_out.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn full(&self) {
+        self.full.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn handed_over(&self) {
+        self.handed_over.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self, index: usize, connections: usize, parked: usize) -> LoopStats {
+        LoopStats {
+            index,
+            connections,
+            parked,
+            accepted: self.accepted.load(Relaxed),
+            requests: self.requests.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            timed_out: self.timed_out.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            full: self.full.load(Relaxed),
+            handed_over: self.handed_over.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The server over raw sockets, a file for each theme.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "the helpers are tests too"
+)]
+#![allow(dead_code, reason = "helpers")]
+
+mod support;
+
+mod basics;

@@ -1,0 +1,216 @@
+//! A server for a test, and a client that sends bytes.
+
+use std::convert::Infallible;
+use std::future::Ready;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use dunlin_http::{Body, BodyError};
+use dunlin_server::{Config, EventLoop, Routes, Running, Server};
+use http::{Request, Response};
+use tower_service::Service;
+
+/// A server with one loop and a few routes.
+pub struct Fixture {
+    pub running: Running,
+    pub addr: SocketAddr,
+}
+
+/// A connection that sends what it is told.
+pub struct Client(pub TcpStream);
+
+/// A response as it came.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+/// One worker on a free port.
+pub fn config() -> Config {
+    Config { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 1, ..Config::default() }
+}
+
+/// Answers `/` with a greeting, `/echo` with the body, `/length` with its length, `/wait/{ms}` late, `/big/{bytes}` long.
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/", async |_| "Hello, World!")
+        .route(&[], "/echo", echo)
+        .post("/length", async |request: Request<Body>| match request.into_body().collect(1 << 30).await {
+            Ok(bytes) => Ok(bytes.len().to_string()),
+            Err(error) => Err(dunlin_http::Problem::new(error.status())),
+        })
+        .post("/ignore", async |_| "ignored")
+        .get("/host", async |request: Request<Body>| {
+            format!("{} {}", request.headers()["host"].to_str().unwrap(), request.uri())
+        })
+        .get("/wait/{ms}", async |request: Request<Body>| {
+            let ms = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            "waited"
+        })
+        .get("/big/{bytes}", async |request: Request<Body>| {
+            let bytes: usize = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
+            Response::new(Body::from(vec![b'x'; bytes]))
+        })
+}
+
+async fn echo(request: Request<Body>) -> Result<Response<Body>, dunlin_http::Problem> {
+    let told = |error: BodyError| dunlin_http::Problem::new(error.status());
+    request.into_body().collect(1 << 30).await.map(|bytes| Response::new(bytes.into())).map_err(told)
+}
+
+/// A service that answers at once and allocates nothing.
+#[derive(Clone)]
+pub struct Hello;
+
+impl Service<Request<Body>> for Hello {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        std::future::ready(Ok(Response::new(Body::from("Hello, World!"))))
+    }
+}
+
+// === impl Fixture ===
+
+impl Fixture {
+    pub fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub fn with(config: Config) -> Self {
+        let server = Server::bind(config).unwrap();
+        let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
+        let addr = running.local_addrs()[0].as_tcp().unwrap_or(([0, 0, 0, 0], 0).into());
+        Self { running, addr }
+    }
+
+    pub fn shared() -> Self {
+        Self::with(Config { event_loop: EventLoop::Shared, workers: 2, ..config() })
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.addr)
+    }
+
+    /// What comes back for `bytes` until the server closes, or has nothing more to say.
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Answer {
+        let mut client = self.connect();
+        client.send(bytes);
+        client.answer().expect("an answer")
+    }
+
+    pub fn stop(self) -> dunlin_server::Outcome {
+        self.running.shutdown();
+        stopped(self.running)
+    }
+}
+
+pub fn stopped(running: Running) -> dunlin_server::Outcome {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(running.stopped())
+}
+
+// === impl Client ===
+
+impl Client {
+    pub fn connect(addr: SocketAddr) -> Self {
+        let socket = TcpStream::connect(addr).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self(socket)
+    }
+
+    /// Sends what it can: the server may have closed.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.0.write_all(bytes.as_ref());
+    }
+
+    /// The next response; `None` if the connection ends before it begins.
+    pub fn answer(&mut self) -> Option<Answer> {
+        self.answer_to("GET")
+    }
+
+    /// The next response, to a request of this method.
+    pub fn answer_to(&mut self, method: &str) -> Option<Answer> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match self.0.read(&mut byte) {
+                Ok(1) => head.push(byte[0]),
+                _ if head.is_empty() => return None,
+                other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&head)),
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let status: u16 = head[9..12].parse().unwrap();
+        let body = match field(&head, "content-length") {
+            _ if method == "HEAD" || status < 200 || matches!(status, 204 | 304) => Vec::new(),
+            Some(length) => {
+                let mut body = vec![0; length.parse().unwrap()];
+                self.0.read_exact(&mut body).unwrap();
+                body
+            }
+            None if field(&head, "transfer-encoding").is_some() => self.chunks(),
+            None => {
+                let mut body = Vec::new();
+                let _ = self.0.read_to_end(&mut body);
+                body
+            }
+        };
+        Some(Answer { status, head, body })
+    }
+
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            let mut byte = [0];
+            while !line.ends_with(b"\r\n") {
+                self.0.read_exact(&mut byte).unwrap();
+                line.push(byte[0]);
+            }
+            let size = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+            let mut chunk = vec![0; size + 2];
+            self.0.read_exact(&mut chunk).unwrap();
+            if size == 0 {
+                return body;
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+
+    /// Whether the server has closed: nothing more comes.
+    pub fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        !matches!(self.0.read(&mut byte), Ok(1))
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        field(&self.head, name)
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().skip(1).find_map(|line| {
+        let (key, value) = line.split_once(": ")?;
+        key.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
