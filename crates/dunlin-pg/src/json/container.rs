@@ -25,6 +25,11 @@ pub(crate) fn array(raw: &[u8], element: &Encoder, out: &mut Vec<u8>) -> Result<
     for length in lengths.get_mut(..count).ok_or(Malformed)? {
         (*length, _) = (raw.count()?, raw.i32()?);
     }
+    // An element takes four bytes at least, so what is announced cannot be more than what came.
+    let elements = lengths[..count].iter().try_fold(1usize, |all, &length| all.checked_mul(length));
+    if elements.is_none_or(|elements| elements == 0 || elements > raw.0.len() / 4) {
+        return Err(Malformed);
+    }
     dimension(&mut raw, &lengths[..count], element, out)?;
     raw.end()
 }

@@ -87,3 +87,32 @@ impl Encoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes with many zeros and small numbers, as lengths and counts are.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop_oneof![Just(0u8), 0u8..6, Just(0xff), any::<u8>()], 0..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn whatever_comes_is_json_or_an_error(raw in bytes()) {
+            for ty in (1..7000).filter_map(Type::from_oid) {
+                let Some(encoder) = Encoder::of(&ty) else { continue };
+                let mut out = Vec::new();
+                // What is in a json value is PostgreSQL's own word.
+                if encoder.json(&raw, &mut out).is_ok() && !ty.name().contains("json") {
+                    let json = serde_json::from_slice::<serde::de::IgnoredAny>(&out);
+                    prop_assert!(json.is_ok(), "{}: {:?}", ty, String::from_utf8_lossy(&out));
+                }
+            }
+        }
+    }
+}
