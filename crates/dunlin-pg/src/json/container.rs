@@ -17,17 +17,18 @@ pub(crate) fn array(raw: &[u8], element: &Encoder, out: &mut Vec<u8>) -> Result<
     let mut raw = Reader(raw);
     let count = raw.count()?;
     let (_has_null, _element_oid) = (raw.i32()?, raw.u32()?);
-    if count == 0 {
-        out.extend_from_slice(b"[]");
-        return raw.end();
-    }
     let mut lengths = [0; MOST_DIMENSIONS];
     for length in lengths.get_mut(..count).ok_or(Malformed)? {
         (*length, _) = (raw.count()?, raw.i32()?);
     }
-    // An element takes four bytes at least, so what is announced cannot be more than what came.
     let elements = lengths[..count].iter().try_fold(1usize, |all, &length| all.checked_mul(length));
-    if elements.is_none_or(|elements| elements == 0 || elements > raw.0.len() / 4) {
+    // No dimension, or for the vector types one without length.
+    if count == 0 || elements == Some(0) {
+        out.extend_from_slice(b"[]");
+        return raw.end();
+    }
+    // An element takes four bytes at least, so what is announced cannot be more than what came.
+    if elements.is_none_or(|elements| elements > raw.0.len() / 4) {
         return Err(Malformed);
     }
     dimension(&mut raw, &lengths[..count], element, out)?;
