@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn scopes_widen() {
-        let fields = |names: &[&'static str]| Some(Scope::Fields(names.iter().map(|n| HeaderName::from_static(n)).collect()));
+        let fields =
+            |names: &[&'static str]| Some(Scope::Fields(names.iter().map(|n| HeaderName::from_static(n)).collect()));
         let of = |lines: &[&str]| ResponseDirectives::of(&headers(lines)).no_cache;
         assert_eq!(of(&["no-store"]), None);
         assert_eq!(of(&["No-Cache"]), Some(Scope::Response));

@@ -1,0 +1,108 @@
+//! [`Cache`], the handle, and [`CacheLayer`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use dunlin_http::Clock;
+use http::Uri;
+use tower_layer::Layer;
+
+use crate::config::{Config, RoutePolicy};
+use crate::core::Core;
+use crate::service::CacheService;
+use crate::stats::Stats;
+
+/// A shared cache. Its clones are one cache.
+#[derive(Clone)]
+pub struct Cache {
+    core: Arc<Core>,
+}
+
+/// The cache as a layer with what one route asks of it; see [`Cache::layer`].
+#[derive(Clone)]
+#[must_use]
+pub struct CacheLayer {
+    core: Arc<Core>,
+    policy: Arc<RoutePolicy>,
+}
+
+// === impl Cache ===
+
+impl Cache {
+    /// A cache in memory, with the system's clock.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self::with_clock(config, Clock::system())
+    }
+
+    /// A cache in memory that asks this clock for the time.
+    #[must_use]
+    pub fn with_clock(config: Config, clock: Clock) -> Self {
+        Self { core: Arc::new(Core::new(config, clock)) }
+    }
+
+    /// The cache as a layer for one route. All layers of one cache share what is stored: the same URL is the same entry.
+    ///
+    /// It has to see the whole path of a request, and its `Host`: that is what entries are told apart by. The scheme is the
+    /// URI's, or else a [`http::uri::Scheme`] among the request's extensions, or else `http`.
+    pub fn layer(&self, policy: RoutePolicy) -> CacheLayer {
+        CacheLayer { core: Arc::clone(&self.core), policy: Arc::new(policy) }
+    }
+
+    /// Invalidates all answers of these groups, of any origin and route: those that are stored and those under way. What was
+    /// asked of the origin before this returns is never kept.
+    pub fn invalidate_groups<G: AsRef<str>>(&self, groups: &[G]) {
+        self.core.counters.invalidations.add();
+        let slots = groups.iter().map(|group| self.core.seeds.name(group.as_ref()).into());
+        self.core.generations.invalidate(slots);
+    }
+
+    /// Removes what is stored for a URL, every variant of it; where a route's key is made from some parameters, all that is
+    /// stored for its path. Without a scheme it is `http`'s and `https`'s; without an authority, that of requests without one.
+    pub fn purge_url(&self, url: &Uri) {
+        self.core.counters.invalidations.add();
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let target = url.path_and_query().map_or("/", |target| target.as_str());
+        for secure in [false, true] {
+            let asked = url.scheme().is_none_or(|scheme| (*scheme == http::uri::Scheme::HTTPS) == secure);
+            if asked {
+                self.core.invalidate_url(secure, authority, target);
+            }
+        }
+    }
+
+    /// Removes everything.
+    pub fn flush(&self) {
+        self.core.counters.invalidations.add();
+        self.core.generations.flush();
+        self.core.memory.clear();
+    }
+
+    /// What it has done, and what it holds.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core.counters.read(self.core.memory.size())
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("config", &self.core.config).finish_non_exhaustive()
+    }
+}
+
+// === impl CacheLayer ===
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> CacheService<S> {
+        CacheService::new(inner, Arc::clone(&self.core), Arc::clone(&self.policy))
+    }
+}
+
+impl fmt::Debug for CacheLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheLayer").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

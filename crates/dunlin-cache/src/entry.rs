@@ -1,0 +1,309 @@
+//! [`Entry`]: one stored response, with all that was worked out when it was stored.
+
+use std::ops::Deref;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use dunlin_http::cache_control::{RequestDirectives, Scope};
+use dunlin_http::{BodyId, date};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use smallvec::SmallVec;
+
+use crate::RoutePolicy;
+use crate::generations::Slot;
+use crate::policy::s4_1_key::Selecting;
+use crate::policy::s4_2_freshness::{self, Source};
+use crate::policy::s5_2_request::Reuse;
+use crate::policy::s5_2_response::Effective;
+use crate::policy::{s3_storing, s4_3_validation};
+
+/// The field that says how caches handled a response (RFC 9211).
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// The groups of a response (RFC 9875 §2).
+pub(crate) const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+
+/// One stored response. It never changes: what freshens it makes another with the same body.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) head: Head,
+    pub(crate) body: Bytes,
+    pub(crate) id: BodyId,
+    /// Which part of the content the body is, if it is not the whole.
+    pub(crate) part: Option<Part>,
+}
+
+/// For how long an entry may be used, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) lifetime: Duration,
+    pub(crate) validate_always: bool,
+    pub(crate) never_stale: bool,
+    pub(crate) while_revalidate: Duration,
+    /// `None` when nobody says.
+    pub(crate) if_error: Option<Duration>,
+}
+
+/// What clients are told of freshness, where the route says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// What the response says.
+    Own,
+    /// This `Cache-Control`, and no `Expires`.
+    Fixed(HeaderValue),
+    /// To keep it for so long from now on. As caches count from its age, `max-age` grows with that.
+    FromNow(Duration),
+}
+
+/// A part of a content: where it begins, and how long the whole is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) first: u64,
+    pub(crate) whole: Option<u64>,
+}
+
+/// The head of a stored response, and what was worked out from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    /// As it is answered, with places for `Age` and `Cache-Status`.
+    pub(crate) headers: HeaderMap,
+    /// What caches before this one said in `Cache-Status`.
+    pub(crate) upstream_status: Option<HeaderValue>,
+    pub(crate) told: Told,
+    pub(crate) selecting: Selecting,
+    pub(crate) received: SystemTime,
+    pub(crate) initial_age: Duration,
+    pub(crate) rules: Rules,
+    /// The names of its groups, as they are told to a second level.
+    pub(crate) groups: Box<[Box<str>]>,
+    /// Its key and its groups.
+    pub(crate) slots: SmallVec<[Slot; 4]>,
+    /// The generation that its fill began in.
+    pub(crate) since: u64,
+}
+
+/// When a response was asked for and came, and the generation that stood before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) requested: SystemTime,
+    pub(crate) received: SystemTime,
+    pub(crate) since: u64,
+}
+
+// === impl Rules ===
+
+impl Rules {
+    /// The rules of a response whose header is not yet changed for clients.
+    pub(crate) fn of(
+        status: StatusCode,
+        headers: &HeaderMap,
+        directives: &Effective,
+        policy: &RoutePolicy,
+        received: SystemTime,
+    ) -> Self {
+        let lifetime = s4_2_freshness::lifetime(status, headers, directives, policy, received);
+        // §5.2.2.10: s-maxage has the meaning of proxy-revalidate; unless it is not s-maxage that counts.
+        let s_maxage = directives.s_maxage.is_some() && lifetime.source != Source::Route;
+        Self {
+            lifetime: lifetime.duration,
+            validate_always: directives.no_cache.as_ref().is_some_and(Scope::is_response),
+            never_stale: directives.must_revalidate || directives.proxy_revalidate || s_maxage,
+            while_revalidate: directives.stale_while_revalidate.or(policy.stale_while_revalidate).unwrap_or_default(),
+            if_error: directives.stale_if_error.or(policy.stale_if_error),
+        }
+    }
+
+    /// Whether an answer with these rules could ever be used again.
+    pub(crate) fn is_useful(&self, headers: &HeaderMap) -> bool {
+        let fresh = !self.lifetime.is_zero() && !self.validate_always;
+        fresh
+            || s4_3_validation::can_validate(headers)
+            || !self.while_revalidate.is_zero()
+            || self.if_error.is_some_and(|most| !most.is_zero())
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of(status: StatusCode, headers: &HeaderMap, policy: &RoutePolicy) -> Self {
+        if !s4_2_freshness::route_age_applies(status) {
+            return Self::Own;
+        }
+        match (policy.browser, policy.age) {
+            (Some(browser), _) if !browser.is_zero() => Self::FromNow(browser),
+            (Some(_), _) => Self::Fixed(max_age(Duration::ZERO)),
+            (None, Some(_)) if headers.contains_key(CACHE_CONTROL) => Self::Own,
+            (None, Some(_)) if !policy.groups.is_empty() => Self::Fixed(max_age(Duration::ZERO)),
+            (None, Some(age)) => Self::Fixed(max_age(age)),
+            (None, None) => Self::Own,
+        }
+    }
+
+    /// Writes it into the header of a response of this age.
+    pub(crate) fn write(&self, headers: &mut HeaderMap, age: Duration) {
+        let value = match self {
+            Self::Own => return,
+            Self::Fixed(value) => value.clone(),
+            Self::FromNow(left) => max_age(age.saturating_add(*left)),
+        };
+        headers.insert(CACHE_CONTROL, value);
+        headers.remove(http::header::EXPIRES);
+    }
+}
+
+// === impl Head ===
+
+impl Head {
+    /// Works out what is stored of a response's head, and how. `headers` is changed to what is stored and answered.
+    pub(crate) fn new(
+        status: StatusCode,
+        mut headers: HeaderMap,
+        selecting: Selecting,
+        directives: &Effective,
+        policy: &RoutePolicy,
+        times: Times,
+    ) -> Self {
+        let rules = Rules::of(status, &headers, directives, policy, times.received);
+        let initial_age = s4_2_freshness::initial_age(&headers, times.requested, times.received);
+        let upstream_status = joined(&headers, &CACHE_STATUS);
+        s3_storing::strip(&mut headers, directives);
+        let told = Told::of(status, &headers, policy);
+        for name in &policy.vary {
+            add_vary(&mut headers, name);
+        }
+        // RFC 9110 §6.6.1: a response that is stored has a Date, and one that cannot be read may be replaced.
+        if headers.get(DATE).and_then(date::parse).is_none() {
+            headers.insert(DATE, date::format(times.received));
+        }
+        headers.insert(AGE, HeaderValue::from_static("0"));
+        headers.insert(CACHE_STATUS, HeaderValue::from_static(""));
+        Self {
+            status,
+            headers,
+            upstream_status,
+            selecting,
+            received: times.received,
+            initial_age,
+            rules,
+            told,
+            groups: Box::default(),
+            slots: SmallVec::new(),
+            since: times.since,
+        }
+    }
+
+    /// The stored response with this content.
+    pub(crate) fn with_body(self, body: &Bytes, part: Option<Part>) -> Entry {
+        // In an allocation of just its size: a slice of a larger read buffer would keep all of that.
+        self.with_kept_body(Bytes::copy_from_slice(body), BodyId::new(), part)
+    }
+
+    /// The stored response with content that is kept already.
+    pub(crate) fn with_kept_body(mut self, body: Bytes, id: BodyId, part: Option<Part>) -> Entry {
+        let bodiless = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        if !bodiless {
+            self.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        self.headers = compact_headers(&self.headers);
+        Entry { head: self, body, id, part }
+    }
+
+    /// How old it is (RFC 9111 §4.2.3): `current_age`.
+    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+        self.initial_age.saturating_add(now.duration_since(self.received).unwrap_or_default())
+    }
+
+    /// What decides whether it may be used now.
+    pub(crate) fn reuse(&self, now: SystemTime) -> Reuse {
+        Reuse {
+            age: self.age(now),
+            lifetime: self.rules.lifetime,
+            validate_always: self.rules.validate_always,
+            never_stale: self.rules.never_stale,
+            while_revalidate: self.rules.while_revalidate,
+        }
+    }
+
+    /// Whether it may be used although the origin failed (RFC 9111 §4.2.4, RFC 5861 §4). `unreachable` tells that nothing came
+    /// from the origin at all, when `most` is allowed where nobody says.
+    pub(crate) fn may_stand_in(
+        &self,
+        now: SystemTime,
+        asked: &RequestDirectives,
+        unreachable: bool,
+        most: Duration,
+    ) -> bool {
+        if self.rules.never_stale || self.rules.validate_always {
+            return false;
+        }
+        let staleness = self.age(now).saturating_sub(self.rules.lifetime);
+        let allowed = self.rules.if_error.or(asked.stale_if_error).or(unreachable.then_some(most));
+        allowed.is_some_and(|allowed| staleness < allowed)
+    }
+
+    fn weight(&self) -> usize {
+        let names: usize = self
+            .selecting
+            .iter()
+            .map(|(name, value)| 48 + name.as_str().len() + value.as_deref().map_or(0, str::len))
+            .sum();
+        let fields: usize = self.headers.iter().map(|(name, value)| 128 + name.as_str().len() + value.len()).sum();
+        let groups: usize = self.groups.iter().map(|group| 32 + group.len()).sum();
+        names + fields + groups
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// What it takes in memory, roughly and rather too much than too little.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + 64 + self.head.weight() + self.body.len() + 32
+    }
+}
+
+impl Deref for Entry {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
+/// `max-age` of so long.
+pub(crate) fn max_age(told: Duration) -> HeaderValue {
+    let mut value = BytesMut::with_capacity(20);
+    value.extend_from_slice(b"max-age=");
+    value.extend_from_slice(itoa::Buffer::new().format(told.as_secs()).as_bytes());
+    HeaderValue::from_maybe_shared(value.freeze()).unwrap_or(HeaderValue::from_static("max-age=0"))
+}
+
+fn add_vary(headers: &mut HeaderMap, name: &HeaderName) {
+    let said = dunlin_http::list::elements(headers, &http::header::VARY)
+        .any(|element| element == "*" || element.eq_ignore_ascii_case(name.as_str()));
+    if !said {
+        headers.append(http::header::VARY, HeaderValue::from_name(name.clone()));
+    }
+}
+
+/// All lines of a field as one value.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let lines: Vec<_> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
+    if lines.is_empty() { None } else { HeaderValue::from_bytes(&lines.join(&b", "[..])).ok() }
+}
+
+/// The header with all values in one allocation of just their size, and with no room to spare.
+fn compact_headers(headers: &HeaderMap) -> HeaderMap {
+    let total = headers.values().map(HeaderValue::len).sum();
+    let mut values = BytesMut::with_capacity(total);
+    headers.values().for_each(|value| values.extend_from_slice(value.as_bytes()));
+    let mut values = values.freeze();
+    let mut compact = HeaderMap::with_capacity(headers.keys_len() + 1);
+    for (name, value) in headers {
+        let shared = HeaderValue::from_maybe_shared(values.split_to(value.len())).unwrap_or_else(|_| value.clone());
+        compact.append(name.clone(), shared);
+    }
+    compact
+}

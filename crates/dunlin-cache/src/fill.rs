@@ -1,0 +1,289 @@
+//! [`Fill`]: one request to the origin for all who ask for the same, which goes on whoever leaves.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use dunlin_http::cache_control::RequestDirectives;
+use dunlin_http::{Body, BoxError};
+use http::header::{CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use tokio::sync::oneshot;
+use tower_service::Service;
+
+use crate::config::RoutePolicy;
+use crate::core::{Core, Key};
+use crate::entry::{CACHE_STATUS, Entry, Times};
+use crate::flights::{Lead, Manner, Outcome};
+use crate::keep::{Answer, body};
+use crate::live::{Live, Written};
+use crate::policy::s3_storing::{Refusal, strip_hop_by_hop};
+use crate::policy::s4_3_validation::{self, Selected};
+use crate::status::{CacheStatus, Forward};
+
+/// A request to the origin that others may wait for.
+pub(crate) struct Fill<S> {
+    pub(crate) core: Arc<Core>,
+    pub(crate) policy: Arc<RoutePolicy>,
+    /// Ready to be called.
+    pub(crate) service: S,
+    pub(crate) request: Parts,
+    pub(crate) key: Key,
+    /// What is stored and stale, or a part.
+    pub(crate) stored: Option<Arc<Entry>>,
+    pub(crate) why: Forward,
+    pub(crate) asked: RequestDirectives,
+}
+
+/// What only the one who began the fill is given.
+pub(crate) enum Own<E> {
+    /// An answer that is not to be shared.
+    Response(Response<Body>),
+    /// The inner service's error.
+    Error(E),
+}
+
+/// What the origin came to.
+enum Reply<E> {
+    Response(Response<Body>, Times),
+    Failed(E),
+}
+
+/// The request for a GET's whole content, whatever part or condition the client asked with.
+pub(crate) fn whole_request(parts: &Parts) -> Parts {
+    let mut request = Request::new(()).into_parts().0;
+    request.method = Method::GET;
+    request.uri = parts.uri.clone();
+    request.version = parts.version;
+    request.headers = parts.headers.clone();
+    request.extensions = parts.extensions.clone();
+    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, RANGE] {
+        request.headers.remove(name);
+    }
+    request
+}
+
+// === impl Fill ===
+
+impl<S, B> Fill<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Makes the fill and tells what it came to: to `own` what is for it alone, to all what is for all.
+    pub(crate) async fn run(mut self, lead: Lead, own: Option<oneshot::Sender<Own<S::Error>>>) {
+        let reply = self.ask(&lead).await;
+        let now = self.core.clock.now();
+        match reply {
+            Reply::Failed(error) => match self.stand_in(now, true, None) {
+                Some(outcome) => lead.tell(outcome),
+                None => {
+                    lead.tell(Outcome::Alone);
+                    give(own, Own::Error(error));
+                }
+            },
+            Reply::Response(response, times) => {
+                let status = response.status();
+                if Core::has_failed(status)
+                    && let Some(outcome) = self.stand_in(now, Core::is_unreachable(status), Some(status))
+                {
+                    return lead.tell(outcome);
+                }
+                self.answer(response, times, lead, own).await;
+            }
+        }
+    }
+
+    /// Asks the origin; about what is stored first, if there is something to ask about.
+    async fn ask(&mut self, lead: &Lead) -> Reply<S::Error> {
+        let mut since = lead.since();
+        loop {
+            let mut request = Request::from_parts(whole_request(&self.request), Body::empty());
+            let conditional = match &self.stored {
+                Some(stored) if stored.part.is_none() => {
+                    s4_3_validation::add_conditions(request.headers_mut(), &stored.headers);
+                    s4_3_validation::can_validate(&stored.headers)
+                }
+                _ => false,
+            };
+            let requested = self.core.clock.now();
+            let response = match call(&mut self.service, request).await {
+                Ok(response) => response.map(body),
+                Err(error) => return Reply::Failed(error),
+            };
+            let times = Times { requested, received: self.core.clock.now(), since };
+            let selected = match (&self.stored, response.status()) {
+                (Some(stored), StatusCode::NOT_MODIFIED) if conditional => {
+                    s4_3_validation::selected(&stored.headers, response.headers())
+                }
+                _ => Selected::Stored,
+            };
+            if selected == Selected::Stored {
+                return Reply::Response(response, times);
+            }
+            // §4.3.4: it validates something that is not here. Ask again, for all of it.
+            self.stored = None;
+            since = self.core.generations.now();
+        }
+    }
+
+    /// What is stored, in place of an answer that failed, where that is allowed (RFC 9111 §4.2.4).
+    fn stand_in(&self, now: SystemTime, unreachable: bool, status: Option<StatusCode>) -> Option<Outcome> {
+        let stored = self.stored.as_ref().filter(|stored| stored.part.is_none())?;
+        let current = self.core.generations.is_current(stored.since, &stored.slots);
+        let allowed = stored.may_stand_in(now, &self.asked, unreachable, self.core.disconnected());
+        let manner = Manner { forward: Some(self.why), status, stored: false, detail: Some("stale-if-error") };
+        (current && allowed).then(|| Outcome::Entry(Arc::clone(stored), manner))
+    }
+
+    async fn answer(
+        self,
+        response: Response<Body>,
+        times: Times,
+        lead: Lead,
+        own: Option<oneshot::Sender<Own<S::Error>>>,
+    ) {
+        let answer = Answer { key: &self.key, policy: &self.policy, request: &self.request.headers, times };
+        let (parts, content) = response.into_parts();
+        let manner = |stored| Manner { forward: Some(self.why), status: Some(parts.status), stored, detail: None };
+        if let (Some(stored), StatusCode::NOT_MODIFIED) = (&self.stored, parts.status) {
+            self.core.counters.validated.add();
+            let (entry, kept) = match answer.freshened(&self.core, stored, parts.headers) {
+                (entry, true) => answer.keep(&self.core, entry),
+                (entry, false) => {
+                    self.core.memory.remove(self.key.hash, stored);
+                    (Arc::new(entry), false)
+                }
+            };
+            return lead.tell(Outcome::Entry(entry, manner(kept)));
+        }
+        let length = content.len();
+        let head = match answer.head(&self.core, parts.status, &parts.headers) {
+            Ok(_) if length.is_some_and(|length| length > self.core.config.max_entry) => Err(Refusal::TooLarge),
+            head => head,
+        };
+        let head = match head {
+            Ok(head) => head,
+            Err(refusal) => {
+                // What is newer is not to be kept: neither is what it replaces.
+                if let Some(stored) = &self.stored {
+                    self.core.memory.remove(self.key.hash, stored);
+                }
+                self.core.lonely.add(self.key.hash, times.received);
+                lead.tell(Outcome::Alone);
+                let response = Response::from_parts(parts, content);
+                return give(own, Own::Response(passed(&self.core, response, self.why, Some(refusal.as_str()), false)));
+            }
+        };
+        match content.try_into_bytes() {
+            Ok(bytes) => match answer.entry(head, bytes.clone(), None) {
+                Ok(entry) => {
+                    let (entry, kept) = answer.keep(&self.core, entry);
+                    lead.tell(Outcome::Entry(entry, manner(kept)));
+                }
+                Err(refusal) => {
+                    lead.tell(Outcome::Alone);
+                    let response = Response::from_parts(parts, bytes.into());
+                    give(own, Own::Response(passed(&self.core, response, self.why, Some(refusal.as_str()), false)));
+                }
+            },
+            Err(content) => {
+                let most = usize::try_from(self.core.config.max_entry).unwrap_or(usize::MAX);
+                let live = Live::new(head, length, most);
+                lead.tell(Outcome::Live(Arc::clone(&live), manner(true)));
+                drop(own);
+                receive(&self.core, &answer, content, &live).await;
+            }
+        }
+    }
+}
+
+/// Reads an answer to its end, for those who read it with us and to keep it.
+async fn receive(core: &Core, answer: &Answer<'_>, mut content: Body, live: &Live) {
+    let mut kept = Written::Kept;
+    loop {
+        if kept == Written::Windowed && live.room().await.is_err() {
+            return;
+        }
+        match content.frame().await {
+            Some(Ok(frame)) => {
+                if let Ok(chunk) = frame.into_data() {
+                    kept = live.write(chunk);
+                }
+            }
+            Some(Err(_)) => {
+                if let Some(entry) = live.whole().and_then(|bytes| answer.broken_off(live.head.clone(), &bytes)) {
+                    answer.keep(core, entry);
+                }
+                return live.end(Err(()));
+            }
+            None => break,
+        }
+    }
+    if let Some(bytes) = live.whole() {
+        if is_short(&live.head.headers, bytes.len()) {
+            return live.end(Err(()));
+        }
+        if let Ok(entry) = answer.entry(live.head.clone(), bytes, None) {
+            answer.keep(core, entry);
+        }
+    }
+    live.end(Ok(()));
+}
+
+/// Whether fewer bytes came than were announced (RFC 9112 §8).
+pub(crate) fn is_short(headers: &http::HeaderMap, came: usize) -> bool {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    announced.is_some_and(|announced| announced != came)
+}
+
+/// Calls a service, when it is ready.
+pub(crate) async fn call<S: Service<Request<Body>>>(
+    service: &mut S,
+    request: Request<Body>,
+) -> Result<S::Response, S::Error> {
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
+
+fn give<E>(own: Option<oneshot::Sender<Own<E>>>, what: Own<E>) {
+    if let Some(own) = own {
+        // Whoever asked may have left.
+        let _ = own.send(what);
+    }
+}
+
+/// An answer that is passed on as it came, with `Cache-Status`.
+pub(crate) fn passed(
+    core: &Core,
+    mut response: Response<Body>,
+    why: Forward,
+    detail: Option<&str>,
+    stored: bool,
+) -> Response<Body> {
+    let status = CacheStatus {
+        forward: Some(why),
+        forward_status: Some(response.status()),
+        stored,
+        detail,
+        ..CacheStatus::default()
+    };
+    let headers = response.headers_mut();
+    if response_may_be_stripped(headers) {
+        strip_hop_by_hop(headers);
+    }
+    let upstream = headers.get(CACHE_STATUS).cloned();
+    let value = status.to_value(&core.config.name, upstream.as_ref());
+    headers.insert(CACHE_STATUS, value);
+    response
+}
+
+/// Whether nothing of the connection is meant for the server that sends this on, such as an upgrade.
+fn response_may_be_stripped(headers: &http::HeaderMap) -> bool {
+    !headers.contains_key(http::header::UPGRADE)
+}

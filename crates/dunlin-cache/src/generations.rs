@@ -1,0 +1,93 @@
+//! Generations: what was invalidated when, so that a fill that began before is never kept (RFC 9875).
+//!
+//! One counter numbers all invalidations. Each key and each group has a slot that holds the number of its last one, and each
+//! entry the number that stood when its fill began: an entry is good while none of its slots holds a higher one. Names share
+//! slots, so that the memory is fixed whatever comes; two that meet only lose an entry that could have stayed.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use crate::policy::key::KeyHash;
+
+/// 512 KiB. With 10,000 groups that are invalidated all the time, one entry in seven goes without need.
+const SLOTS: usize = 1 << 16;
+
+/// The numbers of the last invalidations.
+#[derive(Debug)]
+pub(crate) struct Generations {
+    last: AtomicU64,
+    /// Entries from before this number are gone, all of them.
+    floor: AtomicU64,
+    slots: Box<[AtomicU64]>,
+}
+
+/// Where a key's or a group's number stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u16);
+
+// === impl Generations ===
+
+impl Generations {
+    pub(crate) fn new() -> Self {
+        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Self { last: AtomicU64::new(0), floor: AtomicU64::new(0), slots }
+    }
+
+    /// The number to keep for a fill that begins now. Take it before anything is asked of the origin.
+    pub(crate) fn now(&self) -> u64 {
+        self.last.load(SeqCst)
+    }
+
+    /// Invalidates what has any of these slots. What began before this call is good no more when it returns.
+    pub(crate) fn invalidate(&self, slots: impl IntoIterator<Item = Slot>) {
+        let number = self.last.fetch_add(1, SeqCst) + 1;
+        for slot in slots {
+            self.slots[usize::from(slot.0)].fetch_max(number, SeqCst);
+        }
+    }
+
+    /// Invalidates everything.
+    pub(crate) fn flush(&self) {
+        let number = self.last.fetch_add(1, SeqCst) + 1;
+        self.floor.fetch_max(number, SeqCst);
+    }
+
+    /// Whether nothing of these slots was invalidated since.
+    pub(crate) fn is_current(&self, since: u64, slots: &[Slot]) -> bool {
+        self.floor.load(SeqCst) <= since
+            && slots.iter().all(|slot| self.slots[usize::from(slot.0)].load(SeqCst) <= since)
+    }
+}
+
+// === impl Slot ===
+
+impl From<KeyHash> for Slot {
+    fn from(hash: KeyHash) -> Self {
+        Self((hash.0 >> 40) as u16)
+    }
+}
+
+impl From<u64> for Slot {
+    fn from(hash: u64) -> Self {
+        Self((hash >> 40) as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fill_that_began_before_is_not_current() {
+        let generations = Generations::new();
+        let [a, b] = [Slot(1), Slot(2)];
+        let before = generations.now();
+        generations.invalidate([a]);
+        let after = generations.now();
+        assert!(!generations.is_current(before, &[a, b]));
+        assert!(generations.is_current(before, &[b]));
+        assert!(generations.is_current(after, &[a, b]));
+        generations.flush();
+        assert!(!generations.is_current(after, &[]));
+        assert!(generations.is_current(generations.now(), &[a]));
+    }
+}

@@ -1,0 +1,210 @@
+//! The primary key (RFC 9111 §2): scheme, authority, path, and what of the query counts.
+//!
+//! A key is written piece by piece, into a hash on each request and into a text only when something is stored, so that a hit
+//! allocates nothing for it.
+
+use std::hash::{BuildHasher, Hasher};
+
+use dunlin_http::query;
+use foldhash::quality::FixedState;
+use http::header::HOST;
+use http::request::Parts;
+
+use crate::QueryKey;
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) secure: bool,
+    pub(crate) authority: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: Query<'a>,
+}
+
+/// What of the query is part of the key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Query<'a> {
+    /// All of it, as it stands.
+    Whole(Option<&'a str>),
+    /// The values of these parameters, in this order.
+    Declared(&'a str, &'a [String]),
+    /// What is left of it by `No-Vary-Search`.
+    Reduced(&'a str),
+}
+
+/// A key's hash. Its seeds are random for each cache, so that nobody outside can make two keys meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct KeyHash(pub(crate) u128);
+
+/// The seeds of the hashes.
+#[derive(Clone, Debug)]
+pub(crate) struct Seeds(FixedState, FixedState);
+
+// === impl Target ===
+
+impl<'a> Target<'a> {
+    /// The target of a request: the authority of its URI, else of `Host`.
+    pub(crate) fn of(parts: &'a Parts, rule: &'a QueryKey) -> Self {
+        let uri = &parts.uri;
+        let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let scheme = uri.scheme().or_else(|| parts.extensions.get::<http::uri::Scheme>());
+        let whole = uri.query();
+        Self {
+            secure: scheme.is_some_and(|scheme| *scheme == http::uri::Scheme::HTTPS),
+            authority: uri.authority().map(|authority| authority.as_str()).or_else(host).unwrap_or_default(),
+            path: uri.path(),
+            query: match rule {
+                QueryKey::Whole => Query::Whole(whole),
+                QueryKey::Only(names) => Query::Declared(whole.unwrap_or_default(), names),
+            },
+        }
+    }
+
+    /// Writes the key in pieces; equal keys give equal pieces.
+    fn write(&self, sink: &mut dyn FnMut(&str)) {
+        self.write_path(sink);
+        match self.query {
+            Query::Whole(None) => {}
+            Query::Whole(Some(query)) => {
+                sink("?");
+                sink(query);
+            }
+            Query::Declared(query, names) => {
+                sink("#");
+                for name in names {
+                    for (_, value) in query::pairs(query).filter(|(other, _)| other == name) {
+                        let mut pair = String::new();
+                        push_pair(&mut pair, name, &value);
+                        sink(&pair);
+                    }
+                }
+            }
+            Query::Reduced(rest) => {
+                sink("##");
+                sink(rest);
+            }
+        }
+    }
+
+    fn write_path(&self, sink: &mut dyn FnMut(&str)) {
+        sink(if self.secure { "https://" } else { "http://" });
+        if self.authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            sink(&self.authority.to_ascii_lowercase());
+        } else {
+            sink(self.authority);
+        }
+        sink(self.path);
+    }
+
+    /// The key's hash.
+    pub(crate) fn hash(&self, seeds: &Seeds) -> KeyHash {
+        seeds.hash(|sink| self.write(sink))
+    }
+
+    /// The hash of what all keys of this path have in common. No key has it itself.
+    pub(crate) fn path_hash(&self, seeds: &Seeds) -> KeyHash {
+        seeds.hash(|sink| {
+            self.write_path(sink);
+            sink("#path");
+        })
+    }
+
+    /// The origin, as group names are scoped by it (RFC 9875 §2).
+    pub(crate) fn origin(&self) -> String {
+        format!("{}{}", if self.secure { "https://" } else { "http://" }, self.authority.to_ascii_lowercase())
+    }
+
+    /// The key as a text.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::with_capacity(16 + self.authority.len() + self.path.len() + 16);
+        self.write(&mut |piece| text.push_str(piece));
+        text
+    }
+
+    /// Whether the key is this text. Hashes that are equal are so by far most likely, but a wrong answer must not rest on luck.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        let mut rest = Some(text);
+        self.write(&mut |piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
+        rest.is_some_and(str::is_empty)
+    }
+
+    /// Whether the key is made from a part of the query, so that one URL does not tell it.
+    pub(crate) fn is_partial(&self) -> bool {
+        !matches!(self.query, Query::Whole(_))
+    }
+}
+
+// === impl Seeds ===
+
+impl Seeds {
+    /// Seeds that no other cache has.
+    pub(crate) fn random() -> Self {
+        let random = || std::hash::RandomState::new().hash_one(0_u8);
+        Self(FixedState::with_seed(random()), FixedState::with_seed(random()))
+    }
+
+    fn hash(&self, write: impl Fn(&mut dyn FnMut(&str))) -> KeyHash {
+        let (mut one, mut two) = (self.0.build_hasher(), self.1.build_hasher());
+        write(&mut |piece| {
+            one.write(piece.as_bytes());
+            two.write(piece.as_bytes());
+        });
+        KeyHash(u128::from(one.finish()) << 64 | u128::from(two.finish()))
+    }
+
+    /// The hash of a name.
+    pub(crate) fn name(&self, name: &str) -> u64 {
+        self.0.hash_one(name)
+    }
+}
+
+/// Writes a pair so that no two different lists of pairs come out the same.
+pub(crate) fn push_pair(out: &mut String, name: &str, value: &str) {
+    for (text, end) in [(name, '='), (value, '&')] {
+        for c in text.chars() {
+            match c {
+                '&' | '=' | '%' => {
+                    out.push('%');
+                    out.push(c);
+                }
+                c => out.push(c),
+            }
+        }
+        out.push(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(query: Query<'_>) -> Target<'_> {
+        Target { secure: false, authority: "Example.com", path: "/a", query }
+    }
+
+    #[test]
+    fn keys_are_told_apart_and_together() {
+        let seeds = Seeds::random();
+        let names = ["x".to_owned(), "y".to_owned()];
+        let same = [Query::Declared("y=2&x=1&utm=7", &names), Query::Declared("x=%31&y=2", &names)];
+        assert_eq!(target(same[0]).hash(&seeds), target(same[1]).hash(&seeds));
+        assert_eq!(target(same[0]).text(), target(same[1]).text());
+        let different = [
+            Query::Whole(None),
+            Query::Whole(Some("")),
+            Query::Whole(Some("x=1&y=2")),
+            Query::Declared("x=1", &names),
+            Query::Declared("x=1&y=", &names),
+            Query::Declared("x=1%26y=2", &names),
+            Query::Declared("x=1&y=2", &names),
+            Query::Reduced("x=1&"),
+        ];
+        for (at, one) in different.iter().enumerate() {
+            assert!(target(*one).is(&target(*one).text()));
+            for other in &different[at + 1..] {
+                assert_ne!(target(*one).hash(&seeds), target(*other).hash(&seeds), "{one:?} {other:?}");
+                assert!(!target(*one).is(&target(*other).text()), "{one:?} {other:?}");
+            }
+        }
+    }
+}

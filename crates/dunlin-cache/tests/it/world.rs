@@ -1,0 +1,255 @@
+//! A cache, an origin that answers by script and counts, and a clock that a test moves.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use dunlin_cache::{Cache, CacheService, Config, RoutePolicy};
+use dunlin_http::{Body, Clock};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use tower::{Layer, Service, ServiceExt};
+
+pub(crate) type Fields<'a> = &'a [(&'a str, &'a str)];
+
+/// A cache in front of a scripted origin.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) cache: Cache,
+    pub(crate) origin: Origin,
+    pub(crate) clock: Clock,
+    service: CacheService<Origin>,
+}
+
+/// An origin that gives its replies one after the other; the last again and again.
+#[derive(Clone, Default)]
+pub(crate) struct Origin(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    replies: VecDeque<Reply>,
+    seen: Vec<Request<()>>,
+}
+
+type Made = Pin<Box<dyn Future<Output = Result<Response<Body>, Refused>> + Send>>;
+type Reply = Arc<dyn Fn(&Request<()>) -> Made + Send + Sync>;
+
+/// The origin could not be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+/// An answer that was read to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// When all begins: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) const START: u64 = 784_111_777;
+
+/// The date so many seconds from the beginning.
+pub(crate) fn date(offset: i64) -> String {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(START.saturating_add_signed(offset));
+    dunlin_http::date::format(at).to_str().unwrap().to_owned()
+}
+
+pub(crate) fn headers(fields: Fields<'_>) -> HeaderMap {
+    let line = |(name, value): &(&str, &str)| {
+        (HeaderName::try_from(*name).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+    };
+    let mut headers = HeaderMap::new();
+    fields.iter().map(line).for_each(|(name, value)| drop(headers.append(name, value)));
+    headers
+}
+
+pub(crate) fn response(status: u16, fields: Fields<'_>, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    *response.headers_mut() = headers(fields);
+    response
+}
+
+pub(crate) fn request(method: &str, path: &str, fields: Fields<'_>) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
+    *request.uri_mut() = path.parse().unwrap();
+    *request.headers_mut() = headers(fields);
+    request.headers_mut().entry("host").or_insert(HeaderValue::from_static("example.com"));
+    request
+}
+
+// === impl World ===
+
+impl World {
+    /// The route that respects what the origin says.
+    pub(crate) fn new() -> Self {
+        Self::with(RoutePolicy::default())
+    }
+
+    pub(crate) fn with(policy: RoutePolicy) -> Self {
+        Self::configured(Config::default(), policy)
+    }
+
+    pub(crate) fn configured(config: Config, policy: RoutePolicy) -> Self {
+        let clock = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(START));
+        let cache = Cache::with_clock(config, clock.clone());
+        let origin = Origin::default();
+        let service = cache.layer(policy).layer(origin.clone());
+        Self { cache, origin, clock, service }
+    }
+
+    /// Another route of the same cache and origin.
+    pub(crate) fn route(&self, policy: RoutePolicy) -> Self {
+        Self { service: self.cache.layer(policy).layer(self.origin.clone()), ..self.clone() }
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, Refused> {
+        let response = self.service.clone().oneshot(request).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect(1 << 30).await.map_err(|_| Refused)?;
+        settle().await;
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// The answer before its body is read.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response<Body> {
+        self.service.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, fields: Fields<'_>) -> Answer {
+        self.send(request(method, path, fields)).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str, fields: Fields<'_>) -> Answer {
+        self.ask("GET", path, fields).await
+    }
+}
+
+/// Lets tasks that are ready run, such as those that keep what was read.
+pub(crate) async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+// === impl Origin ===
+
+impl Origin {
+    fn push(&self, reply: Reply) {
+        self.0.lock().unwrap().replies.push_back(reply);
+    }
+
+    /// Adds a reply.
+    pub(crate) fn reply(&self, status: u16, fields: Fields<'_>, body: &str) -> &Self {
+        let (fields, body) = (headers(fields), body.to_owned());
+        self.reply_with(move |_| {
+            let mut made = response(status, &[], body.clone());
+            *made.headers_mut() = fields.clone();
+            made
+        })
+    }
+
+    /// Adds a reply that depends on the request.
+    pub(crate) fn reply_with(&self, make: impl Fn(&Request<()>) -> Response<Body> + Send + Sync + 'static) -> &Self {
+        self.push(Arc::new(move |request| {
+            let made = make(request);
+            Box::pin(async { Ok(made) })
+        }));
+        self
+    }
+
+    /// Adds a reply that comes by and by.
+    pub(crate) fn reply_later<F>(&self, make: impl Fn() -> F + Send + Sync + 'static) -> &Self
+    where
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        self.push(Arc::new(move |_| {
+            let made = make();
+            Box::pin(async { Ok(made.await) })
+        }));
+        self
+    }
+
+    /// Adds a failure.
+    pub(crate) fn refuse(&self) -> &Self {
+        self.push(Arc::new(|_| Box::pin(async { Err(Refused) })));
+        self
+    }
+
+    /// Forgets the replies that are left.
+    pub(crate) fn forget(&self) -> &Self {
+        self.0.lock().unwrap().replies.clear();
+        self
+    }
+
+    /// How often it was asked.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().seen.len()
+    }
+
+    /// What it was asked last.
+    pub(crate) fn last(&self) -> Request<()> {
+        self.0.lock().unwrap().seen.last().cloned().unwrap()
+    }
+
+    /// What it was asked.
+    pub(crate) fn seen(&self) -> Vec<Request<()>> {
+        self.0.lock().unwrap().seen.clone()
+    }
+}
+
+impl Service<Request<Body>> for Origin {
+    type Response = Response<Body>;
+    type Error = Refused;
+    type Future = Made;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Made {
+        let mut script = self.0.lock().unwrap();
+        let reply = match script.replies.len() {
+            0 => panic!("the script is at its end: {request:?}"),
+            1 => Arc::clone(&script.replies[0]),
+            _ => script.replies.pop_front().unwrap(),
+        };
+        let request = request.map(drop);
+        script.seen.push(request.clone());
+        drop(script);
+        reply(&request)
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn lines(&self, name: &str) -> Vec<&str> {
+        self.headers.get_all(name).iter().map(|line| line.to_str().unwrap()).collect()
+    }
+
+    pub(crate) fn cache_status(&self) -> &str {
+        self.field("cache-status")
+    }
+
+    pub(crate) fn is_hit(&self) -> bool {
+        self.cache_status().starts_with("dunlin; hit")
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
