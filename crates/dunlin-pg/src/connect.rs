@@ -1,0 +1,268 @@
+//! [`Connector`]: opens connections, within the budget, and not in a storm.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::{Config, ConfigError, Pooler};
+use crate::error::{Error, one_line};
+use crate::query::Access;
+use crate::target::{Session, Target};
+use crate::tls;
+
+/// After the first failure, and at most; each is drawn from the upper half, so that many do not come back at one moment.
+const BACKOFF: Duration = Duration::from_millis(50);
+const BACKOFF_CAP: Duration = Duration::from_secs(1);
+/// How many handshakes are under way at once.
+const HANDSHAKES: usize = 4;
+
+/// Opens connections to one target, as readers or as writers.
+pub(crate) struct Connector {
+    target: Target,
+    tls: MakeRustlsConnect,
+    /// What a new session is told first; empty for a pooler's.
+    setup: String,
+    timeout: Duration,
+    handshakes: Semaphore,
+    gate: Mutex<Gate>,
+}
+
+/// Shut for a while after a failure.
+#[derive(Default)]
+struct Gate {
+    failures: u32,
+    until: Option<Instant>,
+    reason: Option<Arc<str>>,
+}
+
+/// A connection, and the task that drives it. The task holds the connection's share of the budget.
+pub(crate) type Opened = (Client, JoinHandle<()>);
+
+type RawConnection = Connection<Socket, <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream>;
+
+// === impl Connector ===
+
+impl Connector {
+    pub(crate) fn new(url: &str, config: &Config, access: Access) -> Result<Self, ConfigError> {
+        let mut target = Target::resolve(url, config)?;
+        let mode = target.effective_ssl();
+        target.pg.ssl_mode(mode.negotiated());
+        let tls = tls::connector(mode, target.ssl_root_cert.as_deref())?;
+        let setup = match config.pooler {
+            Pooler::Transaction => String::new(),
+            Pooler::None => format!(
+                "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET default_transaction_read_only = {}",
+                config.statement_timeout.as_millis(),
+                config.idle_transaction_timeout.as_millis(),
+                if access == Access::Read { "on" } else { "off" },
+            ),
+        };
+        Ok(Self {
+            target,
+            tls,
+            setup,
+            timeout: config.connect_timeout,
+            handshakes: Semaphore::new(HANDSHAKES),
+            gate: Mutex::default(),
+        })
+    }
+
+    /// Where it goes, without a secret.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Why no connection is to be tried now, if so: the last failure, until its pause is over.
+    pub(crate) fn refused(&self) -> Option<Error> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let shut = gate.until.is_some_and(|until| Instant::now() < until);
+        shut.then(|| Error::Unreachable(gate.reason.clone().unwrap_or_else(|| "unknown".into())))
+    }
+
+    /// How long until the next try is due.
+    pub(crate) fn pause(&self) -> Duration {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// The last failure, until a connection succeeds.
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner).reason.clone()
+    }
+
+    /// A connection that holds `share` of the budget as long as it lives.
+    pub(crate) async fn open(&self, share: OwnedSemaphorePermit) -> Result<Opened, Error> {
+        if let Some(error) = self.refused() {
+            return Err(error);
+        }
+        match tokio::time::timeout(self.timeout, self.connect()).await {
+            Ok(Ok((client, connection))) => Ok((client, drive(connection, Some(share)))),
+            Ok(Err(error)) => Err(Error::Unreachable(one_line(&error).into())),
+            Err(_) => {
+                let reason = format!("no connection within {:?}", self.timeout);
+                self.failed(&reason);
+                Err(Error::Unreachable(reason.into()))
+            }
+        }
+    }
+
+    /// A connection beside the budget, whose messages the caller reads.
+    pub(crate) async fn open_raw(&self) -> Result<(Client, RawConnection), Error> {
+        match tokio::time::timeout(self.timeout, self.connect()).await {
+            Ok(connected) => connected.map_err(|error| Error::Unreachable(one_line(&error).into())),
+            Err(_) => Err(Error::Unreachable(format!("no connection within {:?}", self.timeout).into())),
+        }
+    }
+
+    /// Cancels what `client` is doing. Its connection must be nobody else's, and not be used again.
+    pub(crate) async fn cancel(&self, token: tokio_postgres::CancelToken) {
+        // A cancellation that fails has nobody to tell: the statement's own timeout ends it.
+        let _ = tokio::time::timeout(self.timeout, token.cancel_query(self.tls.clone())).await;
+    }
+
+    async fn connect(&self) -> Result<(Client, RawConnection), tokio_postgres::Error> {
+        let _turn = self.handshakes.acquire().await;
+        let result = self.connect_by_session().await;
+        match &result {
+            Ok(_) => self.succeeded(),
+            Err(error) => self.failed(&one_line(error)),
+        }
+        result
+    }
+
+    async fn connect_by_session(&self) -> Result<(Client, RawConnection), tokio_postgres::Error> {
+        let attempts: &[TargetSessionAttrs] = match self.target.session {
+            Session::Any => &[TargetSessionAttrs::Any],
+            Session::ReadWrite => &[TargetSessionAttrs::ReadWrite],
+            Session::ReadOnly => &[TargetSessionAttrs::ReadOnly],
+            Session::PreferStandby => &[TargetSessionAttrs::ReadOnly, TargetSessionAttrs::Any],
+        };
+        let mut pg = self.target.pg.clone();
+        let (last, first) = attempts.split_last().unwrap_or((&TargetSessionAttrs::Any, &[]));
+        for attempt in first {
+            pg.target_session_attrs(*attempt);
+            if let Ok(connected) = self.connect_once(&pg).await {
+                return Ok(connected);
+            }
+        }
+        pg.target_session_attrs(*last);
+        self.connect_once(&pg).await
+    }
+
+    async fn connect_once(
+        &self,
+        pg: &tokio_postgres::Config,
+    ) -> Result<(Client, RawConnection), tokio_postgres::Error> {
+        let (client, mut connection) = pg.connect(self.tls.clone()).await?;
+        if !self.setup.is_empty() {
+            // The connection is driven by hand until it has its settings: no task for one that fails.
+            let setup = client.batch_execute(&self.setup);
+            tokio::pin!(setup);
+            tokio::select! {
+                biased;
+                done = &mut setup => done?,
+                broken = &mut connection => {
+                    broken?;
+                    setup.await?;
+                }
+            }
+        }
+        Ok((client, connection))
+    }
+
+    fn succeeded(&self) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Gate::default();
+    }
+
+    fn failed(&self, reason: &str) {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        // Handshakes that were under way together are one failure.
+        if gate.until.is_none_or(|until| until <= now) {
+            let full = BACKOFF.saturating_mul(1 << gate.failures.min(8)).min(BACKOFF_CAP);
+            gate.failures += 1;
+            gate.until = Some(now + full.mul_f64(0.5 + fastrand::f64() / 2.0));
+        }
+        if gate.reason.as_deref() != Some(reason) {
+            tracing::warn!(database = %self.target, reason, "the database cannot be reached");
+            gate.reason = Some(reason.into());
+        }
+    }
+}
+
+/// How deadpool opens a connection: what bounds the waits stands around it.
+pub(crate) struct ForDeadpool {
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) room: Arc<Room>,
+}
+
+/// The connections that are not shared, over all pools of the process.
+pub(crate) struct Room {
+    /// A permit for each that is open.
+    pub(crate) open: Arc<Semaphore>,
+    /// For each pool how to close what lies idle in it, so that another may have the room.
+    pub(crate) evictions: Mutex<Vec<Evict>>,
+}
+
+/// Closes one idle connection of a pool: whether there was one, `None` when the pool is gone.
+pub(crate) type Evict = Box<dyn Fn() -> Option<bool> + Send + Sync>;
+
+impl Room {
+    /// A share of the budget. Who asks has been let in as one of those at work, so when all are open one lies idle.
+    async fn share(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(share) = self.open.clone().try_acquire_owned() {
+            return Some(share);
+        }
+        self.evict();
+        self.open.clone().acquire_owned().await.ok()
+    }
+
+    fn evict(&self) {
+        let mut done = false;
+        let mut evictions = self.evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        evictions.retain(|evict| {
+            let found = if done { Some(false) } else { evict() };
+            done |= found == Some(true);
+            found.is_some()
+        });
+    }
+}
+
+impl deadpool_postgres::Connect for ForDeadpool {
+    fn connect(
+        &self,
+        _: &tokio_postgres::Config,
+    ) -> Pin<Box<dyn Future<Output = Result<Opened, tokio_postgres::Error>> + Send + '_>> {
+        Box::pin(async move {
+            let share = self.room.share().await;
+            let (client, connection) = self.connector.connect().await?;
+            Ok((client, drive(connection, share)))
+        })
+    }
+}
+
+fn drive(mut connection: RawConnection, share: Option<OwnedSemaphorePermit>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let _share = share;
+        loop {
+            match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                Some(Ok(AsyncMessage::Notice(notice))) => {
+                    tracing::debug!(severity = notice.severity(), "{}", notice.message());
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    tracing::debug!(error = one_line(&error), "a connection to the database ended");
+                    break;
+                }
+                None => break,
+            }
+        }
+    })
+}

@@ -1,0 +1,229 @@
+//! [`Database`]: one budget of connections for the process, and what is declared to run on it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, ConfigError};
+use crate::connect::{Connector, Room};
+use crate::describe::{self, Description};
+use crate::error::Error;
+use crate::listen::Listener;
+use crate::pool::Pool;
+use crate::query::{Access, Query, QueryError, Statement};
+
+/// A database, and how many connections this process may have to it. Cheap to clone; nothing is connected until a
+/// [`Pool`] is made.
+#[derive(Clone)]
+pub struct Database(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) reads: Arc<Connector>,
+    pub(crate) writes: Arc<Connector>,
+    /// A permit for each shared connection.
+    pub(crate) links: Arc<Semaphore>,
+    /// A permit for each of the other connections that is at work.
+    pub(crate) checkouts: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
+    /// What each shared connection prepares when it opens; a declared statement knows its place.
+    pub(crate) statements: RwLock<Vec<Arc<str>>>,
+    pub(crate) counters: Counters,
+}
+
+/// A query that was declared to a [`Database`], for any of its pools.
+pub struct Declared {
+    query: Query,
+    statements: Vec<Statement>,
+    /// Where the only statement of a shared read stands among the database's.
+    pub(crate) slot: Option<usize>,
+    /// How many more answers go to a connection of their own, because one was large or slow.
+    heavy: AtomicU8,
+}
+
+/// What a database did since it was made, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// The most connections: the budget.
+    pub budget: u64,
+    /// Shared connections that are open.
+    pub shared: u64,
+    /// Other connections that are open.
+    pub own: u64,
+    /// How many of those are at work.
+    pub busy: u64,
+    /// Statements and transactions that were run.
+    pub queries: u64,
+    /// Reads that were answered by another one's.
+    pub joined: u64,
+    /// Reads and transactions that were run again: a lost connection, a stale plan, a serialization failure.
+    pub retried: u64,
+    /// Requests that found no connection in time.
+    pub exhausted: u64,
+    /// Statements that were cancelled on the server, since nobody waited for them.
+    pub cancelled: u64,
+    /// Shared connections that were lost or given up.
+    pub lost: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) queries: AtomicU64,
+    pub(crate) joined: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    pub(crate) exhausted: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    pub(crate) lost: AtomicU64,
+}
+
+/// How many answers go to a connection of their own after one was too much for a shared one.
+const HEAVY: u8 = 32;
+
+// === impl Database ===
+
+impl Database {
+    /// Takes the configuration; nothing is connected yet. Reads certificates and the file of passwords, so it belongs to
+    /// start-up.
+    ///
+    /// # Errors
+    /// What cannot work: a URL that does not parse, a file that cannot be read, a budget too small.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let shared = config.shared_count() * config.pools;
+        let rest = config.pool_size - shared;
+        let reads = Connector::new(config.read_url.as_ref().unwrap_or(&config.url), &config, Access::Read)?;
+        let writes = Connector::new(&config.url, &config, Access::Write)?;
+        Ok(Self(Arc::new(Inner {
+            reads: Arc::new(reads),
+            writes: Arc::new(writes),
+            links: Arc::new(Semaphore::new(shared)),
+            checkouts: Arc::new(Semaphore::new(rest)),
+            room: Arc::new(Room { open: Arc::new(Semaphore::new(rest)), evictions: Mutex::default() }),
+            statements: RwLock::default(),
+            counters: Counters::default(),
+            config,
+        })))
+    }
+
+    /// A pool for the event loop that this is called on. It begins to connect at once, in the background, and keeps
+    /// trying when the database is away.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        Pool::start(self.clone())
+    }
+
+    /// Declares a query, so that each connection prepares it when it opens. Declare before making pools.
+    ///
+    /// # Errors
+    /// As [`Query::validate`].
+    pub fn declare(&self, query: Query) -> Result<Arc<Declared>, QueryError> {
+        let statements = query.prepare()?;
+        let slot = match &statements[..] {
+            [only] if query.access == Access::Read && query.isolation.is_none() => Some(self.slot(&only.sql)),
+            _ => None,
+        };
+        Ok(Arc::new(Declared { query, statements, slot, heavy: AtomicU8::new(0) }))
+    }
+
+    /// Asks the database about declared queries, each of its statements: whether it prepares, what its parameters and
+    /// columns are.
+    ///
+    /// # Errors
+    /// When the database cannot be asked at all.
+    pub async fn describe(&self, queries: &[Arc<Declared>]) -> Result<Vec<Result<Description, Error>>, Error> {
+        describe::all(self, queries).await
+    }
+
+    /// Listens on channels, on a connection of its own.
+    #[must_use]
+    pub fn listen<S: Into<String>>(&self, channels: impl IntoIterator<Item = S>) -> Listener {
+        Listener::new(self.0.writes.clone(), channels.into_iter().map(Into::into).collect())
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let Inner { config, counters, links, checkouts, room, .. } = &*self.0;
+        let shared = config.shared_count() * config.pools;
+        let rest = config.pool_size - shared;
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            budget: config.pool_size as u64,
+            shared: (shared - links.available_permits()) as u64,
+            own: (rest - room.open.available_permits()) as u64,
+            busy: (rest - checkouts.available_permits()) as u64,
+            queries: load(&counters.queries),
+            joined: load(&counters.joined),
+            retried: load(&counters.retried),
+            exhausted: load(&counters.exhausted),
+            cancelled: load(&counters.cancelled),
+            lost: load(&counters.lost),
+        }
+    }
+
+    pub(crate) fn connector(&self, access: Access) -> &Arc<Connector> {
+        match access {
+            Access::Read => &self.0.reads,
+            Access::Write => &self.0.writes,
+        }
+    }
+
+    pub(crate) fn statements(&self) -> Vec<Arc<str>> {
+        self.0.statements.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn slot(&self, sql: &Arc<str>) -> usize {
+        let mut statements = self.0.statements.write().unwrap_or_else(PoisonError::into_inner);
+        statements.iter().position(|known| known == sql).unwrap_or_else(|| {
+            statements.push(sql.clone());
+            statements.len() - 1
+        })
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("config", &self.0.config).field("stats", &self.stats()).finish()
+    }
+}
+
+// === impl Declared ===
+
+impl Declared {
+    pub(crate) fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// Whether this answer goes to a connection of its own. One in a while tries the shared ones again.
+    pub(crate) fn is_heavy(&self) -> bool {
+        let left = self.heavy.load(Ordering::Relaxed);
+        if left > 0 {
+            self.heavy.store(left - 1, Ordering::Relaxed);
+        }
+        left > 0
+    }
+
+    pub(crate) fn weigh(&self, heavy: bool) {
+        self.heavy.store(if heavy { HEAVY } else { 0 }, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Declared {
+    type Target = Query;
+
+    fn deref(&self) -> &Query {
+        &self.query
+    }
+}
+
+impl fmt::Debug for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Declared").field(&self.query).finish()
+    }
+}

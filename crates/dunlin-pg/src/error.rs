@@ -1,0 +1,325 @@
+//! What can go wrong, and what a client is told of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_http::Problem;
+use http::StatusCode;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::{json, param};
+
+/// Why a query gave no answer. Cheap to clone, since one read may answer several requests.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter that is missing, or no value of the type that the statement wants.
+    Parameter {
+        /// Its name as declared: `user_id`, `body.email`.
+        name: Arc<str>,
+        /// What is wrong with it, for the client.
+        reason: Arc<str>,
+    },
+    /// The request's body is no JSON object, or could not be read.
+    Body {
+        /// 400, 408, 413 or 415.
+        status: StatusCode,
+        /// What is wrong with it, for the client.
+        reason: Arc<str>,
+    },
+    /// No connection came free in time: the budget is exhausted.
+    Exhausted,
+    /// The database cannot be reached, or the connection broke.
+    Unreachable(Arc<str>),
+    /// A wait of this side's own came to its end: the server did not answer in time.
+    Timeout(Duration),
+    /// What PostgreSQL answered, or what the client library made of it.
+    Database(Arc<tokio_postgres::Error>),
+    /// A row has a value that could not be written.
+    Encode(Arc<json::Error>),
+}
+
+/// What an [`Error`] means to the one who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request is wrong: 400.
+    Input,
+    /// A unique, exclusion or foreign-key constraint stands against it: 409.
+    Conflict,
+    /// A check or not-null constraint stands against it: 422.
+    Constraint,
+    /// The statement ran out of time: 504.
+    Timeout,
+    /// The database cannot take it now; later it can: 503 with `Retry-After`.
+    Unavailable,
+    /// Anything else is this side's fault: 500.
+    Internal,
+}
+
+// === impl Error ===
+
+impl Error {
+    /// What it means to the one who asked.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Parameter { .. } | Self::Body { .. } => ErrorKind::Input,
+            Self::Exhausted | Self::Unreachable(_) => ErrorKind::Unavailable,
+            Self::Timeout(_) => ErrorKind::Timeout,
+            Self::Encode(_) => ErrorKind::Internal,
+            Self::Database(error) => match error.code() {
+                Some(code) => kind_of_state(code),
+                None if error.is_closed() || is_io(error) => ErrorKind::Unavailable,
+                None => ErrorKind::Internal,
+            },
+        }
+    }
+
+    /// What PostgreSQL itself said, when it was PostgreSQL.
+    #[must_use]
+    pub fn as_db_error(&self) -> Option<&DbError> {
+        match self {
+            Self::Database(error) => error.as_db_error(),
+            _ => None,
+        }
+    }
+
+    /// Whether a transaction that failed so may succeed when it is run again: serialization failure or deadlock.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        let code = self.as_db_error().map(DbError::code);
+        code == Some(&SqlState::T_R_SERIALIZATION_FAILURE) || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+    }
+
+    /// Whether the connection was lost, so that a read may be asked again on another.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Database(error) => match error.code() {
+                // An administrator's command or a crash ends the session; a cancelled statement does not.
+                Some(code) => [
+                    &SqlState::ADMIN_SHUTDOWN,
+                    &SqlState::CRASH_SHUTDOWN,
+                    &SqlState::CANNOT_CONNECT_NOW,
+                    &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                ]
+                .contains(&code),
+                None => error.is_closed() || is_io(error),
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the prepared statement has to be prepared again: its result changed type, or it is gone.
+    pub(crate) fn is_stale_plan(&self) -> bool {
+        self.as_db_error().is_some_and(|error| {
+            *error.code() == SqlState::INVALID_SQL_STATEMENT_NAME
+                || (*error.code() == SqlState::FEATURE_NOT_SUPPORTED
+                    && (error.routine() == Some("RevalidateCachedQuery")
+                        || error.message().contains("cached plan must not change result type")))
+        })
+    }
+
+    /// Whether the server can only read, where a write was wanted: it is a standby now.
+    pub(crate) fn is_read_only_server(&self) -> bool {
+        self.as_db_error().is_some_and(|error| *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
+    /// What the client is told: a status by [`ErrorKind`], and only what it can mend. The cause belongs in a log.
+    pub fn problem(&self) -> Problem {
+        match self.kind() {
+            ErrorKind::Input => self.input_problem(),
+            ErrorKind::Conflict => {
+                let foreign = self.as_db_error().map(DbError::code) == Some(&SqlState::FOREIGN_KEY_VIOLATION);
+                let detail = if foreign {
+                    "a row that this refers to is missing, or one still refers to this"
+                } else {
+                    "a row like this exists already"
+                };
+                self.constrained(Problem::new(StatusCode::CONFLICT).detail(detail))
+            }
+            ErrorKind::Constraint => {
+                let missing = self.as_db_error().map(DbError::code) == Some(&SqlState::NOT_NULL_VIOLATION);
+                let detail = if missing { "a value is required" } else { "a value is not allowed" };
+                self.constrained(Problem::new(StatusCode::UNPROCESSABLE_ENTITY).detail(detail))
+            }
+            ErrorKind::Timeout => {
+                Problem::new(StatusCode::GATEWAY_TIMEOUT).detail("the database did not answer in time")
+            }
+            ErrorKind::Unavailable => Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+                .detail("the database cannot take this request now")
+                .retry_after(1),
+            ErrorKind::Internal => Problem::new(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    fn input_problem(&self) -> Problem {
+        match self {
+            Self::Parameter { name, reason } => Problem::new(StatusCode::BAD_REQUEST)
+                .detail(format!("{name}: {reason}"))
+                .with("parameter", name.as_ref()),
+            Self::Body { status, reason } => Problem::new(*status).detail(reason.as_ref()),
+            // What PostgreSQL says of a value names the value and its type, nothing of ours.
+            _ => Problem::new(StatusCode::BAD_REQUEST)
+                .detail(self.as_db_error().map_or("a value is not valid", DbError::message)),
+        }
+    }
+
+    /// The constraint, and the column where there is one, for the program that reads the problem.
+    fn constrained(&self, mut problem: Problem) -> Problem {
+        if let Some(error) = self.as_db_error() {
+            if let Some(name) = error.constraint() {
+                problem = problem.with("constraint", name);
+            }
+            if let Some(column) = error.column() {
+                problem = problem.with("column", column);
+            }
+        }
+        problem
+    }
+
+    pub(crate) fn parameter(name: &Arc<str>, error: &param::Error) -> Self {
+        Self::Parameter { name: name.clone(), reason: error.to_string().into() }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<json::Error> for Error {
+    fn from(error: json::Error) -> Self {
+        Self::Encode(Arc::new(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parameter { name, reason } => write!(f, "{name}: {reason}"),
+            Self::Body { reason, .. } => write!(f, "the body: {reason}"),
+            Self::Exhausted => f.write_str("no connection to the database came free in time"),
+            Self::Unreachable(reason) => write!(f, "the database cannot be reached: {reason}"),
+            Self::Timeout(limit) => write!(f, "the database did not answer within {limit:?}"),
+            Self::Database(error) => match error.as_db_error() {
+                Some(error) => write_db(f, error),
+                None => write_chain(f, &**error),
+            },
+            Self::Encode(error) => write!(f, "a row could not be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Database(error) => Some(&**error),
+            Self::Encode(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// PostgreSQL's message with its detail, hint and place, as psql shows them but on one line.
+fn write_db(f: &mut fmt::Formatter<'_>, error: &DbError) -> fmt::Result {
+    write!(f, "{} ({})", error.message(), error.code().code())?;
+    if let Some(tokio_postgres::error::ErrorPosition::Original(at)) = error.position() {
+        write!(f, " at character {at}")?;
+    }
+    if let Some(detail) = error.detail() {
+        write!(f, ": {detail}")?;
+    }
+    if let Some(hint) = error.hint() {
+        write!(f, "; hint: {hint}")?;
+    }
+    Ok(())
+}
+
+fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
+    write!(f, "{error}")?;
+    // The library's own text already carries the first cause for some kinds; say none twice.
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            write!(f, ": {text}")?;
+            said = text;
+        }
+        cause = error.source();
+    }
+    Ok(())
+}
+
+pub(crate) fn one_line(error: &tokio_postgres::Error) -> String {
+    struct Line<'a>(&'a tokio_postgres::Error);
+    impl fmt::Display for Line<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.0.as_db_error() {
+                Some(error) => write_db(f, error),
+                None => write_chain(f, self.0),
+            }
+        }
+    }
+    Line(error).to_string()
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+// PostgreSQL, appendix A: the class is the first two characters of the code.
+fn kind_of_state(state: &SqlState) -> ErrorKind {
+    match state.code() {
+        // Text that is no value of its type, out of range, too long, or with a character that cannot be.
+        "22P02" | "22003" | "22007" | "22008" | "22001" | "22021" | "22P05" | "22023" | "2201W" | "2201X" => {
+            ErrorKind::Input
+        }
+        "23505" | "23503" | "23P01" => ErrorKind::Conflict,
+        "23514" | "23502" => ErrorKind::Constraint,
+        "57014" => ErrorKind::Timeout,
+        // Serialization failure and deadlock past the last retry; a lock that was not to be waited for.
+        "40001" | "40P01" | "55P03" | "25P03" => ErrorKind::Unavailable,
+        "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Unavailable,
+        code if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_mean_statuses() {
+        for (code, kind) in [
+            ("22P02", ErrorKind::Input),
+            ("22003", ErrorKind::Input),
+            ("22012", ErrorKind::Internal),
+            ("23505", ErrorKind::Conflict),
+            ("23503", ErrorKind::Conflict),
+            ("23514", ErrorKind::Constraint),
+            ("23502", ErrorKind::Constraint),
+            ("57014", ErrorKind::Timeout),
+            ("57P01", ErrorKind::Unavailable),
+            ("53300", ErrorKind::Unavailable),
+            ("08006", ErrorKind::Unavailable),
+            ("40001", ErrorKind::Unavailable),
+            ("42P01", ErrorKind::Internal),
+        ] {
+            assert_eq!(kind_of_state(&SqlState::from_code(code)), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_problem_says_when_to_come_back_and_nothing_internal() {
+        let response = Error::Unreachable("10.0.0.7: refused".into()).problem().into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+        let body = String::from_utf8_lossy(response.body().as_bytes().unwrap_or_default()).into_owned();
+        assert!(!body.contains("10.0.0.7"), "{body}");
+    }
+}

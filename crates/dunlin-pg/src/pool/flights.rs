@@ -1,0 +1,220 @@
+//! Identical reads that wait at one moment become one.
+//!
+//! For each read at most one is under way and one waits. Who comes while one is under way may not have its answer, for
+//! that may be older than what the newcomer has seen; it waits for the next one, and with it all who come meanwhile. So a
+//! crowd costs two reads, and every answer is at least as new as its request.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::error::Error;
+
+/// What a read is told by: the query and its parameters.
+pub(super) type Key = (usize, Vec<u8>);
+
+/// The reads that are under way, each with the next of its kind.
+pub(super) struct Flights<T>(Mutex<HashMap<Key, Option<Next<T>>>>);
+
+type Next<T> = Arc<watch::Sender<Phase<T>>>;
+
+/// How far the read is that waits for the one under way.
+enum Phase<T> {
+    Waiting,
+    Go,
+    Done(Result<T, Error>),
+}
+
+/// A read that is under way. When it ends, or is dropped, the next of its kind begins.
+struct Turn<'a, T> {
+    flights: &'a Flights<T>,
+    key: &'a Key,
+}
+
+/// The one that will run the next read. Dropped before it has, it leaves those that follow it to find another.
+struct Lead<'a, T> {
+    flights: &'a Flights<T>,
+    key: &'a Key,
+    phase: Next<T>,
+}
+
+enum Role<'a, T> {
+    Run(Turn<'a, T>),
+    Lead(Lead<'a, T>),
+    Follow(watch::Receiver<Phase<T>>),
+}
+
+// === impl Flights ===
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Flights<T> {
+    /// The answer of `read`, or of another one of the same key that began after this was called. The flag tells whether
+    /// it is another's.
+    pub(super) async fn join<F>(&self, key: &Key, read: impl FnOnce() -> F) -> (Result<T, Error>, bool)
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            match self.role(key) {
+                Role::Run(turn) => {
+                    let result = read().await;
+                    drop(turn);
+                    return (result, false);
+                }
+                Role::Lead(lead) => {
+                    let mut phase = lead.phase.subscribe();
+                    // It cannot fail: this holds a sender.
+                    let _ = phase.wait_for(|phase| matches!(phase, Phase::Go)).await;
+                    let result = read().await;
+                    lead.phase.send_replace(Phase::Done(result.clone()));
+                    return (result, false);
+                }
+                Role::Follow(mut phase) => {
+                    // It fails when the leader gave up: the loop finds another.
+                    if let Ok(phase) = phase.wait_for(|phase| matches!(phase, Phase::Done(_))).await
+                        && let Phase::Done(result) = &*phase
+                    {
+                        return (result.clone(), true);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T> Flights<T> {
+    fn role<'a>(&'a self, key: &'a Key) -> Role<'a, T> {
+        match self.map().entry(key.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(None);
+                Role::Run(Turn { flights: self, key })
+            }
+            Entry::Occupied(mut entry) => match entry.get() {
+                Some(next) => Role::Follow(next.subscribe()),
+                None => {
+                    let phase = Arc::new(watch::Sender::new(Phase::Waiting));
+                    entry.insert(Some(phase.clone()));
+                    Role::Lead(Lead { flights: self, key, phase })
+                }
+            },
+        }
+    }
+
+    /// The one under way has ended: the next begins, if there is one. From here on newcomers wait for the one after it.
+    fn ended(&self, key: &Key) {
+        let mut map = self.map();
+        match map.get_mut(key).map(Option::take) {
+            Some(Some(next)) => drop(next.send_replace(Phase::Go)),
+            Some(None) => drop(map.remove(key)),
+            None => {}
+        }
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<Key, Option<Next<T>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        self.flights.ended(self.key);
+    }
+}
+
+impl<T> Drop for Lead<'_, T> {
+    fn drop(&mut self) {
+        {
+            let mut map = self.flights.map();
+            if let Some(next) = map.get_mut(self.key)
+                && next.as_ref().is_some_and(|next| Arc::ptr_eq(next, &self.phase))
+            {
+                // Its turn has not come.
+                *next = None;
+                return;
+            }
+        }
+        self.flights.ended(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn key() -> Key {
+        (1, vec![7])
+    }
+
+    /// A read that ends when it is told to, and counts that it began.
+    async fn read(began: &AtomicU32, end: oneshot::Receiver<u32>) -> Result<u32, Error> {
+        began.fetch_add(1, Ordering::Relaxed);
+        Ok(end.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_crowd_costs_two_reads_and_none_gets_an_older_answer() {
+        let (flights, key, began) = (Flights::default(), key(), AtomicU32::new(0));
+        let (end_first, first) = oneshot::channel();
+        let (end_second, second) = oneshot::channel();
+        let mut one = Box::pin(flights.join(&key, || read(&began, first)));
+        assert!(one.as_mut().now_or_never().is_none());
+        let mut two = Box::pin(flights.join(&key, || read(&began, second)));
+        assert!(two.as_mut().now_or_never().is_none());
+        let mut rest: Vec<_> =
+            (0..5).map(|_| Box::pin(flights.join(&key, || async { panic!("a third read") }))).collect();
+        for one in &mut rest {
+            assert!(one.as_mut().now_or_never().is_none());
+        }
+        assert_eq!(began.load(Ordering::Relaxed), 1, "the second waits for the first");
+        end_first.send(1).unwrap();
+        assert!(matches!(one.await, (Ok(1), false)));
+        assert!(two.as_mut().now_or_never().is_none());
+        assert_eq!(began.load(Ordering::Relaxed), 2);
+        end_second.send(2).unwrap();
+        assert!(matches!(two.await, (Ok(2), false)));
+        for one in rest {
+            assert!(matches!(one.await, (Ok(2), true)));
+        }
+        assert!(flights.map().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_leads_may_leave() {
+        let (flights, key) = (Flights::default(), key());
+        for turn_came in [false, true] {
+            let (end, first) = oneshot::channel();
+            let began = AtomicU32::new(0);
+            let mut one = Box::pin(flights.join(&key, || read(&began, first)));
+            assert!(one.as_mut().now_or_never().is_none());
+            let mut lead = Box::pin(flights.join(&key, std::future::pending));
+            assert!(lead.as_mut().now_or_never().is_none());
+            let mut follower = Box::pin(flights.join(&key, || async { Ok(3) }));
+            assert!(follower.as_mut().now_or_never().is_none());
+            if turn_came {
+                end.send(1).unwrap();
+                assert!(matches!(one.await, (Ok(1), false)));
+                assert!(lead.as_mut().now_or_never().is_none());
+                drop(lead);
+            } else {
+                drop(lead);
+                end.send(1).unwrap();
+                assert!(matches!(one.await, (Ok(1), false)));
+            }
+            assert!(matches!(follower.await, (Ok(3), false)));
+            assert!(flights.map().is_empty());
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How deadpool keeps the connections that are checked out one by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+
+use crate::connect::ForDeadpool;
+use crate::database::Database;
+use crate::query::Access;
+
+/// A pool that is bounded by the process's budget. A connection is asked whether it lives only when it has idled, and
+/// given up when its time has come.
+pub(super) fn deadpool(database: &Database, access: Access) -> Pool {
+    let config = &database.0.config;
+    let connector = database.connector(access).clone();
+    let pg = connector.target().pg.clone();
+    let connect = ForDeadpool { connector, room: database.0.room.clone() };
+    let manager = Manager::from_connect(pg, connect, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let (lifetime, validate_after, limit) = (config.max_lifetime, config.validate_after, config.connect_timeout);
+    let pool = Pool::builder(manager)
+        .max_size(config.pool_size)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts { wait: Some(config.acquire_timeout), create: Some(limit), recycle: Some(limit) })
+        .pre_recycle(Hook::async_fn(move |client, metrics| {
+            Box::pin(async move {
+                let address = Arc::as_ptr(&client.statement_cache).addr();
+                if lifetime > Duration::ZERO && metrics.age() > lifetime.mul_f64(0.9 + spread(address) / 5.0) {
+                    return Err(HookError::message("its time has come"));
+                }
+                if metrics.last_used() < validate_after {
+                    return Ok(());
+                }
+                client.simple_query("").await.map(drop).map_err(HookError::Backend)
+            })
+        }))
+        .build();
+    // It fails only for timeouts without a runtime, and there is one.
+    let pool = pool.unwrap_or_else(|_| unreachable!("a pool with timeouts has its runtime"));
+    let weak = pool.weak();
+    let evict = move || {
+        let pool = weak.upgrade()?;
+        let mut kept = 0;
+        let removed = pool.retain(|_, _| {
+            kept += 1;
+            kept > 1
+        });
+        Some(!removed.removed.is_empty())
+    };
+    database.0.room.evictions.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(evict));
+    pool
+}
+
+/// A number from 0 to 1 that is a connection's own, and the same each time.
+fn spread(address: usize) -> f64 {
+    (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as f64 / u64::MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn lifetimes_spread() {
+        let all: Vec<f64> = (0..100).map(|i| super::spread(0x7f00_0000 + i * 64)).collect();
+        assert!(all.iter().all(|part| (0.0..=1.0).contains(part)));
+        assert!(all.iter().any(|part| *part < 0.2) && all.iter().any(|part| *part > 0.8));
+    }
+}

@@ -1,0 +1,239 @@
+//! The shared connections of a pool: which one takes a read, and the keeper that opens, watches and renews them.
+//!
+//! A read costs the keeper nothing: it counts, and the keeper looks at the counts while reads are under way. A connection
+//! whose answers stand still while other reads queue behind the first is given up: the reads that wait on it fail as if it
+//! had been lost, and each is asked once more on a connection of its own, where a slow statement holds up nobody else and
+//! can be cancelled. One whose answers nobody waits for any more is given up in the same way. What the server is at is
+//! cancelled in both cases; that can hit nobody, for by then all that is under way there has been given up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::Inner;
+use super::link::Link;
+use crate::query::Access;
+
+/// How often the keeper looks while reads are under way, and while none is.
+const TICK: Duration = Duration::from_millis(25);
+const IDLE_TICK: Duration = Duration::from_secs(1);
+/// For how many ticks answers may stand still while others queue behind them, or nobody waits for them.
+const PATIENCE: u32 = 8;
+/// How many reads one connection takes before the next one is used: they go out in one write.
+const DEPTH: usize = 8;
+/// How long after the server's limit for a statement its answer may come.
+const GRACE: Duration = Duration::from_secs(1);
+
+pub(super) struct Lanes {
+    open: Mutex<Vec<Arc<Link>>>,
+    pub(super) wanted: usize,
+    opened: Notify,
+    resting: AtomicBool,
+    wake: Notify,
+}
+
+/// What the keeper remembers of a link from one tick to the next.
+struct Watched {
+    link: Arc<Link>,
+    answered: u64,
+    abandoned: u64,
+    still: u32,
+    /// Reads were given up since it last stood idle with all answered, so the server may be at one of them.
+    doubtful: bool,
+    used: Instant,
+}
+
+// === impl Lanes ===
+
+impl Lanes {
+    pub(super) fn new(wanted: usize) -> Self {
+        Self {
+            open: Mutex::default(),
+            wanted,
+            opened: Notify::new(),
+            resting: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
+    }
+
+    /// The link for the next read: the first that is not deep in work, else the least busy.
+    pub(super) fn pick(&self) -> Option<Arc<Link>> {
+        if self.resting.load(Ordering::Relaxed) {
+            self.resting.store(false, Ordering::Relaxed);
+            self.wake.notify_one();
+        }
+        let links = self.links();
+        let mut best: Option<(&Arc<Link>, usize)> = None;
+        for link in links.iter().filter(|link| link.is_open()) {
+            let waiting = link.waiting();
+            if waiting < DEPTH {
+                return Some(link.clone());
+            }
+            if best.is_none_or(|(_, least)| waiting < least) {
+                best = Some((link, waiting));
+            }
+        }
+        best.map(|(link, _)| link.clone())
+    }
+
+    /// A link as soon as there is one.
+    pub(super) async fn wait(&self) -> Arc<Link> {
+        loop {
+            let opened = self.opened.notified();
+            tokio::pin!(opened);
+            // Registered before looking, so that none is missed.
+            opened.as_mut().enable();
+            if let Some(link) = self.pick() {
+                return link;
+            }
+            opened.await;
+        }
+    }
+
+    fn links(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Link>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, link: Arc<Link>) {
+        self.links().push(link);
+        self.opened.notify_waiters();
+    }
+
+    fn remove(&self, link: &Arc<Link>) {
+        self.links().retain(|other| !Arc::ptr_eq(other, link));
+    }
+}
+
+/// Keeps the lanes of a pool until the pool is gone.
+pub(super) async fn keep(pool: Weak<Inner>) {
+    let mut watched: Vec<Watched> = Vec::new();
+    loop {
+        let Some(inner) = pool.upgrade() else { return };
+        if inner.lanes.wanted == 0 {
+            return;
+        }
+        review(&inner, &mut watched);
+        let missing = inner.lanes.wanted.saturating_sub(watched.len());
+        if missing > 0 {
+            watched.extend(open(&inner, missing).await.into_iter().map(Watched::new));
+        }
+        let pause = if watched.len() < inner.lanes.wanted {
+            inner.database.connector(Access::Read).pause().max(TICK)
+        } else if watched.iter().any(Watched::is_working) {
+            TICK
+        } else {
+            inner.lanes.resting.store(true, Ordering::Relaxed);
+            IDLE_TICK
+        };
+        // The pool may go while this sleeps: nothing of it is held then but the bell.
+        let lanes = inner.lanes.clone();
+        drop(inner);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = lanes.wake.notified() => {}
+        }
+    }
+}
+
+/// Opens several at once. What fails is tried again after the connector's pause.
+async fn open(inner: &Inner, count: usize) -> Vec<Arc<Link>> {
+    let opening = (0..count).map(|_| async {
+        let connector = inner.database.connector(Access::Read);
+        let share = inner.database.0.links.clone().try_acquire_owned().ok()?;
+        let opened = connector.open(share).await.ok()?;
+        let statements = inner.database.statements();
+        let link = Link::open(opened, &statements, inner.until());
+        let link = Arc::new(tokio::time::timeout(inner.database.0.config.connect_timeout, link).await.ok()?);
+        inner.lanes.add(link.clone());
+        Some(link)
+    });
+    futures_util::future::join_all(opening).await.into_iter().flatten().collect()
+}
+
+fn review(inner: &Arc<Inner>, watched: &mut Vec<Watched>) {
+    let now = Instant::now();
+    let config = &inner.database.0.config;
+    for watch in watched.iter_mut() {
+        watch.look(now);
+        if watch.is_stuck(config.statement_timeout + GRACE) {
+            give_up(inner, &watch.link);
+        } else if watch.link.until.is_some_and(|until| until <= now) {
+            // It ends when the last that uses it is done.
+            watch.link.retire();
+        } else if watch.link.waiting() == 0
+            && (watch.doubtful || now.duration_since(watch.used) >= config.validate_after)
+        {
+            watch.doubtful = true;
+            watch.used = now;
+            probe(watch.link.clone());
+        }
+    }
+    watched.retain(|watch| {
+        let keep = watch.link.is_open();
+        if !keep {
+            inner.lanes.remove(&watch.link);
+            let lost = u64::from(watch.link.client.is_closed());
+            inner.database.0.counters.lost.fetch_add(lost, Ordering::Relaxed);
+        }
+        keep
+    });
+}
+
+fn give_up(inner: &Arc<Inner>, link: &Arc<Link>) {
+    tracing::debug!(waiting = link.waiting(), "a shared connection stands still and is given up");
+    inner.database.0.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+    let connector = inner.database.connector(Access::Read).clone();
+    let token = link.client.cancel_token();
+    link.cut();
+    tokio::spawn(async move { connector.cancel(token).await });
+}
+
+/// Asks for an empty answer: it comes when all before it are done, and shows that the connection lives.
+fn probe(link: Arc<Link>) {
+    tokio::spawn(async move {
+        let waiting = link.wait();
+        if link.client.simple_query("").await.is_ok() {
+            waiting.answered();
+        }
+    });
+}
+
+// === impl Watched ===
+
+impl Watched {
+    fn new(link: Arc<Link>) -> Self {
+        let (answered, abandoned) = (link.answered(), link.abandoned());
+        Self { link, answered, abandoned, still: 0, doubtful: false, used: Instant::now() }
+    }
+
+    fn look(&mut self, now: Instant) {
+        let (answered, abandoned) = (self.link.answered(), self.link.abandoned());
+        let moved = answered != self.answered;
+        if moved || self.link.waiting() > 0 {
+            self.used = now;
+        }
+        if moved {
+            // Answers come in order, so one that came tells that those before it are done.
+            self.doubtful = false;
+        }
+        if abandoned != self.abandoned {
+            self.doubtful = true;
+        }
+        let waits = self.link.waiting() > 0 || self.doubtful;
+        self.still = if waits && !moved { self.still + 1 } else { 0 };
+        (self.answered, self.abandoned) = (answered, abandoned);
+    }
+
+    fn is_working(&self) -> bool {
+        self.link.waiting() > 0 || self.doubtful || self.used.elapsed() < TICK * 4
+    }
+
+    /// Others wait behind a slow one, or behind one that nobody waits for, or even the server's own limit is past.
+    fn is_stuck(&self, limit: Duration) -> bool {
+        let waiting = self.link.waiting();
+        let others = waiting > 1 || (waiting == 1 && self.doubtful);
+        (self.still >= PATIENCE && others) || (waiting > 0 && TICK * self.still >= limit)
+    }
+}

@@ -1,0 +1,144 @@
+//! [`Link`]: a connection that many reads share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Statement};
+
+use crate::connect::Opened;
+use crate::error::Error;
+use crate::json::Column;
+
+/// A connection that many reads share: their statements are sent one behind the other, and answered in that order.
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    driver: JoinHandle<()>,
+    plans: Mutex<Vec<Option<Arc<Plan>>>>,
+    /// Reads that wait for their answer.
+    waiting: AtomicUsize,
+    /// Answers so far: it stands still when the connection does.
+    answered: AtomicU64,
+    /// Reads that nobody waits for any more, and which the server may still be at.
+    abandoned: AtomicU64,
+    /// No new reads: it stands, or its time has come.
+    retired: AtomicBool,
+    /// When its life is over.
+    pub(crate) until: Option<Instant>,
+}
+
+/// A statement as this connection has it.
+pub(crate) struct Plan {
+    pub(crate) statement: Statement,
+    pub(crate) columns: Box<[Column]>,
+}
+
+/// A read that waits for its answer on a link.
+pub(crate) struct Waiting<'a> {
+    link: &'a Link,
+    answered: bool,
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Prepares what is declared. What does not prepare is tried again when it is asked for, and answered with the reason.
+    pub(crate) async fn open((client, driver): Opened, statements: &[Arc<str>], until: Option<Instant>) -> Self {
+        // All are sent before the first answer is waited for: one round trip.
+        let plans = statements.iter().map(|sql| async { plan(&client, sql).await.ok().map(Arc::new) });
+        let plans = futures_util::future::join_all(plans).await;
+        Self {
+            client,
+            driver,
+            plans: Mutex::new(plans),
+            waiting: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
+            until,
+        }
+    }
+
+    pub(crate) async fn plan(&self, slot: usize, sql: &str) -> Result<Arc<Plan>, Error> {
+        if let Some(Some(plan)) = self.plans().get(slot) {
+            return Ok(plan.clone());
+        }
+        let plan = Arc::new(plan(&self.client, sql).await?);
+        let mut plans = self.plans();
+        if plans.len() <= slot {
+            plans.resize_with(slot + 1, || None);
+        }
+        plans[slot] = Some(plan.clone());
+        Ok(plan)
+    }
+
+    /// Forgets a plan that the server no longer has, or whose result has changed.
+    pub(crate) fn forget(&self, slot: usize, stale: &Arc<Plan>) {
+        if let Some(place) = self.plans().get_mut(slot)
+            && place.as_ref().is_some_and(|plan| Arc::ptr_eq(plan, stale))
+        {
+            *place = None;
+            // A type of the same name may be another one now.
+            self.client.clear_type_cache();
+        }
+    }
+
+    pub(crate) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting { link: self, answered: false }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.retired.load(Ordering::Relaxed) && !self.client.is_closed()
+    }
+
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends it at once: what waits on it fails as if the connection were lost.
+    pub(crate) fn cut(&self) {
+        self.retire();
+        self.driver.abort();
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    fn plans(&self) -> std::sync::MutexGuard<'_, Vec<Option<Arc<Plan>>>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn plan(client: &Client, sql: &str) -> Result<Plan, Error> {
+    let statement = client.prepare(sql).await?;
+    let columns = Column::all(statement.columns())?;
+    Ok(Plan { statement, columns })
+}
+
+// === impl Waiting ===
+
+impl Waiting<'_> {
+    /// The answer has come to its end.
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.link.waiting.fetch_sub(1, Ordering::Relaxed);
+        let count = if self.answered { &self.link.answered } else { &self.link.abandoned };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}

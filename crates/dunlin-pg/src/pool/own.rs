@@ -1,0 +1,204 @@
+//! Queries on a connection of their own: writes, transactions, and reads that are too much for a shared one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::{Format as Wire, IsNull, ToSql, Type};
+
+use super::Pool;
+use super::read::{Answer, Whole, bind, blame, collect};
+use super::session::Session;
+use super::transaction::{self, TransactionOptions};
+use crate::config::Pooler;
+use crate::database::Declared;
+use crate::error::Error;
+use crate::json::{Column, Format};
+use crate::param::Param;
+use crate::query::{Access, Rows, Statement};
+
+/// From how long a read takes it is kept away from the shared connections.
+const SLOW: Duration = Duration::from_millis(100);
+
+// === impl Pool ===
+
+impl Pool {
+    pub(super) async fn own(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
+        let begun = Instant::now();
+        let pooled = self.0.database.0.config.pooler == Pooler::Transaction;
+        let single = query.statements().len() == 1 && query.isolation.is_none() && !pooled;
+        let mut tries = Tries::default();
+        loop {
+            let result = match (query.access, query.rows, single) {
+                (Access::Read, Rows::Many, true) => self.stream(query, params, format).await,
+                (_, _, true) => self.single(query, params, format).await,
+                (_, _, false) => self.transact(query, params, format, pooled).await,
+            };
+            let Err(error) = result else {
+                let streamed = matches!(result, Ok(Answer::Stream(_)));
+                if query.slot.is_some() && (streamed || begun.elapsed() > SLOW) {
+                    query.weigh(true);
+                }
+                return result;
+            };
+            if !tries.again(self, query.access, single, &error).await {
+                return Err(error);
+            }
+            self.retried();
+        }
+    }
+
+    /// One statement, which is a transaction by itself.
+    async fn single(&self, query: &Declared, params: &[Param], format: Format) -> Result<Answer, Error> {
+        let mut session = self.checkout(query.access).await?;
+        execute(&mut session, query, &query.statements()[0], params, format, false).await.map(answer)
+    }
+
+    /// Statements in one transaction; the last one answers.
+    async fn transact(
+        &self,
+        query: &Declared,
+        params: &[Param],
+        format: Format,
+        pooled: bool,
+    ) -> Result<Answer, Error> {
+        let mut session = self.checkout(query.access).await?;
+        let options = TransactionOptions { access: query.access, isolation: query.isolation };
+        transaction::begin(&mut session, options, self).await?;
+        let mut whole = Whole::None;
+        for statement in query.statements() {
+            whole = if pooled {
+                execute_unnamed(&mut session, query, statement, params, format).await?
+            } else {
+                execute(&mut session, query, statement, params, format, true).await?
+            };
+        }
+        transaction::end(&mut session, "COMMIT").await?;
+        Ok(answer(whole))
+    }
+}
+
+/// When to run something again.
+#[derive(Default)]
+struct Tries {
+    healed: bool,
+    conflicts: u32,
+}
+
+impl Tries {
+    /// Whether to run it again after this error; waits first when others have to get out of the way.
+    async fn again(&mut self, pool: &Pool, access: Access, single: bool, error: &Error) -> bool {
+        if error.is_transient() && self.conflicts < pool.0.database.0.config.retries {
+            transaction::pause(self.conflicts).await;
+            self.conflicts += 1;
+            return true;
+        }
+        // A stale plan was refused before anything ran; inside a transaction it has undone what ran before it.
+        let heal = error.is_stale_plan() || (error.is_lost() && access == Access::Read && single);
+        !std::mem::replace(&mut self.healed, true) && heal
+    }
+}
+
+fn answer(whole: Whole) -> Answer {
+    match whole {
+        Whole::Rows(bytes) => Answer::Rows(bytes),
+        Whole::Changed(count) => Answer::Changed(count),
+        Whole::None | Whole::Large => Answer::None,
+    }
+}
+
+/// A prepared statement, its rows held in memory: it writes, or has one row.
+async fn execute(
+    session: &mut Session,
+    query: &Declared,
+    statement: &Statement,
+    params: &[Param],
+    format: Format,
+    in_transaction: bool,
+) -> Result<Whole, Error> {
+    let limit = session.limit();
+    session.busy();
+    let run = async {
+        let object = session.object()?;
+        let prepared = object.prepare_cached(&statement.sql).await?;
+        let columns = Column::all(prepared.columns())?;
+        // Refused here, before it is sent: the session is as it was.
+        let bound = match bind(query, statement, prepared.params(), params) {
+            Ok(bound) => bound,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let rows = object.query_raw(&prepared, bound).await?;
+        collect(rows, Some(&columns), query.rows, format, usize::MAX).await.map(Ok)
+    };
+    let result = Session::within(limit, run).await;
+    session.done(in_transaction, &result);
+    match result {
+        Ok(whole) => whole,
+        Err(error) => {
+            if error.is_stale_plan()
+                && let Ok(object) = session.object()
+            {
+                object.statement_cache.remove(&statement.sql, &[]);
+                object.clear_type_cache();
+            }
+            Err(blame(error, query, statement))
+        }
+    }
+}
+
+/// A statement without a name, for a pooler between: the parameters go as text, and the server finds their types.
+async fn execute_unnamed(
+    session: &mut Session,
+    query: &Declared,
+    statement: &Statement,
+    params: &[Param],
+    format: Format,
+) -> Result<Whole, Error> {
+    let limit = session.limit();
+    let texts = statement.uses.iter().map(|&index| (Plain::of(params.get(index)), Type::UNKNOWN));
+    let texts: Vec<_> = texts.collect();
+    session.busy();
+    let run = async {
+        let rows = session.object()?.query_typed_raw(&statement.sql, texts).await?;
+        collect(rows, None, query.rows, format, usize::MAX).await
+    };
+    let result = Session::within(limit, run).await;
+    session.done(true, &result);
+    result.map_err(|error| blame(error, query, statement))
+}
+
+/// A parameter in PostgreSQL's text form.
+#[derive(Debug)]
+struct Plain(Option<String>);
+
+impl Plain {
+    fn of(param: Option<&Param>) -> Self {
+        use serde_json::Value;
+        Self(match param {
+            None | Some(Param::Null | Param::Json(Value::Null)) => None,
+            Some(Param::Text(text) | Param::Json(Value::String(text))) => Some(text.clone()),
+            Some(Param::Json(value)) => Some(value.to_string()),
+            Some(Param::Many(texts)) => {
+                let quoted =
+                    texts.iter().map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
+                Some(format!("{{{}}}", quoted.collect::<Vec<_>>().join(",")))
+            }
+        })
+    }
+}
+
+impl ToSql for Plain {
+    fn to_sql(&self, _: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_deref().unwrap_or_default().as_bytes());
+        Ok(if self.0.is_some() { IsNull::No } else { IsNull::Yes })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Wire {
+        Wire::Text
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}

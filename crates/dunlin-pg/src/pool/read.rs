@@ -1,0 +1,257 @@
+//! Runs a declared query: on a shared connection where it can be, else on one of its own.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use dunlin_http::Body;
+use futures_util::StreamExt;
+use smallvec::SmallVec;
+use tokio_postgres::RowStream;
+use tokio_postgres::types::Type;
+
+use super::Pool;
+use super::link::Link;
+use crate::database::Declared;
+use crate::error::Error;
+use crate::json::{Column, Format, write_row};
+use crate::param::{self, Bound, Param};
+use crate::query::{Access, Rows, Statement};
+
+/// What a query answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// One object, or all rows in the format that was asked for.
+    Rows(Bytes),
+    /// No row, where one was asked for.
+    None,
+    /// The last statement has no columns; so many rows it changed.
+    Changed(u64),
+    /// Rows as they come. When they break off the body fails, so that a client sees that some are missing.
+    Stream(Body),
+}
+
+/// An answer that several may have.
+#[derive(Clone)]
+pub(super) enum Whole {
+    Rows(Bytes),
+    None,
+    Changed(u64),
+    /// Too much to be held in memory: each asker reads it by itself.
+    Large,
+}
+
+pub(super) type Binding = SmallVec<[Bound; 4]>;
+
+// === impl Pool ===
+
+impl Pool {
+    /// Runs a query with its parameters, in the order of [`Query::params`](crate::Query::params). `format` is for
+    /// [`Rows::Many`]; one row is always JSON.
+    ///
+    /// # Errors
+    /// A parameter that does not fit; what PostgreSQL said; no connection.
+    pub async fn run(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
+        self.0.database.0.counters.queries.fetch_add(1, Ordering::Relaxed);
+        let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted > 0) else {
+            return self.own(query, params, format).await;
+        };
+        if query.is_heavy() {
+            return self.own(query, params, format).await;
+        }
+        let whole = if query.share {
+            let key = key(query, params, format);
+            let (whole, joined) = self.0.flights.join(&key, || self.shared(query, slot, params, format)).await;
+            self.0.database.0.counters.joined.fetch_add(joined.into(), Ordering::Relaxed);
+            whole
+        } else {
+            self.shared(query, slot, params, format).await
+        };
+        match whole {
+            Ok(Whole::Rows(bytes)) => Ok(Answer::Rows(bytes)),
+            Ok(Whole::None) => Ok(Answer::None),
+            Ok(Whole::Changed(count)) => Ok(Answer::Changed(count)),
+            Ok(Whole::Large) => {
+                query.weigh(true);
+                self.own(query, params, format).await
+            }
+            // It can only read, so it may be asked again: alone, since the loss may have been its own doing.
+            Err(error) if error.is_lost() => {
+                self.retried();
+                self.own(query, params, format).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A read on a shared connection: one write, one answer, whatever else is under way there.
+    async fn shared(&self, query: &Declared, slot: usize, params: &[Param], format: Format) -> Result<Whole, Error> {
+        let link = match self.0.lanes.pick() {
+            Some(link) => link,
+            None => self.wait_for_link().await?,
+        };
+        let statement = &query.statements()[0];
+        let mut healed = false;
+        loop {
+            let plan = link.plan(slot, &statement.sql).await?;
+            let bound = bind(query, statement, plan.statement.params(), params)?;
+            let result = self.ask(&link, query, &plan.statement, &plan.columns, bound, format).await;
+            match result {
+                Err(error) if error.is_stale_plan() && !healed => {
+                    link.forget(slot, &plan);
+                    self.retried();
+                    healed = true;
+                }
+                Err(error) => return Err(blame(error, query, statement)),
+                Ok(whole) => return Ok(whole),
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        link: &Link,
+        query: &Declared,
+        statement: &tokio_postgres::Statement,
+        columns: &[Column],
+        bound: Binding,
+        format: Format,
+    ) -> Result<Whole, Error> {
+        let waiting = link.wait();
+        let result = async {
+            let rows = link.client.query_raw(statement, bound).await?;
+            collect(rows, Some(columns), query.rows, format, self.0.database.0.config.stream_from).await
+        }
+        .await;
+        match &result {
+            // The rest of a large answer is still to come.
+            Ok(Whole::Large) => {}
+            Err(error) if error.as_db_error().is_none() => {}
+            _ => waiting.answered(),
+        }
+        result
+    }
+
+    async fn wait_for_link(&self) -> Result<Arc<Link>, Error> {
+        let connector = self.0.database.connector(Access::Read);
+        if let Some(error) = connector.refused() {
+            return Err(error);
+        }
+        let wait = self.0.database.0.config.acquire_timeout;
+        tokio::time::timeout(wait, self.0.lanes.wait()).await.map_err(|_| match connector.trouble() {
+            Some(reason) => Error::Unreachable(reason),
+            None => Error::Exhausted,
+        })
+    }
+
+    pub(super) fn retried(&self) {
+        self.0.database.0.counters.retried.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Reads all rows to the server's last word, so that an error after the first one is not missed.
+///
+/// `columns` are those of the statement; without them, those of the first row.
+pub(super) async fn collect(
+    rows: RowStream,
+    columns: Option<&[Column]>,
+    want: Rows,
+    format: Format,
+    limit: usize,
+) -> Result<Whole, Error> {
+    let mut rows = pin!(rows);
+    let mut out = Vec::with_capacity(256);
+    let mut described: Option<Box<[Column]>> = None;
+    let mut first = true;
+    while let Some(row) = rows.next().await {
+        let row = row?;
+        let columns = match columns {
+            Some(columns) => columns,
+            None => {
+                if described.is_none() {
+                    described = Some(Column::all(row.columns())?);
+                }
+                described.as_deref().unwrap_or_default()
+            }
+        };
+        match want {
+            Rows::One if first => write_row(&mut out, columns, &row)?,
+            Rows::One => {}
+            Rows::Many => {
+                if first {
+                    format.begin(columns, &mut out);
+                }
+                format.row(columns, &row, first, &mut out)?;
+                if out.len() > limit {
+                    return Ok(Whole::Large);
+                }
+            }
+        }
+        first = false;
+    }
+    if first && columns.is_some_and(<[Column]>::is_empty) {
+        return Ok(Whole::Changed(rows.rows_affected().unwrap_or_default()));
+    }
+    match want {
+        Rows::One if first => return Ok(Whole::None),
+        Rows::One => {}
+        Rows::Many => {
+            if first {
+                format.begin(columns.unwrap_or_default(), &mut out);
+            }
+            format.end(&mut out);
+        }
+    }
+    Ok(Whole::Rows(out.into()))
+}
+
+/// The parameters of one statement, typed as it wants them.
+pub(super) fn bind(
+    query: &Declared,
+    statement: &Statement,
+    types: &[Type],
+    params: &[Param],
+) -> Result<Binding, Error> {
+    let of = |(ty, &index): (&Type, &usize)| {
+        param::bind(ty, params.get(index).unwrap_or(&Param::Null))
+            .map_err(|error| Error::parameter(query.params[index].shared_name(), &error))
+    };
+    types.iter().zip(&statement.uses).map(of).collect()
+}
+
+/// Names the parameter that the server could not read, if that is what it says.
+pub(super) fn blame(error: Error, query: &Declared, statement: &Statement) -> Error {
+    if let Error::Database(database) = &error
+        && let Some(at) = param::blamed(database)
+        && let Some(source) = statement.uses.get(at).and_then(|&index| query.params.get(index))
+    {
+        let reason = database.as_db_error().map_or("", tokio_postgres::error::DbError::message).into();
+        return Error::Parameter { name: source.shared_name().clone(), reason };
+    }
+    error
+}
+
+/// What makes two reads the same: the query, the format, the parameters to the byte.
+fn key(query: &Arc<Declared>, params: &[Param], format: Format) -> (usize, Vec<u8>) {
+    let mut key = Vec::with_capacity(32);
+    key.push(format as u8);
+    let text = |key: &mut Vec<u8>, tag: u8, text: &str| {
+        key.push(tag);
+        key.extend_from_slice(&text.len().to_le_bytes());
+        key.extend_from_slice(text.as_bytes());
+    };
+    for param in params {
+        match param {
+            Param::Null => key.push(0),
+            Param::Text(value) => text(&mut key, 1, value),
+            Param::Json(value) => text(&mut key, 2, &value.to_string()),
+            Param::Many(values) => {
+                key.push(3);
+                key.extend_from_slice(&values.len().to_le_bytes());
+                values.iter().for_each(|value| text(&mut key, 1, value));
+            }
+        }
+    }
+    (Arc::as_ptr(query).addr(), key)
+}

@@ -1,0 +1,120 @@
+//! [`Session`]: a connection that was checked out, and what state it is in.
+
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Pool;
+use crate::error::Error;
+use crate::query::Access;
+
+/// How long after the server's own limit an answer may come, and how long a rollback may take.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A connection that was checked out. Dropping it costs a round trip only when it is dirty: a clean one goes back as it
+/// is, an open transaction is rolled back first, a statement under way is cancelled and the connection closed.
+pub(super) struct Session {
+    /// Taken only by `Drop`.
+    object: Option<Object>,
+    permit: Option<OwnedSemaphorePermit>,
+    access: Access,
+    pool: Pool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Clean,
+    /// In a transaction that waits for its next statement.
+    Open,
+    /// A statement is under way.
+    Busy,
+    /// Not to be used again.
+    Broken,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(super) fn new(object: Object, permit: OwnedSemaphorePermit, access: Access, pool: Pool) -> Self {
+        Self { object: Some(object), permit: Some(permit), access, pool, state: State::Clean }
+    }
+
+    /// The connection. It is there until the session is dropped.
+    pub(super) fn object(&self) -> Result<&Object, Error> {
+        self.object.as_ref().ok_or_else(|| Error::Unreachable("the connection was given back".into()))
+    }
+
+    pub(super) fn object_mut(&mut self) -> Result<&mut Object, Error> {
+        self.object.as_mut().ok_or_else(|| Error::Unreachable("the connection was given back".into()))
+    }
+
+    /// Marks what runs now, until [`Session::done`]: dropped meanwhile, it is cancelled.
+    pub(super) const fn busy(&mut self) {
+        self.state = State::Busy;
+    }
+
+    /// What ran has come to its end, well or not, and left the session inside of a transaction or outside of any.
+    pub(super) fn done<T>(&mut self, in_transaction: bool, result: &Result<T, Error>) {
+        self.state = match result.as_ref().err() {
+            Some(error) if error.is_lost() => State::Broken,
+            // The writer's server has become a standby: the next connection goes where writing is.
+            Some(error) if error.is_read_only_server() && self.access == Access::Write => State::Broken,
+            // Only the server's word tells that the statement is over.
+            Some(error) if error.as_db_error().is_none() => State::Busy,
+            _ if in_transaction => State::Open,
+            _ => State::Clean,
+        };
+    }
+
+    /// Waits no longer than the server may take, and a moment for a server that is gone.
+    pub(super) async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::time::timeout(limit, step).await.unwrap_or(Err(Error::Timeout(limit)))
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.pool.0.database.0.config.statement_timeout + GRACE
+    }
+
+    /// The permit leaves with the connection: while it is cleaned it still counts as at work.
+    fn clean(&mut self, object: Object) -> impl Future<Output = ()> + Send + 'static {
+        let permit = self.permit.take();
+        async move {
+            let rolled = tokio::time::timeout(GRACE, object.batch_execute("ROLLBACK")).await;
+            if !matches!(rolled, Ok(Ok(()))) {
+                drop(Object::take(object));
+            }
+            drop(permit);
+        }
+    }
+
+    fn cancel(&mut self, object: Object) -> impl Future<Output = ()> + Send + 'static {
+        let permit = self.permit.take();
+        let connector = self.pool.0.database.connector(self.access).clone();
+        let token = object.cancel_token();
+        self.pool.0.database.0.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        async move {
+            connector.cancel(token).await;
+            // Closed rather than used again: a cancellation that is late must not hit the next statement.
+            drop(Object::take(object));
+            drop(permit);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(object) = self.object.take() else { return };
+        let runtime = tokio::runtime::Handle::try_current();
+        match (self.state, runtime) {
+            (State::Clean, _) => drop(object),
+            (State::Open, Ok(runtime)) => drop(runtime.spawn(self.clean(object))),
+            (State::Busy, Ok(runtime)) => drop(runtime.spawn(self.cancel(object))),
+            // Closing ends what runs there, only later.
+            (State::Broken | State::Open | State::Busy, _) => drop(Object::take(object)),
+        }
+    }
+}

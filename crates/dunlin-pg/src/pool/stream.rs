@@ -1,0 +1,206 @@
+//! Many rows on a connection of their own, as they come: first bytes before the last row, memory bounded.
+//!
+//! A task reads the rows through a portal, part by part: a part is as many rows as fill a chunk. The server's limit for
+//! a statement counts for each part and not for the client's time to read it; a client that stops reading leaves the
+//! transaction idle, which has a limit of its own. A client that goes away closes the channel, and the task with its
+//! session is dropped, which cancels what runs.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use dunlin_http::{Body, BoxError};
+use futures_util::StreamExt;
+use http_body::Frame;
+use tokio::sync::mpsc;
+
+use super::Pool;
+use super::read::{Answer, bind, blame};
+use super::session::Session;
+use crate::database::Declared;
+use crate::error::Error;
+use crate::json::{Column, Format};
+use crate::param::Param;
+
+/// How many rows the first part has; what they weigh tells how many the next ones have.
+const FIRST_ROWS: i32 = 256;
+const MOST_ROWS: i32 = 8192;
+
+enum Part {
+    /// All there is.
+    Whole(Vec<u8>),
+    Chunk(Vec<u8>),
+    End,
+    Failed(Error),
+}
+
+/// The body of an answer whose rows still come.
+struct Rows {
+    first: Option<Bytes>,
+    parts: mpsc::Receiver<Part>,
+    ended: bool,
+}
+
+struct Reader {
+    query: Arc<Declared>,
+    params: Vec<Param>,
+    format: Format,
+    /// A chunk, and the most that is held back to be a whole answer.
+    size: usize,
+    parts: mpsc::Sender<Part>,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    pub(super) async fn stream(
+        &self,
+        query: &Arc<Declared>,
+        params: &[Param],
+        format: Format,
+    ) -> Result<Answer, Error> {
+        let mut session = self.checkout(query.access).await?;
+        let (sender, mut parts) = mpsc::channel(1);
+        let reader = Reader {
+            query: query.clone(),
+            params: params.to_vec(),
+            format,
+            size: self.0.database.0.config.stream_from,
+            parts: sender,
+        };
+        tokio::spawn(async move {
+            let gone = reader.parts.clone();
+            tokio::select! {
+                biased;
+                result = reader.read(&mut session) => {
+                    session.done(false, &result);
+                    // The connection goes back before the client can ask for it again.
+                    drop(session);
+                    let last = result.unwrap_or_else(Part::Failed);
+                    let _ = reader.parts.send(last).await;
+                }
+                () = gone.closed() => {}
+            }
+        });
+        match parts.recv().await {
+            Some(Part::Whole(bytes)) => Ok(Answer::Rows(bytes.into())),
+            Some(Part::Chunk(bytes)) => {
+                Ok(Answer::Stream(Body::new(Rows { first: Some(bytes.into()), parts, ended: false })))
+            }
+            Some(Part::Failed(error)) => Err(error),
+            Some(Part::End) | None => Err(Error::Unreachable("the reader of rows is gone".into())),
+        }
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    async fn read(&self, session: &mut Session) -> Result<Part, Error> {
+        let limit = session.limit();
+        let statement = &self.query.statements()[0];
+        session.busy();
+        let object = session.object_mut()?;
+        let result = self.read_on(object, limit).await;
+        if result.as_ref().is_err_and(Error::is_stale_plan) {
+            object.statement_cache.remove(&statement.sql, &[]);
+            object.clear_type_cache();
+        }
+        result.map_err(|error| blame(error, &self.query, statement))
+    }
+
+    async fn read_on(&self, object: &mut deadpool_postgres::Object, limit: std::time::Duration) -> Result<Part, Error> {
+        let statement = &self.query.statements()[0];
+        let prepared = Session::within(limit, async { Ok(object.prepare_cached(&statement.sql).await?) }).await?;
+        let columns = Column::all(prepared.columns())?;
+        let bound = bind(&self.query, statement, prepared.params(), &self.params)?;
+        let transaction =
+            Session::within(limit, async { Ok(object.build_transaction().read_only(true).start().await?) }).await?;
+        let portal = Session::within(limit, async { Ok(transaction.bind_raw(&prepared, bound).await?) }).await?;
+
+        let mut out = Vec::with_capacity(4096);
+        let (mut want, mut first, mut sent) = (FIRST_ROWS, true, false);
+        self.format.begin(&columns, &mut out);
+        loop {
+            let before = out.len();
+            let part = async {
+                let mut rows = pin!(transaction.query_portal_raw(&portal, want).await?);
+                let mut count = 0;
+                while let Some(row) = rows.next().await {
+                    self.format.row(&columns, &row?, first, &mut out)?;
+                    first = false;
+                    count += 1;
+                }
+                Ok(count)
+            };
+            let count = Session::within(limit, part).await?;
+            let done = count < want;
+            if !done && (out.len() >= self.size || sent) {
+                sent = true;
+                want = rows_for(self.size, out.len() - before, count);
+                self.send(Part::Chunk(std::mem::replace(&mut out, Vec::with_capacity(self.size * 5 / 4)))).await?;
+            }
+            if done {
+                break;
+            }
+        }
+        self.format.end(&mut out);
+        drop(portal);
+        Session::within(limit, async { Ok(transaction.commit().await?) }).await?;
+        if sent || out.len() > self.size {
+            self.send(Part::Chunk(out)).await?;
+            return Ok(Part::End);
+        }
+        Ok(Part::Whole(out))
+    }
+
+    async fn send(&self, part: Part) -> Result<(), Error> {
+        self.parts.send(part).await.map_err(|_| Error::Unreachable("the client is gone".into()))
+    }
+}
+
+/// How many rows make a chunk of `size` bytes, by the last ones.
+fn rows_for(size: usize, bytes: usize, rows: i32) -> i32 {
+    let each = (bytes / usize::try_from(rows.max(1)).unwrap_or(1)).max(1);
+    i32::try_from(size / each).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS)
+}
+
+// === impl Rows ===
+
+impl http_body::Body for Rows {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let part = std::task::ready!(self.parts.poll_recv(cx));
+        if let Some(Part::Chunk(bytes) | Part::Whole(bytes)) = part {
+            return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
+        }
+        self.ended = true;
+        Poll::Ready(match part {
+            Some(Part::End) => None,
+            Some(Part::Failed(error)) => Some(Err(error.into())),
+            // The task is gone without a word: some rows are missing.
+            _ => Some(Err("the rows broke off".into())),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_has_rows_by_their_weight() {
+        assert_eq!(rows_for(65536, 25600, 256), 655);
+        assert_eq!(rows_for(65536, 10_000_000, 10), 1);
+        assert_eq!(rows_for(65536, 0, 0), MOST_ROWS);
+    }
+}

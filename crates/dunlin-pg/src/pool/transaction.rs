@@ -1,0 +1,164 @@
+//! Transactions: begun, ended, rolled back when dropped, run again when they lose.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::Pool;
+use super::session::Session;
+use crate::config::Pooler;
+use crate::error::Error;
+use crate::query::{Access, Isolation};
+
+/// How a transaction begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionOptions {
+    /// A read goes to the read URL and cannot write.
+    pub access: Access,
+    /// `None` is the database's default.
+    pub isolation: Option<Isolation>,
+}
+
+/// A transaction on a connection of its own. Dropped before [`Transaction::commit`] it is rolled back; dropped while a
+/// statement is under way, that is cancelled.
+pub struct Transaction {
+    session: Session,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// No connection, or what PostgreSQL said.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        let mut session = self.checkout(options.access).await?;
+        begin(&mut session, options, self).await?;
+        Ok(Transaction { session })
+    }
+
+    /// Runs `work`, which begins and commits a transaction, again after a serialization failure or a deadlock, as often
+    /// as [`Config::retries`](crate::Config::retries) says, with a pause that grows and is drawn at random.
+    ///
+    /// # Errors
+    /// The last error of `work`.
+    pub async fn retry<T, F>(&self, mut work: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut attempt = 0;
+        loop {
+            match work().await {
+                Err(error) if error.is_transient() && attempt < self.0.database.0.config.retries => {
+                    self.retried();
+                    pause(attempt).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+// === impl Transaction ===
+
+impl Transaction {
+    /// The rows of a statement, which is prepared once for each connection.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        self.step(async |object| {
+            let statement = object.prepare_cached(sql).await?;
+            Ok(object.query(&statement, params).await?)
+        })
+        .await
+    }
+
+    /// How many rows a statement changed.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        self.step(async |object| {
+            let statement = object.prepare_cached(sql).await?;
+            Ok(object.execute(&statement, params).await?)
+        })
+        .await
+    }
+
+    /// Commits. When it gives an error that is not PostgreSQL's own, nobody knows whether it was.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        end(&mut self.session, "COMMIT").await
+    }
+
+    /// Rolls back and waits for it; dropping it does so in the background.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        end(&mut self.session, "ROLLBACK").await
+    }
+
+    async fn step<T>(
+        &mut self,
+        step: impl AsyncFnOnce(&deadpool_postgres::Object) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let limit = self.session.limit();
+        self.session.busy();
+        let result = Session::within(limit, step(self.session.object()?)).await;
+        self.session.done(true, &result);
+        result
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").finish_non_exhaustive()
+    }
+}
+
+pub(super) async fn begin(session: &mut Session, options: TransactionOptions, pool: &Pool) -> Result<(), Error> {
+    let mut sql = String::from("BEGIN");
+    if let Some(isolation) = options.isolation {
+        sql.push_str(" ISOLATION LEVEL ");
+        sql.push_str(isolation.as_str());
+    }
+    sql.push_str(if options.access == Access::Read { " READ ONLY" } else { " READ WRITE" });
+    let config = &pool.0.database.0.config;
+    if config.pooler == Pooler::Transaction {
+        // Behind a pooler nothing was set when the session began.
+        sql.push_str(&format!(
+            "; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            config.statement_timeout.as_millis(),
+            config.idle_transaction_timeout.as_millis()
+        ));
+    }
+    command(session, &sql, true).await
+}
+
+pub(super) async fn end(session: &mut Session, sql: &str) -> Result<(), Error> {
+    command(session, sql, false).await
+}
+
+async fn command(session: &mut Session, sql: &str, in_transaction: bool) -> Result<(), Error> {
+    let limit = session.limit();
+    session.busy();
+    let run = async { Ok(session.object()?.batch_execute(sql).await?) };
+    let result = Session::within(limit, run).await;
+    session.done(in_transaction, &result);
+    result
+}
+
+/// From 0 to 5, 10, 20, … ms, so that those who met do not meet again.
+pub(super) async fn pause(attempt: u32) {
+    let most = Duration::from_millis(5 << attempt.min(6));
+    tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
+}

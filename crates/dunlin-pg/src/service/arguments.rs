@@ -1,0 +1,106 @@
+//! The parameters of a request, in the order that the query declares.
+
+use std::sync::Arc;
+
+use dunlin_http::{Body, BodyError, PathParams};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use serde_json::{Map, Value};
+
+use crate::database::Declared;
+use crate::error::Error;
+use crate::param::Param;
+use crate::query::{Place, Source};
+
+pub(super) async fn of(query: &Declared, request: &Parts, body: Body, max_body: usize) -> Result<Vec<Param>, Error> {
+    let mut fields = if query.reads_body() { read(request, body, max_body).await? } else { Map::new() };
+    let path = request.extensions.get::<PathParams>();
+    query
+        .params
+        .iter()
+        .map(|source| {
+            let given = match source.place() {
+                Place::Url => from_url(source.key(), path, request.uri.query()),
+                // Taken unless it is wanted twice, so that a large one is not copied.
+                Place::Body if query.params.iter().filter(|other| other.name() == source.name()).count() > 1 => {
+                    fields.get(source.key()).cloned().map(Param::Json)
+                }
+                Place::Body => fields.remove(source.key()).map(Param::Json),
+            };
+            given.or_else(|| source.default().cloned()).ok_or_else(|| missing(source))
+        })
+        .collect()
+}
+
+fn from_url(key: &str, path: Option<&PathParams>, query: Option<&str>) -> Option<Param> {
+    if let Some(value) = path.and_then(|path| path.get(key)) {
+        return Some(Param::Text(value.to_owned()));
+    }
+    let mut values =
+        dunlin_http::query::pairs(query?).filter(|(name, _)| name == key).map(|(_, value)| value.into_owned());
+    let first = values.next()?;
+    match values.next() {
+        None => Some(Param::Text(first)),
+        Some(second) => Some(Param::Many([first, second].into_iter().chain(values).collect())),
+    }
+}
+
+fn missing(source: &Source) -> Error {
+    let reason = match source.place() {
+        Place::Url => "it is missing in the path and in the query string",
+        Place::Body => "the body has no such field",
+    };
+    Error::Parameter { name: source.shared_name().clone(), reason: reason.into() }
+}
+
+/// The body as a JSON object.
+async fn read(request: &Parts, body: Body, max_body: usize) -> Result<Map<String, Value>, Error> {
+    if !is_json(request) {
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json"));
+    }
+    let bytes = body.collect(max_body).await.map_err(|error| match error {
+        BodyError::Other(error) => {
+            let error = BodyError::from_boxed(error);
+            refused(error.status(), error.to_string())
+        }
+        error => refused(error.status(), error.to_string()),
+    })?;
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(refused(StatusCode::BAD_REQUEST, "the body has to be a JSON object")),
+        Err(error) => Err(refused(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))),
+    }
+}
+
+/// `application/json`, `…+json` (RFC 6839 §3.1), or nothing said.
+fn is_json(request: &Parts) -> bool {
+    let Some(value) = request.headers.get(CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))
+}
+
+fn refused(status: StatusCode, reason: impl Into<Arc<str>>) -> Error {
+    Error::Body { status, reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &str, query: &str, expect: Option<&Param>) {
+        let mut path = PathParams::default();
+        path.push("id".into(), "7".into());
+        assert_eq!(from_url(key, Some(&path), Some(query)).as_ref(), expect, "{key} {query}");
+    }
+
+    #[test]
+    fn the_path_comes_before_the_query_string() {
+        check("id", "id=8", Some(&Param::from("7")));
+        check("a", "a=x+y", Some(&Param::from("x y")));
+        check("a", "a=1&b=2&a=3&a=", Some(&Param::Many(vec!["1".into(), "3".into(), String::new()])));
+        check("a", "b=1", None);
+        check("a", "a", Some(&Param::from("")));
+    }
+}

@@ -1,0 +1,284 @@
+//! A URL of libpq's, read: what tokio-postgres knows goes there, the rest is kept here.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokio_postgres::config::{Host, TargetSessionAttrs};
+
+use crate::config::{Config, ConfigError};
+use crate::tls::SslMode;
+
+/// Where connections go.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) pg: tokio_postgres::Config,
+    pub(crate) ssl_mode: Option<SslMode>,
+    pub(crate) ssl_root_cert: Option<PathBuf>,
+    pub(crate) session: Session,
+    passfile: Option<PathBuf>,
+}
+
+/// Which servers will do (libpq's `target_session_attrs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Session {
+    Any,
+    ReadWrite,
+    ReadOnly,
+    /// A standby, else any.
+    PreferStandby,
+}
+
+// === impl Target ===
+
+impl Target {
+    pub(crate) fn parse(url: &str) -> Result<Self, ConfigError> {
+        let mut rest = String::with_capacity(url.len());
+        let mut ours = Ours::default();
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let (base, query) = url.split_once('?').unwrap_or((url, ""));
+            rest.push_str(base);
+            for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let plain = percent_decode(value);
+                if !ours.take(key, &plain)? {
+                    rest.push(if rest.contains('?') { '&' } else { '?' });
+                    rest.push_str(pair);
+                }
+            }
+        } else {
+            for (word, key, value) in words(url) {
+                if !ours.take(key, &value)? {
+                    rest.push_str(word);
+                    rest.push(' ');
+                }
+            }
+        }
+        // The library's message names the option, never its value.
+        let mut pg: tokio_postgres::Config =
+            rest.parse().map_err(|error: tokio_postgres::Error| ConfigError::new(crate::error::one_line(&error)))?;
+        if pg.get_hosts().is_empty() && pg.get_hostaddrs().is_empty() {
+            let socket = Path::new("/var/run/postgresql");
+            if socket.is_dir() {
+                pg.host_path(socket)
+            } else {
+                pg.host("localhost")
+            };
+        }
+        let session = ours.session.unwrap_or(match pg.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => Session::ReadWrite,
+            TargetSessionAttrs::ReadOnly => Session::ReadOnly,
+            _ => Session::Any,
+        });
+        Ok(Self { pg, ssl_mode: ours.ssl_mode, ssl_root_cert: ours.ssl_root_cert, session, passfile: ours.passfile })
+    }
+
+    /// The target with everything that the configuration adds: password, names, times.
+    pub(crate) fn resolve(url: &str, config: &Config) -> Result<Self, ConfigError> {
+        let mut target = Self::parse(url)?;
+        target.ssl_mode = config.ssl_mode.or(target.ssl_mode);
+        target.ssl_root_cert = config.ssl_root_cert.clone().or(target.ssl_root_cert);
+        target.pg.connect_timeout(config.connect_timeout);
+        if target.pg.get_application_name().is_none() {
+            target.pg.application_name(config.application_name.as_str());
+        }
+        if let Some(password) = &config.password {
+            target.pg.password(password.reveal());
+        }
+        if target.pg.get_password().is_none()
+            && let Some(file) = config.passfile.as_ref().or(target.passfile.as_ref())
+            && let Some(password) = from_passfile(file, &target.pg)?
+        {
+            target.pg.password(password);
+        }
+        Ok(target)
+    }
+
+    /// The mode that holds: libpq knows no TLS on a Unix socket.
+    pub(crate) fn effective_ssl(&self) -> SslMode {
+        let local = !self.pg.get_hosts().is_empty()
+            && self.pg.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
+            && self.pg.get_hostaddrs().is_empty();
+        if local { SslMode::Disable } else { self.ssl_mode.unwrap_or_default() }
+    }
+}
+
+/// Where it goes, without a secret.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(user) = self.pg.get_user() {
+            write!(f, "{user}@")?;
+        }
+        for (index, host) in self.pg.get_hosts().iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            match host {
+                Host::Tcp(name) => write!(f, "{comma}{name}")?,
+                Host::Unix(path) => write!(f, "{comma}{}", path.display())?,
+            }
+        }
+        write!(f, "/{}", self.pg.get_dbname().unwrap_or_default())
+    }
+}
+
+/// The options that tokio-postgres does not know, or not all values of.
+#[derive(Default)]
+struct Ours {
+    ssl_mode: Option<SslMode>,
+    ssl_root_cert: Option<PathBuf>,
+    passfile: Option<PathBuf>,
+    session: Option<Session>,
+}
+
+impl Ours {
+    fn take(&mut self, key: &str, value: &str) -> Result<bool, ConfigError> {
+        match key {
+            "sslmode" => self.ssl_mode = Some(value.parse()?),
+            "sslrootcert" => self.ssl_root_cert = Some(value.into()),
+            "passfile" => self.passfile = Some(value.into()),
+            "target_session_attrs" => {
+                self.session = Some(match value {
+                    "any" => Session::Any,
+                    "read-write" | "primary" => Session::ReadWrite,
+                    "read-only" | "standby" => Session::ReadOnly,
+                    "prefer-standby" => Session::PreferStandby,
+                    _ => return Err(ConfigError::new(format!("target_session_attrs {value:?} is not known"))),
+                });
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    // A plus is itself here, not a space.
+    let text = text.replace('+', "%2B");
+    let pair = format!("v={text}");
+    dunlin_http::query::pairs(&pair).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+/// The words `key=value` of libpq's other form: the word as it stands, its key, its value without quotes.
+fn words(text: &str) -> Vec<(&str, &str, String)> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let Some(equals) = rest.find('=') else {
+            // No option: tokio-postgres says so.
+            words.push((rest, rest, String::new()));
+            break;
+        };
+        let key = rest[..equals].trim();
+        let (value, length) = word_value(rest[equals + 1..].trim_start());
+        let lead = rest[equals + 1..].len() - rest[equals + 1..].trim_start().len();
+        let end = (equals + 1 + lead + length).min(rest.len());
+        words.push((&rest[..end], key, value));
+        rest = rest[end..].trim_start();
+    }
+    words
+}
+
+/// A value up to its end, and how long it was: a backslash escapes, single quotes hold spaces.
+fn word_value(text: &str) -> (String, usize) {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut chars = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '\\' => value.extend(chars.next().map(|(_, char)| char)),
+            '\'' if quoted => return (value, at + 1),
+            char if !quoted && char.is_whitespace() => return (value, at),
+            char => value.push(char),
+        }
+    }
+    (value, text.len())
+}
+
+/// The first line that fits: `host:port:database:user:password`, `*` fits anything (libpq §34.16).
+fn from_passfile(file: &Path, pg: &tokio_postgres::Config) -> Result<Option<String>, ConfigError> {
+    let fail = |why: &dyn fmt::Display| ConfigError::new(format!("passfile {}: {why}", file.display()));
+    let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(file).map_err(|error| fail(&error))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(fail(&"others may read it; set its mode to 0600"));
+        }
+    }
+    let host = match pg.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        // libpq: a socket in the default folder is `localhost` here.
+        Some(Host::Unix(_)) => "localhost".to_owned(),
+        None => pg.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
+    };
+    let port = pg.get_ports().first().copied().unwrap_or(5432).to_string();
+    let user = pg.get_user().unwrap_or_default();
+    let database = pg.get_dbname().unwrap_or(user);
+    let wanted = [host.as_str(), &port, database, user];
+    Ok(text.lines().filter(|line| !line.starts_with('#')).find_map(|line| password_of(line, &wanted)))
+}
+
+fn password_of(line: &str, wanted: &[&str; 4]) -> Option<String> {
+    let mut fields = vec![String::new()];
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        match (char, fields.len(), fields.last_mut()) {
+            ('\\', _, Some(last)) => last.extend(chars.next()),
+            (':', ..5, _) => fields.push(String::new()),
+            (char, _, Some(last)) => last.push(char),
+            _ => {}
+        }
+    }
+    let [host, port, database, user, password] = <[String; 5]>::try_from(fields).ok()?;
+    let fits = [host, port, database, user].iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
+    fits.then_some(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_libpq_are_understood_in_both_forms() {
+        for url in [
+            "postgres://u:p@a:1,b:2/d?sslmode=verify-full&sslrootcert=%2Fca.pem&target_session_attrs=primary&application_name=x",
+            "host=a,b port=1,2 user=u password=p dbname=d sslmode=verify-full sslrootcert='/ca.pem' target_session_attrs=primary application_name = x",
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(target.ssl_mode, Some(SslMode::VerifyFull), "{url}");
+            assert_eq!(target.ssl_root_cert.as_deref(), Some(Path::new("/ca.pem")));
+            assert_eq!(target.session, Session::ReadWrite);
+            assert_eq!(target.pg.get_application_name(), Some("x"));
+            assert_eq!(target.pg.get_ports(), [1, 2]);
+            assert_eq!(target.to_string(), "u@a,b/d");
+        }
+        assert!(Target::parse("postgres://h/d?sslmode=maybe").is_err());
+        assert!(Target::parse("postgres://h/d?sllmode=require").is_err());
+        assert!(Target::parse("nonsense").is_err());
+    }
+
+    #[test]
+    fn tls_is_not_for_unix_sockets() {
+        let local = Target::parse("postgres:///d?host=/run/x&sslmode=require").unwrap();
+        assert_eq!(local.effective_ssl(), SslMode::Disable);
+        assert_eq!(Target::parse("postgres://h/d").unwrap().effective_ssl(), SslMode::Prefer);
+    }
+
+    #[test]
+    fn lines_of_a_passfile() {
+        let wanted = ["h", "5432", "d", "u"];
+        assert_eq!(password_of("h:5432:d:u:se\\:cr:et", &wanted).as_deref(), Some("se:cr:et"));
+        assert_eq!(password_of("*:*:*:u:x", &wanted).as_deref(), Some("x"));
+        assert_eq!(password_of("*:*:*:v:x", &wanted), None);
+        assert_eq!(password_of("h:5432:d", &wanted), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,40}", words in "[a-z='\\\\ ]{0,40}") {
+            let _ = Target::parse(&text);
+            let _ = Target::parse(&words);
+            let _ = Target::parse(&format!("postgres://{text}"));
+        }
+    }
+}
