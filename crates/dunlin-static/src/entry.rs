@@ -1,19 +1,22 @@
 //! [`Entry`]: what is known of one file, made ready to be answered with.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dunlin_http::BodyId;
 use dunlin_http::conditional::{ETag, Validators};
+use dunlin_http::negotiate::Coding;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 
 use crate::rules::Rules;
 use crate::stamp::Stamp;
+use crate::variant::Siblings;
 
 /// What is known of one file at one time.
 pub(crate) struct Entry {
@@ -23,12 +26,18 @@ pub(crate) struct Entry {
     /// Whether a change since would show in the stamp. Otherwise the content is read again.
     pub(crate) settled: bool,
     pub(crate) identity: Variant,
+    /// Encodings of it, in the order of preference.
+    pub(crate) encoded: Vec<(Coding, Variant)>,
+    /// What stood beside it, good or not.
+    pub(crate) siblings: Vec<(Coding, Stamp)>,
     /// For a file whose tag is being computed: closed when that is done.
     pub(crate) pending: Option<watch::Receiver<()>>,
     /// When it was last compared with the disk, in nanoseconds since 1970.
     checked: AtomicU64,
     /// Whether it was asked for since the table last swept.
     pub(crate) used: AtomicBool,
+    /// How often it was asked for while it was on disk.
+    asked: AtomicU32,
 }
 
 /// One representation of a file, with its head for a 200.
@@ -41,7 +50,7 @@ pub(crate) struct Variant {
 
 /// Where the bytes of a representation are.
 pub(crate) enum Content {
-    Memory { bytes: Bytes, id: BodyId },
+    Memory { bytes: Bytes, id: Option<BodyId> },
     Disk,
 }
 
@@ -54,6 +63,9 @@ impl Entry {
             stamp,
             settled: true,
             identity,
+            encoded: Vec::new(),
+            siblings: Vec::new(),
+            asked: AtomicU32::new(0),
             pending: None,
             checked: AtomicU64::new(nanos(now)),
             used: AtomicBool::new(true),
@@ -66,8 +78,24 @@ impl Entry {
     }
 
     /// Whether it is still what it was made of, as far as a stamp can tell.
-    pub(crate) fn is_of(&self, path: &str, stamp: &Stamp) -> bool {
-        self.settled && self.stamp == *stamp && *self.path == *path
+    pub(crate) fn is_of(&self, path: &str, stamp: &Stamp, siblings: &Siblings) -> bool {
+        self.settled && self.stamp == *stamp && *self.path == *path && siblings.are(&self.siblings)
+    }
+
+    /// Adds an encoding. From then on every answer says that another client may get another one.
+    pub(crate) fn add(&mut self, coding: Coding, mut variant: Variant) {
+        variant.head.insert(CONTENT_ENCODING, coding.to_value());
+        // Ranges are those of the file itself.
+        variant.head.remove(ACCEPT_RANGES);
+        for head in [&mut self.identity.head, &mut variant.head] {
+            head.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        self.encoded.push((coding, variant));
+    }
+
+    /// Counts a request that had to be answered from the disk: the how manyth it is.
+    pub(crate) fn count(&self) -> u32 {
+        self.asked.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// Whether it was compared with the disk less than `within` ago. A clock that was set back makes it old.
@@ -88,7 +116,8 @@ impl Entry {
 
     /// Bytes of memory it takes, about.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + 2 * self.path.len() + self.identity.weight()
+        let encoded: usize = self.encoded.iter().map(|(_, variant)| variant.weight()).sum();
+        size_of::<Self>() + 2 * self.path.len() + self.identity.weight() + encoded
     }
 }
 

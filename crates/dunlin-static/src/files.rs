@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response};
 use crate::entry::{Content, Entry};
 use crate::lookup::{Known, Shared};
 use crate::root::Root;
-use crate::{Config, Error, path, precondition, respond, variant};
+use crate::{Config, Error, listing, path, precondition, respond, variant};
 
 /// The files of one folder, as a service. Clones share what is held in memory.
 ///
@@ -103,7 +103,7 @@ impl Files {
         let now = self.0.config.clock.now();
         let held = |entry: &Entry| {
             let fresh = entry.is_fresh(now, self.0.believed());
-            let variant = Some(variant::select(entry, headers)).filter(|_| fresh)?;
+            let (variant, _) = Some(variant::select(entry, headers)).filter(|_| fresh)?;
             matches!(variant.content, Content::Memory { .. })
                 .then(|| respond::respond(variant, method, headers, now, None))
         };
@@ -131,36 +131,41 @@ impl Files {
                 }
             }
             Ok(Known::Missing) => missing(&shared, &method, &headers).await,
-            Ok(Known::Folder(folder)) => {
-                drop(folder);
-                missing(&shared, &method, &headers).await
-            }
+            Ok(Known::Folder(folder)) => match listing::list(&shared, folder, &path, &headers).await {
+                Ok(page) => respond::respond(&page, &method, &headers, shared.config.clock.now(), None),
+                Err(error) => failed(&error, &path),
+            },
             Ok(Known::Unslashed) => respond::redirect(&path, &query),
             Ok(known) => file(&shared, known, &method, &headers),
-            Err(error) => {
-                tracing::error!(%error, path, "a file cannot be served");
-                respond::unavailable()
-            }
+            Err(error) => failed(&error, &path),
         }
     }
 }
 
 /// Answers with a file that was found: steps 2 to 5.
 fn file(shared: &Shared, known: Known, method: &Method, headers: &HeaderMap) -> Response<Body> {
-    let (entry, source) = match known {
-        Known::Memory(entry) => (entry, None),
-        Known::Disk(entry, source) => (entry, Some(source)),
-        Known::Unslashed | Known::Folder(_) | Known::Missing => return respond::not_found(),
-    };
-    let variant = variant::select(&entry, headers);
-    respond::respond(variant, method, headers, shared.config.clock.now(), source)
+    let now = shared.config.clock.now();
+    match known {
+        Known::Memory(entry) => respond::respond(variant::select(&entry, headers).0, method, headers, now, None),
+        Known::Disk(entry, located) => {
+            let (variant, coding) = variant::select(&entry, headers);
+            let source = located.into_source(coding, shared.pool.clone());
+            respond::respond(variant, method, headers, now, source)
+        }
+        Known::Unslashed | Known::Folder(_) | Known::Missing => respond::not_found(),
+    }
+}
+
+fn failed(error: &std::io::Error, path: &str) -> Response<Body> {
+    tracing::error!(%error, path, "a file cannot be served");
+    respond::unavailable()
 }
 
 /// 404, with the page for it if there is one.
 async fn missing(shared: &Arc<Shared>, method: &Method, headers: &HeaderMap) -> Response<Body> {
     let Some(page) = &shared.config.not_found else { return respond::not_found() };
     match shared.find(page, false).await {
-        Ok(Known::Memory(entry)) => respond::not_found_page(variant::select(&entry, headers), method),
+        Ok(Known::Memory(entry)) => respond::not_found_page(variant::select(&entry, headers).0, method),
         _ => respond::not_found(),
     }
 }

@@ -8,7 +8,9 @@
 //!
 //! - **Memory.** Files of up to [`Config::max_file`] are held with their head made ready, [`Config::memory`] bytes in all.
 //!   Such a request costs a look into a table and no system call. Larger files are streamed: what the page cache has
-//!   is copied on the loop, the rest is read by a bounded number of blocking threads.
+//!   is copied on the loop, the rest is read by a bounded number of blocking threads. One that is asked for again and
+//!   again, and leaves room for others, is held too.
+//! - **Encodings** that stand beside a file, `app.js.br` by `app.js`, are answered with if they decode to that very file.
 //! - **Change.** What is held is compared with the disk twice in [`Config::seen_within`]. A file that is being written
 //!   when it is looked at stays what it was until the writer paused or the time is up. An answer's bytes, length and
 //!   tag always belong together: a large file that is written to in place while it is sent breaks its connection off.
@@ -42,6 +44,8 @@ mod buffer;
 mod config;
 mod entry;
 mod files;
+mod listing;
+mod load;
 mod lookup;
 mod path;
 mod pool;
@@ -56,6 +60,7 @@ mod stamp;
 mod stream;
 mod table;
 mod variant;
+mod verify;
 mod walk;
 
 pub use config::{Config, Error};

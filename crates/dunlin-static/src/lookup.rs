@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use dunlin_http::conditional::Validators;
-use dunlin_http::{BodyId, Clock};
-use sha2::{Digest, Sha256};
+use dunlin_http::Clock;
+use dunlin_http::negotiate::Coding;
 use tokio::sync::{Mutex, watch};
 
 use crate::Config;
-use crate::entry::{self, Content, Entry, Variant};
+use crate::entry::Entry;
 use crate::pool::Pool;
 use crate::resolve::{Found, resolve};
 use crate::root::{Root, Wait};
@@ -22,6 +20,7 @@ use crate::snapshot;
 use crate::stamp::Stamp;
 use crate::stream::Source;
 use crate::table::Table;
+use crate::variant::Siblings;
 
 /// What all clones of a service share.
 pub(crate) struct Shared {
@@ -41,7 +40,7 @@ pub(crate) enum Known {
     /// A file in memory.
     Memory(Arc<Entry>),
     /// A file on disk, open.
-    Disk(Arc<Entry>, Source),
+    Disk(Arc<Entry>, Box<Located>),
     /// A folder that was named without its slash.
     Unslashed,
     /// A folder without an index, open.
@@ -51,17 +50,22 @@ pub(crate) enum Known {
 }
 
 /// A file that was found for a path.
-struct Located {
-    key: String,
-    path: String,
-    file: File,
-    stamp: Stamp,
+pub(crate) struct Located {
+    /// The path that was asked for.
+    pub(crate) key: String,
+    pub(crate) path: String,
+    pub(crate) file: File,
+    pub(crate) stamp: Stamp,
+    pub(crate) siblings: Siblings,
     /// When it was looked for.
-    at: SystemTime,
+    pub(crate) at: SystemTime,
 }
 
 /// How long an answer waits for a large file's tag, unless the request names one.
 const TAG_WAIT: Duration = Duration::from_millis(100);
+
+/// How often a file is asked for before it is held although it is larger than [`Config::max_file`].
+const HOT: u32 = 8;
 
 /// A large file that changed less than this ago may be changing still: it gets no tag yet.
 const LIVE: Duration = Duration::from_secs(2);
@@ -98,12 +102,13 @@ impl Shared {
                     self.table.remove(path);
                     return Ok(Known::Missing);
                 }
-                Found::File { path: real, file, stamp } => {
-                    let located = Located { key: path.to_owned(), path: real, file, stamp, at };
-                    if stamp.len > self.config.max_file {
+                Found::File { path: real, file, stamp, siblings } => {
+                    let located = Located { key: path.to_owned(), path: real, file, stamp, siblings, at };
+                    let limit = self.limit(path);
+                    if stamp.len > limit {
                         return self.large(located, names_tag).await;
                     }
-                    if let Some(entry) = self.small(located).await? {
+                    if let Some(entry) = self.small(located, limit).await? {
                         return Ok(Known::Memory(entry));
                     }
                 }
@@ -135,13 +140,31 @@ impl Shared {
             }
             self.root_checked.store(nanos, Ordering::Relaxed);
         }
-        resolve(&self.root, path, &self.config.index, self.config.listing, wait)
+        let found = resolve(&self.root, path, &self.config.index, self.config.listing, wait)?;
+        match found {
+            Found::File { path, file, stamp, .. } if self.config.precompressed => {
+                let siblings = Siblings::find(&self.root, &path, wait)?;
+                Ok(Found::File { path, file, stamp, siblings })
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// How large the file at `path` may be to be held: one that was found hot stays so when it changes.
+    fn limit(&self, path: &str) -> u64 {
+        let hot = self.table.get(path).is_some_and(|entry| entry.is_in_memory());
+        if hot { self.config.max_file.max(self.hot_limit()) } else { self.config.max_file }
+    }
+
+    /// How large a file may be to be held because it is asked for often.
+    const fn hot_limit(&self) -> u64 {
+        self.config.memory as u64 / 4
     }
 
     /// A file that is held in memory; `None` if it turns out too large.
-    async fn small(self: &Arc<Self>, found: Located) -> io::Result<Option<Arc<Entry>>> {
+    async fn small(self: &Arc<Self>, found: Located, limit: u64) -> io::Result<Option<Arc<Entry>>> {
         if let Some(entry) = self.table.get(&found.key).filter(|entry| entry.is_in_memory()) {
-            if entry.is_of(&found.path, &found.stamp) {
+            if entry.is_of(&found.path, &found.stamp, &found.siblings) {
                 entry.confirm(found.at);
                 return Ok(Some(entry));
             }
@@ -152,14 +175,14 @@ impl Shared {
         let guard = Arc::clone(self.stripe(&found.key)).lock_owned().await;
         if let Some(entry) = self.table.get(&found.key)
             && entry.is_in_memory()
-            && (entry.is_fresh(found.at, self.believed()) || entry.is_of(&found.path, &found.stamp))
+            && (entry.is_fresh(found.at, self.believed()) || entry.is_of(&found.path, &found.stamp, &found.siblings))
         {
             return Ok(Some(entry));
         }
         let shared = Arc::clone(self);
         let load = move || {
             let _guard = guard;
-            shared.load(&found)
+            shared.load(&found, limit)
         };
         self.pool.disk(load).await
     }
@@ -177,27 +200,12 @@ impl Shared {
         found.stamp.age(Clock::system().now()) < promised / 5 && since < promised * 9 / 10
     }
 
-    /// Reads a file into memory. Blocks.
-    fn load(&self, found: &Located) -> io::Result<Option<Arc<Entry>>> {
-        let Some(snapshot) = snapshot::read(&found.file, self.config.max_file)? else { return Ok(None) };
-        let bytes = Bytes::from(snapshot.bytes);
-        let validators = Validators {
-            etag: entry::etag(&Sha256::digest(&bytes)),
-            last_modified: snapshot.stamp.last_modified(self.config.clock.now()),
-        };
-        let (len, text) = (bytes.len() as u64, std::str::from_utf8(&bytes).is_ok());
-        let content = Content::Memory { bytes, id: BodyId::new() };
-        let identity = Variant::new(&self.rules, &found.path, text, len, validators, content);
-        let mut entry = Entry::new(&found.path, snapshot.stamp, identity, found.at);
-        entry.settled = snapshot.settled;
-        let entry = Arc::new(entry);
-        self.table.insert(&found.key, Arc::clone(&entry));
-        Ok(Some(entry))
-    }
-
     /// A file that is streamed, with its tag if that is known or soon will be.
     async fn large(self: &Arc<Self>, found: Located, names_tag: bool) -> io::Result<Known> {
-        let known = self.table.get(&found.key).filter(|entry| !entry.is_in_memory() && entry.stamp == found.stamp);
+        let known = self
+            .table
+            .get(&found.key)
+            .filter(|entry| !entry.is_in_memory() && entry.is_of(&found.path, &found.stamp, &found.siblings));
         let mut entry = match known {
             Some(entry) if entry.pending.is_some() || entry.identity.validators.etag.is_some() => entry,
             _ => self.begin(&found).await?,
@@ -213,8 +221,21 @@ impl Shared {
                 entry = hashed;
             }
         }
-        let source = Source { file: Arc::new(found.file), stamp: found.stamp, pool: self.pool.clone() };
-        Ok(Known::Disk(entry, source))
+        // Only what is known whole is worth to be kept, and only once is it begun.
+        if entry.identity.validators.etag.is_some() && found.stamp.len <= self.hot_limit() && entry.count() == HOT {
+            self.hold(found.try_clone()?);
+        }
+        Ok(Known::Disk(entry, Box::new(found)))
+    }
+
+    /// Takes a file into memory that was asked for often, while this answer is still streamed.
+    fn hold(self: &Arc<Self>, found: Located) {
+        let (shared, pool) = (Arc::clone(self), self.pool.clone());
+        tokio::spawn(async move {
+            if let Err(error) = pool.hash(move || shared.load(&found, shared.hot_limit())).await {
+                tracing::warn!(%error, "a file could not be taken into memory");
+            }
+        });
     }
 
     /// Begins to compute a large file's tag, and tells what can be answered meanwhile.
@@ -231,14 +252,16 @@ impl Shared {
         self.table.insert(&found.key, Arc::clone(&entry));
         let (shared, pool, found) = (Arc::clone(self), self.pool.clone(), found.try_clone()?);
         let hash = move || {
-            let digest = snapshot::digest(&found.file, &found.stamp);
+            let hashed = shared.hash(&found, text).map(Arc::new);
             // Only in the place of what it was begun for: the file may have changed since.
             if shared.table.get(&found.key).is_some_and(|known| known.stamp == found.stamp) {
-                let digest = digest.as_ref().ok().and_then(Option::as_deref);
-                shared.table.insert(&found.key, Arc::new(shared.unread(&found, digest, text)));
+                match &hashed {
+                    Ok(entry) => shared.table.insert(&found.key, Arc::clone(entry)),
+                    Err(_) => shared.table.remove(&found.key),
+                }
             }
             drop(done);
-            digest
+            hashed.map(drop)
         };
         // A task of its own: the client may leave, and the work is not lost.
         tokio::spawn(async move {
@@ -248,16 +271,6 @@ impl Shared {
         });
         Ok(entry)
     }
-
-    /// What is known of a file that stays on disk.
-    fn unread(&self, found: &Located, digest: Option<&[u8]>, text: bool) -> Entry {
-        let validators = Validators {
-            etag: digest.and_then(entry::etag),
-            last_modified: found.stamp.last_modified(self.config.clock.now()),
-        };
-        let identity = Variant::new(&self.rules, &found.path, text, found.stamp.len, validators, Content::Disk);
-        Entry::new(&found.path, found.stamp, identity, found.at)
-    }
 }
 
 // === impl Located ===
@@ -265,6 +278,18 @@ impl Shared {
 impl Located {
     fn try_clone(&self) -> io::Result<Self> {
         let (key, path, file) = (self.key.clone(), self.path.clone(), self.file.try_clone()?);
-        Ok(Self { key, path, file, stamp: self.stamp, at: self.at })
+        Ok(Self { key, path, file, stamp: self.stamp, siblings: self.siblings.try_clone()?, at: self.at })
+    }
+
+    /// The open file that has the representation of this coding.
+    pub(crate) fn into_source(self, coding: Option<Coding>, pool: Pool) -> Option<Source> {
+        let (file, stamp) = match coding {
+            None => (self.file, self.stamp),
+            Some(coding) => {
+                let (_, file, stamp) = self.siblings.0.into_iter().find(|(known, ..)| *known == coding)?;
+                (file, stamp)
+            }
+        };
+        Some(Source { file: Arc::new(file), stamp, pool })
     }
 }

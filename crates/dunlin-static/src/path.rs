@@ -53,6 +53,11 @@ fn is_plain(path: &str) -> bool {
     path.is_empty() || names.split('/').enumerate().all(|(depth, name)| is_name(name, depth))
 }
 
+/// Whether a file of this name may be asked for; `top`: directly in the root.
+pub(crate) fn is_listed(top: bool, name: &str) -> bool {
+    is_plain(name) && is_name(name, usize::from(!top))
+}
+
 fn is_name(name: &str, depth: usize) -> bool {
     // RFC 8615 §3: the one hidden folder that is meant to be seen.
     let hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");

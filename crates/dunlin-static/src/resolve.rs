@@ -5,11 +5,13 @@ use std::io;
 
 use crate::root::{Root, Wait, is_missing};
 use crate::stamp::Stamp;
+use crate::variant::Siblings;
 
 /// What a path names.
 pub(crate) enum Found {
-    /// A file, open. Its path differs from the one asked for when it is a folder's index.
-    File { path: String, file: File, stamp: Stamp },
+    /// A file, open, and what stands beside it if that was looked for. Its path differs from the one asked for when it is a
+    /// folder's index.
+    File { path: String, file: File, stamp: Stamp, siblings: Siblings },
     /// A folder that was named without its slash.
     Unslashed,
     /// A folder without an index.
@@ -33,7 +35,12 @@ fn find(root: &Root, path: &str, index: &[String], listing: bool, wait: Wait) ->
     let file = root.open(path, wait)?;
     let metadata = file.metadata()?;
     if metadata.is_file() {
-        return Ok(Found::File { path: path.to_owned(), file, stamp: Stamp::of(&metadata) });
+        return Ok(Found::File {
+            path: path.to_owned(),
+            file,
+            stamp: Stamp::of(&metadata),
+            siblings: Siblings::default(),
+        });
     }
     // A device, a pipe or a socket is nothing to serve, and a folder is only worth a redirect if something is there.
     let folder = metadata.is_dir().then(|| folder(root, &format!("{path}/"), index, listing, wait));
@@ -49,7 +56,7 @@ fn folder(root: &Root, path: &str, index: &[String], listing: bool, wait: Wait) 
         let path = format!("{path}{name}");
         match root.open(&path, wait).and_then(|file| Ok((file.metadata()?, file))) {
             Ok((metadata, file)) if metadata.is_file() => {
-                return Ok(Found::File { path, file, stamp: Stamp::of(&metadata) });
+                return Ok(Found::File { path, file, stamp: Stamp::of(&metadata), siblings: Siblings::default() });
             }
             Ok(_) => {}
             Err(error) if is_missing(&error) => {}

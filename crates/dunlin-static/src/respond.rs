@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use dunlin_http::conditional::Outcome;
 use dunlin_http::range::{ByteRange, Selection};
-use dunlin_http::{Body, Problem};
+use dunlin_http::{Body, BodyId, Problem};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION,
     VARY, X_CONTENT_TYPE_OPTIONS,
@@ -19,6 +19,25 @@ use crate::{precondition, range};
 
 /// What the methods of a file are.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// What is escaped in a segment of a path (RFC 3986 §3.3).
+pub(crate) const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// Answers with a representation: steps 3 to 5. `source` is where it is read from if it is not in memory.
 pub(crate) fn respond(
@@ -55,7 +74,7 @@ fn whole(variant: &Variant, method: &Method, source: Option<Source>) -> Response
     let body = match (&variant.content, source) {
         // RFC 9110 §9.3.2: the header fields of a GET, without content.
         _ if *method == Method::HEAD => Body::empty(),
-        (Content::Memory { bytes, id }, _) => Body::identified(bytes.clone(), *id),
+        (Content::Memory { bytes, id }, _) => in_memory(bytes, *id),
         (Content::Disk, Some(source)) => Stream::body(Some(source), vec![Piece::File(0..variant.len)]),
         (Content::Disk, None) => return unavailable(),
     };
@@ -101,6 +120,13 @@ fn many(variant: &Variant, ranges: &[ByteRange], source: Option<Source>) -> Resp
     answer(StatusCode::PARTIAL_CONTENT, headers, Stream::body(source, pieces))
 }
 
+fn in_memory(bytes: &Bytes, id: Option<BodyId>) -> Body {
+    match id {
+        Some(id) => Body::identified(bytes.clone(), id),
+        None => Body::from(bytes.clone()),
+    }
+}
+
 fn slice(bytes: &Bytes, range: ByteRange) -> Bytes {
     bytes.slice(range.first as usize..range.last as usize + 1)
 }
@@ -128,24 +154,6 @@ pub(crate) fn other_method(method: &Method) -> Response<Body> {
 
 /// To the same folder with its slash. The reference is relative, so it is right wherever the root is mounted.
 pub(crate) fn redirect(path: &str, query: &str) -> Response<Body> {
-    /// What cannot stand in a segment (RFC 3986 §3.3).
-    const SEGMENT: &AsciiSet = &CONTROLS
-        .add(b' ')
-        .add(b'"')
-        .add(b'#')
-        .add(b'%')
-        .add(b'/')
-        .add(b'<')
-        .add(b'>')
-        .add(b'?')
-        .add(b'[')
-        .add(b'\\')
-        .add(b']')
-        .add(b'^')
-        .add(b'`')
-        .add(b'{')
-        .add(b'|')
-        .add(b'}');
     let name = path.rsplit('/').next().unwrap_or(path);
     // RFC 3986 §4.2: the dot segment keeps a colon in the name from making it a scheme.
     let location = format!("./{}/{query}", utf8_percent_encode(name, SEGMENT));
@@ -169,7 +177,7 @@ pub(crate) fn not_found_page(page: &Variant, method: &Method) -> Response<Body> 
         }
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    let body = if *method == Method::HEAD { Body::empty() } else { Body::identified(bytes.clone(), *id) };
+    let body = if *method == Method::HEAD { Body::empty() } else { in_memory(bytes, *id) };
     answer(StatusCode::NOT_FOUND, headers, body)
 }
 

@@ -66,6 +66,11 @@ pub(crate) fn digest(file: &File, expect: &Stamp) -> io::Result<Option<Vec<u8>>>
     Ok(unchanged.then(|| sha.finalize().to_vec()))
 }
 
+/// Back to the beginning, for those who read on from where an open file stands.
+pub(crate) fn rewind(mut file: &File) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(0)).map(drop)
+}
+
 /// The stamp, after the moment that it takes to settle if that is short.
 fn settle(file: &File) -> io::Result<Stamp> {
     let stamp = Stamp::of(&file.metadata()?);

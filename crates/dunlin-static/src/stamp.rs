@@ -62,6 +62,11 @@ impl Stamp {
         Some(time(self.modified)).filter(|time| (day..=now).contains(time))
     }
 
+    /// When the content last changed, as the system has it.
+    pub(crate) fn modified(&self) -> SystemTime {
+        time(self.modified)
+    }
+
     /// Which file it is: its device and its number there.
     pub(crate) const fn place(&self) -> (u64, u64) {
         self.place

@@ -55,6 +55,23 @@ async fn are_streamed_whole_and_tagged_once_they_stand_still() {
 }
 
 #[tokio::test]
+async fn one_that_is_hot_is_held() {
+    let site = site(3_000_000);
+    settle().await;
+    let mut asked = 0;
+    while site.files.stats().bytes < 3_000_000 {
+        asked += 1;
+        assert!(asked < 10_000, "it is not held: {:?}", site.files.stats());
+        let answer = site.get("/big.bin").await;
+        answer.assert_sound();
+        assert!(answer.body == bytes(3_000_000, 0));
+    }
+    assert!(asked >= 8, "{asked}");
+    let response = site.files.respond(&Method::GET, &HeaderMap::new(), "big.bin").await;
+    assert!(response.body().id().is_some());
+}
+
+#[tokio::test]
 async fn a_file_cut_short_while_sent_breaks_the_body_off() {
     let site = site(2_000_000);
     let response = site.files.respond(&Method::GET, &HeaderMap::new(), "big.bin").await;

@@ -5,7 +5,9 @@
 
 mod change;
 mod large;
+mod listing;
 mod resolution;
+mod s12_variants;
 mod s13_preconditions;
 mod s14_ranges;
 mod s9_methods;

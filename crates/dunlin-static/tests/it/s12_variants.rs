@@ -1,0 +1,126 @@
+//! RFC 9110 §12: which representation a client gets of a file that has encodings beside it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use dunlin_static::Config;
+use http::Method;
+
+use crate::support::{Site, write};
+
+fn text() -> String {
+    (0..3000).map(|n| format!("line {n} of a style sheet\n")).collect()
+}
+
+/// A file of `max_file` more or less, with its encodings beside it as the command-line tools make them.
+fn site(max_file: u64) -> Site {
+    let config = Config { max_file, seen_within: Duration::ZERO, ..Config::default() };
+    let site = Site::new(&[("a.css", &text()), ("plain.css", &text())], config);
+    for tool in ["gzip -k", "brotli -k", "zstd -qk"] {
+        let mut words = tool.split(' ');
+        let done = Command::new(words.next().unwrap()).args(words).arg(site.path("a.css")).status().unwrap();
+        assert!(done.success(), "{tool}");
+    }
+    site
+}
+
+const OURS: [(&str, &str); 3] = [("gzip", "gz"), ("br", "br"), ("zstd", "zst")];
+
+#[tokio::test]
+async fn by_accept_encoding() {
+    for max_file in [1 << 20, 50_000, 0] {
+        let site = site(max_file);
+        if max_file < 1 << 20 {
+            tokio::time::sleep(Duration::from_millis(2100)).await;
+        }
+        for (accept, coding) in [
+            ("gzip", "gzip"),
+            ("br", "br"),
+            ("zstd", "zstd"),
+            ("gzip, br, zstd", "zstd"),
+            ("gzip;q=1, br;q=0.9, zstd;q=0.1", "gzip"),
+            ("gzip;q=0, deflate", ""),
+            ("identity", ""),
+            ("*", "zstd"),
+            ("identity;q=0", ""),
+            ("", ""),
+        ] {
+            let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", accept)]).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.field("content-encoding")),
+                (200, coding),
+                "{accept:?}, {max_file}"
+            );
+            assert_eq!(answer.field("vary"), "accept-encoding", "{accept:?}");
+            assert_eq!(answer.field("content-type"), "text/css; charset=utf-8");
+            assert_eq!(answer.field("accept-ranges"), if coding.is_empty() { "bytes" } else { "" });
+            answer.assert_sound();
+            let extension =
+                OURS.iter().find(|(name, _)| *name == coding).map_or(String::new(), |(_, end)| format!(".{end}"));
+            assert!(answer.body == std::fs::read(site.path(&format!("a.css{extension}"))).unwrap(), "{accept:?}");
+        }
+        let answer = site.get("a.css").await;
+        assert_eq!((answer.field("content-encoding"), answer.field("vary")), ("", "accept-encoding"));
+        assert_eq!(site.get("plain.css").await.field("vary"), "", "there is nothing to choose from");
+    }
+}
+
+#[tokio::test]
+async fn each_has_its_own_tag_and_304() {
+    let site = site(1 << 20);
+    let gzip = ("accept-encoding", "gzip");
+    let tag = site.ask(Method::GET, "a.css", &[gzip]).await.field("etag").to_owned();
+    let answer = site.ask(Method::GET, "a.css", &[gzip, ("if-none-match", &tag)]).await;
+    assert_eq!((answer.status.as_u16(), answer.field("vary")), (304, "accept-encoding"));
+    assert_eq!(site.ask(Method::GET, "a.css", &[("if-none-match", &tag)]).await.status, 200);
+}
+
+#[tokio::test]
+async fn ranges_are_those_of_the_file() {
+    let site = site(1 << 20);
+    let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "gzip"), ("range", "bytes=0-5")]).await;
+    assert_eq!((answer.status.as_u16(), answer.field("content-encoding"), answer.text()), (206, "", "line 0"));
+}
+
+#[tokio::test]
+async fn bad_encodings_are_not_served() {
+    let site = site(1 << 20);
+    let gzip = std::fs::read(site.path("a.css.gz")).unwrap();
+    for (what, bytes) in [("cut short", &gzip[..gzip.len() / 2]), ("nothing", &[][..]), ("no gzip", &b"hello"[..])] {
+        write(&site.path("a.css.gz"), bytes);
+        let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "gzip")]).await;
+        assert_eq!((answer.status.as_u16(), answer.field("content-encoding")), (200, ""), "{what}");
+        answer.assert_sound();
+    }
+    write(&site.path("a.css.gz"), &gzip);
+    let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "gzip")]).await;
+    assert_eq!(answer.field("content-encoding"), "gzip", "it is whole again");
+}
+
+#[tokio::test]
+async fn an_encoding_of_what_the_file_was_is_not_served() {
+    let site = site(1 << 20);
+    assert_eq!(site.ask(Method::GET, "a.css", &[("accept-encoding", "br")]).await.field("content-encoding"), "br");
+    write(&site.path("a.css"), text().replace("style", "other"));
+    let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "br")]).await;
+    assert_eq!((answer.field("content-encoding"), answer.text().contains("other")), ("", true));
+}
+
+#[tokio::test]
+async fn one_that_comes_later_or_goes_is_noticed() {
+    let site = site(1 << 20);
+    let coding = async || {
+        let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "br, gzip")]).await;
+        answer.field("content-encoding").to_owned()
+    };
+    assert_eq!(coding().await, "br");
+    std::fs::rename(site.path("a.css.br"), site.path("x")).unwrap();
+    assert_eq!(coding().await, "gzip");
+    std::fs::rename(site.path("x"), site.path("a.css.br")).unwrap();
+    assert_eq!(coding().await, "br");
+    let off = Site::new(&[("a.css", &text())], Config { precompressed: false, ..Config::default() });
+    std::fs::copy(site.path("a.css.br"), off.path("a.css.br")).unwrap();
+    let answer = off.ask(Method::GET, "a.css", &[("accept-encoding", "br")]).await;
+    assert_eq!(answer.field("content-encoding"), "");
+    assert_eq!(off.get("a.css.br").await.status, 200, "it is a file like any other");
+}
