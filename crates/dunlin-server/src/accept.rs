@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::event_loop::{Loop, Stage};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::balance::Handed;
+use crate::event_loop::{Loop, Shared, Stage};
 use crate::listen::{Accepted, Listener};
 use crate::{Addr, Connect, conn};
 
@@ -21,14 +24,7 @@ struct Acceptor<C> {
 pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, service: C) {
     let local = Arc::new(listener.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new())));
     let shared = owner.shared().clone();
-    let mut stage = shared.stage.subscribe();
-    let stop = async {
-        let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
-        tokio::select! {
-            () = tokio::time::sleep(shared.config.lame_duck) => {}
-            _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
-        }
-    };
+    let stop = stop(&shared);
     let mut acceptor = Acceptor { listener, local, owner, service };
     tokio::select! {
         biased;
@@ -37,6 +33,46 @@ pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, ser
     }
     // Closing a listener resets the connections that wait in it.
     let _ = futures_util::FutureExt::now_or_never(acceptor.accept_waiting());
+}
+
+/// Takes in what other loops hand over, for as long as [`accept`].
+pub(crate) async fn receive<C: Connect>(mut handed: UnboundedReceiver<Handed>, owner: Arc<Loop>, service: C) {
+    let shared = owner.shared().clone();
+    let mut stop = std::pin::pin!(stop(&shared));
+    loop {
+        tokio::select! {
+            () = &mut stop, if !handed.is_closed() => handed.close(),
+            next = handed.recv() => match next {
+                Some(next) => {
+                    let local = next.local.clone();
+                    if let Ok(accepted) = next.into_accepted() {
+                        admit(accepted, &local, &owner, service.clone());
+                    }
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+/// Ready once no connection is to be accepted any more.
+async fn stop(shared: &Shared) {
+    let mut stage = shared.stage.subscribe();
+    let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
+    tokio::select! {
+        () = tokio::time::sleep(shared.config.lame_duck) => {}
+        _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
+    }
+}
+
+fn admit<C: Connect>(accepted: Accepted, local: &Arc<Addr>, owner: &Arc<Loop>, service: C) {
+    let (state, registered) = owner.registry.register();
+    let place = Place::take(owner);
+    let (local, owner) = (local.clone(), owner.clone());
+    tokio::spawn(async move {
+        conn::run(accepted, local, owner, service, state, registered).await;
+        drop(place);
+    });
 }
 
 // === impl Acceptor ===
@@ -64,14 +100,18 @@ impl<C: Connect> Acceptor<C> {
     }
 
     fn admit(&mut self, accepted: Accepted) {
-        self.owner.stats.accepted();
-        let (state, registered) = self.owner.registry.register();
-        let place = Place::take(&self.owner);
-        let (local, owner, service) = (self.local.clone(), self.owner.clone(), self.service.clone());
-        tokio::spawn(async move {
-            conn::run(accepted, local, owner, service, state, registered).await;
-            drop(place);
-        });
+        let Self { local, owner, service, .. } = self;
+        owner.stats.accepted();
+        let shared = owner.shared();
+        let own = if shared.loops.len() > 1 {
+            shared.balance.offer(accepted, local, owner.index, &shared.loops)
+        } else {
+            Some(accepted)
+        };
+        match own {
+            Some(accepted) => admit(accepted, local, owner, service.clone()),
+            None => owner.stats.handed_over(),
+        }
     }
 }
 

@@ -56,7 +56,8 @@ pub struct Config {
     /// How many connections at once, over all loops. 0: as many as the limit of file descriptors leaves room for; the
     /// soft limit is raised to the hard one first.
     pub max_connections: usize,
-    /// How many connections at once from one client address (IPv6: from one /64). 0: half of all.
+    /// How many connections at once from one client address (IPv6: from one /64). 0: seven eighths of all, so that one client alone
+    /// never takes the last place.
     pub max_connections_per_client: usize,
     /// The largest body of a request, in bytes: 413 if more is announced, and
     /// [`BodyError::TooLarge`](dunlin_http::BodyError) if more comes.

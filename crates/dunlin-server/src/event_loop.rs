@@ -11,12 +11,15 @@ use dunlin_http::BoxError;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
-use crate::accept::accept;
+use crate::accept::{accept, receive};
+use crate::balance::Balance;
+use crate::clients::Clients;
 use crate::conn::Signal;
 use crate::framing::HeadLimits;
 use crate::listen::{Listener, Socket, free_descriptors};
 use crate::reaper::{Registry, Rules};
 use crate::stats::Stats;
+use crate::tls::Acceptor;
 use crate::{Addr, Config, Connect, EventLoop, LoopInfo, StartError};
 
 /// How far a server has come.
@@ -34,6 +37,7 @@ pub(crate) enum Stage {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) addrs: Vec<Addr>,
+    pub(crate) tls: Option<Acceptor>,
     pub(crate) loops: Vec<Arc<Registry>>,
     pub(crate) stats: Vec<Arc<Stats>>,
     pub(crate) stage: watch::Sender<Stage>,
@@ -41,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) open: AtomicUsize,
     pub(crate) max_connections: usize,
     pub(crate) room: Notify,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) balance: Balance,
     /// Connections that were cut at the end of the drain.
     pub(crate) cut: AtomicUsize,
     next_id: AtomicU64,
@@ -66,20 +72,27 @@ pub(crate) fn count(config: &Config) -> usize {
 // === impl Shared ===
 
 impl Shared {
-    pub(crate) fn new(config: Config, addrs: Vec<Addr>, loops: usize) -> Self {
+    pub(crate) fn new(config: Config, addrs: Vec<Addr>, tls: Option<Acceptor>, loops: usize) -> Self {
         let max_connections = match config.max_connections {
             0 => free_descriptors(),
+            max => max,
+        };
+        let per_client = match config.max_connections_per_client {
+            0 => max_connections - max_connections / 8,
             max => max,
         };
         let rules = Rules::new(&config);
         Self {
             addrs,
+            tls,
             loops: (0..loops).map(|_| Arc::new(Registry::new(rules))).collect(),
             stats: (0..loops).map(|_| Arc::default()).collect(),
             stage: watch::Sender::new(Stage::Serving),
             open: AtomicUsize::new(0),
             max_connections,
             room: Notify::new(),
+            clients: Arc::new(Clients::new(per_client)),
+            balance: Balance::new(loops),
             cut: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
             config,
@@ -123,6 +136,9 @@ pub(crate) fn run<F, M, C>(
     let report = |result| {
         let _ = ready.send(result);
     };
+    if shared.config.pin && shared.config.event_loop == EventLoop::PerCore {
+        pin(index);
+    }
     let runtime = match runtime(&shared.config) {
         Ok(runtime) => runtime,
         Err(error) => return report(Err(error.into())),
@@ -145,6 +161,21 @@ pub(crate) fn run<F, M, C>(
     runtime.shutdown_background();
 }
 
+/// Keeps this thread on the `index`th of the cores that it may use.
+fn pin(index: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let pinned = sched_getaffinity(None).and_then(|allowed| {
+        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+        let Some(core) = cores.get(index % cores.len().max(1)) else { return Ok(()) };
+        let mut set = CpuSet::new();
+        set.set(*core);
+        sched_setaffinity(None, &set)
+    });
+    if let Err(error) = pinned {
+        tracing::warn!(%error, "an event loop could not be pinned to a core");
+    }
+}
+
 fn runtime(config: &Config) -> io::Result<Runtime> {
     let mut builder = match config.event_loop {
         EventLoop::PerCore => tokio::runtime::Builder::new_current_thread(),
@@ -164,12 +195,23 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
         let registry = registry.clone();
         async move { registry.run().await }
     });
+    let certificates = tokio::spawn({
+        // One loop watches the files for all.
+        let tls = owner.shared().tls.clone().filter(|_| owner.index == 0);
+        async move {
+            if let Some(tls) = tls {
+                tls.watch().await;
+            }
+        }
+    });
     let accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(accept(listener, owner.clone(), service.clone()))).collect();
+    let receiving = owner.shared().balance.receiver(owner.index);
+    let receiving = receiving.map(|receiver| tokio::spawn(receive(receiver, owner.clone(), service)));
     let shared = owner.shared().clone();
     let mut stage = shared.stage.subscribe();
     let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
-    for task in accepting {
+    for task in accepting.into_iter().chain(receiving) {
         let _ = task.await;
     }
     registry.drain();
@@ -183,4 +225,5 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
     // Tasks that were told to cut end as soon as they run; one that blocks its thread must not hold the others up.
     let _ = tokio::time::timeout(Duration::from_secs(1), registry.empty()).await;
     reaper.abort();
+    certificates.abort();
 }

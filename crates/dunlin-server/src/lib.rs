@@ -25,21 +25,23 @@
 //! # });
 //! ```
 
-#![allow(dead_code)]
-
 mod accept;
 mod addr;
+mod balance;
+mod clients;
 mod config;
 mod conn;
 mod event_loop;
 mod framing;
 mod listen;
+mod proxy_protocol;
 mod reaper;
 mod router;
 mod running;
 mod serve;
 mod server;
 mod stats;
+mod tls;
 
 pub use addr::{Addr, ParseAddrError};
 pub use config::{Config, EventLoop, Http2, Tls};

@@ -123,7 +123,7 @@ impl Handle {
     #[must_use]
     pub fn stats(&self) -> Vec<LoopStats> {
         let loops = self.0.loops.iter().zip(&self.0.stats).enumerate();
-        loops.map(|(index, (registry, stats))| stats.read(index, registry.len(), registry.parked())).collect()
+        loops.map(|(index, (registry, stats))| stats.read(index, registry)).collect()
     }
 
     fn raise(&self, to: Stage) {

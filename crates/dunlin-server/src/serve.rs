@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use crate::event_loop::{self, Loop, Shared};
 use crate::listen::Listener;
 use crate::running::{Handle, Outcome};
-use crate::{Config, Connect};
+use crate::tls::Acceptor;
+use crate::{BindError, Config, Connect};
 
 /// Serves `service` on a listener of this runtime, with the deadlines and limits of the default [`Config`], until
 /// `shutdown` is ready and the last request is answered.
@@ -18,19 +19,24 @@ pub async fn serve<C: Connect>(
     service: C,
     shutdown: impl Future<Output = ()>,
 ) -> Outcome {
-    serve_with(Config::default(), listener, service, shutdown).await
+    // Only a certificate can fail, and the default has none.
+    serve_with(Config::default(), listener, service, shutdown).await.unwrap_or(Outcome { drained: true, cut: 0 })
 }
 
 /// [`serve`] by a configuration of one's own. What it says of listening, loops and handover is not used.
+///
+/// # Errors
+/// A certificate that cannot be used.
 pub async fn serve_with<C: Connect>(
     config: Config,
     listener: impl Into<Listener>,
     service: C,
     shutdown: impl Future<Output = ()>,
-) -> Outcome {
+) -> Result<Outcome, BindError> {
     let listener = listener.into();
     let addrs = listener.local_addr().into_iter().collect();
-    let shared = Arc::new(Shared::new(config, addrs, 1));
+    let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
+    let shared = Arc::new(Shared::new(config, addrs, tls, 1));
     let handle = Handle::new(shared.clone());
     let stop = async {
         shutdown.await;
@@ -42,5 +48,5 @@ pub async fn serve_with<C: Connect>(
         () = stop => {}
     }
     let cut = shared.cut.load(Ordering::Acquire);
-    Outcome { drained: cut == 0, cut }
+    Ok(Outcome { drained: cut == 0, cut })
 }

@@ -10,6 +10,7 @@ use dunlin_http::BoxError;
 use crate::event_loop::{self, Shared};
 use crate::listen::{self, Bound, Socket};
 use crate::running::Handle;
+use crate::tls::Acceptor;
 use crate::{Addr, Config, Connect, Running};
 
 /// Sockets that are bound, and not yet served.
@@ -18,6 +19,7 @@ pub struct Server {
     config: Config,
     bound: Vec<Bound>,
     addrs: Vec<Addr>,
+    tls: Option<Acceptor>,
 }
 
 /// Which loop a service is made for.
@@ -74,9 +76,10 @@ impl Server {
         if config.max_head < 8192 {
             return Err(BindError::Config("max_head must be at least 8192 bytes"));
         }
+        let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let bound = listen::bind(&config, config.worker_count())?;
         let addrs = bound.iter().map(|bound| bound.addr.clone()).collect();
-        Ok(Self { config, bound, addrs })
+        Ok(Self { config, bound, addrs, tls })
     }
 
     /// Where the server listens: the addresses of the configuration in its order, with the ports that the system chose.
@@ -99,7 +102,7 @@ impl Server {
         let workers = self.config.worker_count();
         let loops = event_loop::count(&self.config);
         let listeners = spread(self.bound, workers)?;
-        let shared = Arc::new(Shared::new(self.config, self.addrs, loops));
+        let shared = Arc::new(Shared::new(self.config, self.addrs, self.tls, loops));
         let factory = Arc::new(factory);
         let (ready, started) = mpsc::channel();
         let mut threads = Vec::with_capacity(loops);

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::reaper::Registry;
+
 /// What a loop has counted, and how it stands.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -14,7 +16,7 @@ pub struct LoopStats {
     pub parked: usize,
     /// Connections that were accepted.
     pub accepted: u64,
-    /// Requests that reached the service, or were answered in its place.
+    /// Requests that were read, whoever answered them.
     pub requests: u64,
     /// Connections that ended because what came was no request.
     pub rejected: u64,
@@ -32,6 +34,7 @@ pub struct LoopStats {
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     accepted: AtomicU64,
+    /// Of connections that are gone.
     requests: AtomicU64,
     rejected: AtomicU64,
     timed_out: AtomicU64,
@@ -71,13 +74,13 @@ impl Stats {
         self.handed_over.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn read(&self, index: usize, connections: usize, parked: usize) -> LoopStats {
+    pub(crate) fn read(&self, index: usize, registry: &Registry) -> LoopStats {
         LoopStats {
             index,
-            connections,
-            parked,
+            connections: registry.len(),
+            parked: registry.parked(),
             accepted: self.accepted.load(Relaxed),
-            requests: self.requests.load(Relaxed),
+            requests: self.requests.load(Relaxed) + registry.requests(),
             rejected: self.rejected.load(Relaxed),
             timed_out: self.timed_out.load(Relaxed),
             refused: self.refused.load(Relaxed),

@@ -11,8 +11,8 @@ use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Wire;
-use super::state::{Phase, State};
-use crate::framing::{Framer, Reject, Scan};
+use super::state::{Phase, Signal, State};
+use crate::framing::{FrameMeter, Framer, Reject, Scan};
 
 /// Stands between the socket and hyper. On the way in it lets through only what the [`Framer`] has checked, and keeps
 /// the rest; both ways it counts, so that the reaper sees progress. When hyper lets it go, in whatever way, the socket
@@ -24,10 +24,14 @@ pub(crate) struct Gate {
     state: Arc<State>,
     /// `None` where bytes are not HTTP/1.
     framer: Option<Framer>,
+    /// Where they are HTTP/2.
+    meter: Option<FrameMeter>,
     /// Bytes that came and were not let through, or not yet handed on.
     held: BytesMut,
     /// So many of `held` are let through.
     passed: usize,
+    /// Answers to pipelined requests that go out together.
+    out: BytesMut,
     end: End,
 }
 
@@ -53,14 +57,48 @@ pub(crate) struct Returned {
     pub(crate) in_body: bool,
 }
 
+/// The most that is kept back for one write.
+const MAX_BATCH: usize = 16 << 10;
 /// The most that is read ahead of an answer that decides what it means.
 const MAX_UNDECIDED: usize = 64 << 10;
 
 // === impl Gate ===
 
 impl Gate {
-    pub(crate) const fn new(wire: Wire, held: BytesMut, framer: Option<Framer>, state: Arc<State>) -> Self {
-        Self { wire: Some(wire), state, framer, held, passed: 0, end: End::Open }
+    /// A gate for HTTP/1, `held` having been read already.
+    pub(crate) fn new(wire: Wire, held: BytesMut, framer: Framer, state: Arc<State>) -> Self {
+        let mut gate = Self {
+            wire: Some(wire),
+            state,
+            framer: Some(framer),
+            meter: None,
+            held,
+            passed: 0,
+            out: BytesMut::new(),
+            end: End::Open,
+        };
+        if !gate.held.is_empty() {
+            gate.passed = gate.judge(0, None);
+        }
+        gate
+    }
+
+    /// A gate for HTTP/2, which hyper checks by itself.
+    pub(crate) fn opaque(wire: Wire, held: BytesMut, meter: FrameMeter, state: Arc<State>) -> Self {
+        let passed = held.len();
+        let mut gate = Self {
+            wire: Some(wire),
+            state,
+            framer: None,
+            meter: None,
+            held,
+            passed,
+            out: BytesMut::new(),
+            end: End::Open,
+        };
+        let mut meter = meter;
+        gate.meter = meter.scan(&gate.held, gate.state.ticks.now()).then_some(meter);
+        gate
     }
 
     /// Judges `held`, of which the first `seen` bytes were judged before, or `fresh` bytes that were read elsewhere.
@@ -114,6 +152,11 @@ impl Gate {
             return Poll::Ready(Ok(true));
         }
         self.state.count_read(filled.len());
+        if let Some(meter) = &mut self.meter
+            && !meter.scan(filled, self.state.ticks.now())
+        {
+            self.state.signal(Signal::Cut);
+        }
         let passed = if self.framer.is_some() { self.judge(0, Some(filled)) } else { filled.len() };
         if passed < filled.len() {
             self.held.extend_from_slice(&filled[passed..]);
@@ -156,6 +199,40 @@ impl Gate {
             Poll::Ready(Err(_)) => {}
         }
         written
+    }
+
+    /// Whether the next answer is already on its way to hyper's write buffer: nothing waits, and more will be written.
+    fn is_batching(&self) -> bool {
+        self.state.called() < self.state.heads() && self.state.under_way() == 0
+    }
+
+    /// Keeps small writes back while there are more answers to come; whether these were.
+    fn batch(&mut self, bufs: &[IoSlice<'_>]) -> Option<usize> {
+        if self.out.is_empty() && !self.is_batching() {
+            return None;
+        }
+        let len = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        if self.out.len() + len > MAX_BATCH {
+            return None;
+        }
+        for buf in bufs {
+            self.out.extend_from_slice(buf);
+        }
+        Some(len)
+    }
+
+    /// Writes what was kept back.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            let Some(wire) = &mut self.wire else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+            let written = Pin::new(wire).poll_write(cx, &self.out);
+            let n = ready!(self.wrote(written))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.out.advance(n);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn wire(&mut self) -> io::Result<Pin<&mut Wire>> {
@@ -204,6 +281,10 @@ impl hyper::rt::Read for Gate {
 impl hyper::rt::Write for Gate {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let Some(len) = this.batch(&[IoSlice::new(buf)]) {
+            return Poll::Ready(Ok(len));
+        }
+        ready!(this.poll_out(cx))?;
         let written = this.wire()?.poll_write(cx, buf);
         this.wrote(written)
     }
@@ -214,6 +295,10 @@ impl hyper::rt::Write for Gate {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let Some(len) = this.batch(bufs) {
+            return Poll::Ready(Ok(len));
+        }
+        ready!(this.poll_out(cx))?;
         let written = this.wire()?.poll_write_vectored(cx, bufs);
         this.wrote(written)
     }
@@ -223,12 +308,18 @@ impl hyper::rt::Write for Gate {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().wire()?.poll_flush(cx)
+        let this = self.get_mut();
+        if !this.out.is_empty() && !this.is_batching() {
+            ready!(this.poll_out(cx))?;
+        }
+        this.wire()?.poll_flush(cx)
     }
 
-    /// Nothing: whoever takes the socket back knows whether to close it, and how.
+    /// Closes nothing: whoever takes the socket back knows whether to, and how.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().wire()?.poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.poll_out(cx))?;
+        this.wire()?.poll_flush(cx)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn run<C: Connect>(
 ) {
     loop {
         let framer = Framer::new(owner.head_limits(), state.heads());
-        let gate = Gate::new(wire, held, Some(framer), state.clone());
+        let gate = Gate::new(wire, held, framer, state.clone());
         let front = Front::new(service.clone(), state.clone(), &owner.shared().config);
         let hyper = Box::pin(builder(owner).serve_connection(gate, front).with_upgrades());
         let left = drive::<C>(hyper, state).await;
@@ -65,10 +65,7 @@ pub(super) async fn run<C: Connect>(
 fn builder(owner: &Loop) -> Builder {
     let config = &owner.shared().config;
     let mut builder = Builder::new();
-    builder
-        .pipeline_flush(true)
-        .max_buf_size((config.max_head + 8192).max(64 << 10))
-        .keep_alive(!config.keep_alive.is_zero());
+    builder.max_buf_size((config.max_head + 8192).max(64 << 10)).keep_alive(!config.keep_alive.is_zero());
     if config.max_fields > 100 {
         builder.max_headers(config.max_fields);
     }
@@ -77,14 +74,9 @@ fn builder(owner: &Loop) -> Builder {
 
 /// Polls hyper, and tells it to stop when something else wants it to.
 async fn drive<C: Connect>(mut hyper: Pin<Box<Hyper<C>>>, state: &Arc<State>) -> Left {
-    let mut registered = false;
     let mut told = None;
     poll_fn(|cx: &mut Context<'_>| {
-        if !registered {
-            // The waker of a task does not change, and this is polled by its task alone.
-            state.register(cx.waker());
-            registered = true;
-        }
+        state.register(cx.waker());
         loop {
             if state.signalled() == Signal::Cut {
                 return Poll::Ready(Left::Cut);
@@ -155,7 +147,7 @@ async fn end(returned: Returned, state: &Arc<State>, owner: &Loop) {
     if let Some(reject) = reject {
         owner.stats.rejected();
         let answer = last_answer(reject, held.starts_with(b"HEAD "));
-        let sent = until_cut(state, wire.write_all(&answer)).await;
+        let sent = until(Signal::Cut, state, wire.write_all(&answer)).await;
         if !matches!(sent, Some(Ok(()))) {
             return;
         }
@@ -164,7 +156,7 @@ async fn end(returned: Returned, state: &Arc<State>, owner: &Loop) {
     // server closes its half and reads on for a while.
     if reject.is_some() || in_body || !held.is_empty() {
         state.set_phase(Phase::Linger);
-        until_cut(state, linger(&mut wire)).await;
+        until(Signal::Cut, state, linger(&mut wire)).await;
     }
     close(wire).await;
 }
@@ -178,18 +170,18 @@ async fn linger(wire: &mut Wire) {
 }
 
 /// TLS tells the peer that nothing more comes (RFC 8446 §6.1); a plain socket does so by closing.
-async fn close(mut wire: Wire) {
+pub(super) async fn close(mut wire: Wire) {
     if matches!(wire, Wire::Tls(_)) {
         let _ = wire.shutdown().await;
     }
 }
 
-/// Runs `future`, but not beyond being told to cut.
-async fn until_cut<F: Future>(state: &State, future: F) -> Option<F::Output> {
+/// Runs `future`, but not beyond being told `signal` or more.
+pub(super) async fn until<F: Future>(signal: Signal, state: &State, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     poll_fn(|cx| {
         state.register(cx.waker());
-        if state.signalled() == Signal::Cut {
+        if state.signalled() >= signal {
             return Poll::Ready(None);
         }
         future.as_mut().poll(cx).map(Some)

@@ -18,6 +18,8 @@ pub(crate) struct Inbound {
     left: u64,
     limit: u64,
     state: Arc<State>,
+    /// Whether this is counted among the bodies that are waited for.
+    waiting: bool,
 }
 
 // === impl Inbound ===
@@ -28,7 +30,20 @@ impl Inbound {
         if incoming.is_end_stream() {
             return Body::empty();
         }
-        Body::new(Self { incoming, left: limit, limit, state: state.clone() })
+        Body::new(Self { incoming, left: limit, limit, state: state.clone(), waiting: false })
+    }
+
+    /// Counts this among the bodies that a handler waits for, or no more.
+    fn wait(&mut self, waiting: bool) {
+        if waiting != self.waiting {
+            self.waiting = waiting;
+            let count = &self.state.waiting_bodies;
+            if waiting {
+                count.fetch_add(1, Relaxed)
+            } else {
+                count.fetch_sub(1, Relaxed)
+            };
+        }
     }
 }
 
@@ -37,7 +52,9 @@ impl http_body::Body for Inbound {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        self.wait(polled.is_pending());
+        let frame = match ready!(polled) {
             Some(Ok(frame)) => frame,
             Some(Err(_)) if self.state.body_timed_out.load(Relaxed) => {
                 return Poll::Ready(Some(Err(BodyError::Timeout.into())));
@@ -60,5 +77,11 @@ impl http_body::Body for Inbound {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        self.wait(false);
     }
 }

@@ -2,7 +2,9 @@
 
 mod gate;
 mod http1;
+mod http2;
 mod inbound;
+mod preamble;
 mod refusal;
 mod service;
 mod state;
@@ -17,10 +19,12 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::Addr;
+use crate::clients::Seat;
 use crate::event_loop::Loop;
 use crate::listen::Accepted;
 use crate::reaper::Registered;
-use refusal::refuse;
+use preamble::{Protocol, Ready};
+use refusal::{capabilities, refuse};
 pub(crate) use state::{Phase, Signal, State, Tick, Ticks};
 pub(crate) use wire::Wire;
 
@@ -114,8 +118,47 @@ pub(crate) async fn run<C: Connect>(
         Accepted::Tcp(_, remote) => Some(*remote),
         Accepted::Unix(_) => None,
     };
-    let wire = Wire::from(accepted);
-    let connection = Arc::new(Connection { id: owner.next_id(), remote, local, secure: false });
+    let (wire, held) = (Wire::from(accepted), BytesMut::new());
+    // A proxy speaks for many clients; which one it is comes with the preamble.
+    let proxied = preamble::is_proxied(&owner, remote);
+    let seat = if proxied { Ok(None) } else { seat(&owner, remote) };
+    let Ok(mut _seat) = seat else { return };
+    let ready = if preamble::is_needless(&owner, proxied) {
+        Ready { wire, held, remote, protocol: Protocol::Http1 }
+    } else {
+        match preamble::read(wire, remote, &state, &owner).await {
+            Some(ready) => ready,
+            None => return,
+        }
+    };
+    if proxied {
+        match self::seat(&owner, ready.remote) {
+            Ok(own) => _seat = own,
+            Err(Refused) => return,
+        }
+    }
+    let Ready { wire, held, remote, protocol } = ready;
+    let secure = matches!(wire, Wire::Tls(_));
+    let connection = Arc::new(Connection { id: owner.next_id(), remote, local, secure });
     let service = service.connect(&connection);
-    http1::run::<C>(wire, BytesMut::new(), service, &state, &registered, &owner).await;
+    match protocol {
+        Protocol::Http1 => http1::run::<C>(wire, held, service, &state, &registered, &owner).await,
+        Protocol::Http2 => http2::run::<C>(wire, held, service, &state, &owner).await,
+    }
+    owner.stats.requests(state.called());
+}
+
+/// A client has too many connections.
+struct Refused;
+
+/// A seat for a client's connection; a Unix socket has no client address.
+fn seat(owner: &Loop, remote: Option<SocketAddr>) -> Result<Option<Seat>, Refused> {
+    let Some(remote) = remote else { return Ok(None) };
+    match owner.shared().clients.take(remote.ip()) {
+        Some(seat) => Ok(Some(seat)),
+        None => {
+            owner.stats.refused();
+            Err(Refused)
+        }
+    }
 }

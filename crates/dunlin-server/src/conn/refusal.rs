@@ -22,6 +22,14 @@ pub(crate) fn refuse(status: StatusCode, detail: &str) -> Response<Body> {
     problem.into_response()
 }
 
+/// The answer to `OPTIONS *`.
+pub(crate) fn capabilities() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, IMPLEMENTED);
+    response
+}
+
 /// The last answer on a connection whose next bytes are no request, as it goes onto the wire. One to HEAD has no
 /// content (RFC 9110 §9.3.2).
 pub(super) fn last_answer(reject: Reject, to_head: bool) -> Bytes {

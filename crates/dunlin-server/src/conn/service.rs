@@ -111,8 +111,11 @@ where
                 last: last || status == StatusCode::PAYLOAD_TOO_LARGE,
             };
         }
+        // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
+        if request.uri().path() == "*" {
+            return Answer { step: Step::Refused { response: Some(super::capabilities()) }, under_way, last };
+        }
         let request = request.map(|body| Inbound::wrap(body, self.max_body, &self.state));
-        // RFC 9110 §9.3.6 and hyper: the service is called for one request at a time on HTTP/1, for many on HTTP/2.
         Answer { step: Step::Waiting { service: self.service.clone(), request: Some(request) }, under_way, last }
     }
 }
@@ -177,7 +180,7 @@ where
 
 fn finish(mut response: Response<Body>, under_way: Option<UnderWay>, last: bool) -> Response<Outbound> {
     if let Some(state) = under_way.as_ref().map(UnderWay::state) {
-        if last || state.signalled() >= Signal::Drain {
+        if last || state.signalled() >= Signal::Drain || state.body_broke_off() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub(crate) expects: AtomicBool,
     signal: AtomicU8,
     waker: AtomicWaker,
+    /// Whether the waker was used up, or there was none yet.
+    wants_waker: AtomicBool,
     returned: Mutex<Option<Returned>>,
 }
 
@@ -128,6 +130,7 @@ impl State {
             expects: AtomicBool::new(false),
             signal: AtomicU8::new(Signal::None as u8),
             waker: AtomicWaker::new(),
+            wants_waker: AtomicBool::new(true),
             returned: Mutex::new(None),
         }
     }
@@ -189,6 +192,16 @@ impl State {
         self.under_way.load(Acquire)
     }
 
+    /// Whether as many requests came as a connection may have.
+    pub(crate) fn is_worn_out(&self, max: u64) -> bool {
+        self.called() >= max
+    }
+
+    /// Begins the time anew in which the connection may be idle.
+    pub(crate) fn touch(&self) {
+        self.active.store(self.ticks.now(), Relaxed);
+    }
+
     pub(crate) fn called(&self) -> u64 {
         self.called.load(Relaxed)
     }
@@ -204,7 +217,7 @@ impl State {
     /// Asks something of the connection's task. What was asked before is kept if it outweighs this.
     pub(crate) fn signal(&self, signal: Signal) {
         if self.signal.fetch_max(signal as u8, AcqRel) < signal as u8 {
-            self.waker.wake();
+            self.wake();
         }
     }
 
@@ -241,7 +254,13 @@ impl State {
     /// The body of a request came too slowly: its reader is told, and nothing more is read.
     pub(crate) fn time_out_body(&self) {
         self.body_timed_out.store(true, Release);
-        self.waker.wake();
+        self.wake();
+    }
+
+    /// Whether the body of the last request that was let through cannot be read to its end.
+    pub(crate) fn body_broke_off(&self) -> bool {
+        let broken = self.rejected.load(Relaxed) || self.body_timed_out.load(Relaxed);
+        broken && self.phase() == Phase::Body && self.called() >= self.heads()
     }
 
     pub(crate) fn park(&self) {
@@ -254,15 +273,23 @@ impl State {
         self.parked.store(false, Release);
     }
 
-    /// Who is woken by a signal.
+    /// Who is woken by a signal. The waker of a task stays the same, so this costs one load except after a signal.
     pub(crate) fn register(&self, waker: &std::task::Waker) {
-        self.waker.register(waker);
+        if self.wants_waker.load(Acquire) {
+            self.wants_waker.store(false, Release);
+            self.waker.register(waker);
+        }
+    }
+
+    fn wake(&self) {
+        self.wants_waker.store(true, Release);
+        self.waker.wake();
     }
 
     pub(crate) fn give_back(&self, returned: Returned) {
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
         if self.tunnel.load(Relaxed) {
-            self.waker.wake();
+            self.wake();
         }
     }
 

@@ -7,6 +7,7 @@
 //! Host), and what it does not take it answers in its own way.
 
 mod chunked;
+mod frames;
 mod head;
 mod host;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use http::StatusCode;
 
 use chunked::Chunked;
+pub(crate) use frames::FrameMeter;
 pub(crate) use host::is_host;
 
 /// What a head may be at most.

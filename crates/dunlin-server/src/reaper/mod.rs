@@ -97,6 +97,11 @@ impl Registry {
         self.table().entries.iter().filter(|(_, entry)| entry.state.is_parked()).count()
     }
 
+    /// How many requests those that are open have brought.
+    pub(crate) fn requests(&self) -> u64 {
+        self.table().entries.iter().map(|(_, entry)| entry.state.called()).sum()
+    }
+
     /// Runs the clock and the deadlines. It rests while there is no connection.
     pub(crate) async fn run(&self) {
         loop {

@@ -12,3 +12,6 @@
 mod support;
 
 mod basics;
+mod deadlines;
+mod malformed;
+mod shutdown;

@@ -192,7 +192,10 @@ impl Client {
     /// Whether the server has closed: nothing more comes.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
-        !matches!(self.0.read(&mut byte), Ok(1))
+        match self.0.read(&mut byte) {
+            Ok(n) => n == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
     }
 }
 

@@ -1,0 +1,66 @@
+//! HTTP/2 on a connection: hyper's, with limits.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use hyper::server::conn::http2::Builder;
+
+use super::gate::Gate;
+use super::service::Front;
+use super::state::{Phase, Signal, State};
+use super::{Connect, Wire};
+use crate::event_loop::Loop;
+use crate::framing::FrameMeter;
+
+/// Runs hyper's streams as tasks of the loop.
+#[derive(Clone, Copy, Debug)]
+struct Spawn;
+
+/// Serves HTTP/2 on `wire`, from which `held` was read already.
+pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Service, state: &Arc<State>, owner: &Loop) {
+    let config = &owner.shared().config;
+    state.set_phase(Phase::Opaque);
+    let gate = Gate::opaque(wire, held, FrameMeter::new(config.http2.max_control_rate), state.clone());
+    let front = Front::new(service, state.clone(), config);
+    let fields = u32::try_from(config.max_head).unwrap_or(u32::MAX);
+    let mut hyper = Box::pin(
+        Builder::new(Spawn)
+            .max_concurrent_streams(config.http2.max_streams)
+            .max_pending_accept_reset_streams(config.http2.max_pending_resets)
+            .max_local_error_reset_streams(config.http2.max_local_resets)
+            .max_header_list_size(fields)
+            .serve_connection(gate, front),
+    );
+    let mut told = false;
+    poll_fn(|cx| {
+        state.register(cx.waker());
+        let signal = state.signalled();
+        if signal == Signal::Cut {
+            return Poll::Ready(());
+        }
+        // RFC 9113 §6.8: GOAWAY tells which streams will still be answered. One that is idle long is told the same.
+        if !told && (signal >= Signal::Drain || state.is_worn_out(config.max_requests_per_connection)) {
+            told = true;
+            hyper.as_mut().graceful_shutdown();
+        }
+        hyper.as_mut().poll(cx).map(drop)
+    })
+    .await;
+    drop(hyper);
+    if let Some(returned) = state.take_back() {
+        super::http1::close(returned.wire).await;
+    }
+}
+
+// === impl Spawn ===
+
+impl<F> hyper::rt::Executor<F> for Spawn
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::spawn(future);
+    }
+}

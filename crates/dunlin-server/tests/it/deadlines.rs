@@ -1,0 +1,194 @@
+//! Each deadline, reached.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use dunlin_server::Config;
+
+use crate::support::{Fixture, config};
+
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(60);
+
+/// Every deadline long, so that the one under test is the one that is met.
+fn patient() -> Config {
+    Config {
+        keep_alive: LONG,
+        first_byte_timeout: LONG,
+        header_timeout: LONG,
+        body_timeout: LONG,
+        write_timeout: LONG,
+        ..config()
+    }
+}
+
+#[test]
+fn a_silent_connection_is_closed() {
+    let server = Fixture::with(Config { first_byte_timeout: SHORT, ..patient() });
+    let begun = Instant::now();
+    assert!(server.connect().is_closed());
+    assert!(begun.elapsed() >= SHORT);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_answered_408() {
+    let server = Fixture::with(Config { header_timeout: SHORT, ..patient() });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n");
+    assert_eq!(client.answer().unwrap().status, 408);
+    assert!(client.is_closed());
+    // So is a later one, counted from its own first byte.
+    let mut client = server.connect();
+    client.send("GET /wait/500 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().unwrap().status, 200);
+    client.send("G");
+    assert_eq!(client.answer().unwrap().status, 408);
+    assert_eq!(server.running.stats()[0].timed_out, 2);
+}
+
+#[test]
+fn a_head_that_trickles_does_not_renew_its_deadline() {
+    let server = Fixture::with(Config { header_timeout: SHORT, ..patient() });
+    let mut client = server.connect();
+    client.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    client.send("GET / HTTP/1.1\r\n");
+    let begun = Instant::now();
+    let mut byte = [0];
+    while client.0.read(&mut byte).is_err() {
+        assert!(begun.elapsed() < LONG / 4, "never answered");
+        client.send("X: y\r\n");
+    }
+    assert!(begun.elapsed() >= SHORT / 2);
+}
+
+#[test]
+fn an_idle_connection_is_closed_busy_ones_are_not() {
+    let server = Fixture::with(Config { keep_alive: SHORT, ..patient() });
+    let mut idle = server.connect();
+    idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut busy = server.connect();
+    busy.send("GET /wait/1500 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(idle.answer().unwrap().status, 200);
+    assert!(idle.is_closed());
+    assert_eq!(busy.answer().unwrap().text(), "waited");
+}
+
+#[test]
+fn a_body_that_stops_is_answered_408() {
+    let server = Fixture::with(Config { body_timeout: SHORT, ..patient() });
+    let mut client = server.connect();
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nab");
+    let answer = client.answer().unwrap();
+    assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_body_that_trickles_is_answered_408_one_that_flows_is_read() {
+    let server = Fixture::with(Config { body_timeout: SHORT, min_rate: 2_000, ..patient() });
+    let mut slow = server.connect();
+    let mut quick = server.connect();
+    for client in [&mut slow, &mut quick] {
+        client.send("POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n");
+        client.0.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    }
+    let mut byte = [0; 12];
+    let begun = Instant::now();
+    let mut slow_ended = false;
+    for _ in 0..100 {
+        quick.send([b'x'; 200]);
+        if !slow_ended {
+            slow.send("x");
+            slow_ended = slow.0.read_exact(&mut byte).is_ok();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(slow_ended && byte.ends_with(b"408"), "{:?} {:?}", begun.elapsed(), String::from_utf8_lossy(&byte));
+    quick.0.set_read_timeout(Some(LONG)).unwrap();
+    assert_eq!(quick.answer().unwrap().text(), "20000");
+}
+
+#[test]
+fn a_handler_that_takes_its_time_is_not_the_clients_fault() {
+    let server = Fixture::with(Config { body_timeout: SHORT, write_timeout: SHORT, keep_alive: SHORT, ..patient() });
+    let answer = server.send("GET /wait/1200 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer.text(), "waited");
+}
+
+#[test]
+fn a_reader_that_stops_is_cut() {
+    let server = Fixture::with(Config { write_timeout: SHORT, ..patient() });
+    let mut client = server.connect();
+    client.send("GET /big/50000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let begun = Instant::now();
+    while server.running.stats()[0].requests == 0 {
+        std::thread::yield_now();
+    }
+    while server.running.stats()[0].connections > 0 {
+        assert!(begun.elapsed() < LONG / 2, "never cut");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut all = Vec::new();
+    let _ = client.0.read_to_end(&mut all);
+    assert!(all.len() < 50_000_000);
+}
+
+#[test]
+fn an_old_connection_closes_with_its_next_answer() {
+    let server = Fixture::with(Config { max_connection_age: SHORT, park_after: LONG, ..patient() });
+    let mut client = server.connect();
+    client.send("GET /wait/800 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().unwrap().field("connection"), Some("close"));
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_connection_ends_after_its_last_request() {
+    let server = Fixture::with(Config { max_requests_per_connection: 3, ..patient() });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(5));
+    for last in [None, None, Some("close")] {
+        assert_eq!(client.answer().unwrap().field("connection"), last);
+    }
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_parked_connection_answers_and_still_obeys_its_deadline() {
+    let server = Fixture::with(Config { park_after: Duration::from_millis(50), keep_alive: 4 * SHORT, ..patient() });
+    let mut client = server.connect();
+    for _ in 0..3 {
+        client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+        assert_eq!(client.answer().unwrap().text(), "abc");
+        let begun = Instant::now();
+        while server.running.stats()[0].parked == 0 {
+            assert!(begun.elapsed() < LONG / 2, "never parked");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    assert!(client.is_closed());
+    assert_eq!(server.running.stats()[0].requests, 3);
+}
+
+#[test]
+fn slow_attackers_do_not_harm_an_honest_client() {
+    let server = Fixture::with(Config { header_timeout: LONG, first_byte_timeout: LONG, ..patient() });
+    let mut attackers = Vec::new();
+    for index in 0..300 {
+        let mut client = server.connect();
+        client.send(match index % 3 {
+            0 => "GET / HTTP/1.1\r\nHost: a\r\nX: ",
+            1 => "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx",
+            _ => "GET /big/8000000 HTTP/1.1\r\nHost: a\r\n\r\n",
+        });
+        attackers.push(client);
+    }
+    let mut honest = server.connect();
+    for _ in 0..100 {
+        for attacker in attackers.iter_mut().take(20) {
+            attacker.send("x");
+        }
+        honest.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(honest.answer().unwrap().text(), "Hello, World!");
+    }
+}
