@@ -12,11 +12,14 @@ use dunlin_http::{Body, BoxError};
 use http::response::Parts;
 use http::{HeaderValue, Response};
 use pin_project_lite::pin_project;
+use tokio::sync::oneshot;
 
 use crate::assess::{Verdict, announced, assess};
-use crate::encoder::{Spec, Window, whole};
+use crate::content::{self, Source};
+use crate::encoder::{Spec, Window};
 use crate::head;
 use crate::layer::Shared;
+use crate::store::Kept;
 use crate::stream::Encoded;
 
 pin_project! {
@@ -27,6 +30,7 @@ pin_project! {
         inner: F,
         asked: Asked,
         shared: Arc<Shared>,
+        waiting: Option<Box<Waiting>>,
     }
 }
 
@@ -40,11 +44,29 @@ pub(crate) struct Asked {
     pub(crate) if_none_match: Option<HeaderValue>,
 }
 
+/// An answer whose content a thread is encoding.
+struct Waiting {
+    answer: Answer,
+    content: Bytes,
+    receiver: oneshot::Receiver<Arc<Kept>>,
+}
+
+/// An answer that is to be encoded, without its body.
+struct Answer {
+    coding: Coding,
+    parts: Parts,
+}
+
+enum Outcome {
+    Response(Response<Body>),
+    Waiting(Box<Waiting>),
+}
+
 // === impl ResponseFuture ===
 
 impl<F> ResponseFuture<F> {
     pub(crate) const fn new(inner: F, asked: Asked, shared: Arc<Shared>) -> Self {
-        Self { inner, asked, shared }
+        Self { inner, asked, shared, waiting: None }
     }
 }
 
@@ -58,13 +80,38 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (parts, body) = ready!(this.inner.poll(cx))?.into_parts();
-        Poll::Ready(Ok(answer(this.shared, this.asked, parts, Body::new(body))))
+        if this.waiting.is_none() {
+            let (parts, body) = ready!(this.inner.poll(cx))?.into_parts();
+            match respond(this.shared, this.asked, parts, Body::new(body)) {
+                Outcome::Response(response) => return Poll::Ready(Ok(response)),
+                Outcome::Waiting(waiting) => *this.waiting = Some(waiting),
+            }
+        }
+        let received = match this.waiting.as_mut() {
+            Some(waiting) => ready!(Pin::new(&mut waiting.receiver).poll(cx)),
+            None => return Poll::Pending,
+        };
+        let Some(waiting) = this.waiting.take() else { return Poll::Pending };
+        let Waiting { answer, content, .. } = *waiting;
+        Poll::Ready(Ok(match received {
+            Ok(kept) => answer.whole(&kept, content.into()),
+            Err(_) => answer.stream(this.shared, content.into()),
+        }))
     }
 }
 
-fn answer(shared: &Shared, asked: &Asked, mut parts: Parts, body: Body) -> Response<Body> {
-    let size = if asked.head { announced(&parts.headers).or(body.len().filter(|len| *len > 0)) } else { body.len() };
+impl<F> std::fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+fn respond(shared: &Arc<Shared>, asked: &Asked, mut parts: Parts, body: Body) -> Outcome {
+    let size = match asked.head {
+        // The body of an answer to HEAD is empty, or else is what GET would have had.
+        true => announced(&parts.headers).or_else(|| body.len().filter(|len| *len > 0)),
+        false => body.len(),
+    };
     let verdict = match asked.connect {
         true => Verdict::Leave,
         false => assess(&shared.config.types, shared.config.min_size, &parts, size),
@@ -76,39 +123,66 @@ fn answer(shared: &Shared, asked: &Asked, mut parts: Parts, body: Body) -> Respo
             head::not_modified(&mut parts.headers, asked.if_none_match.as_ref(), coding.is_some());
         }
         (Verdict::Encode, Some(coding)) if asked.head => {
-            head::encoded(&mut parts.headers, coding, None);
-            return Response::from_parts(parts, Body::empty());
+            return Outcome::Response(Answer { coding, parts }.head(shared, &body));
         }
-        (Verdict::Encode, Some(coding)) => return encode(shared, coding, parts, body),
+        (Verdict::Encode, Some(coding)) => return encode(shared, Answer { coding, parts }, body),
     }
-    Response::from_parts(parts, body)
+    Outcome::Response(Response::from_parts(parts, body))
 }
 
-fn encode(shared: &Shared, coding: Coding, mut parts: Parts, body: Body) -> Response<Body> {
-    let level = shared.config.level.of(coding);
-    let body = match body.try_into_bytes() {
-        Ok(content) => match whole(coding, level, &content) {
-            Ok(Some(encoded)) => {
-                head::encoded(&mut parts.headers, coding, Some(head::length(&encoded)));
-                Body::from(encoded)
-            }
-            _ => {
-                head::varies(&mut parts.headers);
-                Body::from(content)
-            }
-        },
-        Err(stream) => {
-            let events = MediaType::of(&parts.headers).is_some_and(|media| media.is("text/event-stream"));
-            head::encoded(&mut parts.headers, coding, None);
-            let window = if events { Window::Events } else { Window::Stream };
-            Body::new(Encoded::new(stream, Spec { coding, level, window }))
-        }
+fn encode(shared: &Arc<Shared>, answer: Answer, body: Body) -> Outcome {
+    let id = body.id();
+    let content = match body.try_into_bytes() {
+        Ok(content) => content,
+        Err(stream) => return Outcome::Response(answer.stream(shared, stream)),
     };
-    Response::from_parts(parts, body)
+    match content::encode(shared, answer.coding, &content, id) {
+        Source::Ready(kept) => {
+            let identity = id.map_or_else(|| content.clone().into(), |id| Body::identified(content.clone(), id));
+            Outcome::Response(answer.whole(&kept, identity))
+        }
+        Source::Later(receiver) => Outcome::Waiting(Box::new(Waiting { answer, content, receiver })),
+        Source::Slices => Outcome::Response(answer.stream(shared, content.into())),
+    }
 }
 
-impl<F> std::fmt::Debug for ResponseFuture<F> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponseFuture").field("asked", &self.asked).finish_non_exhaustive()
+// === impl Answer ===
+
+impl Answer {
+    /// With its content encoded, or as it is when that is shorter.
+    fn whole(mut self, kept: &Kept, identity: Body) -> Response<Body> {
+        let body = match &kept.encoding {
+            Some(encoding) => {
+                head::encoded(&mut self.parts.headers, self.coding, Some(encoding.length()));
+                encoding.body()
+            }
+            None => {
+                head::varies(&mut self.parts.headers);
+                identity
+            }
+        };
+        Response::from_parts(self.parts, body)
+    }
+
+    /// With its content encoded as it flows.
+    fn stream(mut self, shared: &Arc<Shared>, content: Body) -> Response<Body> {
+        let events = MediaType::of(&self.parts.headers).is_some_and(|media| media.is("text/event-stream"));
+        let window = if events { Window::Events } else { Window::Stream };
+        let spec = Spec { coding: self.coding, level: shared.config.level.of(self.coding), window };
+        head::encoded(&mut self.parts.headers, self.coding, None);
+        Response::from_parts(self.parts, Body::new(Encoded::new(content, spec, Arc::clone(shared))))
+    }
+
+    /// Without content: the head that GET would have, its length included if that is known without encoding anything.
+    fn head(mut self, shared: &Shared, body: &Body) -> Response<Body> {
+        let known = body.id().and_then(|id| shared.store.as_ref()?.get((id, self.coding)));
+        match known.as_deref() {
+            Some(Kept { encoding: None, .. }) => head::varies(&mut self.parts.headers),
+            kept => {
+                let length = kept.and_then(|kept| kept.encoding.as_ref()).map(|encoding| encoding.length());
+                head::encoded(&mut self.parts.headers, self.coding, length);
+            }
+        }
+        Response::from_parts(self.parts, Body::empty())
     }
 }

@@ -1,22 +1,53 @@
 //! [`CompressLayer`] and what its services share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tower_layer::Layer;
 
+use crate::store::Store;
+use crate::workers::Workers;
 use crate::{Compress, Config, ConfigError};
+
+/// The most contents that wait for a better encoding. Each is held in memory meanwhile.
+const BACKLOG: usize = 256;
 
 /// Compresses the answers of the services that it wraps.
 ///
-/// All of them share the layer's configuration and the encodings that it keeps; a clone is the same layer.
+/// All of them share the layer's configuration, its threads and the encodings that it keeps; a clone is the same layer.
+/// A service that is not wrapped is not compressed: that is how a route is left out.
 #[derive(Clone)]
 pub struct CompressLayer {
     shared: Arc<Shared>,
 }
 
+/// What a layer did and holds; see [`CompressLayer::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Encodings that are kept now.
+    pub kept: u64,
+    /// Bytes that they take, what is kept about them included.
+    pub kept_bytes: u64,
+    /// Encodings that were made to be kept.
+    pub made: u64,
+    /// Encodings that were replaced with a better one.
+    pub improved: u64,
+    /// Times that the threads had too much to do, and the event loop had to do the work in slices.
+    pub overflowed: u64,
+}
+
 /// What all services of one layer share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// `None` when nothing is to be kept.
+    pub(crate) store: Option<Arc<Store>>,
+    /// For what somebody waits for.
+    pub(crate) workers: Arc<Workers>,
+    /// For better encodings.
+    pub(crate) background: Workers,
+    pub(crate) improved: AtomicU64,
+    pub(crate) overflowed: AtomicU64,
 }
 
 // === impl CompressLayer ===
@@ -32,7 +63,24 @@ impl CompressLayer {
     }
 
     fn of(config: Config) -> Self {
-        Self { shared: Arc::new(Shared { config }) }
+        let shared = Shared {
+            store: (config.store > 0).then(|| Arc::new(Store::new(config.store))),
+            workers: Arc::new(Workers::new(config.threads)),
+            background: Workers::background(BACKLOG),
+            improved: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            config,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What it did and holds now. Not for the hot path.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (kept, kept_bytes, made) = self.shared.store.as_ref().map_or((0, 0, 0), |store| store.figures());
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (improved, overflowed) = (count(&self.shared.improved), count(&self.shared.overflowed));
+        Stats { kept, kept_bytes, made, improved, overflowed }
     }
 }
 

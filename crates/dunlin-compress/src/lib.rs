@@ -25,19 +25,26 @@
 //! assert!(response.body().len().unwrap() < 200);
 //! # }
 //! ```
+//!
+//! [`DecompressLayer`] is for the other direction: it decodes the content of requests, within a limit.
 
 mod assess;
 mod config;
+mod content;
+mod decompress;
 mod encoder;
 mod future;
 mod head;
 mod layer;
 mod service;
+mod store;
 mod stream;
 mod types;
+mod workers;
 
 pub use config::{Config, ConfigError, Levels};
+pub use decompress::{Decompress, DecompressFuture, DecompressLayer};
 pub use future::ResponseFuture;
-pub use layer::CompressLayer;
+pub use layer::{CompressLayer, Stats};
 pub use service::Compress;
 pub use types::{TypeError, Types};

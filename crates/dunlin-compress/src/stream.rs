@@ -1,14 +1,19 @@
 //! A body that is encoded as it flows.
 
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use dunlin_http::{Body, BoxError};
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
+use tokio::sync::oneshot;
 
-use crate::encoder::{BUDGET, Encoder, Op, Spec, cost};
+use crate::encoder::{BUDGET, Encoder, Op, Spec};
+use crate::layer::Shared;
 
 /// Output is passed on when there is this much of it, in bytes.
 const FRAME: usize = 16 << 10;
@@ -17,10 +22,13 @@ const FRAME: usize = 16 << 10;
 ///
 /// It asks `inner` for more only when it is asked itself, so a client that does not read stops the encoder. When `inner`
 /// has nothing now, all that it gave before is flushed out: what a handler has sent is never held back. While `inner`
-/// always has more, output goes out as it is made. Dropped, it gives the encoder back.
+/// always has more, output goes out as it is made. A piece of work that would hold the event loop too long goes to a
+/// thread, one at a time; if the threads have too much to do it is done here, and the loop let go after it. Dropped, it
+/// gives the encoder back.
 pub(crate) struct Encoded {
     inner: Body,
     spec: Spec,
+    shared: Arc<Shared>,
     state: State,
     /// Input that is still to be encoded.
     input: Bytes,
@@ -28,72 +36,117 @@ pub(crate) struct Encoded {
     out: Vec<u8>,
     /// Whether the encoder has input inside that was not flushed.
     unflushed: bool,
+    /// What comes after the content, when `inner` has come to its end.
+    end: Option<State>,
     /// What was done since the loop was last let go, in nanoseconds by estimate.
     spent: u64,
 }
 
+#[derive(Default)]
 enum State {
     /// Nothing has come yet: a body that is never read costs no encoder.
     Start,
     Encoding(Encoder),
+    /// The encoder is at work in a thread.
+    Away(oneshot::Receiver<Returned>),
     Trailers(HeaderMap),
+    #[default]
     Done,
+}
+
+/// What comes back from a thread.
+struct Returned {
+    encoder: Encoder,
+    out: Vec<u8>,
+    done: Result<(), BoxError>,
 }
 
 // === impl Encoded ===
 
 impl Encoded {
-    pub(crate) const fn new(inner: Body, spec: Spec) -> Self {
-        Self { inner, spec, state: State::Start, input: Bytes::new(), out: Vec::new(), unflushed: false, spent: 0 }
+    pub(crate) fn new(inner: Body, spec: Spec, shared: Arc<Shared>) -> Self {
+        let (input, out) = (Bytes::new(), Vec::new());
+        Self { inner, spec, shared, state: State::Start, input, out, unflushed: false, end: None, spent: 0 }
     }
 
-    fn run(&mut self, input: &[u8], op: Op) -> Result<(), BoxError> {
-        if matches!(self.state, State::Start) {
-            self.state = State::Encoding(Encoder::take(self.spec)?);
-        }
-        let State::Encoding(encoder) = &mut self.state else { return Ok(()) };
-        encoder.encode(input, op, &mut self.out)?;
+    /// Encodes `input` and does `op`, here or away.
+    fn run(&mut self, input: Bytes, op: Op) -> Result<(), BoxError> {
+        let mut encoder = match std::mem::take(&mut self.state) {
+            State::Start => Encoder::take(self.spec)?,
+            State::Encoding(encoder) => encoder,
+            other => {
+                self.state = other;
+                return Ok(());
+            }
+        };
         self.unflushed = op == Op::Process;
+        let cost = encoder.cost(input.len(), op);
+        if cost > BUDGET {
+            self.send_away(encoder, input, op, cost);
+            return Ok(());
+        }
+        self.spent += cost;
+        encoder.encode(&input, op, &mut self.out)?;
+        self.came_back(encoder);
         Ok(())
     }
 
-    /// The most input to take at once, in bytes, so that the loop is let go in time.
-    fn slice(&self) -> usize {
-        (BUDGET / cost(self.spec.coding, self.spec.level)).clamp(1 << 10, 64 << 10) as usize
+    fn send_away(&mut self, mut encoder: Encoder, input: Bytes, op: Op, cost: u64) {
+        let (sender, receiver) = oneshot::channel();
+        let mut out = std::mem::take(&mut self.out);
+        let job = move || {
+            // The client may have left meanwhile.
+            if !sender.is_closed() {
+                let done = encoder.encode(&input, op, &mut out);
+                let _ = sender.send(Returned { encoder, out, done });
+            }
+        };
+        if let Err(job) = self.shared.workers.submit(job) {
+            self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+            self.spent += cost;
+            job();
+        }
+        self.state = State::Away(receiver);
     }
 
-    fn output(&mut self) -> Bytes {
+    fn came_back(&mut self, encoder: Encoder) {
+        self.state = self.end.take().unwrap_or(State::Encoding(encoder));
+    }
+
+    fn output(&mut self) -> Frame<Bytes> {
         let out = std::mem::take(&mut self.out);
         // Most of the buffer may be empty: an event is small.
-        if out.len() < out.capacity() / 2 { Bytes::copy_from_slice(&out) } else { out.into() }
-    }
-
-    /// Encodes a slice of what has come. `true` when the loop should be let go.
-    fn step(&mut self) -> Result<bool, BoxError> {
-        let slice = self.input.split_to(self.slice().min(self.input.len()));
-        self.run(&slice, Op::Process)?;
-        self.spent += slice.len() as u64 * cost(self.spec.coding, self.spec.level);
-        Ok(self.spent >= BUDGET)
+        Frame::data(if out.len() < out.capacity() / 2 { Bytes::copy_from_slice(&out) } else { out.into() })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            if self.out.len() >= FRAME {
-                return Poll::Ready(Some(Ok(Frame::data(self.output()))));
+            if let State::Away(receiver) = &mut self.state {
+                let Ok(returned) = ready!(Pin::new(receiver).poll(cx)) else {
+                    return Poll::Ready(Some(Err("the thread that encoded the body has ended".into())));
+                };
+                self.out = returned.out;
+                returned.done?;
+                self.came_back(returned.encoder);
             }
-            if self.input.has_remaining() {
-                if self.step()? {
-                    self.spent = 0;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+            if self.spent >= BUDGET {
+                self.spent = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.out.len() >= FRAME {
+                return Poll::Ready(Some(Ok(self.output())));
+            }
+            if !self.input.is_empty() {
+                let slice = self.input.split_to(self.input.len().min(self.spec.slice()));
+                self.run(slice, Op::Process)?;
                 continue;
             }
             if matches!(self.state, State::Done | State::Trailers(_)) {
                 if !self.out.is_empty() {
-                    return Poll::Ready(Some(Ok(Frame::data(self.output()))));
+                    return Poll::Ready(Some(Ok(self.output())));
                 }
-                return Poll::Ready(match std::mem::replace(&mut self.state, State::Done) {
+                return Poll::Ready(match std::mem::take(&mut self.state) {
                     State::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
                     _ => None,
                 });
@@ -101,27 +154,24 @@ impl Encoded {
             match Pin::new(&mut self.inner).poll_frame(cx)? {
                 Poll::Ready(Some(frame)) => match frame.into_data() {
                     Ok(data) => self.input = data,
-                    Err(frame) => {
-                        self.run(&[], Op::Finish)?;
-                        self.state = frame.into_trailers().map_or(State::Done, State::Trailers);
-                    }
+                    Err(frame) => self.finish(frame.into_trailers().map_or(State::Done, State::Trailers))?,
                 },
-                Poll::Ready(None) => {
-                    self.run(&[], Op::Finish)?;
-                    self.state = State::Done;
-                }
+                Poll::Ready(None) => self.finish(State::Done)?,
+                Poll::Pending if self.unflushed => self.run(Bytes::new(), Op::Flush)?,
                 Poll::Pending => {
                     self.spent = 0;
-                    if self.unflushed {
-                        self.run(&[], Op::Flush)?;
-                    }
                     if self.out.is_empty() {
                         return Poll::Pending;
                     }
-                    return Poll::Ready(Some(Ok(Frame::data(self.output()))));
+                    return Poll::Ready(Some(Ok(self.output())));
                 }
             }
         }
+    }
+
+    fn finish(&mut self, end: State) -> Result<(), BoxError> {
+        self.end = Some(end);
+        self.run(Bytes::new(), Op::Finish)
     }
 }
 
@@ -133,9 +183,8 @@ impl http_body::Body for Encoded {
         let this = self.get_mut();
         let polled = this.poll(cx);
         if let Poll::Ready(Some(Err(_))) = polled {
-            this.state = State::Done;
-            this.input = Bytes::new();
-            this.out = Vec::new();
+            (this.state, this.input, this.out) = (State::Done, Bytes::new(), Vec::new());
+            this.inner = Body::empty();
         }
         polled
     }

@@ -16,7 +16,7 @@ use dunlin_http::BoxError;
 use dunlin_http::negotiate::Coding;
 
 pub(crate) use pool::Encoder;
-pub(crate) use whole::whole;
+pub(crate) use whole::{Effort, whole};
 
 /// How long the event loop may be held by one piece of work, in nanoseconds: half a millisecond.
 pub(crate) const BUDGET: u64 = 500_000;
@@ -66,6 +66,12 @@ impl Window {
             Self::Events => 15,
         }
     }
+
+    /// Its size in bytes, or `most` if that is less.
+    const fn size_up_to(self, most: usize) -> usize {
+        let size = 1 << self.log();
+        if size < most { size } else { most }
+    }
 }
 
 // === impl Codec ===
@@ -104,7 +110,7 @@ fn room(input: usize) -> usize {
 }
 
 /// Roughly what a byte costs, in nanoseconds: rather too much than too little. Measured on scripts and JSON.
-pub(crate) const fn cost(coding: Coding, level: u8) -> u64 {
+const fn cost(coding: Coding, level: u8) -> u64 {
     match (coding, level) {
         (Coding::Gzip, 0..=3) => 9,
         (Coding::Gzip, 4..=6) => 14,

@@ -39,7 +39,7 @@ fn decode(coding: Coding, encoded: &[u8]) -> Vec<u8> {
 }
 
 fn each(test: impl Fn(Spec)) {
-    for (coding, levels) in [(Coding::Gzip, 1..=9), (Coding::Brotli, 0..=9), (Coding::Zstd, 1..=9)] {
+    for (coding, levels) in [(Coding::Gzip, 1..=9), (Coding::Brotli, 0..=7), (Coding::Zstd, 1..=9)] {
         for level in levels {
             for window in [Window::Stream, Window::Events] {
                 test(Spec { coding, level, window });
@@ -90,7 +90,7 @@ fn whole_content_gets_shorter_or_stays() {
     for coding in Coding::ALL {
         for len in [0, 1, 20, 100, 5_000, 65_535, 65_536, 300_000] {
             let content = text(len);
-            if let Some(encoded) = whole(coding, 6, &content).unwrap() {
+            if let Some(encoded) = whole(Effort::once(coding, 6), &content).unwrap() {
                 assert!(encoded.len() < len && decode(coding, &encoded) == content, "{coding} {len}");
             } else {
                 assert!(len < 200, "{coding} {len}");
@@ -98,7 +98,11 @@ fn whole_content_gets_shorter_or_stays() {
         }
         let noise: Vec<u8> =
             (0..10_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 32).to_le_bytes()).collect();
-        let packed = whole(coding, 9, &noise).unwrap().unwrap_or_else(|| noise.clone().into());
-        assert_eq!(whole(coding, 9, &packed).unwrap(), None, "{coding}: what is packed is not packed again");
+        let packed = whole(Effort::kept(coding, 9), &noise).unwrap().unwrap_or_else(|| noise.clone().into());
+        assert_eq!(
+            whole(Effort::kept(coding, 9), &packed).unwrap(),
+            None,
+            "{coding}: what is packed is not packed again"
+        );
     }
 }

@@ -29,22 +29,71 @@ struct Tools {
     buffer: Vec<u8>,
 }
 
+/// How hard to try with a whole content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    coding: Coding,
+    /// The encoder's own level: for gzip libdeflate's, from 1 to 12.
+    level: u8,
+}
+
 /// Encodes `input`. `None` when that does not make it shorter.
-pub(crate) fn whole(coding: Coding, level: u8, input: &[u8]) -> Result<Option<Bytes>, BoxError> {
-    TOOLS.with_borrow_mut(|tools| tools.whole(coding, level, input))
+pub(crate) fn whole(effort: Effort, input: &[u8]) -> Result<Option<Bytes>, BoxError> {
+    TOOLS.with_borrow_mut(|tools| tools.whole(effort, input))
+}
+
+// === impl Effort ===
+
+impl Effort {
+    /// For content that is sent once: about the size of zlib's output at that level, in two thirds of its time or less.
+    pub(crate) const fn once(coding: Coding, level: u8) -> Self {
+        Self { coding, level }
+    }
+
+    /// For content that is kept: no larger than zlib's output at that level. At 9, all that libdeflate has.
+    pub(crate) const fn kept(coding: Coding, level: u8) -> Self {
+        let level = match (coding, level) {
+            (Coding::Gzip, 9) => 12,
+            (Coding::Gzip, level) => level + 1,
+            (_, level) => level,
+        };
+        Self { coding, level }
+    }
+
+    /// About how long it takes with content of this many bytes, in nanoseconds.
+    pub(crate) const fn cost(self, len: usize) -> u64 {
+        self.cost_of_byte() * len as u64
+    }
+
+    const fn cost_of_byte(self) -> u64 {
+        match (self.coding, self.level) {
+            (Coding::Gzip, 0..=1) => 5,
+            (Coding::Gzip, 2..=4) => 8,
+            (Coding::Gzip, 5) => 10,
+            (Coding::Gzip, 6) => 12,
+            (Coding::Gzip, 7) => 15,
+            (Coding::Gzip, 8..=9) => 26,
+            (Coding::Gzip, _) => 130,
+            (coding, level) => cost(coding, level),
+        }
+    }
 }
 
 // === impl Tools ===
 
 impl Tools {
-    fn whole(&mut self, coding: Coding, level: u8, input: &[u8]) -> Result<Option<Bytes>, BoxError> {
+    fn whole(&mut self, effort: Effort, input: &[u8]) -> Result<Option<Bytes>, BoxError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let len = match coding {
-            Coding::Gzip => self.gzip(level, input, &mut buffer),
-            Coding::Zstd => self.zstd(level, input, &mut buffer)?,
+        let len = match effort.coding {
+            Coding::Gzip => self.gzip(effort, input, &mut buffer),
+            Coding::Zstd => self.zstd(effort, input, &mut buffer)?,
             Coding::Brotli => {
                 buffer.clear();
-                Brotli::with_size(level, window(input.len()), input.len()).encode(input, Op::Finish, &mut buffer)?;
+                Brotli::with_size(effort.level, window(input.len()), input.len()).encode(
+                    input,
+                    Op::Finish,
+                    &mut buffer,
+                )?;
                 Some(buffer.len())
             }
         };
@@ -56,66 +105,44 @@ impl Tools {
         Ok(encoded)
     }
 
-    fn gzip(&mut self, level: u8, input: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
-        let level = gzip_level(level);
+    fn gzip(&mut self, effort: Effort, input: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
         // The encoder gives up when it comes to the end of the buffer: it would not be shorter then.
         if buffer.len() < input.len() {
             buffer.resize(input.len(), 0);
         }
         let buffer = &mut buffer[..input.len()];
-        with(
-            &mut self.gzip,
-            level,
-            cost(Coding::Gzip, level),
-            || Ok(Compressor::new(level_of(level))),
-            |gzip| Ok(gzip.gzip_compress(input, buffer).ok()),
-        )
-        .unwrap_or(None)
+        let make = || Ok(Compressor::new(CompressionLvl::new(effort.level.into()).unwrap_or_default()));
+        with(&mut self.gzip, effort, make, |gzip| Ok(gzip.gzip_compress(input, buffer).ok())).unwrap_or(None)
     }
 
-    fn zstd(&mut self, level: u8, input: &[u8], buffer: &mut Vec<u8>) -> Result<Option<usize>, BoxError> {
+    fn zstd(&mut self, effort: Effort, input: &[u8], buffer: &mut Vec<u8>) -> Result<Option<usize>, BoxError> {
         let make = || {
             let mut context = CCtx::try_create().ok_or("no memory for a zstd encoder")?;
-            context.set_parameter(CParameter::CompressionLevel(level.into())).map_err(error)?;
+            context.set_parameter(CParameter::CompressionLevel(effort.level.into())).map_err(error)?;
             Ok(context)
         };
         buffer.clear();
         buffer.reserve(zstd_safe::compress_bound(input.len()));
-        with(&mut self.zstd, level, cost(Coding::Zstd, level), make, |context| {
-            context.compress2(buffer, input).map(Some).map_err(error)
-        })
+        with(&mut self.zstd, effort, make, |context| context.compress2(buffer, input).map(Some).map_err(error))
     }
 }
 
 /// Runs `work` with the tool of this level, which is made when there is none and kept when it is cheap.
 fn with<T, R>(
     tools: &mut Vec<(u8, T)>,
-    level: u8,
-    cost: u64,
+    effort: Effort,
     make: impl FnOnce() -> Result<T, BoxError>,
     work: impl FnOnce(&mut T) -> Result<R, BoxError>,
 ) -> Result<R, BoxError> {
-    if let Some((_, tool)) = tools.iter_mut().find(|(of, _)| *of == level) {
+    if let Some((_, tool)) = tools.iter_mut().find(|(level, _)| *level == effort.level) {
         return work(tool);
     }
     let mut tool = make()?;
     let done = work(&mut tool)?;
-    if cost <= KEPT_COST {
-        tools.push((level, tool));
+    if effort.cost_of_byte() <= KEPT_COST {
+        tools.push((effort.level, tool));
     }
     Ok(done)
-}
-
-/// libdeflate's level that does about what zlib's does, in less time.
-const fn gzip_level(level: u8) -> u8 {
-    match level {
-        9.. => 12,
-        level => level,
-    }
-}
-
-fn level_of(level: u8) -> CompressionLvl {
-    CompressionLvl::new(level.into()).unwrap_or_default()
 }
 
 /// The smallest window that reaches over all of the content; a larger one only costs.

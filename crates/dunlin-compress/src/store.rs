@@ -1,0 +1,208 @@
+//! Encodings of bodies that come again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use dunlin_http::negotiate::Coding;
+use dunlin_http::{Body, BodyId};
+use http::HeaderValue;
+use moka::policy::EvictionPolicy;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::head;
+
+/// Which content, in which coding.
+pub(crate) type Key = (BodyId, Coding);
+
+/// How often an encoding is asked for before it is worth a better one. Most contents of a short life never are.
+const ASKED: u32 = 8;
+
+/// What an entry takes besides the encoding itself, in bytes: the store's own index and queues.
+const OVERHEAD: usize = 320;
+
+/// Keeps encodings, within a bound of bytes. Each is made once, however many ask for it.
+pub(crate) struct Store {
+    kept: moka::sync::Cache<Key, Arc<Kept>, foldhash::fast::RandomState>,
+    /// Who waits for what is being made.
+    flights: Mutex<HashMap<Key, Vec<Waiter>>>,
+    made: AtomicU64,
+}
+
+type Waiter = oneshot::Sender<Arc<Kept>>;
+
+/// What came of encoding a content.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// `None` when it was no shorter: the content itself is the best that can be sent.
+    pub(crate) encoding: Option<Encoding>,
+    /// Whether a better encoding may still be worth its while.
+    improvable: AtomicBool,
+    asked: AtomicU32,
+}
+
+/// An encoded content.
+#[derive(Debug)]
+pub(crate) struct Encoding {
+    bytes: Bytes,
+    id: BodyId,
+    length: HeaderValue,
+}
+
+/// What to do about an encoding that is not there yet.
+pub(crate) enum Joined {
+    /// It is there by now.
+    Kept(Arc<Kept>),
+    /// Make it, and [`land`](Lead::land) it.
+    Lead(Lead),
+    /// Somebody is making it; wait.
+    Follow(oneshot::Receiver<Arc<Kept>>),
+}
+
+/// The right and the duty to make an encoding. Dropped, it sends those who wait away.
+pub(crate) struct Lead {
+    store: Arc<Store>,
+    key: Key,
+    landed: bool,
+}
+
+// === impl Store ===
+
+impl Store {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let weigh = |_: &Key, kept: &Arc<Kept>| {
+            let len = kept.encoding.as_ref().map_or(0, |encoding| encoding.bytes.len());
+            u32::try_from(len + OVERHEAD).unwrap_or(u32::MAX)
+        };
+        let kept = moka::sync::Cache::builder()
+            .max_capacity(bytes)
+            .weigher(weigh)
+            // Contents die without a word; what nobody asks for any more has to sink, however much it once was liked.
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(foldhash::fast::RandomState::default());
+        Self { kept, flights: Mutex::default(), made: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<Arc<Kept>> {
+        self.kept.get(&key)
+    }
+
+    /// Asks for what [`Store::get`] did not find.
+    pub(crate) fn join(self: &Arc<Self>, key: Key) -> Joined {
+        let mut flights = self.flights.lock();
+        if let Some(waiting) = flights.get_mut(&key) {
+            let (sender, receiver) = oneshot::channel();
+            waiting.push(sender);
+            return Joined::Follow(receiver);
+        }
+        // It may have been finished since it was looked up.
+        if let Some(kept) = self.kept.get(&key) {
+            return Joined::Kept(kept);
+        }
+        flights.insert(key, Vec::new());
+        Joined::Lead(Lead { store: Arc::clone(self), key, landed: false })
+    }
+
+    /// Replaces an encoding with a better one, unless it is not there any more.
+    pub(crate) fn improve(&self, key: Key, kept: Kept) {
+        if self.kept.contains_key(&key) {
+            self.kept.insert(key, Arc::new(kept));
+        }
+    }
+
+    pub(crate) fn holds(&self, key: Key) -> bool {
+        self.kept.contains_key(&key)
+    }
+
+    /// How many encodings are kept, their bytes with all that is kept about them, and how many were ever made.
+    pub(crate) fn figures(&self) -> (u64, u64, u64) {
+        self.kept.run_pending_tasks();
+        (self.kept.entry_count(), self.kept.weighted_size(), self.made.load(Ordering::Relaxed))
+    }
+}
+
+// === impl Lead ===
+
+impl Lead {
+    /// Keeps what was made and gives it to all who wait.
+    pub(crate) fn land(mut self, kept: Kept) -> Arc<Kept> {
+        let kept = Arc::new(kept);
+        self.store.kept.insert(self.key, Arc::clone(&kept));
+        self.store.made.fetch_add(1, Ordering::Relaxed);
+        for waiter in self.store.flights.lock().remove(&self.key).unwrap_or_default() {
+            let _ = waiter.send(Arc::clone(&kept));
+        }
+        self.landed = true;
+        kept
+    }
+
+    /// Waits with the others.
+    pub(crate) fn follow(&self) -> oneshot::Receiver<Arc<Kept>> {
+        let (sender, receiver) = oneshot::channel();
+        self.store.flights.lock().entry(self.key).or_default().push(sender);
+        receiver
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.store.flights.lock().remove(&self.key);
+        }
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// What came of a first, quick encoding.
+    pub(crate) fn first(encoded: Option<Bytes>) -> Self {
+        let improvable = AtomicBool::new(encoded.is_some());
+        Self { encoding: encoded.map(Encoding::new), improvable, asked: AtomicU32::new(0) }
+    }
+
+    /// The best there will be.
+    pub(crate) fn best(encoded: Bytes) -> Self {
+        Self { improvable: AtomicBool::new(false), ..Self::first(Some(encoded)) }
+    }
+
+    /// Counts a use. `true` when a better encoding should be made now, which it says to one caller only.
+    pub(crate) fn deserves_better(&self) -> bool {
+        if !self.improvable.load(Ordering::Relaxed) {
+            return false;
+        }
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // When it could not be made, it is tried again, ever more seldom.
+        asked >= ASKED && asked.is_power_of_two() && self.improvable.swap(false, Ordering::Relaxed)
+    }
+
+    /// A better encoding could not be made now.
+    pub(crate) fn try_again(&self) {
+        self.improvable.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether `encoded` is shorter than what is kept.
+    pub(crate) fn is_longer_than(&self, encoded: &Bytes) -> bool {
+        self.encoding.as_ref().is_none_or(|encoding| encoding.bytes.len() > encoded.len())
+    }
+}
+
+// === impl Encoding ===
+
+impl Encoding {
+    fn new(bytes: Bytes) -> Self {
+        Self { id: BodyId::new(), length: head::length(&bytes), bytes }
+    }
+
+    /// The body, under an id of its own.
+    pub(crate) fn body(&self) -> Body {
+        Body::identified(self.bytes.clone(), self.id)
+    }
+
+    /// The value of `Content-Length`.
+    pub(crate) fn length(&self) -> HeaderValue {
+        self.length.clone()
+    }
+}

@@ -1,0 +1,126 @@
+//! Streams keep flowing, and stop when nobody reads.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use dunlin_http::Body;
+use dunlin_http::negotiate::Coding;
+use http::{HeaderMap, Response};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+
+use crate::support::*;
+
+fn events(body: Body) -> Response<Body> {
+    Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
+}
+
+#[tokio::test]
+async fn an_event_can_be_read_before_the_next_is_sent() {
+    for coding in Coding::ALL {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let answer = events(Body::new(Sent(receiver)));
+        let mut body = ask(&eager(), request(coding.as_str()), answer).await.into_body();
+        let (mut encoded, mut sent) = (Vec::new(), Vec::new());
+        // The largest goes to a thread.
+        for len in [30, 1, 200, 5_000, 200_000, 3] {
+            let event = text(len);
+            sent.extend_from_slice(&event);
+            sender.send(Ok(Frame::data(event))).unwrap();
+            while library(coding, &encoded) != sent {
+                encoded.extend_from_slice(&next(&mut body).await);
+            }
+        }
+        drop(sender);
+        encoded.extend_from_slice(&body.collect(usize::MAX).await.unwrap());
+        assert!(tool(coding, &encoded.into()) == sent, "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_come_after_the_content() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    sender.send(Ok(Frame::data(text(3000)))).unwrap();
+    let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "1".parse().unwrap())]);
+    sender.send(Ok(Frame::trailers(trailers.clone()))).unwrap();
+    let mut body = ask(&eager(), request("gzip"), plain(Body::new(Sent(receiver)))).await.into_body();
+    assert_eq!(tool(Coding::Gzip, &next(&mut body).await), text(3000));
+    assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
+    assert!(body.is_empty());
+}
+
+#[tokio::test]
+async fn an_error_is_passed_on() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    sender.send(Ok(Frame::data(text(30)))).unwrap();
+    sender.send(Err("broken off".into())).unwrap();
+    let body = ask(&eager(), request("br"), plain(Body::new(Sent(receiver)))).await.into_body();
+    let error = body.collect(usize::MAX).await.unwrap_err();
+    assert!(error.to_string().contains("broken off"), "{error}");
+}
+
+/// A stream without end that counts what it has given, in pieces of 4 KiB that cannot be packed.
+struct Endless {
+    noise: Bytes,
+    given: Arc<AtomicUsize>,
+}
+
+impl Endless {
+    fn answer() -> (Response<Body>, Arc<AtomicUsize>) {
+        let given = Arc::new(AtomicUsize::new(0));
+        // Longer than any window, so that its coming again is not seen.
+        (plain(Body::new(Self { noise: noise(1 << 20), given: Arc::clone(&given) })), given)
+    }
+}
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let at = self.given.fetch_add(1, Ordering::Relaxed) % 256 * 4096;
+        Poll::Ready(Some(Ok(Frame::data(self.noise.slice(at..at + 4096)))))
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_stops_the_encoder_and_one_that_leaves_frees_it() {
+    for coding in Coding::ALL {
+        let (answer, given) = Endless::answer();
+        let mut body = ask(&eager(), request(coding.as_str()), answer).await.into_body();
+        assert_eq!(given.load(Ordering::Relaxed), 0, "nothing is asked for ahead");
+        let mut got = 0;
+        for _ in 0..20 {
+            got += next(&mut body).await.len();
+        }
+        let taken = given.load(Ordering::Relaxed) * 4096;
+        // What the encoder holds back is at most a block, or what it works on.
+        assert!(taken <= got + (256 << 10), "{coding}: {taken} bytes taken for {got} given");
+        drop(body);
+        assert_eq!(Arc::strong_count(&given), 1, "{coding}");
+    }
+}
+
+#[test]
+fn the_loop_is_let_go_between_slices() {
+    let waker = Waker::noop();
+    let layer = eager();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (answer, given) = Endless::answer();
+    let mut body = runtime.block_on(ask(&layer, request("gzip"), answer)).into_body();
+    let mut since = 0;
+    for _ in 0..200 {
+        let before = given.load(Ordering::Relaxed);
+        let polled = Pin::new(&mut body).poll_frame(&mut Context::from_waker(waker));
+        since += (given.load(Ordering::Relaxed) - before) * 4096;
+        assert!(since <= 64 << 10, "{since} bytes were encoded without a pause");
+        if polled.is_pending() {
+            since = 0;
+        }
+    }
+}

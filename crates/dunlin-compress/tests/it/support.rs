@@ -1,0 +1,158 @@
+//! Answers to wrap, bodies to stream, and decoders to read with.
+
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::pin::Pin;
+use std::process::{Command, Stdio};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use dunlin_compress::{CompressLayer, Config};
+use dunlin_http::negotiate::Coding;
+use dunlin_http::{Body, BoxError};
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+use tower::{Layer, ServiceExt, service_fn};
+
+/// Text that packs about as well as text does, the same each time.
+pub(crate) fn text(len: usize) -> Bytes {
+    let mut state = 0x9e37_79b9_u32;
+    let mut out = Vec::with_capacity(len + 16);
+    while out.len() < len {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        out.extend_from_slice(
+            ["let x = ", "return ", "fn ", "(a, b)", ";\n", "0x"][(state >> 20) as usize % 6].as_bytes(),
+        );
+        out.push(b'a' + (state >> 27) as u8);
+    }
+    out.truncate(len);
+    out.into()
+}
+
+/// Bytes that no coding makes shorter.
+pub(crate) fn noise(len: usize) -> Bytes {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+/// Asks `layer` around a service that gives this answer.
+pub(crate) async fn ask<B>(layer: &CompressLayer, request: Request<Body>, answer: Response<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut answer = Some(answer);
+    let service = service_fn(move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(answer.take().unwrap())));
+    layer.layer(service).oneshot(request).await.unwrap()
+}
+
+pub(crate) fn request(accept: &str) -> Request<Body> {
+    Request::get("/").header("accept-encoding", accept).body(Body::empty()).unwrap()
+}
+
+/// An answer of plain text.
+pub(crate) fn plain(body: impl Into<Body>) -> Response<Body> {
+    Response::builder().header("content-type", "text/plain").body(body.into()).unwrap()
+}
+
+/// A layer that encodes the smallest content.
+pub(crate) fn eager() -> CompressLayer {
+    CompressLayer::new(Config { min_size: 0, ..Config::default() }).unwrap()
+}
+
+/// A stream of what is sent to it. It ends when the sender is dropped.
+pub(crate) struct Sent(pub(crate) mpsc::UnboundedReceiver<Result<Frame<Bytes>, BoxError>>);
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// A stream of `content` in pieces of `len` bytes, all ready at once.
+pub(crate) fn pieces(content: &Bytes, len: usize) -> Body {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    for at in (0..content.len()).step_by(len) {
+        let piece = content.slice(at..content.len().min(at + len));
+        sender.send(Ok(Frame::data(piece))).unwrap();
+    }
+    Body::new(Sent(receiver))
+}
+
+pub(crate) async fn content(response: Response<Body>) -> Bytes {
+    response.into_body().collect(usize::MAX).await.unwrap()
+}
+
+/// The next piece of data.
+pub(crate) async fn next(body: &mut Body) -> Bytes {
+    body.frame().await.unwrap().unwrap().into_data().unwrap()
+}
+
+/// Decodes with the coding's own command-line tool; or with a library where that is not installed.
+pub(crate) fn tool(coding: Coding, encoded: &Bytes) -> Vec<u8> {
+    let name = match coding {
+        Coding::Gzip => "gzip",
+        Coding::Brotli => "brotli",
+        Coding::Zstd => "zstd",
+    };
+    let command = Command::new(name).args(["-d", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = command else { return library(coding, encoded) };
+    let (mut stdin, input) = (child.stdin.take().unwrap(), encoded.clone());
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success(), "{name} does not take it");
+    output.stdout
+}
+
+/// Decodes as far as the content goes, though it may not have come to its end.
+pub(crate) fn library(coding: Coding, encoded: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match coding {
+        Coding::Gzip => drop(flate2::read::GzDecoder::new(encoded).read_to_end(&mut out)),
+        Coding::Brotli => drop(brotli::Decompressor::new(encoded, 4096).read_to_end(&mut out)),
+        Coding::Zstd => {
+            let mut context = zstd_safe::DCtx::create();
+            let mut source = zstd_safe::InBuffer::around(encoded);
+            loop {
+                out.reserve(1 << 16);
+                let at = out.len();
+                let mut sink = zstd_safe::OutBuffer::around_pos(&mut out, at);
+                let left = context.decompress_stream(&mut sink, &mut source).unwrap();
+                if left == 0 || (source.pos() == encoded.len() && out.len() < out.capacity()) {
+                    break;
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Encodes with a library, for requests.
+pub(crate) fn encode(coding: Coding, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match coding {
+        Coding::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(&mut out, flate2::Compression::fast());
+            encoder.write_all(content).unwrap();
+            encoder.finish().unwrap();
+        }
+        Coding::Brotli => drop(brotli::CompressorWriter::new(&mut out, 4096, 3, 20).write_all(content)),
+        Coding::Zstd => {
+            out.reserve(zstd_safe::compress_bound(content.len()));
+            zstd_safe::compress(&mut out, content, 3).unwrap();
+        }
+    }
+    out
+}
