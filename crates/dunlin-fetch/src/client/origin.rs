@@ -10,7 +10,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
@@ -104,18 +104,23 @@ impl Origin {
     pub(crate) async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, FetchError> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match tokio::time::timeout(self.config().acquire_timeout, self.permits.acquire()).await {
-                Ok(Ok(permit)) => permit,
-                _ => return Err(FetchError::Busy),
-            },
+            // Boxed, as below: what is rare should not make the future of each request larger.
+            Err(_) => Box::pin(self.wait()).await?,
         };
         permit.forget();
         let mut lease = Lease { conn: None, origin: self.clone() };
         lease.conn = if fresh { None } else { self.take_idle() };
         if lease.conn.is_none() {
-            lease.conn = Some(self.connect().await?);
+            lease.conn = Some(Box::pin(self.connect()).await?);
         }
         Ok(lease)
+    }
+
+    async fn wait(&self) -> Result<SemaphorePermit<'_>, FetchError> {
+        match tokio::time::timeout(self.config().acquire_timeout, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(FetchError::Busy),
+        }
     }
 
     /// Whether nobody uses it and nothing is kept.
