@@ -8,6 +8,7 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError};
@@ -31,7 +32,7 @@ enum Part {
     /// All there is.
     Whole(Vec<u8>),
     Chunk(Vec<u8>),
-    End,
+    Last(Vec<u8>),
     Failed(Error),
 }
 
@@ -48,6 +49,8 @@ struct Reader {
     format: Format,
     /// A chunk, and the most that is held back to be a whole answer.
     size: usize,
+    /// How long a client may take to read a chunk.
+    idle: Duration,
     parts: mpsc::Sender<Part>,
 }
 
@@ -67,6 +70,7 @@ impl Pool {
             params: params.to_vec(),
             format,
             size: self.0.database.0.config.stream_from,
+            idle: self.0.database.0.config.idle_transaction_timeout,
             parts: sender,
         };
         tokio::spawn(async move {
@@ -89,7 +93,7 @@ impl Pool {
                 Ok(Answer::Stream(Body::new(Rows { first: Some(bytes.into()), parts, ended: false })))
             }
             Some(Part::Failed(error)) => Err(error),
-            Some(Part::End) | None => Err(Error::Unreachable("the reader of rows is gone".into())),
+            Some(Part::Last(_)) | None => Err(Error::Unreachable("the reader of rows is gone".into())),
         }
     }
 }
@@ -110,7 +114,7 @@ impl Reader {
         result.map_err(|error| blame(error, &self.query, statement))
     }
 
-    async fn read_on(&self, object: &mut deadpool_postgres::Object, limit: std::time::Duration) -> Result<Part, Error> {
+    async fn read_on(&self, object: &mut deadpool_postgres::Object, limit: Duration) -> Result<Part, Error> {
         let statement = &self.query.statements()[0];
         let prepared = Session::within(limit, async { Ok(object.prepare_cached(&statement.sql).await?) }).await?;
         let columns = Column::all(prepared.columns())?;
@@ -148,15 +152,16 @@ impl Reader {
         self.format.end(&mut out);
         drop(portal);
         Session::within(limit, async { Ok(transaction.commit().await?) }).await?;
-        if sent || out.len() > self.size {
-            self.send(Part::Chunk(out)).await?;
-            return Ok(Part::End);
-        }
-        Ok(Part::Whole(out))
+        Ok(if sent { Part::Last(out) } else { Part::Whole(out) })
     }
 
     async fn send(&self, part: Part) -> Result<(), Error> {
-        self.parts.send(part).await.map_err(|_| Error::Unreachable("the client is gone".into()))
+        // As long as the server lets the transaction stand idle; by then its connection is gone.
+        let limit = self.idle;
+        match tokio::time::timeout(limit, self.parts.send(part)).await {
+            Ok(sent) => sent.map_err(|_| Error::Unreachable("the client is gone".into())),
+            Err(_) => Err(Error::Timeout(limit)),
+        }
     }
 }
 
@@ -180,12 +185,12 @@ impl http_body::Body for Rows {
             return Poll::Ready(None);
         }
         let part = std::task::ready!(self.parts.poll_recv(cx));
-        if let Some(Part::Chunk(bytes) | Part::Whole(bytes)) = part {
+        if let Some(Part::Chunk(bytes)) = part {
             return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
         }
         self.ended = true;
         Poll::Ready(match part {
-            Some(Part::End) => None,
+            Some(Part::Last(bytes)) => Some(Ok(Frame::data(bytes.into()))),
             Some(Part::Failed(error)) => Some(Err(error.into())),
             // The task is gone without a word: some rows are missing.
             _ => Some(Err("the rows broke off".into())),

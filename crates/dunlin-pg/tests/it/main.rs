@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod chaos;
 mod heal;
+mod listen;
 mod service;
+mod stream;
 mod support;
+mod waits;

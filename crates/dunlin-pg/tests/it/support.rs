@@ -94,3 +94,9 @@ pub(crate) fn connections(postgres: &Postgres, name: &str) -> usize {
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
     postgres.psql(&sql).trim().parse().unwrap()
 }
+
+/// How many of them are at a statement now.
+pub(crate) fn active(postgres: &Postgres, name: &str) -> usize {
+    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state = 'active'");
+    postgres.psql(&sql).trim().parse().unwrap()
+}

@@ -1,0 +1,87 @@
+//! Answers in a stream: in parts, cut when they fail, cancelled when nobody reads.
+
+use std::time::Duration;
+
+use dunlin_http::Body;
+use dunlin_pg::{Config, Query, QueryService};
+use futures_util::StreamExt;
+use http::StatusCode;
+use http_body_util::BodyStream;
+use tower::ServiceExt;
+
+use crate::support::{Fixture, active, ask, config, eventually, get, postgres, text};
+
+/// The body's chunks as they come.
+async fn chunks(service: &QueryService) -> impl StreamExt<Item = Result<usize, dunlin_http::BoxError>> + Unpin {
+    let response = service.clone().oneshot(get("/", &[])).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(!response.headers().contains_key("etag"), "what streams is not known beforehand");
+    let frames: BodyStream<Body> = BodyStream::new(response.into_body());
+    frames.map(|frame| frame.map(|frame| frame.data_ref().map_or(0, bytes::Bytes::len)))
+}
+
+#[tokio::test]
+async fn many_rows_come_in_parts_of_bounded_size() {
+    let fixture = Fixture::new(config("t_many"));
+    let many =
+        fixture.service(Query::new(["SELECT g AS id, repeat('x', 20) AS name FROM generate_series(1, 100000) g"]));
+    // The first goes from a shared connection to one of its own, the second goes there at once.
+    for _ in 0..2 {
+        let mut chunks = chunks(&many).await;
+        let (mut count, mut total) = (0, 0);
+        while let Some(chunk) = chunks.next().await {
+            let size = chunk.unwrap();
+            assert!(size < 128 * 1024, "{size}");
+            (count, total) = (count + 1, total + size);
+        }
+        assert!(count > 30, "{count}");
+        assert_eq!(total, 4_288_896);
+    }
+    let response = ask(&many, get("/", &[])).await;
+    let rows: Vec<serde_json::Value> = serde_json::from_str(text(&response)).unwrap();
+    assert_eq!(rows.len(), 100_000);
+    assert_eq!(rows[99_999]["id"], 100_000);
+    eventually("the connection is free again", async || fixture.database.stats().busy == 0).await;
+}
+
+#[tokio::test]
+async fn the_first_bytes_come_before_the_last_row_and_who_leaves_ends_it() {
+    let fixture = Fixture::new(Config { statement_timeout: Duration::from_secs(60), ..config("t_first") });
+    let slow = fixture.service(Query::new([
+        "SELECT g, CASE WHEN g = 20000 THEN pg_sleep(50)::text END AS t FROM generate_series(1, 20000) g",
+    ]));
+    let mut chunks = chunks(&slow).await;
+    assert!(chunks.next().await.unwrap().unwrap() > 0);
+    drop(chunks);
+    eventually("nothing runs there any more", async || active(postgres(), "t_first") == 0).await;
+    eventually("the budget is whole again", async || fixture.database.stats().busy == 0).await;
+}
+
+#[tokio::test]
+async fn an_error_after_the_first_byte_cuts_the_answer() {
+    let fixture = Fixture::new(config("t_cut"));
+    let bad = fixture.service(Query::new(["SELECT g, 1 / (50000 - g) AS n FROM generate_series(1, 100000) g"]));
+    let mut chunks = chunks(&bad).await;
+    let mut last = chunks.next().await.unwrap();
+    while let Some(chunk) = chunks.next().await {
+        last = chunk;
+    }
+    assert!(last.is_err(), "the last word is that it broke off");
+    let early = fixture.service(Query::new(["SELECT 1 / (g - 1) AS n FROM generate_series(1, 100000) g"]));
+    assert_eq!(ask(&early, get("/", &[])).await.status(), 500, "before the first byte it is a status");
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_holds_no_more_than_its_transaction_may_idle() {
+    let idle = Duration::from_millis(500);
+    let fixture = Fixture::new(Config { idle_transaction_timeout: idle, ..config("t_idle") });
+    let many = fixture.service(Query::new(["SELECT repeat('x', 1000) AS x FROM generate_series(1, 100000) g"]));
+    let mut chunks = chunks(&many).await;
+    chunks.next().await.unwrap().unwrap();
+    eventually("its connection is given up", async || fixture.database.stats().busy == 0).await;
+    let mut last = chunks.next().await.unwrap();
+    while let Some(chunk) = chunks.next().await {
+        last = chunk;
+    }
+    assert!(last.is_err());
+}

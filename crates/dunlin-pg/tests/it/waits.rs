@@ -1,0 +1,119 @@
+//! Every wait ends, and what nobody waits for is not worked on.
+
+use std::time::{Duration, Instant};
+
+use dunlin_pg::{Access, Config, Query, Rows};
+use http::Method;
+
+use crate::support::{Fixture, active, ask, config, eventually, get, named, post, postgres, text};
+
+fn sleeping(seconds: u32, access: Access) -> Query {
+    Query { rows: Rows::One, access, ..Query::new([format!("SELECT pg_sleep({seconds})::text AS slept")]) }
+}
+
+#[tokio::test]
+async fn a_statement_has_its_time() {
+    let fixture = Fixture::new(Config { statement_timeout: Duration::from_millis(300), ..config("w_statement") });
+    for access in [Access::Read, Access::Write] {
+        let slow = fixture.service(sleeping(30, access));
+        assert_eq!(ask(&slow, get("/", &[])).await.status(), 504);
+    }
+    eventually("it does not run on", async || active(postgres(), "w_statement") == 0).await;
+}
+
+#[tokio::test]
+async fn a_slow_read_holds_up_nobody() {
+    let fixture = Fixture::new(Config { shared: 1, pool_size: 3, ..config("w_slow") });
+    let slow = fixture.service(sleeping(3, Access::Read));
+    let fast = fixture.service(Query { params: named(&["n"]), rows: Rows::One, ..Query::new(["SELECT $1::int AS n"]) });
+    assert_eq!(ask(&fast, get("/?n=1", &[])).await.status(), 200);
+    let slow = tokio::spawn(async move { ask(&slow, get("/", &[])).await });
+    // Until it is under way on the one shared connection.
+    eventually("it runs", async || active(postgres(), "w_slow") == 1).await;
+    let begun = Instant::now();
+    let answers = futures_util::future::join_all((0..10).map(|n| {
+        let fast = fast.clone();
+        async move { ask(&fast, get(&format!("/?n={n}"), &[])).await }
+    }));
+    for (n, answer) in answers.await.into_iter().enumerate() {
+        assert_eq!(text(&answer), format!("{{\"n\":{n}}}"));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "they did not wait for it: {:?}", begun.elapsed());
+    assert_eq!(slow.await.unwrap().status(), 200, "and it has its answer");
+}
+
+#[tokio::test]
+async fn what_a_request_gave_up_is_cancelled() {
+    let fixture = Fixture::new(Config { statement_timeout: Duration::from_secs(60), ..config("w_cancel") });
+    for access in [Access::Read, Access::Write] {
+        let slow = fixture.service(sleeping(50, access));
+        let asking = tokio::spawn(async move { ask(&slow, get("/", &[])).await });
+        eventually("it runs", async || active(postgres(), "w_cancel") == 1).await;
+        asking.abort();
+        eventually("it was cancelled", async || active(postgres(), "w_cancel") == 0).await;
+    }
+    eventually("the budget is whole again", async || fixture.database.stats().busy == 0).await;
+    let fine = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+    assert_eq!(text(&ask(&fine, get("/", &[])).await), r#"{"one":1}"#);
+}
+
+#[tokio::test]
+async fn an_exhausted_budget_is_503_after_a_moment() {
+    let wait = Duration::from_millis(100);
+    let fixture = Fixture::new(Config { pool_size: 3, shared: 2, acquire_timeout: wait, ..config("w_exhausted") });
+    let slow = fixture.service(sleeping(2, Access::Write));
+    let first = tokio::spawn({
+        let slow = slow.clone();
+        async move { ask(&slow, post("{}")).await }
+    });
+    eventually("it runs", async || active(postgres(), "w_exhausted") == 1).await;
+    let refused = ask(&slow, post("{}")).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(first.await.unwrap().status(), 200);
+    assert_eq!(fixture.database.stats().exhausted, 1);
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_503_at_once() {
+    // A port that nobody listens on: it was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let fixture = Fixture::new(Config { pool_size: 4, ..Config::new(format!("postgres://a:hush@127.0.0.1:{port}/a")) });
+    let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+    for method in [Method::GET, Method::POST] {
+        let mut request = get("/", &[]);
+        *request.method_mut() = method;
+        let response = ask(&one, request).await;
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
+        assert!(!text(&response).contains("127.0.0.1"), "{}", text(&response));
+    }
+    let error = fixture.pool.ready().await.unwrap_err().to_string();
+    assert!(error.contains("refused") && !error.contains("hush"), "{error}");
+}
+
+#[tokio::test]
+async fn identical_reads_at_one_moment_are_one() {
+    postgres().psql("CREATE TABLE w_seen (n int); INSERT INTO w_seen VALUES (0)");
+    let fixture = Fixture::new(config("w_join"));
+    let query = Query { rows: Rows::One, ..Query::new(["SELECT n, pg_sleep(0.05)::text FROM w_seen"]) };
+    let shared = fixture.service(query.clone());
+    let answers = futures_util::future::join_all((0..20).map(|_| ask(&shared, get("/", &[])))).await;
+    assert!(answers.iter().all(|answer| answer.status() == 200));
+    assert_eq!(fixture.database.stats().joined, 18, "the first ran, the second ran for all that came meanwhile");
+    // Who asks after a write was told to be done does not get what was read before it.
+    for n in 1..10 {
+        let before = tokio::spawn({
+            let shared = shared.clone();
+            async move { ask(&shared, get("/", &[])).await }
+        });
+        tokio::task::yield_now().await;
+        postgres().psql(&format!("UPDATE w_seen SET n = {n}"));
+        let after = ask(&shared, get("/", &[])).await;
+        assert!(text(&after).starts_with(&format!("{{\"n\":{n},")), "{}", text(&after));
+        before.await.unwrap();
+    }
+    let alone = fixture.service(Query { share: false, ..query });
+    futures_util::future::join_all((0..4).map(|_| ask(&alone, get("/", &[])))).await;
+    assert!(fixture.database.stats().joined >= 18);
+}
