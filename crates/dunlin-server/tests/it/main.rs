@@ -13,5 +13,8 @@ mod support;
 
 mod basics;
 mod deadlines;
+mod http2;
+mod listening;
 mod malformed;
 mod shutdown;
+mod tls;

@@ -1,0 +1,138 @@
+//! HTTP/2, by prior knowledge.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_server::Config;
+use h2::client::SendRequest;
+use http::{Request, Response};
+
+use crate::support::{Fixture, config};
+
+fn h2c() -> Config {
+    Config { h2c: true, ..config() }
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await.expect("in time") })
+}
+
+/// A client and the task of its connection, which ends with the connection.
+async fn client(server: &Fixture) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+    let (client, connection) = h2::client::handshake(socket).await.unwrap();
+    (client.ready().await.unwrap(), tokio::spawn(connection))
+}
+
+async fn send(
+    client: &mut SendRequest<Bytes>,
+    request: Request<()>,
+    body: &'static [u8],
+) -> Result<(u16, String), h2::Error> {
+    let (response, mut stream) = client.send_request(request, body.is_empty())?;
+    if !body.is_empty() {
+        stream.send_data(Bytes::from_static(body), true)?;
+    }
+    let response: Response<h2::RecvStream> = response.await?;
+    let status = response.status().as_u16();
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data?;
+        let _ = body.flow_control().release_capacity(data.len());
+        text.extend_from_slice(&data);
+    }
+    Ok((status, String::from_utf8(text).unwrap()))
+}
+
+fn get(uri: &str) -> Request<()> {
+    Request::get(uri).body(()).unwrap()
+}
+
+#[test]
+fn prior_knowledge_is_taken_where_it_is_allowed() {
+    let server = Fixture::with(h2c());
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        assert_eq!(send(&mut client, get("http://a/"), b"").await.unwrap(), (200, "Hello, World!".into()));
+        let post = Request::post("http://a/echo").body(()).unwrap();
+        assert_eq!(send(&mut client, post, b"abc").await.unwrap(), (200, "abc".into()));
+    });
+    // HTTP/1.1 is spoken beside it.
+    assert_eq!(server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "Hello, World!");
+}
+
+#[test]
+fn services_see_one_form_of_request() {
+    let server = Fixture::with(h2c());
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        let request = get("http://b:81/host?q=1");
+        assert_eq!(send(&mut client, request, b"").await.unwrap(), (200, "b:81 /host?q=1".into()));
+        let differs = Request::get("http://a/").header("host", "b").body(()).unwrap();
+        assert_eq!(send(&mut client, differs, b"").await.unwrap().0, 400);
+        let expects = Request::get("http://a/").header("expect", "x").body(()).unwrap();
+        assert_eq!(send(&mut client, expects, b"").await.unwrap().0, 417);
+    });
+}
+
+#[test]
+fn streams_are_told_to_end_and_answered() {
+    let server = Fixture::with(h2c());
+    run(async {
+        let (mut client, connection) = client(&server).await;
+        let (response, _) = client.send_request(get("http://a/wait/500"), true).unwrap();
+        while server.running.stats()[0].requests == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.running.shutdown();
+        assert_eq!(response.await.unwrap().status(), 200);
+        drop(client);
+        connection.await.unwrap().unwrap();
+        assert!(server.running.stopped().await.drained);
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let server = Fixture::with(Config { keep_alive: Duration::from_millis(300), ..h2c() });
+    run(async {
+        let (mut client, connection) = client(&server).await;
+        assert_eq!(send(&mut client, get("http://a/wait/800"), b"").await.unwrap().0, 200);
+        connection.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn rapid_resets_end_the_connection() {
+    let server = Fixture::with(Config { max_connections: 100, ..h2c() });
+    run(async {
+        let (client, connection) = client(&server).await;
+        for _ in 0..20_000 {
+            let Ok(mut ready) = client.clone().ready().await else { break };
+            let Ok((_, mut stream)) = ready.send_request(get("http://a/wait/60000"), true) else { break };
+            stream.send_reset(h2::Reason::CANCEL);
+            tokio::task::yield_now().await;
+        }
+        drop(client);
+        assert!(connection.await.unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_flood_of_frames_that_do_nothing_ends_the_connection() {
+    for kind in [4, 6] {
+        let server = Fixture::with(h2c());
+        let mut client = server.connect();
+        client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+        let frame = match kind {
+            4 => vec![0, 0, 0, 4, 0, 0, 0, 0, 0],
+            _ => vec![0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8],
+        };
+        let mut reader = crate::support::Client(client.0.try_clone().unwrap());
+        let drain = std::thread::spawn(move || while !reader.is_closed() {});
+        client.send(frame.repeat(6_000));
+        drain.join().unwrap();
+    }
+}

@@ -1,0 +1,184 @@
+//! Where a server listens, and whom it takes in.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dunlin_http::Body;
+use dunlin_server::{Addr, BindError, Config, Connect, Connection, RouteService, Routes, Server};
+use http::Request;
+
+use crate::support::{Client, Fixture, config, routes, stopped};
+
+#[test]
+fn several_addresses_and_unix_sockets() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    let listen = vec![Addr::Unix(path.clone()), "127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+    for _ in 0..2 {
+        // The second time, the socket of the first is stale.
+        let server = Server::bind(Config { listen: listen.clone(), workers: 2, ..config() }).unwrap();
+        let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
+        let mut socket = UnixStream::connect(&path).unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("Hello, World!"));
+        for addr in &running.local_addrs()[1..] {
+            let mut client = Client::connect(addr.as_tcp().unwrap());
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.answer().unwrap().status, 200);
+        }
+        running.abort();
+        stopped(running);
+    }
+}
+
+#[test]
+fn an_address_in_use_is_told_in_one_line() {
+    let server = Fixture::with(Config { workers: 2, ..config() });
+    let taken = Addr::Tcp(server.addr);
+    let error = Server::bind(Config { listen: vec![taken.clone()], ..config() }).unwrap_err();
+    assert!(matches!(&error, BindError::Listen { addr, .. } if *addr == taken));
+    let line = error.to_string();
+    assert!(line.contains(&taken.to_string()) && line.contains("in use") && !line.contains('\n'), "{line}");
+    let shared = Config { listen: vec![taken], reuse_port: true, ..config() };
+    assert!(Server::bind(shared).is_ok());
+
+    let dir = tempfile::tempdir().unwrap();
+    let unix = Config { listen: vec![Addr::Unix(dir.path().join("a.sock"))], ..config() };
+    let _first = Server::bind(unix.clone()).unwrap();
+    assert!(Server::bind(unix).unwrap_err().to_string().contains("in use"));
+    let named = Config { listen: vec!["systemd:web".parse().unwrap()], ..config() };
+    assert!(Server::bind(named).unwrap_err().to_string().contains("LISTEN_FDS"));
+}
+
+#[test]
+fn a_factory_that_fails_stops_the_server() {
+    let server = Server::bind(Config { workers: 2, ..config() }).unwrap();
+    let addr = server.local_addrs()[0].as_tcp().unwrap();
+    let error =
+        server.start(async |of| if of.index == 1 { Err("no pool".into()) } else { Ok(routes().build()?) }).unwrap_err();
+    assert_eq!(error.to_string(), "cannot make the service: no pool");
+    let begun = Instant::now();
+    while std::net::TcpStream::connect(addr).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Answers with what is known of the connection.
+#[derive(Clone)]
+struct WhoAmI(Arc<AtomicU64>);
+
+impl Connect for WhoAmI {
+    type Body = Body;
+    type Service = RouteService;
+
+    fn connect(&self, connection: &Arc<Connection>) -> RouteService {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let connection = connection.clone();
+        let told = move |_: Request<Body>| {
+            let remote = connection.remote().map(|remote| remote.to_string()).unwrap_or_default();
+            let text = format!("{} {} {}", remote, connection.scheme(), connection.local());
+            async move { text }
+        };
+        Routes::new().get("/", told).build().unwrap()
+    }
+}
+
+#[test]
+fn the_proxy_protocol_tells_the_client_where_it_is_listed() {
+    let made = Arc::new(AtomicU64::new(0));
+    for (network, listed) in [("127.0.0.0", true), ("10.0.0.0", false)] {
+        let proxy_protocol_from = vec![(network.parse().unwrap(), 8)];
+        let server = Server::bind(Config { proxy_protocol_from, ..config() }).unwrap();
+        let made = made.clone();
+        let running = server.start(move |_| std::future::ready(Ok(WhoAmI(made.clone())))).unwrap();
+        let addr = running.local_addrs()[0].as_tcp().unwrap();
+        let mut client = Client::connect(addr);
+        client.send("PROXY TCP4 192.0.2.7 192.0.2.8 4711 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = client.answer().unwrap();
+        if listed {
+            assert_eq!(answer.text(), format!("192.0.2.7:4711 http {addr}"));
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.answer().unwrap().status, 200);
+            let mut bare = Client::connect(addr);
+            bare.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert!(bare.is_closed());
+        } else {
+            assert_eq!(answer.status, 400);
+        }
+    }
+    // Once for each connection, not for each request.
+    assert_eq!(made.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_client_has_no_more_connections_than_it_may() {
+    let server = Fixture::with(Config { max_connections_per_client: 2, ..config() });
+    let mut kept: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for client in &mut kept {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.answer().unwrap().status, 200);
+    }
+    assert!(server.connect().is_closed());
+    assert_eq!(server.running.stats()[0].refused, 1);
+}
+
+#[test]
+fn a_full_server_makes_room_by_closing_who_is_idle_longest() {
+    let server = Fixture::with(Config { max_connections: 2, max_connections_per_client: 10, ..config() });
+    let mut first = server.connect();
+    first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(first.answer().unwrap().status, 200);
+    let mut busy = server.connect();
+    busy.send("GET /wait/1000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    while server.running.stats()[0].requests < 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "Hello, World!");
+    assert!(first.is_closed());
+    assert_eq!(busy.answer().unwrap().text(), "waited");
+    assert!(server.running.stats()[0].full > 0);
+}
+
+#[test]
+fn connections_are_spread_evenly() {
+    let server = Fixture::with(Config { workers: 2, pin: true, ..config() });
+    let clients: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.answer().unwrap().status, 200);
+            client
+        })
+        .collect();
+    let counts: Vec<_> = server.running.stats().iter().map(|stats| stats.connections).collect();
+    assert_eq!(counts.iter().sum::<usize>(), clients.len());
+    assert!(counts.iter().all(|count| *count >= 60), "{counts:?}");
+}
+
+#[test]
+fn whoever_owns_a_runtime_serves_on_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let outcome = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let asking = std::thread::spawn(move || {
+            let mut client = Client::connect(addr);
+            client.send("GET /greet HTTP/1.1\r\nHost: a\r\n\r\n");
+            let answer = client.answer().unwrap();
+            stop.send(()).unwrap();
+            answer.text().to_owned()
+        });
+        let router = axum::Router::new().route("/greet", axum::routing::get(async || "Hello from axum"));
+        let outcome = dunlin_server::serve(listener, router, async { stopped.await.unwrap() }).await;
+        assert_eq!(asking.join().unwrap(), "Hello from axum");
+        outcome
+    });
+    assert!(outcome.drained);
+}

@@ -1,0 +1,130 @@
+//! TLS, its protocols, and certificates that change.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dunlin_server::{Config, Server, Tls};
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::support::{Fixture, config};
+
+/// Writes a new pair into `dir` and gives the certificate.
+fn write_pair(dir: &Path) -> CertificateDer<'static> {
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    std::fs::write(dir.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(dir.join("cert.pem"), pair.cert.pem()).unwrap();
+    pair.cert.der().clone()
+}
+
+fn tls(dir: &Path) -> Config {
+    Config { tls: Some(Tls { certificate: dir.join("cert.pem"), key: dir.join("key.pem") }), ..config() }
+}
+
+async fn connect(
+    server: &Fixture,
+    trusted: &CertificateDer<'static>,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let socket = tokio::net::TcpStream::connect(server.addr).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await.expect("in time") })
+}
+
+#[test]
+fn alpn_decides_the_protocol() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = write_pair(dir.path());
+    let server = Fixture::with(tls(dir.path()));
+    run(async {
+        for protocols in [&["http/1.1"][..], &[]] {
+            let mut stream = connect(&server, &certificate, protocols).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            // A clean end of TLS, or this is an error.
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("Hello, World!"), "{answer}");
+        }
+        let stream = connect(&server, &certificate, &["http/1.1", "h2"]).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get("https://localhost/").body(()).unwrap();
+        assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 200);
+        assert!(connect(&server, &certificate, &["spdy/1"]).await.is_err());
+    });
+}
+
+#[test]
+fn a_parked_connection_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = write_pair(dir.path());
+    let server = Fixture::with(Config { park_after: Duration::from_millis(50), ..tls(dir.path()) });
+    run(async {
+        let mut stream = connect(&server, &certificate, &[]).await.unwrap();
+        let mut answer = [0; 4096];
+        for _ in 0..3 {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            assert!(stream.read(&mut answer).await.unwrap() > 0 && answer.starts_with(b"HTTP/1.1 200"));
+            while server.running.stats()[0].parked == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_handshake_that_does_not_end_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    write_pair(dir.path());
+    let server = Fixture::with(Config { first_byte_timeout: Duration::from_millis(300), ..tls(dir.path()) });
+    let mut client = server.connect();
+    client.send([0x16, 3, 1]);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_new_pair_is_used_without_a_restart_and_a_bad_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = write_pair(dir.path());
+    let server = Fixture::with(tls(dir.path()));
+    run(async {
+        connect(&server, &old, &[]).await.unwrap();
+        std::fs::write(dir.path().join("cert.pem"), "no certificate").unwrap();
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        connect(&server, &old, &[]).await.unwrap();
+        let new = write_pair(dir.path());
+        let begun = Instant::now();
+        while connect(&server, &new, &[]).await.is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "never read");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+}
+
+#[test]
+fn a_bad_pair_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write_pair(dir.path());
+    let other = tempfile::tempdir().unwrap();
+    write_pair(other.path());
+    let files = Tls { certificate: dir.path().join("cert.pem"), key: other.path().join("key.pem") };
+    for files in [files, Tls { certificate: "/nowhere/cert.pem".into(), key: "/nowhere/key.pem".into() }] {
+        let named = files.certificate.display().to_string();
+        let error = Server::bind(Config { tls: Some(files), ..config() }).unwrap_err().to_string();
+        assert!(error.contains(&named), "{error}");
+    }
+}
