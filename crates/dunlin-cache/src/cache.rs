@@ -11,6 +11,8 @@ use crate::config::{Config, RoutePolicy};
 use crate::core::Core;
 use crate::service::CacheService;
 use crate::stats::Stats;
+use crate::store::second::Second;
+use crate::store::{Invalidation, Listener, Store};
 
 /// A shared cache. Its clones are one cache.
 #[derive(Clone)]
@@ -38,7 +40,19 @@ impl Cache {
     /// A cache in memory that asks this clock for the time.
     #[must_use]
     pub fn with_clock(config: Config, clock: Clock) -> Self {
-        Self { core: Arc::new(Core::new(config, clock)) }
+        Self { core: Arc::new(Core::new(config, clock, None)) }
+    }
+
+    /// A cache in memory, with a store behind it that other instances share: what the memory does not have is looked for there before
+    /// the origin is asked, what is stored is given to it, and what one instance invalidates is gone for all.
+    #[must_use]
+    pub fn with_store(config: Config, clock: Clock, store: impl Store) -> Self {
+        let second = Second::new(store, config.store_timeout, config.store_pause);
+        let core = Arc::new(Core::new(config, clock, Some(second)));
+        if let Some(second) = &core.second {
+            second.listen(Listener::new(&core));
+        }
+        Self { core }
     }
 
     /// The cache as a layer for one route. All layers of one cache share what is stored: the same URL is the same entry.
@@ -52,30 +66,28 @@ impl Cache {
     /// Invalidates all answers of these groups, of any origin and route: those that are stored and those under way. What was
     /// asked of the origin before this returns is never kept.
     pub fn invalidate_groups<G: AsRef<str>>(&self, groups: &[G]) {
-        self.core.counters.invalidations.add();
-        let slots = groups.iter().map(|group| self.core.seeds.name(group.as_ref()).into());
-        self.core.generations.invalidate(slots);
+        let groups = groups.iter().map(|group| group.as_ref().to_owned()).collect();
+        self.core.invalidate(&Invalidation { groups, ..Invalidation::default() });
     }
 
     /// Removes what is stored for a URL, every variant of it; where a route's key is made from some parameters, all that is
     /// stored for its path. Without a scheme it is `http`'s and `https`'s; without an authority, that of requests without one.
     pub fn purge_url(&self, url: &Uri) {
-        self.core.counters.invalidations.add();
+        let mut what = Invalidation::default();
         let authority = url.authority().map_or("", |authority| authority.as_str());
         let target = url.path_and_query().map_or("/", |target| target.as_str());
         for secure in [false, true] {
             let asked = url.scheme().is_none_or(|scheme| (*scheme == http::uri::Scheme::HTTPS) == secure);
             if asked {
-                self.core.invalidate_url(secure, authority, target);
+                Core::url(&mut what, secure, authority, target);
             }
         }
+        self.core.invalidate(&what);
     }
 
     /// Removes everything.
     pub fn flush(&self) {
-        self.core.counters.invalidations.add();
-        self.core.generations.flush();
-        self.core.memory.clear();
+        self.core.invalidate(&Invalidation { all: true, ..Invalidation::default() });
     }
 
     /// What it has done, and what it holds.

@@ -25,6 +25,8 @@ use crate::policy::{s3_4_partial, s4_1_key};
 use crate::serve::{self, For};
 use crate::stats::Counters;
 use crate::status::{CacheStatus, Forward};
+use crate::store::Invalidation;
+use crate::store::second::Second;
 
 /// What the clones of a cache share.
 pub(crate) struct Core {
@@ -36,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) flights: Arc<Flights>,
     pub(crate) lonely: Lonely,
     pub(crate) counters: Counters,
+    /// What is shared with other instances.
+    pub(crate) second: Option<Second>,
     /// What `No-Vary-Search` said last, by path.
     search: Moka<KeyHash, Arc<NoVarySearch>>,
     any_search: AtomicBool,
@@ -99,7 +103,7 @@ pub(crate) struct Place {
 // === impl Core ===
 
 impl Core {
-    pub(crate) fn new(config: Config, clock: Clock) -> Self {
+    pub(crate) fn new(config: Config, clock: Clock, second: Option<Second>) -> Self {
         let index = (config.memory / 64).clamp(1 << 10, 4 << 20);
         Self {
             memory: Memory::new(config.memory, config.max_variants.max(1)),
@@ -110,6 +114,7 @@ impl Core {
             flights: Arc::new(Flights::new()),
             lonely: Lonely::new(),
             counters: Counters::default(),
+            second,
             search: Moka::new(index / 256),
             any_search: AtomicBool::new(false),
         }
@@ -232,11 +237,22 @@ impl Core {
 
     /// The slots of a group: one for its name anywhere, one for its name at this origin (RFC 9875 §2).
     pub(crate) fn group_slots(&self, origin: &str, group: &str) -> [Slot; 2] {
-        [self.seeds.name(group).into(), self.origin_group_slot(origin, group)]
+        [self.seeds.name(group).into(), self.seeds.name(&Self::group_at(origin, group)).into()]
     }
 
-    pub(crate) fn origin_group_slot(&self, origin: &str, group: &str) -> Slot {
-        self.seeds.name(&format!("{origin}\n{group}")).into()
+    /// The name of a group at one origin.
+    pub(crate) fn group_at(origin: &str, group: &str) -> String {
+        format!("{origin}\n{group}")
+    }
+
+    /// The key as a text, as far as it is known before the answer.
+    pub(crate) fn key_text(&self, key: &Key, policy: &RoutePolicy) -> String {
+        let mut target = key.place.target(&policy.query);
+        let reduced = self.reduced(&target);
+        if let Some(reduced) = &reduced {
+            target.query = Query::Reduced(reduced);
+        }
+        target.text()
     }
 
     /// What is left of the query by the last `No-Vary-Search` of this path.
@@ -269,9 +285,40 @@ impl Core {
         (hash, target.text(), slot)
     }
 
-    /// Invalidates what is stored for a path and query on an origin (RFC 9111 §4.4): every variant, and what its parameters
+    /// Invalidates here and in the second level, for all who share it.
+    pub(crate) fn invalidate(&self, what: &Invalidation) {
+        self.counters.invalidations.add();
+        self.forget(what);
+        if let Some(second) = &self.second {
+            second.invalidate(what);
+        }
+    }
+
+    /// Invalidates here.
+    pub(crate) fn forget(&self, what: &Invalidation) {
+        if what.all {
+            self.generations.flush();
+            self.memory.clear();
+        }
+        self.generations.invalidate(what.groups.iter().map(|group| self.seeds.name(group).into()));
+        for key in &what.keys {
+            // A key that one URL tells is that URL.
+            let (scheme, rest) = key.split_once("://").unwrap_or(("http", key));
+            let (authority, target) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            self.forget_url(scheme == "https", authority, target);
+        }
+    }
+
+    /// What there is to invalidate for a path and query on an origin (RFC 9111 §4.4): every variant, and what its parameters
     /// lead to.
-    pub(crate) fn invalidate_url(&self, secure: bool, authority: &str, target: &str) {
+    pub(crate) fn url(what: &mut Invalidation, secure: bool, authority: &str, target: &str) {
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let target = Target { secure, authority, path, query: Query::Whole(query) };
+        what.keys.push(target.text());
+        what.groups.push(target.path_text());
+    }
+
+    fn forget_url(&self, secure: bool, authority: &str, target: &str) {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let target = Target { secure, authority, path, query: Query::Whole(query) };
         let hash = target.hash(&self.seeds);

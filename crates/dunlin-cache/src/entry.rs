@@ -89,6 +89,8 @@ pub(crate) struct Times {
     pub(crate) requested: SystemTime,
     pub(crate) received: SystemTime,
     pub(crate) since: u64,
+    /// The number that stood in the second level before, if it could be asked.
+    pub(crate) stood: Option<u64>,
 }
 
 // === impl Rules ===

@@ -35,6 +35,8 @@ pub(crate) struct Fill<S> {
     pub(crate) stored: Option<Arc<Entry>>,
     pub(crate) why: Forward,
     pub(crate) asked: RequestDirectives,
+    /// The number that stood in the second level when it was asked.
+    pub(crate) stood: Option<u64>,
 }
 
 /// What only the one who began the fill is given.
@@ -45,11 +47,8 @@ pub(crate) enum Own<E> {
     Error(E),
 }
 
-/// What the origin came to.
-enum Reply<E> {
-    Response(Response<Body>, Times),
-    Failed(E),
-}
+/// What the origin came to: an answer, or the inner service's error.
+type Reply<E> = Result<(Response<Body>, Times), E>;
 
 /// The request for a GET's whole content, whatever part or condition the client asked with.
 pub(crate) fn whole_request(parts: &Parts) -> Parts {
@@ -77,17 +76,20 @@ where
 {
     /// Makes the fill and tells what it came to: to `own` what is for it alone, to all what is for all.
     pub(crate) async fn run(mut self, lead: Lead, own: Option<oneshot::Sender<Own<S::Error>>>) {
+        if let Some(outcome) = self.recall(lead.since()).await {
+            return lead.tell(outcome);
+        }
         let reply = self.ask(&lead).await;
         let now = self.core.clock.now();
         match reply {
-            Reply::Failed(error) => match self.stand_in(now, true, None) {
+            Err(error) => match self.stand_in(now, true, None) {
                 Some(outcome) => lead.tell(outcome),
                 None => {
                     lead.tell(Outcome::Alone);
                     give(own, Own::Error(error));
                 }
             },
-            Reply::Response(response, times) => {
+            Ok((response, times)) => {
                 let status = response.status();
                 if Core::has_failed(status)
                     && let Some(outcome) = self.stand_in(now, Core::is_unreachable(status), Some(status))
@@ -114,9 +116,9 @@ where
             let requested = self.core.clock.now();
             let response = match call(&mut self.service, request).await {
                 Ok(response) => response.map(body),
-                Err(error) => return Reply::Failed(error),
+                Err(error) => return Err(error),
             };
-            let times = Times { requested, received: self.core.clock.now(), since };
+            let times = Times { requested, received: self.core.clock.now(), since, stood: self.stood };
             let selected = match (&self.stored, response.status()) {
                 (Some(stored), StatusCode::NOT_MODIFIED) if conditional => {
                     s4_3_validation::selected(&stored.headers, response.headers())
@@ -124,7 +126,7 @@ where
                 _ => Selected::Stored,
             };
             if selected == Selected::Stored {
-                return Reply::Response(response, times);
+                return Ok((response, times));
             }
             // §4.3.4: it validates something that is not here. Ask again, for all of it.
             self.stored = None;

@@ -26,6 +26,13 @@ pub(crate) struct Answer<'a> {
     pub(crate) times: Times,
 }
 
+/// Where an entry was stored.
+pub(crate) struct Kept {
+    pub(crate) key: String,
+    /// Whether one URL does not tell the key, so that it belongs to its path.
+    pub(crate) of_path: bool,
+}
+
 // === impl Answer ===
 
 impl Answer<'_> {
@@ -109,20 +116,30 @@ impl Answer<'_> {
     }
 
     /// Stores an entry, unless what it belongs to was invalidated since its fill began. Tells whether it is stored.
-    pub(crate) fn keep(&self, core: &Core, mut entry: Entry) -> (Arc<Entry>, bool) {
+    pub(crate) fn keep(&self, core: &Core, entry: Entry) -> (Arc<Entry>, bool) {
+        let (entry, kept) = self.keep_here(core, entry);
+        let Some(kept) = kept else {
+            core.counters.overtaken.add();
+            return (entry, false);
+        };
+        core.lonely.remove(self.key.hash);
+        core.counters.stored.add();
+        self.share(core, &entry, &kept);
+        (entry, true)
+    }
+
+    /// Stores an entry in memory, and tells where.
+    pub(crate) fn keep_here(&self, core: &Core, mut entry: Entry) -> (Arc<Entry>, Option<Kept>) {
         let (hash, text, slot) = core.storage_key(self.key, &entry.headers, self.policy);
         if let Some(own) = entry.head.slots.first_mut() {
             *own = slot;
         }
         let entry = Arc::new(entry);
         if !core.generations.is_current(entry.since, &entry.slots) {
-            core.counters.overtaken.add();
-            return (entry, false);
+            return (entry, None);
         }
         core.memory.put(hash, &text, &entry, &core.generations);
-        core.lonely.remove(self.key.hash);
-        core.counters.stored.add();
-        (entry, true)
+        (entry, Some(Kept { key: text, of_path: slot != hash.into() }))
     }
 }
 

@@ -59,6 +59,7 @@ mod serve;
 mod service;
 mod stats;
 mod status;
+pub mod store;
 mod tee;
 
 pub use cache::{Cache, CacheLayer};

@@ -23,6 +23,7 @@ use crate::policy::s5_2_response::Effective;
 use crate::policy::{s3_4_partial, s4_3_validation, s4_4_invalidation};
 use crate::serve::{self, For};
 use crate::status::{CacheStatus, Forward};
+use crate::store::Invalidation;
 use crate::tee::{Keeper, Tee};
 
 /// The groups that a response invalidates (RFC 9875 §3).
@@ -59,7 +60,7 @@ where
         if s4_4_invalidation::is_non_error(response.status()) {
             target.invalidate(&self.core, response.headers(), &self.policy);
         }
-        let times = Times { requested, received: self.core.clock.now(), since };
+        let times = Times { requested, received: self.core.clock.now(), since, stood: None };
         Ok(self.kept_post(response, &target, times))
     }
 
@@ -216,7 +217,7 @@ where
         let since = self.core.generations.now();
         let requested = self.core.clock.now();
         let response = fill::call(&mut self.service, request).await?.map(body);
-        Ok((response, Times { requested, received: self.core.clock.now(), since }))
+        Ok((response, Times { requested, received: self.core.clock.now(), since, stood: None }))
     }
 
     fn tee(
@@ -326,20 +327,17 @@ impl Unsafe {
     }
 
     fn invalidate(&self, core: &Core, response: &HeaderMap, policy: &RoutePolicy) {
-        core.counters.invalidations.add();
-        core.invalidate_url(self.secure, &self.authority, &self.target());
+        let mut what = Invalidation::default();
+        Core::url(&mut what, self.secure, &self.authority, &self.target());
         for target in s4_4_invalidation::locations(response, &self.authority, &self.path) {
-            core.invalidate_url(self.secure, &self.authority, &target);
+            Core::url(&mut what, self.secure, &self.authority, &target);
         }
         let told = groups(response, &CACHE_GROUP_INVALIDATION);
-        if told.is_empty() && policy.invalidates.is_empty() {
-            return;
-        }
         let origin =
             format!("{}{}", if self.secure { "https://" } else { "http://" }, self.authority.to_ascii_lowercase());
-        let slots = told.iter().map(|group| core.origin_group_slot(&origin, group));
-        let own = policy.invalidates.iter().map(|group| core.seeds.name(group).into());
-        core.generations.invalidate(slots.chain(own));
+        what.groups.extend(told.iter().map(|group| Core::group_at(&origin, group)));
+        what.groups.extend(policy.invalidates.iter().cloned());
+        core.invalidate(&what);
     }
 
     fn key(&self, core: &Core, policy: &RoutePolicy) -> Option<Key> {

@@ -141,6 +141,7 @@ impl<S: Clone> CacheService<S> {
                 stored: Some(stale.stored),
                 why: stale.why,
                 asked: stale.asked,
+                stood: None,
             };
             tokio::spawn(fill.run(lead, None));
         }
@@ -201,6 +202,7 @@ where
                         stored: stored.clone(),
                         why,
                         asked,
+                        stood: None,
                     };
                     match lead_fill(fill, lead).await {
                         Ok(outcome) => (outcome, false),
@@ -270,7 +272,11 @@ fn answer(core: &Core, parts: &Parts, outcome: &Outcome, collapsed: bool) -> Res
     let request =
         For { method: &parts.method, headers: &parts.headers, now: core.clock.now(), name: &core.config.name };
     let Manner { forward, status, stored, detail } = manner;
-    let status = CacheStatus { forward, forward_status: status, stored, collapsed, detail, ..CacheStatus::default() };
+    // What came from the second level was not asked of the origin by anybody.
+    let hit = forward.is_none();
+    let collapsed = collapsed && !hit;
+    let status =
+        CacheStatus { hit, forward, forward_status: status, stored, collapsed, detail, ..CacheStatus::default() };
     let response = match outcome {
         Outcome::Entry(entry, _) => serve::entry(entry, request, status),
         Outcome::Live(live, _) => serve::live(live, request, status),

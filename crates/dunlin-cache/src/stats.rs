@@ -24,6 +24,8 @@ pub struct Stats {
     pub overtaken: u64,
     /// Invalidations: by group, by URL, of all.
     pub invalidations: u64,
+    /// Of the misses, the ones answered from the second level.
+    pub shared: u64,
     /// Failures of the second level.
     pub store_failures: u64,
     /// Keys in memory.
@@ -44,6 +46,7 @@ pub(crate) struct Counters {
     pub(crate) stored: Counter,
     pub(crate) overtaken: Counter,
     pub(crate) invalidations: Counter,
+    pub(crate) shared: Counter,
     pub(crate) store_failures: Counter,
 }
 
@@ -74,6 +77,7 @@ impl Counters {
             stored: of(&self.stored),
             overtaken: of(&self.overtaken),
             invalidations: of(&self.invalidations),
+            shared: of(&self.shared),
             store_failures: of(&self.store_failures),
             keys,
             bytes,

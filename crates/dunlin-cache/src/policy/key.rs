@@ -109,6 +109,14 @@ impl<'a> Target<'a> {
         })
     }
 
+    /// What all keys of this path have in common, as a text. No key is it itself.
+    pub(crate) fn path_text(&self) -> String {
+        let mut text = String::new();
+        self.write_path(&mut |piece| text.push_str(piece));
+        text.push_str("#path");
+        text
+    }
+
     /// The origin, as group names are scoped by it (RFC 9875 §2).
     pub(crate) fn origin(&self) -> String {
         format!("{}{}", if self.secure { "https://" } else { "http://" }, self.authority.to_ascii_lowercase())
