@@ -71,7 +71,7 @@ impl Cache {
     }
 
     /// Removes what is stored for a URL, every variant of it; where a route's key is made from some parameters, all that is
-    /// stored for its path. Without a scheme it is `http`'s and `https`'s; without an authority, that of requests without one.
+    /// stored for its path. A path alone stands for requests that name no host.
     pub fn purge_url(&self, url: &Uri) {
         let mut what = Invalidation::default();
         let authority = url.authority().map_or("", |authority| authority.as_str());

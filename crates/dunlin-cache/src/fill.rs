@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use dunlin_http::cache_control::RequestDirectives;
 use dunlin_http::{Body, BoxError};
-use http::header::{CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -17,7 +17,7 @@ use crate::config::RoutePolicy;
 use crate::core::{Core, Key};
 use crate::entry::{CACHE_STATUS, Entry, Times};
 use crate::flights::{Lead, Manner, Outcome};
-use crate::keep::{Answer, body};
+use crate::keep::{Answer, body, is_incomplete};
 use crate::live::{Live, Written};
 use crate::policy::s3_storing::{Refusal, strip_hop_by_hop};
 use crate::policy::s4_3_validation::{self, Selected};
@@ -228,7 +228,7 @@ async fn receive(core: &Core, answer: &Answer<'_>, mut content: Body, live: &Liv
         }
     }
     if let Some(bytes) = live.whole() {
-        if is_short(&live.head.headers, bytes.len()) {
+        if is_incomplete(&live.head.headers, bytes.len()) {
             return live.end(Err(()));
         }
         if let Ok(entry) = answer.entry(live.head.clone(), bytes, None) {
@@ -236,12 +236,6 @@ async fn receive(core: &Core, answer: &Answer<'_>, mut content: Body, live: &Liv
         }
     }
     live.end(Ok(()));
-}
-
-/// Whether fewer bytes came than were announced (RFC 9112 §8).
-pub(crate) fn is_short(headers: &http::HeaderMap, came: usize) -> bool {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    announced.is_some_and(|announced| announced != came)
 }
 
 /// Calls a service, when it is ready.

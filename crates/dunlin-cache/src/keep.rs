@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dunlin_http::{Body, BoxError};
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
+use dunlin_http::{Body, BoxError, date};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sfv::{BareItem, List, ListEntry, Parser};
 
@@ -67,7 +67,9 @@ impl Answer<'_> {
 
     /// What is stored, freshened by a 304 or a HEAD's response (RFC 9111 §3.2), and whether it may be stored any longer or
     /// only be answered this once.
-    pub(crate) fn freshened(&self, core: &Core, stored: &Entry, fresh: HeaderMap) -> (Entry, bool) {
+    pub(crate) fn freshened(&self, core: &Core, stored: &Entry, mut fresh: HeaderMap) -> (Entry, bool) {
+        // RFC 9110 §6.6.1: what came without a date is of when it came.
+        fresh.entry(DATE).or_insert_with(|| date::format(self.times.received));
         let mut headers = stored.headers.clone();
         headers.remove(AGE);
         headers.remove(CACHE_STATUS);
@@ -88,6 +90,9 @@ impl Answer<'_> {
 
     /// The entry of a complete answer; of a 206 the part it says it is, joined to the stored one where they fit.
     pub(crate) fn entry(&self, head: Head, body: bytes::Bytes, stored: Option<&Entry>) -> Result<Entry, Refusal> {
+        if is_incomplete(&head.headers, body.len()) {
+            return Err(Refusal::Incomplete);
+        }
         if head.status != StatusCode::PARTIAL_CONTENT {
             return Ok(head.with_body(&body, None));
         }
@@ -141,6 +146,12 @@ impl Answer<'_> {
         core.memory.put(hash, &text, &entry, &core.generations);
         (entry, Some(Kept { key: text, of_path: slot != hash.into() }))
     }
+}
+
+/// Whether another number of bytes came than was announced (RFC 9112 §8, RFC 9111 §3.3).
+pub(crate) fn is_incomplete(headers: &HeaderMap, came: usize) -> bool {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    announced.is_some_and(|announced| announced != came)
 }
 
 /// A part as a 206; all of it as a 200 (RFC 9111 §3.4).

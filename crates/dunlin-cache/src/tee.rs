@@ -12,7 +12,6 @@ use http_body::{Frame, SizeHint};
 use crate::config::RoutePolicy;
 use crate::core::{Core, Key};
 use crate::entry::{Entry, Head, Times};
-use crate::fill;
 use crate::keep::Answer;
 
 /// Keeps an answer when it is complete.
@@ -38,9 +37,6 @@ pub(crate) struct Tee {
 impl Keeper {
     /// Keeps the answer with this content.
     pub(crate) fn keep(self, bytes: Bytes) {
-        if fill::is_short(&self.head.headers, bytes.len()) {
-            return;
-        }
         let answer = Answer { key: &self.key, policy: &self.policy, request: &self.request, times: self.times };
         if let Ok(entry) = answer.entry(self.head, bytes, self.part.as_deref()) {
             answer.keep(&self.core, entry);

@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     TooLarge,
     /// A 206 that does not say which part it is.
     Part,
+    /// Less came than was announced, or more.
+    Incomplete,
 }
 
 /// Status codes that may be stored although nothing says for how long (RFC 9110 §15.1).
@@ -69,6 +71,7 @@ impl Refusal {
             Self::NoFreshness => "no-freshness",
             Self::TooLarge => "too-large",
             Self::Part => "content-range",
+            Self::Incomplete => "incomplete",
         }
     }
 }

@@ -1,27 +1,37 @@
-//! The field `Expires` (RFC 9111 §5.3): any of the three forms of a date, whatever the case of its letters, and nothing else.
+//! The field `Expires` (RFC 9111 §5.3): any of the three forms of a date, and nothing else. The case of its letters and a day of
+//! the week that is not the date's are no matter, as they say nothing.
 
 use std::time::SystemTime;
 
 use dunlin_http::date;
 use http::HeaderValue;
 
-/// Reads a date whose names may be in the wrong case (RFC 9110 §5.6.7 asks recipients to be robust; §5.3 asks them to take
-/// what is no date as the past).
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// Reads a date as RFC 9110 §5.6.7 asks of recipients, robustly. `None` is the past.
 pub(crate) fn parse(value: &HeaderValue) -> Option<SystemTime> {
     date::parse(value).or_else(|| {
-        let mut canonical = value.as_bytes().to_vec();
-        let mut inside = false;
-        for byte in &mut canonical {
-            if inside {
-                byte.make_ascii_lowercase();
-            } else {
-                byte.make_ascii_uppercase();
-            }
-            inside = byte.is_ascii_alphabetic();
+        let canonical = canonical(value.to_str().ok()?);
+        let end = canonical.find([',', ' '])?;
+        let (day, rest) = canonical.split_at(end);
+        let long = DAYS.contains(&day);
+        if !long && !DAYS.iter().any(|name| name[..3] == *day) {
+            return None;
         }
-        if let Some(zone) = canonical.len().checked_sub(3).map(|at| &mut canonical[at..]) {
-            zone.make_ascii_uppercase();
-        }
-        date::parse(&HeaderValue::from_bytes(&canonical).ok()?)
+        DAYS.iter().find_map(|name| {
+            let name = if long { name } else { &name[..3] };
+            date::parse(&HeaderValue::try_from(format!("{name}{rest}")).ok()?)
+        })
     })
+}
+
+/// The same with its names in the case they are defined in.
+fn canonical(text: &str) -> String {
+    let mut inside = false;
+    let capitalised = text.chars().map(|c| {
+        let c = if inside { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
+        inside = c.is_ascii_alphabetic();
+        c
+    });
+    capitalised.collect::<String>().replace(" Gmt", " GMT")
 }

@@ -1,6 +1,11 @@
 //! The cache in front of an origin that is scripted per test, in virtual time.
 
-#![allow(clippy::unwrap_used, clippy::panic, dead_code, reason = "a test that fails panics")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
+mod collapse;
+mod groups;
 mod rfc9111;
+mod rfc9211;
+mod rfc9213;
+mod search;
 mod world;

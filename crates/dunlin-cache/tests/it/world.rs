@@ -63,7 +63,9 @@ pub(crate) fn headers(fields: Fields<'_>) -> HeaderMap {
         (HeaderName::try_from(*name).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
     };
     let mut headers = HeaderMap::new();
-    fields.iter().map(line).for_each(|(name, value)| drop(headers.append(name, value)));
+    for (name, value) in fields.iter().map(line) {
+        headers.append(name, value);
+    }
     headers
 }
 

@@ -16,7 +16,6 @@ async fn reused(policy: RoutePolicy, asked: Fields<'_>, status: u16, fields: Fie
     second.is_hit()
 }
 
-#[track_caller]
 async fn check(asked: Fields<'_>, status: u16, fields: Fields<'_>, expect: bool) {
     let reused = reused(RoutePolicy::default(), asked, status, fields).await;
     assert_eq!(reused, expect, "{asked:?} {status} {fields:?}");

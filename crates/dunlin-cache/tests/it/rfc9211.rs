@@ -1,0 +1,74 @@
+//! RFC 9211: `Cache-Status` tells what was done.
+
+use dunlin_cache::{Config, RoutePolicy};
+
+use crate::world::{Fields, World, response};
+
+async fn told(stored: Fields<'_>, asked: Fields<'_>) -> (String, String) {
+    let world = World::new();
+    world.origin.reply(200, stored, "content");
+    let first = world.get("/a", asked).await.cache_status().to_owned();
+    (first, world.get("/a", asked).await.cache_status().to_owned())
+}
+
+#[tokio::test]
+async fn what_is_stored_and_why_not() {
+    let fresh = ("cache-control", "max-age=60");
+    let miss = "dunlin; fwd=uri-miss; fwd-status=200";
+    assert_eq!(told(&[fresh], &[]).await, (format!("{miss}; ttl=60; stored"), "dunlin; hit; ttl=60".into()));
+    for (stored, asked, detail) in [
+        (&[("cache-control", "no-store")][..], &[][..], "no-store"),
+        (&[("cache-control", "private")], &[], "private"),
+        (&[fresh], &[("authorization", "x")], "authorization"),
+        (&[fresh, ("set-cookie", "a=b")], &[], "set-cookie"),
+        (&[fresh, ("vary", "*")], &[], "vary"),
+        (&[], &[], "no-freshness"),
+        (&[fresh, ("content-length", "99")], &[], "incomplete"),
+    ] {
+        let (first, second) = told(stored, asked).await;
+        assert_eq!(first, format!("{miss}; detail={detail}"));
+        assert_eq!(second, first);
+    }
+}
+
+#[tokio::test]
+async fn the_forward_reasons() {
+    let world = World::new();
+    world.origin.reply(200, &[("cache-control", "max-age=60"), ("vary", "foo")], "content");
+    let ask = async |method: &str, fields: Fields<'_>| world.ask(method, "/a", fields).await.cache_status().to_owned();
+    assert_eq!(ask("GET", &[]).await, "dunlin; fwd=uri-miss; fwd-status=200; ttl=60; stored");
+    assert_eq!(ask("GET", &[("foo", "1")]).await, "dunlin; fwd=vary-miss; fwd-status=200; ttl=60; stored");
+    assert_eq!(
+        ask("GET", &[("cache-control", "no-cache")]).await,
+        "dunlin; fwd=request; fwd-status=200; ttl=60; stored"
+    );
+    world.advance(61);
+    assert_eq!(ask("GET", &[]).await, "dunlin; fwd=stale; fwd-status=200; ttl=60; stored");
+    assert_eq!(ask("OPTIONS", &[]).await, "dunlin; fwd=method; fwd-status=200");
+}
+
+#[tokio::test]
+async fn caches_before_this_one_come_first() {
+    let world = World::new();
+    world.origin.reply(200, &[("cache-control", "max-age=60"), ("cache-status", "edge; hit")], "content");
+    world.origin.reply(200, &[("cache-control", "no-store"), ("cache-status", "edge; hit")], "content");
+    assert_eq!(
+        world.get("/a", &[]).await.cache_status(),
+        "edge; hit, dunlin; fwd=uri-miss; fwd-status=200; ttl=60; stored"
+    );
+    assert_eq!(world.get("/a", &[]).await.cache_status(), "edge; hit, dunlin; hit; ttl=60");
+    assert_eq!(
+        world.get("/b", &[]).await.cache_status(),
+        "edge; hit, dunlin; fwd=uri-miss; fwd-status=200; detail=no-store"
+    );
+}
+
+#[tokio::test]
+async fn the_key_is_told_where_it_is_asked_for() {
+    let config = Config { tell_key: true, name: "edge".into(), ..Config::default() };
+    let world = World::configured(config, RoutePolicy::default());
+    world.origin.reply_with(|_| response(200, &[("cache-control", "max-age=60")], "content"));
+    world.get("/a?b", &[]).await;
+    let hit = world.get("/a?b", &[]).await;
+    assert_eq!(hit.cache_status(), "edge; hit; ttl=60; key=\"http://example.com/a?b\"");
+}
