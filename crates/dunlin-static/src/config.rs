@@ -28,7 +28,8 @@ pub struct Config {
     pub precompressed: bool,
     /// Media types by extension, without the dot, before the built-in ones.
     pub types: Vec<(String, String)>,
-    /// The most that is held in memory, in bytes: content, heads and names. Default: 64 MiB.
+    /// The most that is held in memory, in bytes: content, heads and names. At least 64 KiB;
+    /// default: 64 MiB.
     pub memory: usize,
     /// The largest file that is held in memory as soon as it is asked for, in bytes. A larger one is streamed, until it was
     /// asked for eight times and is at most a quarter of `memory`. Default: 1 MiB.
@@ -61,6 +62,9 @@ pub enum Error {
     },
 }
 
+/// What is known of a file, without its content, has to have room: the tag of a large one above all.
+const LEAST_MEMORY: usize = 64 << 10;
+
 // === impl Config ===
 
 impl Default for Config {
@@ -87,6 +91,12 @@ impl Config {
     /// Checks what can be checked without the disk.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let fail = |setting, problem| Err(Error::Setting { setting, problem });
+        if self.memory < LEAST_MEMORY {
+            return fail(
+                "memory",
+                format!("{} bytes do not hold what is known of files; try {LEAST_MEMORY}", self.memory),
+            );
+        }
         for name in &self.index {
             if name.is_empty() || name.contains('/') || crate::path::parse(name).is_none() {
                 return fail("index", format!("{name:?} is no file name; try \"index.html\""));

@@ -23,7 +23,11 @@ pub(crate) enum Found {
 /// Finds what `path` names. It was let through by [`crate::path::parse`].
 pub(crate) fn resolve(root: &Root, path: &str, index: &[String], listing: bool, wait: Wait) -> io::Result<Found> {
     match find(root, path, index, listing, wait) {
-        Err(error) if is_missing(&error) => Ok(Found::Missing),
+        Err(error) if is_missing(&error) => {
+            // The client is told nothing, and whoever wonders about a 404 is.
+            tracing::debug!(path, %error, "not served");
+            Ok(Found::Missing)
+        }
         found => found,
     }
 }

@@ -7,8 +7,8 @@ use dunlin_http::conditional::Outcome;
 use dunlin_http::range::{ByteRange, Selection};
 use dunlin_http::{Body, BodyId, Problem};
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    LAST_MODIFIED, LOCATION, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -170,8 +170,8 @@ pub(crate) fn not_found() -> Response<Body> {
 /// 404 with a file as its content.
 pub(crate) fn not_found_page(page: &Variant, method: &Method) -> Response<Body> {
     let Content::Memory { bytes, id } = &page.content else { return not_found() };
-    let mut headers = HeaderMap::with_capacity(4);
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS] {
+    let mut headers = HeaderMap::with_capacity(6);
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS] {
         if let Some(value) = page.head.get(&name) {
             headers.insert(name, value.clone());
         }

@@ -179,3 +179,46 @@ fn read_cached(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
 fn would_block() -> io::Error {
     io::ErrorKind::WouldBlock.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn source(len: usize) -> (Source, Vec<u8>) {
+        let bytes: Vec<u8> = (0..len).map(|n| (n / 7) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let stamp = Stamp::of(&file.metadata().unwrap());
+        (Source { file: Arc::new(file), stamp, pool: Pool::new() }, bytes)
+    }
+
+    #[tokio::test]
+    async fn the_loop_and_the_pool_read_the_same() {
+        let (source, bytes) = source(600_000);
+        for range in [0..10u64, 5..600_000, 599_999..600_000, 262_140..262_150] {
+            let expect = &bytes[range.start as usize..range.end as usize];
+            let expect = &expect[..expect.len().min(crate::buffer::CHUNK)];
+            assert!(source.read_by_pool(range.clone()).await.unwrap() == expect, "{range:?}");
+            match source.read_cached(&range) {
+                Ok(read) => assert!(!read.is_empty() && expect.starts_with(&read), "{range:?}"),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{range:?}"),
+            }
+        }
+        source.file.set_len(5).unwrap();
+        assert!(source.read_by_pool(0..10).await.is_err());
+        assert!(source.read_cached(&(0..10)).is_err());
+    }
+
+    #[tokio::test]
+    async fn pieces_come_in_order_and_size_is_exact() {
+        let (source, bytes) = source(300_000);
+        let pieces =
+            vec![Piece::Bytes("head".into()), Piece::File(3..280_000), Piece::Bytes("tail".into()), Piece::File(0..1)];
+        let body = Stream::body(Some(source), pieces);
+        assert_eq!(body.len(), Some(4 + 279_997 + 4 + 1));
+        let expect = [&b"head"[..], &bytes[3..280_000], b"tail", &bytes[..1]].concat();
+        assert!(body.collect(usize::MAX).await.unwrap() == expect);
+    }
+}

@@ -83,6 +83,17 @@ async fn ranges_are_those_of_the_file() {
 }
 
 #[tokio::test]
+async fn the_page_for_404_too() {
+    let config = Config { not_found: Some("a.css".into()), ..Config::default() };
+    let site = site(1 << 20);
+    let files = dunlin_static::Files::new(site.path(""), config).unwrap();
+    let headers = crate::support::headers(&[("accept-encoding", "gzip")]);
+    let answer = crate::support::read(files.respond(&Method::GET, &headers, "nothing").await).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.field("content-encoding")), (404, "gzip"));
+    assert_eq!(&answer.body[..2], b"\x1f\x8b");
+}
+
+#[tokio::test]
 async fn bad_encodings_are_not_served() {
     let site = site(1 << 20);
     let gzip = std::fs::read(site.path("a.css.gz")).unwrap();

@@ -85,6 +85,7 @@ fn what_makes_no_sense_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let check = |config: Config| Files::new(folder.path(), config).unwrap_err().to_string();
     assert!(check(Config { index: vec!["a/b".into()], ..Config::default() }).starts_with("index: \"a/b\""));
+    assert!(check(Config { memory: 0, ..Config::default() }).starts_with("memory: 0 bytes"));
     assert!(check(Config { not_found: Some("../x".into()), ..Config::default() }).starts_with("not_found: "));
     assert!(check(Config { types: vec![("x".into(), "y".into())], ..Config::default() }).starts_with("types: "));
     let error = Files::new(folder.path().join("nothing"), Config::default()).unwrap_err();
