@@ -59,7 +59,8 @@ fn folders_have_an_index_behind_a_slash() {
     let service = service();
     let response = service.get("/static/folder");
     assert!(matches!(response.status, 301 | 308), "{}", response.status);
-    assert_eq!(response.header("location"), Some("/static/folder/"));
+    // RFC 9110 §10.2.2: relative to the request's own URL.
+    assert_eq!(response.header("location"), Some("./folder/"));
     let response = service.get("/static/folder/");
     assert_eq!((response.status, &*response.text()), (200, "<p>index</p>"));
     problem(&service.get("/static/"), 404);

@@ -146,6 +146,12 @@ impl Database {
         Listener::new(self.0.writes.clone(), channels.into_iter().map(Into::into).collect())
     }
 
+    /// Where it is, for people: user, hosts and name, without a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.0.writes.target().to_string()
+    }
+
     /// What it did so far.
     #[must_use]
     pub fn stats(&self) -> Stats {

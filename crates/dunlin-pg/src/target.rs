@@ -109,10 +109,15 @@ impl fmt::Display for Target {
         if let Some(user) = self.pg.get_user() {
             write!(f, "{user}@")?;
         }
+        let ports = self.pg.get_ports();
         for (index, host) in self.pg.get_hosts().iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             match host {
-                Host::Tcp(name) => write!(f, "{comma}{name}")?,
+                Host::Tcp(name) => {
+                    // One port is for all hosts, and none is PostgreSQL's own.
+                    let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+                    write!(f, "{comma}{name}:{port}")?;
+                }
                 Host::Unix(path) => write!(f, "{comma}{}", path.display())?,
             }
         }

@@ -1,7 +1,6 @@
 //! Listening sockets: how they come to be, and what comes out of them.
 
 mod bind;
-mod handover;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +10,6 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Addr;
 pub(crate) use bind::{bind, free_descriptors};
-pub(crate) use handover::{Keeper, Predecessor};
 
 /// A listening socket before it belongs to a loop.
 #[derive(Debug)]

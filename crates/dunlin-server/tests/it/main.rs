@@ -16,6 +16,5 @@ mod deadlines;
 mod http2;
 mod listening;
 mod malformed;
-mod restart;
 mod shutdown;
 mod tls;

@@ -1,0 +1,139 @@
+//! `POST /purge`: what the cache shall forget.
+//!
+//! `?all=true`, `?url=https://host/path` and `?group=users`, each as often as one likes; or the same as a JSON object:
+//! `{"all": true, "url": ["…"], "group": "users"}`.
+
+use dunlin_cache::Cache;
+use dunlin_http::media_type::MediaType;
+use dunlin_http::{Body, Problem, query};
+use http::{Request, Response, StatusCode, Uri};
+use serde_json::{Value, json};
+
+/// What was asked for.
+#[derive(Debug, Default, PartialEq)]
+struct Purge {
+    all: bool,
+    urls: Vec<Uri>,
+    groups: Vec<String>,
+}
+
+pub(super) async fn purge(cache: &Cache, request: Request<Body>) -> Response<Body> {
+    // A page of another site must not make a browser of ours forget (Fetch Metadata, W3C).
+    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Problem::new(StatusCode::FORBIDDEN).detail("asked for by another site").into_response();
+    }
+    match read(request).await {
+        Err(problem) => problem.into_response(),
+        Ok(purge) => {
+            purge.perform(cache);
+            let urls: Vec<String> = purge.urls.iter().map(Uri::to_string).collect();
+            let document = json!({"purged": {"all": purge.all, "url": urls, "group": purge.groups}});
+            super::typed("application/json", document.to_string())
+        }
+    }
+}
+
+async fn read(request: Request<Body>) -> Result<Purge, Problem> {
+    let mut purge = Purge::default();
+    for (name, value) in query::pairs(request.uri().query().unwrap_or("")) {
+        purge.add(&name, &Value::String(value.into_owned())).map_err(bad)?;
+    }
+    if MediaType::of(request.headers()).is_some_and(|media| media.is_json()) {
+        let bytes = request.into_body().collect(64 * 1024).await.map_err(|error| Problem::new(error.status()))?;
+        let document = serde_json::from_slice(&bytes).map_err(|error| bad(format!("the body is no JSON: {error}")))?;
+        let Value::Object(members) = document else { return Err(bad("the body is no JSON object")) };
+        for (name, value) in members {
+            purge.add(&name, &value).map_err(bad)?;
+        }
+    }
+    if purge == Purge::default() {
+        return Err(bad("nothing to purge: give url, group or all=true"));
+    }
+    Ok(purge)
+}
+
+fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST).detail(detail)
+}
+
+// === impl Purge ===
+
+impl Purge {
+    fn add(&mut self, name: &str, value: &Value) -> Result<(), String> {
+        match (name, value) {
+            ("url" | "group" | "groups" | "urls", Value::Array(values)) => {
+                values.iter().try_for_each(|value| self.add(name, value))
+            }
+            ("all", Value::Bool(all)) => {
+                self.all |= all;
+                Ok(())
+            }
+            ("all", Value::String(all)) if matches!(&**all, "" | "true" | "1" | "false" | "0") => {
+                self.all |= !matches!(&**all, "false" | "0");
+                Ok(())
+            }
+            ("url" | "urls", Value::String(url)) => {
+                let parsed = url.parse::<Uri>().ok().filter(|url| url.host().is_some() || url.path().starts_with('/'));
+                self.urls.push(parsed.ok_or_else(|| format!("{url:?} is no URL"))?);
+                Ok(())
+            }
+            ("group" | "groups", Value::String(group)) if !group.is_empty() => {
+                self.groups.push(group.clone());
+                Ok(())
+            }
+            _ => Err(format!("{name} = {value} is none of url, group and all")),
+        }
+    }
+
+    fn perform(&self, cache: &Cache) {
+        if self.all {
+            cache.flush();
+        }
+        if !self.groups.is_empty() {
+            cache.invalidate_groups(&self.groups);
+        }
+        self.urls.iter().for_each(|url| cache.purge_url(url));
+        let groups = self.groups.join(" ");
+        tracing::info!(all = self.all, urls = self.urls.len(), groups, "purged");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn asks_are_read_from_the_query_and_from_json() {
+        #[track_caller]
+        fn check(read: Result<Purge, Problem>, expect: Option<(bool, &[&str], &[&str])>) {
+            let read = read.ok().map(|purge| {
+                let urls: Vec<String> = purge.urls.iter().map(Uri::to_string).collect();
+                (purge.all, urls, purge.groups)
+            });
+            let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            assert_eq!(read, expect.map(|(all, urls, groups)| (all, owned(urls), owned(groups))));
+        }
+        let ask = async |target: &str, json: &str| {
+            let request = Request::post(target).header("content-type", "application/json");
+            let request = if json.is_empty() { Request::post(target) } else { request };
+            read(request.body(Body::from(json.to_owned())).unwrap()).await
+        };
+        check(ask("/purge?all=true", "").await, Some((true, &[], &[])));
+        check(ask("/purge?group=a&group=b", "").await, Some((false, &[], &["a", "b"])));
+        check(ask("/purge?url=http%3A%2F%2Fa%2Fb%3Fc", "").await, Some((false, &["http://a/b?c"], &[])));
+        check(ask("/purge", r#"{"url": ["http://a/"], "group": "x"}"#).await, Some((false, &["http://a/"], &["x"])));
+        for (target, json) in [
+            ("/purge", ""),
+            ("/purge?all=false", ""),
+            ("/purge?all=maybe", ""),
+            ("/purge?url=", ""),
+            ("/purge?grop=a", ""),
+            ("/purge", "[]"),
+            ("/purge", "{"),
+            ("/purge", r#"{"group": 1}"#),
+        ] {
+            check(ask(target, json).await, None);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `/status.json`: what the status page shows.
+
+use serde_json::{Value, json};
+
+use super::State;
+use crate::process;
+use crate::telemetry::RouteTotals;
+
+pub(super) fn document(state: &State) -> Value {
+    let config = state.plan.config();
+    let telemetry = state.plan.telemetry();
+    let totals = telemetry.totals();
+    let (last, known) = match totals.split_last() {
+        Some((last, known)) => (Some(last), known),
+        None => (None, &totals[..]),
+    };
+    let mut routes: Vec<Value> = config
+        .routes
+        .iter()
+        .zip(known)
+        .map(|(route, (path, totals))| {
+            row(&route.methods.to_string(), path, route.kind.which().name(), &route.cache.to_string(), totals)
+        })
+        .collect();
+    routes.extend(last.filter(|(_, totals)| totals.answers() > 0).map(|(path, totals)| row("", path, "", "", totals)));
+    let usage = process::usage();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "config": config.file(),
+        "uptime": telemetry.started.elapsed().as_secs(),
+        "unready": state.unready(),
+        "listen": state.server.local_addrs().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "cpu": usage.cpu.as_secs_f64(),
+        "memory": usage.resident,
+        "loops": state.server.stats().iter().map(|stats| json!({
+            "connections": stats.connections,
+            "parked": stats.parked,
+            "requests": stats.requests,
+        })).collect::<Vec<_>>(),
+        "routes": routes,
+        "cache": cache(state),
+        "database": config.database.as_ref().map(|database| {
+            let stats = database.stats();
+            json!({"budget": stats.budget, "open": stats.shared + stats.own, "busy": stats.busy, "queries": stats.queries})
+        }),
+    })
+}
+
+fn cache(state: &State) -> Value {
+    let stats = state.plan.cache().stats();
+    json!({
+        "hits": stats.hits,
+        "misses": stats.misses,
+        "collapsed": stats.collapsed,
+        "keys": stats.keys,
+        "bytes": stats.bytes,
+        "memory": state.plan.config().cache.config.memory,
+    })
+}
+
+fn row(methods: &str, path: &str, kind: &str, cache: &str, totals: &RouteTotals) -> Value {
+    let micros = |quantile| totals.ttfb.quantile(quantile).map(|bound| bound.as_micros() as u64);
+    json!({
+        "methods": methods,
+        "path": path,
+        "kind": kind,
+        "cache": cache,
+        "answers": totals.answers(),
+        "errors": totals.classes[4],
+        "refused": totals.classes[3],
+        "aborted": totals.aborted,
+        "bytes": totals.bytes,
+        "p50": micros(0.5),
+        "p99": micros(0.99),
+    })
+}

@@ -1,0 +1,115 @@
+//! `dunlin serve`: from the configuration to the last answer.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use dunlin_http::BoxError;
+use dunlin_server::{Addr, Running, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::check::unprepared;
+use crate::admin::{self, Health};
+use crate::cli::{Failure, coloured};
+use crate::config::Config;
+use crate::log;
+use crate::notices::{self, Following};
+use crate::service::Plan;
+
+/// Runs the service until it is told to stop, and then until it has answered what was under way.
+pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure> {
+    if !listen.is_empty() {
+        config.server.listen = listen;
+    }
+    log::start(&config.log);
+    // Whatever can fail for want of an address does so before anything else is begun.
+    let server = Server::bind(config.server.clone())?;
+    let admin = config.admin.as_ref().map(|admin| Server::bind(admin.server(&config.server))).transpose()?;
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = control.block_on(async { Signals::new() })?;
+    let plan = Arc::new(Plan::new(config)?);
+    let notices = control.block_on(prepare(&plan))?;
+
+    let health = Arc::new(Health::new(&plan));
+    let running = start(server, &plan, &health)?;
+    let handle = running.handle();
+    let admin = admin.map(|server| admin::start(server, &plan, &health, &handle)).transpose()?;
+    for addr in running.local_addrs() {
+        tracing::info!(%addr, routes = plan.config().routes.len(), "serving");
+    }
+    let outcome = control.block_on(async { stop(running, &mut signals).await });
+    drop((notices, admin));
+    match outcome.cut {
+        0 => tracing::info!("stopped: every request was answered"),
+        cut => tracing::warn!(cut, "stopped: connections were cut"),
+    }
+    Ok(())
+}
+
+/// Asks the database about the queries, and begins to listen to it. One that is away is no reason not to start; one that
+/// refuses a query is.
+async fn prepare(plan: &Arc<Plan>) -> Result<Option<Following>, Failure> {
+    let notices = notices::follow(plan);
+    match unprepared(plan).await {
+        Ok(wrong) if wrong.is_empty() && notices.is_some() => notices::heard(plan).await,
+        Ok(wrong) if wrong.is_empty() => {}
+        Ok(wrong) => return Err(Failure::Config(plan.config().explain(wrong, coloured()))),
+        Err(error) => tracing::warn!(%error, "starting without the database"),
+    }
+    Ok(notices)
+}
+
+/// Starts the loops, each with a service of its own.
+fn start(server: Server, plan: &Arc<Plan>, health: &Arc<Health>) -> Result<Running, Failure> {
+    let (plan, health) = (plan.clone(), health.clone());
+    let running = server.start(move |info| {
+        let (plan, health) = (plan.clone(), health.clone());
+        async move {
+            let (app, pool) = plan.build()?;
+            if let Some(pool) = pool.filter(|_| info.index == 0) {
+                tokio::spawn(health.watch(pool));
+            }
+            Ok::<_, BoxError>(app)
+        }
+    });
+    Ok(running.context("cannot start")?)
+}
+
+/// Waits for the end: a signal begins it, a second one cuts it short.
+async fn stop(running: Running, signals: &mut Signals) -> dunlin_server::Outcome {
+    let handle = running.handle();
+    let stopped = running.stopped();
+    tokio::pin!(stopped);
+    tokio::select! {
+        // Another process has taken the sockets over.
+        outcome = &mut stopped => return outcome,
+        name = signals.next() => tracing::info!(signal = name, "stopping: answering what is under way"),
+    }
+    handle.shutdown();
+    tokio::select! {
+        outcome = &mut stopped => return outcome,
+        name = signals.next() => tracing::warn!(signal = name, "stopping now"),
+    }
+    handle.abort();
+    stopped.await
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The way of a request through the service: observe, route, compress, cache, answer.
+//!
+//! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop; nothing in it is written to
+//! from another one.
+
+mod access;
+mod endpoint;
+mod observe;
+mod path;
+mod plan;
+mod query;
+mod stack;
+mod text;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use dunlin_fetch::Peer;
+use dunlin_http::{Body, Problem};
+use dunlin_server::{Connect, Connection, Match, Router};
+use http::header::ALLOW;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response, StatusCode};
+use tower_service::Service;
+
+use crate::telemetry::{LoopCounters, UNMATCHED};
+use access::Access;
+use observe::{Answer, Observe, Watch};
+pub(crate) use plan::Plan;
+use stack::Stack;
+
+/// The service of one event loop.
+#[derive(Clone)]
+pub(crate) struct App(Arc<LoopState>);
+
+/// The service of one connection.
+#[derive(Clone)]
+pub(crate) struct ConnectionApp {
+    state: Arc<LoopState>,
+    connection: Arc<Connection>,
+}
+
+/// What an event loop serves with.
+pub(crate) struct LoopState {
+    router: Router<usize>,
+    routes: Box<[RouteState]>,
+    counters: Arc<LoopCounters>,
+    /// Whether each request gets a line in the log.
+    access: bool,
+}
+
+struct RouteState {
+    path: String,
+    stack: Stack,
+    /// What answers while `deaf` is true, past the cache.
+    uncached: Option<Uncached>,
+    /// Whether it passes on who the client is.
+    tells_peer: bool,
+    is_cached: bool,
+}
+
+/// The way past the cache of a route whose answers are kept for as long as the database says nothing.
+struct Uncached {
+    /// Whether nobody hears what the database says.
+    deaf: Arc<AtomicBool>,
+    stack: Stack,
+}
+
+// === impl App ===
+
+impl Connect for App {
+    type Body = Body;
+    type Service = ConnectionApp;
+
+    fn connect(&self, connection: &Arc<Connection>) -> ConnectionApp {
+        ConnectionApp { state: self.0.clone(), connection: connection.clone() }
+    }
+}
+
+// === impl ConnectionApp ===
+
+impl Service<Request<Body>> for ConnectionApp {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Observe;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Observe {
+        let state = &self.state;
+        let access = state.access.then(|| Access::new(&request, &self.connection));
+        match state.router.at(request.method(), request.uri().path()) {
+            Match::Found { value: &index, .. } => {
+                let watch = Watch::new(state.clone(), index, access);
+                let route = &state.routes[index];
+                self.tell(route, &mut request);
+                Observe::new(Answer::Route { future: route.stack().call(request) }, watch)
+            }
+            missed => {
+                let response = Some(refuse(&missed));
+                Observe::new(Answer::Own { response }, Watch::new(state.clone(), usize::MAX, access))
+            }
+        }
+    }
+}
+
+impl ConnectionApp {
+    /// What the layers cannot see of the connection goes along with the request, where they need it.
+    fn tell(&self, route: &RouteState, request: &mut Request<Body>) {
+        if route.tells_peer {
+            let ip = self.connection.remote().map(|remote| remote.ip());
+            request.extensions_mut().insert(Peer { ip, https: self.connection.is_secure() });
+        }
+        if route.is_cached && self.connection.is_secure() {
+            request.extensions_mut().insert(Scheme::HTTPS);
+        }
+    }
+}
+
+/// What the router itself answers.
+fn refuse(missed: &Match<'_, usize>) -> Response<Body> {
+    match missed {
+        Match::Options { allow } => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, HeaderValue::clone(allow));
+            response
+        }
+        Match::MethodNotAllowed { allow } => Problem::method_not_allowed(HeaderValue::clone(allow)).into_response(),
+        Match::NotImplemented => Problem::new(StatusCode::NOT_IMPLEMENTED).into_response(),
+        _ => Problem::new(StatusCode::NOT_FOUND).into_response(),
+    }
+}
+
+// === impl LoopState ===
+
+impl LoopState {
+    /// The pattern of a route, or what stands for none.
+    fn path(&self, route: usize) -> &str {
+        self.routes.get(route).map_or(UNMATCHED, |route| &route.path)
+    }
+}
+
+// === impl RouteState ===
+
+impl RouteState {
+    fn stack(&self) -> &Stack {
+        match &self.uncached {
+            Some(uncached) if uncached.deaf.load(Ordering::Acquire) => &uncached.stack,
+            _ => &self.stack,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The layers of a route: Compress outside of Cache outside of the endpoint, and only those that it asked for.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use dunlin_cache::CacheService;
+use dunlin_compress::Compress;
+use dunlin_http::Body;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::endpoint::Endpoint;
+
+/// What a request goes through once its route is known. An enum, so that a route pays for its own layers alone, and for
+/// no pointer to them.
+#[derive(Clone)]
+pub(crate) enum Stack {
+    Plain(Endpoint),
+    Compressed(Compress<Endpoint>),
+    Cached(CacheService<Endpoint>),
+    Full(Compress<CacheService<Endpoint>>),
+}
+
+pin_project! {
+    #[project = Project]
+    pub(crate) enum StackFuture {
+        Plain { #[pin] future: <Endpoint as Service<Request<Body>>>::Future },
+        Compressed { #[pin] future: <Compress<Endpoint> as Service<Request<Body>>>::Future },
+        Cached { #[pin] future: <CacheService<Endpoint> as Service<Request<Body>>>::Future },
+        Full { #[pin] future: <Compress<CacheService<Endpoint>> as Service<Request<Body>>>::Future },
+    }
+}
+
+// === impl Stack ===
+
+impl Stack {
+    /// Answers one request. The layers are always ready, and a clone is as good as the one that it was made from.
+    pub(crate) fn call(&self, request: Request<Body>) -> StackFuture {
+        match self {
+            Self::Plain(service) => StackFuture::Plain { future: service.clone().call(request) },
+            Self::Compressed(service) => StackFuture::Compressed { future: service.clone().call(request) },
+            Self::Cached(service) => StackFuture::Cached { future: service.clone().call(request) },
+            Self::Full(service) => StackFuture::Full { future: service.clone().call(request) },
+        }
+    }
+}
+
+// === impl StackFuture ===
+
+impl Future for StackFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Project::Plain { future } => future.poll(cx),
+            Project::Compressed { future } => future.poll(cx),
+            Project::Cached { future } => future.poll(cx),
+            Project::Full { future } => future.poll(cx),
+        }
+    }
+}
