@@ -1,5 +1,6 @@
 //! The future of an answer that is compressed.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use dunlin_http::negotiate::Coding;
 use dunlin_http::{Body, BoxError};
 use http::response::Parts;
 use http::{HeaderValue, Response};
+use http_body::Frame;
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
@@ -20,7 +22,7 @@ use crate::encoder::{Spec, Window};
 use crate::head;
 use crate::layer::Shared;
 use crate::store::Kept;
-use crate::stream::Encoded;
+use crate::stream::{Begun, Encoded, Peeked};
 
 pin_project! {
     /// The future of [`Compress`](crate::Compress).
@@ -82,7 +84,7 @@ where
         let this = self.project();
         if this.waiting.is_none() {
             let (parts, body) = ready!(this.inner.poll(cx))?.into_parts();
-            match respond(this.shared, this.asked, parts, Body::new(body)) {
+            match respond(this.shared, this.asked, parts, Body::new(body), cx) {
                 Outcome::Response(response) => return Poll::Ready(Ok(response)),
                 Outcome::Waiting(waiting) => *this.waiting = Some(waiting),
             }
@@ -95,7 +97,7 @@ where
         let Waiting { answer, content, .. } = *waiting;
         Poll::Ready(Ok(match received {
             Ok(kept) => answer.whole(&kept, content.into()),
-            Err(_) => answer.stream(this.shared, content.into()),
+            Err(_) => answer.stream(this.shared, Begun::not(content.into())),
         }))
     }
 }
@@ -106,7 +108,7 @@ impl<F> std::fmt::Debug for ResponseFuture<F> {
     }
 }
 
-fn respond(shared: &Arc<Shared>, asked: &Asked, mut parts: Parts, body: Body) -> Outcome {
+fn respond(shared: &Arc<Shared>, asked: &Asked, mut parts: Parts, body: Body, cx: &mut Context<'_>) -> Outcome {
     let size = match asked.head {
         // The body of an answer to HEAD is empty, or else is what GET would have had.
         true => announced(&parts.headers).or_else(|| body.len().filter(|len| *len > 0)),
@@ -125,16 +127,16 @@ fn respond(shared: &Arc<Shared>, asked: &Asked, mut parts: Parts, body: Body) ->
         (Verdict::Encode, Some(coding)) if asked.head => {
             return Outcome::Response(Answer { coding, parts }.head(shared, &body));
         }
-        (Verdict::Encode, Some(coding)) => return encode(shared, Answer { coding, parts }, body),
+        (Verdict::Encode, Some(coding)) => return encode(shared, Answer { coding, parts }, body, cx),
     }
     Outcome::Response(Response::from_parts(parts, body))
 }
 
-fn encode(shared: &Arc<Shared>, answer: Answer, body: Body) -> Outcome {
+fn encode(shared: &Arc<Shared>, answer: Answer, body: Body, cx: &mut Context<'_>) -> Outcome {
     let id = body.id();
-    let content = match body.try_into_bytes() {
-        Ok(content) => content,
-        Err(stream) => return Outcome::Response(answer.stream(shared, stream)),
+    let content = match body.try_into_bytes().map_or_else(|stream| Begun::peek(stream, cx), Peeked::Complete) {
+        Peeked::Complete(content) => content,
+        Peeked::Stream(stream) => return Outcome::Response(answer.stream(shared, stream)),
     };
     match content::encode(shared, answer.coding, &content, id) {
         Source::Ready(kept) => {
@@ -142,7 +144,7 @@ fn encode(shared: &Arc<Shared>, answer: Answer, body: Body) -> Outcome {
             Outcome::Response(answer.whole(&kept, identity))
         }
         Source::Later(receiver) => Outcome::Waiting(Box::new(Waiting { answer, content, receiver })),
-        Source::Slices => Outcome::Response(answer.stream(shared, content.into())),
+        Source::Slices => Outcome::Response(answer.stream(shared, Begun::not(content.into()))),
     }
 }
 
@@ -165,7 +167,7 @@ impl Answer {
     }
 
     /// With its content encoded as it flows.
-    fn stream(mut self, shared: &Arc<Shared>, content: Body) -> Response<Body> {
+    fn stream(mut self, shared: &Arc<Shared>, content: Begun) -> Response<Body> {
         let events = MediaType::of(&self.parts.headers).is_some_and(|media| media.is("text/event-stream"));
         let window = if events { Window::Events } else { Window::Stream };
         let spec = Spec { coding: self.coding, level: shared.config.level.of(self.coding), window };
@@ -175,6 +177,8 @@ impl Answer {
 
     /// Without content: the head that GET would have, its length included if that is known without encoding anything.
     fn head(mut self, shared: &Shared, body: &Body) -> Response<Body> {
+        // RFC 9110 §8.6: a length that is not GET's must not be said, so the body that is not sent must not have one.
+        let none = Body::new(LengthUnknown);
         let known = body.id().and_then(|id| shared.store.as_ref()?.get((id, self.coding)));
         match known.as_deref() {
             Some(Kept { encoding: None, .. }) => head::varies(&mut self.parts.headers),
@@ -183,6 +187,18 @@ impl Answer {
                 head::encoded(&mut self.parts.headers, self.coding, length);
             }
         }
-        Response::from_parts(self.parts, Body::empty())
+        Response::from_parts(self.parts, none)
+    }
+}
+
+/// No content, of a length that nobody can tell.
+struct LengthUnknown;
+
+impl http_body::Body for LengthUnknown {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
     }
 }

@@ -26,7 +26,7 @@ const FRAME: usize = 16 << 10;
 /// thread, one at a time; if the threads have too much to do it is done here, and the loop let go after it. Dropped, it
 /// gives the encoder back.
 pub(crate) struct Encoded {
-    inner: Body,
+    inner: Begun,
     spec: Spec,
     shared: Arc<Shared>,
     state: State,
@@ -40,6 +40,18 @@ pub(crate) struct Encoded {
     end: Option<State>,
     /// What was done since the loop was last let go, in nanoseconds by estimate.
     spent: u64,
+}
+
+/// A stream, and what was read of it already.
+pub(crate) struct Begun {
+    body: Body,
+    first: Option<Option<Result<Frame<Bytes>, BoxError>>>,
+}
+
+/// What a stream turned out to be.
+pub(crate) enum Peeked {
+    Complete(Bytes),
+    Stream(Begun),
 }
 
 #[derive(Default)]
@@ -61,10 +73,40 @@ struct Returned {
     done: Result<(), BoxError>,
 }
 
+// === impl Begun ===
+
+impl Begun {
+    pub(crate) const fn not(body: Body) -> Self {
+        Self { body, first: None }
+    }
+
+    /// The content of a stream that is none: one that knows its length, and has all of it at once. Other frameworks box
+    /// what is complete like that.
+    pub(crate) fn peek(mut body: Body, cx: &mut Context<'_>) -> Peeked {
+        let Some(len) = body.len() else { return Peeked::Stream(Self::not(body)) };
+        let Poll::Ready(first) = Pin::new(&mut body).poll_frame(cx) else { return Peeked::Stream(Self::not(body)) };
+        match first {
+            Some(Ok(frame))
+                if frame.data_ref().is_some_and(|data| data.len() as u64 == len) && body.is_end_stream() =>
+            {
+                Peeked::Complete(frame.into_data().unwrap_or_default())
+            }
+            first => Peeked::Stream(Self { body, first: Some(first) }),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(first),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        }
+    }
+}
+
 // === impl Encoded ===
 
 impl Encoded {
-    pub(crate) fn new(inner: Body, spec: Spec, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(inner: Begun, spec: Spec, shared: Arc<Shared>) -> Self {
         let (input, out) = (Bytes::new(), Vec::new());
         Self { inner, spec, shared, state: State::Start, input, out, unflushed: false, end: None, spent: 0 }
     }
@@ -151,7 +193,7 @@ impl Encoded {
                     _ => None,
                 });
             }
-            match Pin::new(&mut self.inner).poll_frame(cx)? {
+            match self.inner.poll_frame(cx)? {
                 Poll::Ready(Some(frame)) => match frame.into_data() {
                     Ok(data) => self.input = data,
                     Err(frame) => self.finish(frame.into_trailers().map_or(State::Done, State::Trailers))?,
@@ -184,7 +226,7 @@ impl http_body::Body for Encoded {
         let polled = this.poll(cx);
         if let Poll::Ready(Some(Err(_))) = polled {
             (this.state, this.input, this.out) = (State::Done, Bytes::new(), Vec::new());
-            this.inner = Body::empty();
+            this.inner = Begun::not(Body::empty());
         }
         polled
     }

@@ -43,6 +43,23 @@ async fn an_event_can_be_read_before_the_next_is_sent() {
 }
 
 #[tokio::test]
+async fn complete_content_in_a_box_is_no_stream() {
+    let boxed = || axum::body::Body::from(text(3000));
+    let answer = Response::builder().header("content-type", "text/plain").body(boxed()).unwrap();
+    let response = ask(&eager(), request("gzip"), answer).await;
+    let length: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let encoded = content(response).await;
+    assert!(encoded.len() == length && tool(Coding::Gzip, &encoded) == text(3000));
+
+    // One that has more to come, though it knows how much, is.
+    let later = axum::body::Body::new(boxed().with_trailers(std::future::ready(None)));
+    let answer = Response::builder().header("content-type", "text/plain").body(later).unwrap();
+    let response = ask(&eager(), request("gzip"), answer).await;
+    assert!(!response.headers().contains_key("content-length"));
+    assert!(tool(Coding::Gzip, &content(response).await) == text(3000));
+}
+
+#[tokio::test]
 async fn trailers_come_after_the_content() {
     let (sender, receiver) = mpsc::unbounded_channel();
     sender.send(Ok(Frame::data(text(3000)))).unwrap();
