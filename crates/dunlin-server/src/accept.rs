@@ -82,10 +82,10 @@ impl<C: Connect> Acceptor<C> {
     async fn accept(&mut self) {
         let mut pause = Pause::default();
         loop {
-            room(&self.owner).await;
             match self.listener.accept().await {
                 Ok(accepted) => {
                     pause = Pause::default();
+                    room(&self.owner).await;
                     self.admit(accepted);
                 }
                 Err(error) => pause.after(&error, &self.owner).await,
@@ -115,7 +115,8 @@ impl<C: Connect> Acceptor<C> {
     }
 }
 
-/// Waits while there are as many connections as there may be. The kernel keeps those that come meanwhile.
+/// Waits while there are as many connections as there may be, and has one that is idle closed. The kernel keeps those
+/// that come meanwhile.
 async fn room(owner: &Loop) {
     let shared = owner.shared();
     while shared.open.load(Ordering::Acquire) >= shared.max_connections {

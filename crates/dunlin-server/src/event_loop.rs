@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use dunlin_http::BoxError;
@@ -16,8 +16,9 @@ use crate::balance::Balance;
 use crate::clients::Clients;
 use crate::conn::Signal;
 use crate::framing::HeadLimits;
-use crate::listen::{Listener, Socket, free_descriptors};
+use crate::listen::{Keeper, Listener, Socket, free_descriptors};
 use crate::reaper::{Registry, Rules};
+use crate::running::Handle;
 use crate::stats::Stats;
 use crate::tls::Acceptor;
 use crate::{Addr, Config, Connect, EventLoop, LoopInfo, StartError};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) addrs: Vec<Addr>,
     pub(crate) tls: Option<Acceptor>,
+    /// Until the first loop has taken it.
+    keeper: Mutex<Option<Keeper>>,
     pub(crate) loops: Vec<Arc<Registry>>,
     pub(crate) stats: Vec<Arc<Stats>>,
     pub(crate) stage: watch::Sender<Stage>,
@@ -72,7 +75,13 @@ pub(crate) fn count(config: &Config) -> usize {
 // === impl Shared ===
 
 impl Shared {
-    pub(crate) fn new(config: Config, addrs: Vec<Addr>, tls: Option<Acceptor>, loops: usize) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        addrs: Vec<Addr>,
+        tls: Option<Acceptor>,
+        keeper: Option<Keeper>,
+        loops: usize,
+    ) -> Self {
         let max_connections = match config.max_connections {
             0 => free_descriptors(),
             max => max,
@@ -85,6 +94,7 @@ impl Shared {
         Self {
             addrs,
             tls,
+            keeper: Mutex::new(keeper),
             loops: (0..loops).map(|_| Arc::new(Registry::new(rules))).collect(),
             stats: (0..loops).map(|_| Arc::default()).collect(),
             stage: watch::Sender::new(Stage::Serving),
@@ -204,6 +214,8 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
             }
         }
     });
+    let keeper = owner.shared().keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let keeping = keeper.map(|keeper| tokio::spawn(keeper.run(Handle::new(owner.shared().clone()))));
     let accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(accept(listener, owner.clone(), service.clone()))).collect();
     let receiving = owner.shared().balance.receiver(owner.index);
@@ -213,6 +225,10 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
     let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
     for task in accepting.into_iter().chain(receiving) {
         let _ = task.await;
+    }
+    // The copies of the sockets go with it, so that nobody can connect any more.
+    if let Some(keeping) = keeping {
+        keeping.abort();
     }
     registry.drain();
     tokio::select! {

@@ -36,7 +36,7 @@ pub async fn serve_with<C: Connect>(
     let listener = listener.into();
     let addrs = listener.local_addr().into_iter().collect();
     let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
-    let shared = Arc::new(Shared::new(config, addrs, tls, 1));
+    let shared = Arc::new(Shared::new(config, addrs, tls, None, 1));
     let handle = Handle::new(shared.clone());
     let stop = async {
         shutdown.await;

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 
 use dunlin_http::BoxError;
 
 use crate::event_loop::{self, Shared};
-use crate::listen::{self, Bound, Socket};
+use crate::listen::{self, Bound, Keeper, Predecessor, Socket};
 use crate::running::Handle;
 use crate::tls::Acceptor;
 use crate::{Addr, Config, Connect, Running};
@@ -20,6 +21,7 @@ pub struct Server {
     bound: Vec<Bound>,
     addrs: Vec<Addr>,
     tls: Option<Acceptor>,
+    predecessor: Option<Predecessor>,
 }
 
 /// Which loop a service is made for.
@@ -77,9 +79,13 @@ impl Server {
             return Err(BindError::Config("max_head must be at least 8192 bytes"));
         }
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
-        let bound = listen::bind(&config, config.worker_count())?;
+        let mut predecessor = match &config.handover {
+            Some(path) => Predecessor::ask(path).map_err(|source| handover(path, source))?,
+            None => None,
+        };
+        let bound = listen::bind(&config, config.worker_count(), predecessor.as_mut())?;
         let addrs = bound.iter().map(|bound| bound.addr.clone()).collect();
-        Ok(Self { config, bound, addrs, tls })
+        Ok(Self { config, bound, addrs, tls, predecessor })
     }
 
     /// Where the server listens: the addresses of the configuration in its order, with the ports that the system chose.
@@ -101,8 +107,12 @@ impl Server {
     {
         let workers = self.config.worker_count();
         let loops = event_loop::count(&self.config);
+        let keeper = match &self.config.handover {
+            Some(path) => Some(Keeper::new(path, &self.bound)?),
+            None => None,
+        };
         let listeners = spread(self.bound, workers)?;
-        let shared = Arc::new(Shared::new(self.config, self.addrs, self.tls, loops));
+        let shared = Arc::new(Shared::new(self.config, self.addrs, self.tls, keeper, loops));
         let factory = Arc::new(factory);
         let (ready, started) = mpsc::channel();
         let mut threads = Vec::with_capacity(loops);
@@ -128,8 +138,15 @@ impl Server {
                 Err(_) => return Err(io::Error::other("an event loop ended before it began").into()),
             }
         }
+        if let Some(Err(error)) = self.predecessor.map(Predecessor::release) {
+            tracing::warn!(%error, "the server that ran before could not be told to stop");
+        }
         Ok(running)
     }
+}
+
+fn handover(path: &Path, source: io::Error) -> BindError {
+    BindError::Listen { addr: Addr::Unix(path.to_owned()), source }
 }
 
 /// Gives each loop its own socket of every address, or a share in the one that there is.

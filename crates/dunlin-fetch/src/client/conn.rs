@@ -8,10 +8,12 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::outgoing::{Outgoing, Upload};
+use super::relay::Relay;
 
 /// What drives a connection: it ends when the connection does.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
@@ -29,6 +32,7 @@ pub(crate) struct Conn {
     sender: SendRequest<Outgoing>,
     /// `None` once the connection has ended, or when another task drives it.
     driver: Option<Driver>,
+    relay: Relay,
     answered: Arc<AtomicBool>,
     pub(crate) alarm: Alarm,
     pub(crate) opened: Instant,
@@ -77,7 +81,8 @@ impl Conn {
             .await?;
         let driver: Driver = Box::pin(connection.with_upgrades());
         let opened = Instant::now();
-        Ok(Self { sender, driver: Some(driver), answered, alarm: Alarm::new(), opened, idle, reused: false })
+        let (relay, alarm) = (Relay::new(), Alarm::new());
+        Ok(Self { sender, driver: Some(driver), relay, answered, alarm, opened, idle, reused: false })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -91,10 +96,10 @@ impl Conn {
         let start = Instant::now();
         let mut gate = patience.gate.filter(|_| upload.is_some()).map(|wait| start + wait);
         let mut answer = pin!(self.sender.try_send_request(request));
-        let (driver, alarm) = (&mut self.driver, &mut self.alarm);
+        let (driver, relay, alarm) = (&mut self.driver, &self.relay, &mut self.alarm);
         let outcome = std::future::poll_fn(|cx| {
-            drive(driver, cx);
-            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+            let polled = relay.poll(cx, true, |cx| drive(driver, cx), |cx| answer.as_mut().poll(cx));
+            if let Poll::Ready(outcome) = polled {
                 return Poll::Ready(Some(outcome));
             }
             if let (Some(until), Some(upload)) = (gate, upload) {
@@ -121,16 +126,24 @@ impl Conn {
         }
     }
 
-    /// Lets the connection go on as far as it can now.
-    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, cx);
+    /// Waits for a part of an answer's body.
+    pub(crate) fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let driver = &mut self.driver;
+        self.relay.poll(cx, false, |cx| drive(driver, cx), |cx| Pin::new(&mut *body).poll_frame(cx))
     }
 
-    /// Whether the next request can be sent.
+    /// Whether the next request can be sent. The task that had it until now hears no more of it.
     pub(crate) fn is_ready(&mut self) -> bool {
-        if self.driver.is_some() && !self.sender.is_ready() {
-            self.poll_drive(&mut Context::from_waker(Waker::noop()));
-        }
+        let (driver, ready) = (&mut self.driver, self.sender.is_ready());
+        self.relay.poll_alone(|cx| {
+            if !ready {
+                drive(driver, cx);
+            }
+        });
         self.driver.is_some() && self.sender.is_ready()
     }
 

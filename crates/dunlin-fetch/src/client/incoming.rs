@@ -62,8 +62,12 @@ impl Incoming {
         }
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx))
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match (&mut self.body, &mut self.drive) {
+            (None, _) => Poll::Ready(None),
+            (Some(body), Drive::Body(Lease { conn: Some(conn), .. })) => conn.poll_body(body, cx),
+            (Some(body), _) => Pin::new(body).poll_frame(cx),
+        }
     }
 }
 
@@ -73,14 +77,7 @@ impl http_body::Body for Incoming {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let mut polled = this.poll_body(cx);
-        if polled.is_pending()
-            && let Drive::Body(Lease { conn: Some(conn), .. }) = &mut this.drive
-        {
-            conn.poll_drive(cx);
-            polled = this.poll_body(cx);
-        }
-        match polled {
+        match this.poll_body(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.deadline = None;
                 if this.is_end_stream() {

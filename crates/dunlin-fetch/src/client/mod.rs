@@ -5,27 +5,26 @@ mod conn;
 mod incoming;
 mod origin;
 mod outgoing;
+mod relay;
+mod send;
 mod tls;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 use dunlin_http::Body;
-use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Request, Response, Uri, Version};
+use http::header::{CONNECTION, HOST, TE, UPGRADE};
+use http::{Request, Response, Uri};
 use parking_lot::Mutex;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use conn::{Driver, Failure, Patience};
-use incoming::{Drive, Incoming};
-use origin::{Key, Lease};
-use outgoing::{Outgoing, Upload};
+use origin::Key;
 
 pub(crate) use origin::Origin;
+pub(crate) use send::{Answer, Terms, Upgraded};
 
 use crate::{Config, FetchError};
 
@@ -78,30 +77,6 @@ pub struct ClientStats {
     pub tunnels: usize,
 }
 
-/// What may differ from one request to the next.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    pub(crate) response_timeout: Duration,
-    pub(crate) read_timeout: Duration,
-    /// How long to wait for `100 Continue` before the body is sent.
-    pub(crate) expect: Option<Duration>,
-    pub(crate) retry: bool,
-}
-
-/// An answer, and the connection if it was upgraded.
-pub(crate) struct Answer {
-    pub(crate) response: Response<Body>,
-    pub(crate) upgraded: Option<Upgraded>,
-}
-
-/// A connection that another protocol takes over.
-pub(crate) struct Upgraded {
-    /// What hands it over, unless it has done so already.
-    pub(crate) driver: Option<Driver>,
-    /// Counts as in use to the end.
-    _lease: Lease,
-}
-
 // === impl Client ===
 
 impl Client {
@@ -133,7 +108,7 @@ impl Client {
         }
         parts.headers.insert(HOST, origin.host.clone());
         parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| path.clone().into());
-        let answer = origin.send(Request::from_parts(parts, body), self.shared().terms()).await?;
+        let answer = origin.send(Request::from_parts(parts, body), self.shared().terms(), None).await?;
         if answer.upgraded.is_some() {
             return Err(FetchError::Protocol("101 that nobody asked for".into()));
         }
@@ -210,138 +185,4 @@ impl std::fmt::Debug for Pool {
         let Shared { config, stats, .. } = &*self.shared;
         f.debug_struct("Pool").field("config", config).field("stats", stats).finish_non_exhaustive()
     }
-}
-
-// === impl Origin ===
-
-impl Origin {
-    /// Sends a request whose target and fields are as they shall be, but for the framing of the body.
-    pub(crate) async fn send(self: &Arc<Self>, mut request: Request<Body>, terms: Terms) -> Result<Answer, FetchError> {
-        Stats::count(&self.shared.stats.requests);
-        frame(&mut request);
-        // RFC 9112 §9.3.1: only idempotent requests are sent again, and only if nothing of them is lost.
-        let replayable = terms.retry && request.method().is_idempotent() && request.body().is_empty();
-        let mut replay = replayable.then(|| copy(&request));
-        let (parts, body) = request.into_parts();
-        let (body, upload) = Outgoing::new(body, terms.expect.is_some());
-        let mut request = Request::from_parts(parts, body);
-        if let (Some(upload), Some(_)) = (&upload, terms.expect) {
-            let upload = upload.clone();
-            hyper::ext::on_informational(&mut request, move |_| upload.open());
-        }
-        let patience = Patience { head: terms.response_timeout, gate: terms.expect };
-        let mut fresh = false;
-        loop {
-            let mut lease = self.lease(fresh).await?;
-            let Some(conn) = &mut lease.conn else { return Err(FetchError::Busy) };
-            let reused = conn.reused;
-            let failure = match conn.exchange(request, upload.as_deref(), patience).await {
-                Ok(response) => return answer(lease, response, upload, terms),
-                Err(failure) => failure,
-            };
-            // Whatever happened, nothing more can come of this connection.
-            lease.conn = None;
-            drop(lease);
-            if let Some(error) = upload.as_ref().and_then(|upload| upload.take_error()) {
-                return Err(FetchError::RequestBody(error));
-            }
-            request = match (failure, replay.take()) {
-                (Failure::Unsent(request), copy) if reused => {
-                    replay = copy;
-                    *request
-                }
-                (Failure::Unanswered(_), Some(copy)) if reused => {
-                    Stats::count(&self.shared.stats.retries);
-                    fresh = true;
-                    copy
-                }
-                (Failure::Unsent(_), _) => return Err(FetchError::Protocol("closed before the request".into())),
-                (Failure::Unanswered(error) | Failure::Broken(error), _) => {
-                    return Err(FetchError::Protocol(error.into()));
-                }
-                (Failure::Timeout, _) => return Err(FetchError::Timeout(terms.response_timeout)),
-            };
-        }
-    }
-}
-
-/// A request without a body like `request`.
-fn copy(request: &Request<Body>) -> Request<Outgoing> {
-    let (body, _) = Outgoing::new(Body::empty(), false);
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
-}
-
-/// Sets the framing of the body by what the body is, whatever the fields say: a difference between the two would let one
-/// request end where another begins.
-fn frame(request: &mut Request<Body>) {
-    use http::header::CONTENT_LENGTH;
-
-    *request.version_mut() = Version::HTTP_11;
-    let len = request.body().len();
-    let headers = request.headers_mut();
-    headers.remove(TRANSFER_ENCODING);
-    match len {
-        Some(0) if !headers.contains_key(CONTENT_LENGTH) => {}
-        Some(len) => drop(headers.insert(CONTENT_LENGTH, len.into())),
-        None => {
-            headers.remove(CONTENT_LENGTH);
-            headers.insert(TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
-        }
-    }
-}
-
-fn answer(
-    mut lease: Lease,
-    response: Response<hyper::body::Incoming>,
-    upload: Option<Arc<Upload>>,
-    terms: Terms,
-) -> Result<Answer, FetchError> {
-    let (mut parts, body) = response.into_parts();
-    check_framing(&parts).map_err(|error| FetchError::Protocol(error.into()))?;
-    parts.version = Version::HTTP_11;
-    let Some(conn) = &mut lease.conn else { return Err(FetchError::Busy) };
-    if let Some(seconds) = parts.headers.get(&KEEP_ALIVE).and_then(announced) {
-        // A second less: what is announced is counted from when the answer was sent.
-        conn.idle = Duration::from_secs(seconds.saturating_sub(1));
-    }
-    if parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
-        let upgraded = Some(Upgraded { driver: conn.take_driver(), _lease: lease });
-        return Ok(Answer { response: Response::from_parts(parts, Body::empty()), upgraded });
-    }
-    let drive = match upload {
-        Some(upload) if !upload.is_done() => match conn.take_driver() {
-            Some(driver) => {
-                let task = tokio::spawn(async { drop(driver.await) }).abort_handle();
-                Drive::Task { _lease: lease, task }
-            }
-            None => Drive::Done,
-        },
-        _ => Drive::Body(lease),
-    };
-    let body = Body::new(Incoming::new(body, drive, terms.read_timeout));
-    Ok(Answer { response: Response::from_parts(parts, body), upgraded: None })
-}
-
-/// `Keep-Alive: timeout=5`, as RFC 2068 §19.7.1.1 had it and servers still send it.
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-
-fn announced(value: &http::HeaderValue) -> Option<u64> {
-    dunlin_http::list::split(value.to_str().ok()?).find_map(|part| part.strip_prefix("timeout=")?.trim().parse().ok())
-}
-
-/// Refuses an answer that two readers could take to end in two places (RFC 9112 §6.3).
-fn check_framing(parts: &http::response::Parts) -> Result<(), &'static str> {
-    let mut lines = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(first) = lines.next() else { return Ok(()) };
-    if parts.headers.contains_key(http::header::CONTENT_LENGTH) {
-        return Err("both Transfer-Encoding and Content-Length");
-    }
-    if !first.as_bytes().eq_ignore_ascii_case(b"chunked") || lines.next().is_some() {
-        return Err("a transfer coding other than chunked");
-    }
-    Ok(())
 }

@@ -115,7 +115,7 @@ impl Proxy {
             return hops::refuse_connect();
         }
         let (request, asked, terms) = self.prepare(request, target, on);
-        match self.inner.origin.send(request, terms).await.and_then(|answer| self.finish(answer, asked)) {
+        match self.inner.origin.send(request, terms, None).await.and_then(|answer| self.finish(answer, asked)) {
             Ok(response) => response,
             Err(error) => {
                 match &error {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::Body as _;
 
 use crate::client::Origin;
@@ -64,14 +64,15 @@ impl Client {
     /// # Errors
     /// [`FetchError`]: an answer that is no success is [`FetchError::Status`].
     pub async fn get_text(&self, uri: &Uri, take: Option<usize>) -> Result<Text, FetchError> {
-        self.get_target(Target::new(self, uri)?, take).await
+        self.get_target(&Target::new(self, uri)?, take).await
     }
 
-    async fn get_target(&self, mut target: Target, take: Option<usize>) -> Result<Text, FetchError> {
+    async fn get_target(&self, target: &Target, take: Option<usize>) -> Result<Text, FetchError> {
         let config = &self.shared().config;
+        let mut moved;
+        let mut target = target;
         for _ in 0..=config.max_redirects {
-            let response = target.send(self).await?;
-            let (parts, body) = response.into_parts();
+            let (parts, body) = target.send(self).await?.into_parts();
             if parts.status.is_success() {
                 return read(parts.headers, body, take, config.max_text).await;
             }
@@ -79,14 +80,8 @@ impl Client {
             if !matches!(parts.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Err(FetchError::Status(parts.status));
             }
-            let location = parts.headers.get(LOCATION).and_then(|location| location.to_str().ok());
-            let location = location.ok_or(FetchError::Redirect("it has no Location"))?;
-            let next =
-                redirect::resolve(&target.uri, location).ok_or(FetchError::Redirect("its Location is no URL"))?;
-            if target.uri.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
-                return Err(FetchError::Redirect("it leaves https"));
-            }
-            target = Target::new(self, &next)?;
+            moved = Target::new(self, &target.redirected(&parts.headers)?)?;
+            target = &moved;
         }
         Err(FetchError::Redirect("there are too many"))
     }
@@ -105,15 +100,31 @@ impl Target {
         Ok(Self { origin, uri: uri.clone(), headers })
     }
 
-    async fn send(&self, client: &Client) -> Result<http::Response<Body>, FetchError> {
+    fn request(&self) -> Request<Body> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = self.uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
         *request.headers_mut() = self.headers.clone();
-        let answer = self.origin.send(request, client.shared().terms()).await?;
+        request
+    }
+
+    async fn send(&self, client: &Client) -> Result<Response<Body>, FetchError> {
+        let again = || self.request();
+        let answer = self.origin.send(self.request(), client.shared().terms(), Some(&again)).await?;
         if answer.upgraded.is_some() {
             return Err(FetchError::Protocol("101 that nobody asked for".into()));
         }
         Ok(answer.response)
+    }
+
+    /// Where an answer with these fields sends its reader.
+    fn redirected(&self, headers: &HeaderMap) -> Result<Uri, FetchError> {
+        let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let location = location.ok_or(FetchError::Redirect("it has no Location"))?;
+        let next = redirect::resolve(&self.uri, location).ok_or(FetchError::Redirect("its Location is no URL"))?;
+        if self.uri.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
+            return Err(FetchError::Redirect("it leaves https"));
+        }
+        Ok(next)
     }
 }
 

@@ -44,7 +44,7 @@ impl FetchService {
     /// Answers one request.
     pub async fn respond(&self) -> Response<Body> {
         let Inner { client, target, take } = &*self.0;
-        match client.get_target(target.clone(), *take).await {
+        match client.get_target(target, *take).await {
             Ok(text) => respond(text, take.is_some()),
             Err(error) => {
                 tracing::warn!(uri = %target.uri, %error, "fetch failed");
@@ -76,8 +76,9 @@ fn respond(text: Text, plain: bool) -> Response<Body> {
     headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("text/plain; charset=utf-8")));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     for name in [CACHE_CONTROL, EXPIRES, AGE] {
-        for value in text.headers.get_all(&name) {
-            headers.append(name.clone(), value.clone());
+        // Most answers have one of them at most.
+        if text.headers.contains_key(&name) {
+            headers.extend(text.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
         }
     }
     response

@@ -79,3 +79,32 @@ async fn connections_are_bounded_and_so_is_the_wait() {
     assert!(matches!(client.get_text(&uri, None).await, Err(FetchError::Busy)));
     stuck.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_wake_up_is_lost_between_threads() {
+    // Answers in pieces, so that each is waited for several times, on connections that pass from task to task.
+    let origin = Origin::scripted(|_, mut wire| async move {
+        while wire.head().await.is_some() {
+            for piece in ["HTTP/1.1 200 OK\r\ntransfer-", "encoding: chunked\r\n\r\n2\r\no", "k\r\n", "0\r\n\r\n"] {
+                wire.send(piece).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
+    let client = client(Config { max_connections: 8, ..Config::default() });
+    let tasks: Vec<_> = (0..32)
+        .map(|_| {
+            let (client, uri) = (client.clone(), origin.uri("/"));
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    assert_eq!(client.get_text(&uri, None).await.unwrap().text, "ok");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        tokio::time::timeout(Duration::from_secs(20), task).await.unwrap().unwrap();
+    }
+    assert!(origin.connections() <= 8, "{}", origin.connections());
+}

@@ -46,6 +46,16 @@ async fn an_idempotent_request_is_sent_once_more() {
 }
 
 #[tokio::test]
+async fn a_text_is_fetched_once_more() {
+    let (origin, requests) = closing("").await;
+    let client = client(Config::default());
+    for _ in 0..2 {
+        assert_eq!(client.get_text(&origin.uri("/"), None).await.unwrap().text, "");
+    }
+    assert_eq!((requests.load(Ordering::SeqCst), client.stats().retries), (3, 1));
+}
+
+#[tokio::test]
 async fn others_are_not() {
     check("POST / HTTP/1.1\r\n\r\n", "", Config::default(), "HTTP/1.1 502 ", 2, 0).await;
     check("FOO / HTTP/1.1\r\n\r\n", "", Config::default(), "HTTP/1.1 502 ", 2, 0).await;

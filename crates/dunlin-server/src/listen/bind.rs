@@ -9,16 +9,24 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket as Raw, Type};
 
-use super::{Bound, Socket};
+use super::{Bound, Predecessor, Socket};
 use crate::{Addr, BindError, Config};
 
 /// What stays free of the descriptor limit for files, outbound connections and listeners.
 const RESERVED: usize = 256;
 
-/// Binds every address of `config`, TCP ones once for each of `loops`.
-pub(crate) fn bind(config: &Config, loops: usize) -> Result<Vec<Bound>, BindError> {
+/// Binds every address of `config` that `predecessor` does not hand over, TCP ones once for each of `loops`.
+pub(crate) fn bind(
+    config: &Config,
+    loops: usize,
+    mut predecessor: Option<&mut Predecessor>,
+) -> Result<Vec<Bound>, BindError> {
     let mut all = Vec::new();
     for addr in &config.listen {
+        if let Some(bound) = predecessor.as_mut().and_then(|predecessor| predecessor.take(addr)) {
+            all.push(bound);
+            continue;
+        }
         let failed = |source| BindError::Listen { addr: addr.clone(), source };
         match addr {
             Addr::Tcp(tcp) => all.push(bind_tcp(*tcp, config, loops).map_err(failed)?),

@@ -1,6 +1,7 @@
 //! Listening sockets: how they come to be, and what comes out of them.
 
 mod bind;
+mod handover;
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Addr;
 pub(crate) use bind::{bind, free_descriptors};
+pub(crate) use handover::{Keeper, Predecessor};
 
 /// A listening socket before it belongs to a loop.
 #[derive(Debug)]

@@ -132,11 +132,12 @@ impl Registry {
         table.due.fill(0);
     }
 
-    /// Closes the connection that has been idle longest, if any is idle, to make room. Whether there was one.
+    /// Closes the connection that has been idle longest since its last request, to make room. Whether there was one.
     pub(crate) fn evict(&self) -> bool {
         let table = self.table();
-        let idle =
-            table.entries.iter().filter(|(_, entry)| entry.state.is_idle() && entry.state.signalled() < Signal::Close);
+        let idle = table.entries.iter().filter(|(_, entry)| {
+            entry.state.is_idle() && entry.state.called() > 0 && entry.state.signalled() < Signal::Close
+        });
         let oldest = idle.min_by_key(|(_, entry)| entry.state.active());
         oldest.is_some_and(|(_, entry)| {
             entry.state.signal(Signal::Close);

@@ -182,3 +182,38 @@ fn whoever_owns_a_runtime_serves_on_it() {
     });
     assert!(outcome.drained);
 }
+
+/// What the test below starts; nothing when it is run as a test.
+#[test]
+fn served_under_systemd() {
+    if std::env::var_os("DUNLIN_UNDER_SYSTEMD").is_none() {
+        return;
+    }
+    let server = Server::bind(Config { listen: vec!["systemd:web".parse().unwrap()], ..config() }).unwrap();
+    let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
+    // The parent closes its end when it has seen enough.
+    let _ = std::io::stdin().read(&mut [0]);
+    running.shutdown();
+    stopped(running);
+}
+
+#[test]
+fn sockets_of_the_service_manager_are_taken() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    // As systemd does: descriptor 3, and the process number of whom it is for.
+    let script = r#"exec 3<&1 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" --exact listening::served_under_systemd"#;
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env("DUNLIN_UNDER_SYSTEMD", "1")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::os::fd::OwnedFd::from(listener))
+        .spawn()
+        .unwrap();
+    let mut client = Client::connect(addr);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.answer().unwrap().text(), "Hello, World!");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}

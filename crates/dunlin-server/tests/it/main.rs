@@ -16,5 +16,6 @@ mod deadlines;
 mod http2;
 mod listening;
 mod malformed;
+mod restart;
 mod shutdown;
 mod tls;
