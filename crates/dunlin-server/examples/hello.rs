@@ -10,6 +10,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use tower_service::Service;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Clone)]
 struct Hello;
 

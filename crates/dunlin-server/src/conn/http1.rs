@@ -57,7 +57,9 @@ pub(super) async fn run<C: Connect>(
                 }
             }
             Left::Cut => return,
-            Left::Parked | Left::Done => return end(returned, state, owner).await,
+            // What is rare is boxed, so that the task of an idle connection stays small.
+            Left::Parked | Left::Done if !needs_end(&returned, state) => return close(returned.wire).await,
+            Left::Parked | Left::Done => return Box::pin(end(returned, state, owner)).await,
         }
     }
 }
@@ -130,6 +132,14 @@ async fn wait_for_bytes(wire: &Wire, state: &State, registered: &Registered) -> 
     go_on
 }
 
+/// Whether there is more to do than to close.
+fn needs_end(returned: &Returned, state: &State) -> bool {
+    returned.in_body
+        || !returned.held.is_empty()
+        || matches!(returned.end, End::Rejected(_))
+        || state.signalled() == Signal::HeadTimeout
+}
+
 /// Ends a connection that hyper is done with.
 async fn end(returned: Returned, state: &Arc<State>, owner: &Loop) {
     let Returned { mut wire, held, end, in_body, .. } = returned;
@@ -172,7 +182,7 @@ async fn linger(wire: &mut Wire) {
 /// TLS tells the peer that nothing more comes (RFC 8446 §6.1); a plain socket does so by closing.
 pub(super) async fn close(mut wire: Wire) {
     if matches!(wire, Wire::Tls(_)) {
-        let _ = wire.shutdown().await;
+        let _ = Box::pin(wire.shutdown()).await;
     }
 }
 

@@ -126,7 +126,7 @@ pub(crate) async fn run<C: Connect>(
     let ready = if preamble::is_needless(&owner, proxied) {
         Ready { wire, held, remote, protocol: Protocol::Http1 }
     } else {
-        match preamble::read(wire, remote, &state, &owner).await {
+        match Box::pin(preamble::read(wire, remote, &state, &owner)).await {
             Some(ready) => ready,
             None => return,
         }
@@ -143,7 +143,7 @@ pub(crate) async fn run<C: Connect>(
     let service = service.connect(&connection);
     match protocol {
         Protocol::Http1 => http1::run::<C>(wire, held, service, &state, &registered, &owner).await,
-        Protocol::Http2 => http2::run::<C>(wire, held, service, &state, &owner).await,
+        Protocol::Http2 => Box::pin(http2::run::<C>(wire, held, service, &state, &owner)).await,
     }
     owner.stats.requests(state.called());
 }

@@ -1,1 +1,109 @@
+use http::Method;
 
+use super::*;
+
+fn router(routes: &[(&[Method], &'static str)]) -> Router<&'static str> {
+    let mut router = Router::new();
+    for (methods, pattern) in routes {
+        router.insert(methods, pattern, *pattern).unwrap();
+    }
+    router
+}
+
+/// `pattern name=value …`, `405 allow`, `501`, `404`.
+#[track_caller]
+fn check(router: &Router<&'static str>, method: &str, path: &str, expect: &str) {
+    let method: Method = method.parse().unwrap();
+    let told = match router.at(&method, path) {
+        Match::Found { value, params } => {
+            params.iter().fold((*value).to_owned(), |told, (name, value)| format!("{told} {name}={value}"))
+        }
+        Match::Options { allow } => format!("204 {}", allow.to_str().unwrap()),
+        Match::MethodNotAllowed { allow } => format!("405 {}", allow.to_str().unwrap()),
+        Match::NotImplemented => "501".to_owned(),
+        Match::NotFound => "404".to_owned(),
+    };
+    assert_eq!(told, expect, "{method} {path}");
+}
+
+#[test]
+fn literals_parameters_and_rests() {
+    let get = &[Method::GET][..];
+    let router = router(&[(get, "/"), (get, "/users/{id}"), (get, "/users/me"), (get, "/static/{*path}")]);
+    check(&router, "GET", "/", "/");
+    check(&router, "GET", "/users/1", "/users/{id} id=1");
+    check(&router, "GET", "/users/me", "/users/me");
+    check(&router, "GET", "/users/", "404");
+    check(&router, "GET", "/users/1/2", "404");
+    check(&router, "GET", "/static/a/b.css", "/static/{*path} path=a/b.css");
+    check(&router, "GET", "/static/", "/static/{*path} path=");
+    check(&router, "GET", "/static", "404");
+    check(&router, "GET", "", "404");
+}
+
+#[test]
+fn parameters_are_decoded_after_matching() {
+    let router = router(&[(&[], "/a/{x}"), (&[], "/f/{*rest}")]);
+    check(&router, "GET", "/a/b%2Fc", "/a/{x} x=b/c");
+    check(&router, "GET", "/a/%C3%A4%zz", "/a/{x} x=ä%zz");
+    check(&router, "GET", "/a/%FF", "/a/{x} x=\u{fffd}");
+    check(&router, "GET", "/f/..%2f..", "/f/{*rest} rest=../..");
+}
+
+#[test]
+fn methods() {
+    let router = router(&[
+        (&[Method::GET], "/x"),
+        (&[Method::POST, Method::PUT], "/x"),
+        (&[], "/any/{*rest}"),
+        (&[Method::HEAD], "/any/{*rest}"),
+    ]);
+    check(&router, "HEAD", "/x", "/x");
+    check(&router, "PUT", "/x", "/x");
+    check(&router, "DELETE", "/x", "405 GET, POST, PUT, HEAD, OPTIONS");
+    check(&router, "OPTIONS", "/x", "204 GET, POST, PUT, HEAD, OPTIONS");
+    check(&router, "FROB", "/x", "501");
+    check(&router, "FROB", "/y", "404");
+    check(&router, "FROB", "/any/1", "/any/{*rest} rest=1");
+    check(&router, "OPTIONS", "/any/1", "/any/{*rest} rest=1");
+    for refused in ["TRACE", "CONNECT"] {
+        check(&router, refused, "/any/1", "405 HEAD, GET, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
+}
+
+#[test]
+fn one_path_may_name_its_parameter_anew_for_another_method() {
+    let router = router(&[(&[Method::GET], "/users/{id}"), (&[Method::DELETE], "/users/{user_id}")]);
+    check(&router, "GET", "/users/1", "/users/{id} id=1");
+    check(&router, "DELETE", "/users/1", "/users/{user_id} user_id=1");
+}
+
+#[test]
+fn a_route_of_its_own_outweighs_an_empty_rest() {
+    for order in [["/", "/{*rest}"], ["/{*rest}", "/"]] {
+        let router = router(&[(&[], order[0]), (&[], order[1])]);
+        check(&router, "GET", "/", "/");
+        check(&router, "GET", "/a", "/{*rest} rest=a");
+    }
+}
+
+#[test]
+fn clashes_name_both() {
+    for (first, second, told) in [
+        ("/users/{id}", "/users/{name}", "GET /users/{name} clashes with GET /users/{id}"),
+        ("/a", "/a", "GET /a clashes with GET /a"),
+        ("/a/{x}", "/a/{*rest}", "/a/{*rest} clashes with /a/{x}"),
+    ] {
+        let mut router = Router::new();
+        router.insert(&[Method::GET], first, ()).unwrap();
+        assert_eq!(router.insert(&[Method::GET, Method::POST], second, ()).unwrap_err().to_string(), told);
+    }
+}
+
+#[test]
+fn patterns_that_are_none() {
+    for pattern in ["", "a", "/{", "/{}", "/{*}", "/{*rest}/a", "/a{*rest}", "/{x}/{x}", "/{x}{y}"] {
+        let told = Router::new().insert(&[], pattern, ()).unwrap_err().to_string();
+        assert!(told.contains("is no pattern"), "{pattern}: {told}");
+    }
+}

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod any_bytes;
 mod basics;
 mod deadlines;
 mod http2;
