@@ -20,6 +20,15 @@ use crate::tls;
 /// After the first failure, and at most; each is drawn from the upper half, so that many do not come back at one moment.
 const BACKOFF: Duration = Duration::from_millis(50);
 const BACKOFF_CAP: Duration = Duration::from_secs(1);
+/// The pauses after cancellations. The server forgets one that comes before the statement has begun, and goes on to the
+/// next statement that it has already received, so it is asked more than once.
+pub(crate) const CANCELLATIONS: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+];
 /// How many handshakes are under way at once.
 const HANDSHAKES: usize = 4;
 
@@ -82,7 +91,8 @@ impl Connector {
     /// Why no connection is to be tried now, if so: the last failure, until its pause is over.
     pub(crate) fn refused(&self) -> Option<Error> {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let shut = gate.until.is_some_and(|until| Instant::now() < until);
+        // One failure may be an accident; two in a row are an outage.
+        let shut = gate.failures > 1 && gate.until.is_some_and(|until| Instant::now() < until);
         shut.then(|| Error::Unreachable(gate.reason.clone().unwrap_or_else(|| "unknown".into())))
     }
 
@@ -121,15 +131,19 @@ impl Connector {
         }
     }
 
-    /// Cancels what `client` is doing. Its connection must be nobody else's, and not be used again.
-    pub(crate) async fn cancel(&self, token: tokio_postgres::CancelToken) {
-        // A cancellation that fails has nobody to tell: the statement's own timeout ends it.
+    /// Cancels what a connection is doing. It must be nobody else's, and not be used again.
+    pub(crate) async fn cancel(&self, token: &tokio_postgres::CancelToken) {
+        // One that fails has nobody to tell: the statement's own timeout ends it.
         let _ = tokio::time::timeout(self.timeout, token.cancel_query(self.tls.clone())).await;
     }
 
     async fn connect(&self) -> Result<(Client, RawConnection), tokio_postgres::Error> {
         let _turn = self.handshakes.acquire().await;
-        let result = self.connect_by_session().await;
+        let mut result = self.connect_by_session().await;
+        if result.as_ref().is_err_and(was_cut) {
+            // The server was there, and somebody ended the session as it began.
+            result = self.connect_by_session().await;
+        }
         match &result {
             Ok(_) => self.succeeded(),
             Err(error) => self.failed(&one_line(error)),
@@ -195,6 +209,10 @@ impl Connector {
             gate.reason = Some(reason.into());
         }
     }
+}
+
+fn was_cut(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || error.code() == Some(&tokio_postgres::error::SqlState::ADMIN_SHUTDOWN)
 }
 
 /// How deadpool opens a connection: what bounds the waits stands around it.

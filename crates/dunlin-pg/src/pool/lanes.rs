@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::Inner;
 use super::link::Link;
+use crate::connect::CANCELLATIONS;
 use crate::query::Access;
 
 /// How often the keeper looks while reads are under way, and while none is.
@@ -187,7 +188,13 @@ fn give_up(inner: &Arc<Inner>, link: &Arc<Link>) {
     let connector = inner.database.connector(Access::Read).clone();
     let token = link.client.cancel_token();
     link.cut();
-    tokio::spawn(async move { connector.cancel(token).await });
+    tokio::spawn(async move {
+        // Nobody is left to say when it is over.
+        for pause in CANCELLATIONS {
+            connector.cancel(&token).await;
+            tokio::time::sleep(pause).await;
+        }
+    });
 }
 
 /// Asks for an empty answer: it comes when all before it are done, and shows that the connection lives.
@@ -204,8 +211,8 @@ fn probe(link: Arc<Link>) {
 
 impl Watched {
     fn new(link: Arc<Link>) -> Self {
-        let (answered, abandoned) = (link.answered(), link.abandoned());
-        Self { link, answered, abandoned, still: 0, doubtful: false, used: Instant::now() }
+        // From nothing: reads may have come and gone while the others of its kind still opened.
+        Self { link, answered: 0, abandoned: 0, still: 0, doubtful: false, used: Instant::now() }
     }
 
     fn look(&mut self, now: Instant) {

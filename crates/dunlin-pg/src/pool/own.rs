@@ -19,6 +19,9 @@ use crate::query::{Access, Rows, Statement};
 /// From how long a read takes it is kept away from the shared connections.
 const SLOW: Duration = Duration::from_millis(100);
 
+/// How often a read is asked again after its connection was lost.
+const LOSSES: u32 = 3;
+
 // === impl Pool ===
 
 impl Pool {
@@ -81,6 +84,7 @@ impl Pool {
 #[derive(Default)]
 struct Tries {
     healed: bool,
+    lost: u32,
     conflicts: u32,
 }
 
@@ -92,9 +96,13 @@ impl Tries {
             self.conflicts += 1;
             return true;
         }
+        if error.is_lost() && access == Access::Read && single {
+            // What lay idle may have been lost with it, unnoticed.
+            self.lost += 1;
+            return self.lost <= LOSSES;
+        }
         // A stale plan was refused before anything ran; inside a transaction it has undone what ran before it.
-        let heal = error.is_stale_plan() || (error.is_lost() && access == Access::Read && single);
-        !std::mem::replace(&mut self.healed, true) && heal
+        error.is_stale_plan() && !std::mem::replace(&mut self.healed, true)
     }
 }
 

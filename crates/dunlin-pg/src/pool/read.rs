@@ -190,8 +190,10 @@ pub(super) async fn collect(
         }
         first = false;
     }
-    if first && columns.is_some_and(<[Column]>::is_empty) {
-        return Ok(Whole::Changed(rows.rows_affected().unwrap_or_default()));
+    let changed = rows.rows_affected().unwrap_or_default();
+    // Without columns at hand: rows were changed, and none was told of.
+    if first && columns.map_or(changed > 0, <[Column]>::is_empty) {
+        return Ok(Whole::Changed(changed));
     }
     match want {
         Rows::One if first => return Ok(Whole::None),

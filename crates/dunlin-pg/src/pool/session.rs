@@ -8,6 +8,7 @@ use deadpool_postgres::Object;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
+use crate::connect::CANCELLATIONS;
 use crate::error::Error;
 use crate::query::Access;
 
@@ -97,7 +98,13 @@ impl Session {
         let token = object.cancel_token();
         self.pool.0.database.0.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         async move {
-            connector.cancel(token).await;
+            for pause in CANCELLATIONS {
+                connector.cancel(&token).await;
+                // What is sent behind the statement is answered when that is over.
+                if tokio::time::timeout(pause, object.simple_query("")).await.is_ok() {
+                    break;
+                }
+            }
             // Closed rather than used again: a cancellation that is late must not hit the next statement.
             drop(Object::take(object));
             drop(permit);

@@ -8,4 +8,6 @@ mod listen;
 mod service;
 mod stream;
 mod support;
+mod tls;
+mod transaction;
 mod waits;

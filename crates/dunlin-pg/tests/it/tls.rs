@@ -1,0 +1,122 @@
+//! `sslmode` means what libpq means, and fails closed.
+
+#![cfg(unix)]
+
+use std::path::{Path, PathBuf};
+
+use dunlin_pg::{Config, Query, Rows, SslMode};
+use dunlin_testkit::Postgres;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use crate::support::{Fixture, ask, get, postgres, text};
+
+struct Authority {
+    file: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new(folder: &Path, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let file = folder.join(name);
+        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { file, issuer: Issuer::new(params, key) }
+    }
+}
+
+/// Switches TLS on, with a certificate for `localhost` alone. The server writes its files itself: they are its own then.
+fn encrypt(postgres: &mut Postgres, authority: &Authority) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+    let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+    let folder = postgres.psql("SHOW data_directory").trim().to_owned();
+    for (name, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+        postgres.psql(&format!(
+            "COPY (SELECT line FROM regexp_split_to_table($pem${pem}$pem$, E'\\r?\\n') AS line) TO '{folder}/{name}'"
+        ));
+    }
+    use std::os::unix::fs::PermissionsExt;
+    // COPY lets others read, and the server wants its key to itself.
+    let key = Path::new(&folder).join("server.key");
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    postgres.psql("ALTER SYSTEM SET ssl = on");
+    postgres.restart();
+}
+
+/// Whether a connection is encrypted; an error when there is none.
+async fn encrypted(config: Config) -> Result<bool, String> {
+    let fixture = Fixture::new(Config { pool_size: 2, shared: 1, ..config });
+    let query = Query { rows: Rows::One, ..Query::new(["SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"]) };
+    let response = ask(&fixture.service(query), get("/", &[])).await;
+    match response.status().as_u16() {
+        200 => Ok(text(&response) == r#"{"ssl":true}"#),
+        _ => Err(fixture.pool.ready().await.unwrap_err().to_string()),
+    }
+}
+
+#[tokio::test]
+async fn every_mode_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, stranger) = (Authority::new(folder.path(), "ca.pem"), Authority::new(folder.path(), "other.pem"));
+    let mut server = Postgres::start();
+    encrypt(&mut server, &authority);
+    let config = |host: &str, mode: SslMode, root: Option<&Authority>| Config {
+        ssl_mode: Some(mode),
+        ssl_root_cert: root.map(|root| root.file.clone()),
+        ..Config::new(format!("postgres://postgres@{host}:{}/postgres", server.port()))
+    };
+    for (host, mode, root, expect) in [
+        ("127.0.0.1", SslMode::Disable, None, Ok(false)),
+        ("127.0.0.1", SslMode::Allow, None, Ok(true)),
+        ("127.0.0.1", SslMode::Prefer, None, Ok(true)),
+        ("127.0.0.1", SslMode::Require, None, Ok(true)),
+        // With a root at hand `require` proves the server, as libpq has it.
+        ("127.0.0.1", SslMode::Require, Some(&authority), Ok(true)),
+        ("127.0.0.1", SslMode::Require, Some(&stranger), Err(())),
+        // The name does not matter to `verify-ca`, and does to `verify-full`.
+        ("127.0.0.1", SslMode::VerifyCa, Some(&authority), Ok(true)),
+        ("127.0.0.1", SslMode::VerifyCa, Some(&stranger), Err(())),
+        ("localhost", SslMode::VerifyFull, Some(&authority), Ok(true)),
+        ("localhost", SslMode::VerifyFull, Some(&stranger), Err(())),
+        ("127.0.0.1", SslMode::VerifyFull, Some(&authority), Err(())),
+    ] {
+        let got = encrypted(config(host, mode, root)).await;
+        assert_eq!(got.clone().map_err(drop), expect, "{host} {}: {got:?}", mode.as_str());
+    }
+    // A server without TLS is refused by what asks for it, and taken by what prefers it.
+    let plain = |mode: SslMode| Config { ssl_mode: Some(mode), ..Config::new(postgres().url()) };
+    assert_eq!(encrypted(plain(SslMode::Prefer)).await, Ok(false));
+    assert!(encrypted(plain(SslMode::Require)).await.is_err());
+}
+
+#[tokio::test]
+async fn passwords_come_from_where_they_are_kept() {
+    let server = Postgres::start();
+    server.psql("SET password_encryption = 'scram-sha-256'; CREATE ROLE keeper LOGIN PASSWORD 'se:cr\\et'");
+    let folder = server.psql("SHOW hba_file").trim().to_owned();
+    server.psql(&format!("COPY (SELECT 'host all keeper 127.0.0.1/32 scram-sha-256' UNION ALL SELECT 'local all all trust' UNION ALL SELECT 'host all all 127.0.0.1/32 trust') TO '{folder}'"));
+    server.psql("SELECT pg_reload_conf()");
+    let url = format!("postgres://keeper@127.0.0.1:{}/postgres", server.port());
+    let home = tempfile::tempdir().unwrap();
+    let passfile = home.path().join("pass");
+    std::fs::write(&passfile, "# a comment\nother:*:*:*:no\n127.0.0.1:*:postgres:keeper:se\\:cr\\\\et\n").unwrap();
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let config = Config { passfile: Some(passfile.clone()), ..Config::new(&url) };
+        std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(dunlin_pg::Database::new(config).unwrap_err().to_string().contains("0600"));
+        std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    for config in [
+        Config { password: Some(dunlin_pg::Secret::new("se:cr\\et")), ..Config::new(&url) },
+        Config { passfile: Some(passfile.clone()), ..Config::new(&url) },
+        Config::new(format!("{url}?passfile={}", passfile.display())),
+    ] {
+        assert_eq!(encrypted(config).await, Ok(false));
+    }
+    let wrong = Config { password: Some(dunlin_pg::Secret::new("wrong")), ..Config::new(&url) };
+    let error = encrypted(wrong).await.unwrap_err();
+    assert!(error.contains("password authentication failed"), "{error}");
+}
