@@ -1,0 +1,6 @@
+//! The store against a real server, by itself and behind caches.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
+mod caches;
+mod protocol;
