@@ -36,6 +36,9 @@ impl Rules {
             Some((_, media)) => media.as_str(),
             None => media_type(extension),
         };
+        if utf8 && let Some(common) = common(media) {
+            return common;
+        }
         if utf8 && media.starts_with("text/") && !media.contains("charset") {
             return HeaderValue::try_from(format!("{media}; charset=utf-8")).unwrap_or(OCTETS);
         }
@@ -55,6 +58,19 @@ impl Rules {
             self.rest.clone()
         }
     }
+}
+
+/// What most pages are made of: a static value costs nothing to clone, and every answer clones it.
+fn common(media: &str) -> Option<HeaderValue> {
+    Some(HeaderValue::from_static(match media {
+        "text/html" => "text/html; charset=utf-8",
+        "text/css" => "text/css; charset=utf-8",
+        "text/javascript" => "text/javascript; charset=utf-8",
+        "text/plain" => "text/plain; charset=utf-8",
+        "application/json" => "application/json",
+        "image/svg+xml" => "image/svg+xml",
+        _ => return None,
+    }))
 }
 
 fn max_age(age: Duration) -> HeaderValue {

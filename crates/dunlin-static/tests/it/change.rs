@@ -81,6 +81,24 @@ async fn a_thousand_times_written_in_place() {
     rewrite(Config { seen_within: Duration::from_millis(200), ..Config::default() }, in_place).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_read_once_however_many_ask_for_it() {
+    let site = Site::new(&[("a.txt", &version(7))], Config::default());
+    let asked: Vec<_> = (0..100)
+        .map(|_| {
+            let files = site.files.clone();
+            tokio::spawn(async move {
+                files.respond(&http::Method::GET, &http::HeaderMap::new(), "a.txt").await.body().id()
+            })
+        })
+        .collect();
+    let mut ids = std::collections::HashSet::new();
+    for id in asked {
+        ids.insert(id.await.unwrap());
+    }
+    assert_eq!((ids.len(), ids.contains(&None)), (1, false));
+}
+
 #[tokio::test]
 async fn what_is_held_is_believed_for_half_the_time_that_is_promised() {
     let clock = Clock::manual(SystemTime::now());
