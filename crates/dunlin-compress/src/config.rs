@@ -12,7 +12,7 @@ pub struct Config {
     /// How hard to try when an answer is waited for. Default: gzip 6, br 5, zstd 3.
     pub level: Levels,
     /// How hard to try, in the background, with a body that is asked for again and again; see
-    /// [`BodyId`](dunlin_http::BodyId). Default: gzip 9, br 11, zstd 19.
+    /// [`BodyId`](dunlin_http::BodyId). Default: gzip 9, br 10, zstd 15.
     pub kept_level: Levels,
     /// Content that is known to be shorter than this many bytes is left as it is. Default: 256.
     pub min_size: u64,
@@ -26,6 +26,9 @@ pub struct Config {
 }
 
 /// A level for each coding, in the coding's own scale.
+///
+/// For gzip that is zlib's. Content that is complete in memory is encoded by libdeflate, at the level that comes to
+/// about the same size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Levels {
     /// 1 to 9.
@@ -69,7 +72,7 @@ impl Default for Config {
         Self {
             prefer: Coding::ALL.to_vec(),
             level: Levels::default(),
-            kept_level: Levels { gzip: 9, br: 11, zstd: 19 },
+            kept_level: Levels { gzip: 9, br: 10, zstd: 15 },
             min_size: 256,
             types: Types::default(),
             store: 64 << 20,

@@ -6,6 +6,10 @@ use dunlin_http::BoxError;
 
 use super::Op;
 
+/// With windows below this one, as a power of two, the encoder takes a hasher at levels from 5 on that is slower by a
+/// factor of fifty.
+pub(super) const LEAST_WINDOW: u8 = 17;
+
 pub(super) struct Brotli(BrotliEncoderStateStruct<StandardAlloc>);
 
 // === impl Brotli ===
@@ -19,7 +23,7 @@ impl Brotli {
     pub(super) fn with_size(level: u8, window: u8, size: usize) -> Self {
         let mut state = BrotliEncoderStateStruct::new(StandardAlloc::default());
         state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_QUALITY, level.into());
-        state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGWIN, window.into());
+        state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGWIN, window.max(LEAST_WINDOW).into());
         state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_SIZE_HINT, u32::try_from(size).unwrap_or(u32::MAX));
         Self(state)
     }

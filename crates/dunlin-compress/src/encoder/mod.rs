@@ -34,7 +34,7 @@ pub(crate) struct Spec {
 pub(crate) enum Window {
     /// Of content whose size is not known: 256 KiB.
     Stream,
-    /// Of events, small and often long-lived: 32 KiB.
+    /// Of events, small and often long-lived: 32 KiB, or 128 KiB for brotli.
     Events,
 }
 

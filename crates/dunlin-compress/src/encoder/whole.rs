@@ -8,7 +8,7 @@ use dunlin_http::negotiate::Coding;
 use libdeflater::{CompressionLvl, Compressor};
 use zstd_safe::{CCtx, CParameter};
 
-use super::brotli::Brotli;
+use super::brotli::{self, Brotli};
 use super::zstd::error;
 use super::{Op, cost};
 
@@ -45,8 +45,15 @@ pub(crate) fn whole(effort: Effort, input: &[u8]) -> Result<Option<Bytes>, BoxEr
 // === impl Effort ===
 
 impl Effort {
-    /// For content that is sent once: about the size of zlib's output at that level, in two thirds of its time or less.
+    /// For content that is sent once: the size of zlib's output at that level, give or take three hundredths, in half of
+    /// its time or less.
     pub(crate) const fn once(coding: Coding, level: u8) -> Self {
+        let level = match (coding, level) {
+            (Coding::Gzip, 0..=2) => 1,
+            (Coding::Gzip, 3..=4) => 2,
+            (Coding::Gzip, level) => level - 2,
+            (_, level) => level,
+        };
         Self { coding, level }
     }
 
@@ -150,8 +157,8 @@ const fn window(len: usize) -> u8 {
     // RFC 7932 §9.1: the window is 16 bytes less than the power of two.
     let log = usize::BITS - (len + 16).leading_zeros();
     match log {
-        0..=16 => 16,
         22.. => 22,
+        log if log < brotli::LEAST_WINDOW as u32 => brotli::LEAST_WINDOW,
         log => log as u8,
     }
 }
