@@ -11,7 +11,6 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::stamp::Stamp;
 use crate::walk;
 
 /// A folder that is open. It is looked for again by its path from time to time, since a deployment may put another in
@@ -70,8 +69,8 @@ impl Root {
             Wait::No => open_root_cached(&self.path)?,
             Wait::Yes => open_root(&self.path)?,
         };
-        let place = |fd: &OwnedFd| Ok::<_, io::Error>(Stamp::of(&File::from(fd.try_clone()?).metadata()?).place());
-        if place(&now)? != place(&Arc::clone(&self.open.read()))? {
+        let (new, old) = (rustix::fs::fstat(&now)?, rustix::fs::fstat(&*Arc::clone(&self.open.read()))?);
+        if (new.st_dev, new.st_ino) != (old.st_dev, old.st_ino) {
             tracing::info!(root = %self.path.display(), "another folder is in the root's place");
             *self.open.write() = Arc::new(now);
         }

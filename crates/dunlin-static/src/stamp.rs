@@ -66,11 +66,6 @@ impl Stamp {
     pub(crate) fn modified(&self) -> SystemTime {
         time(self.modified)
     }
-
-    /// Which file it is: its device and its number there.
-    pub(crate) const fn place(&self) -> (u64, u64) {
-        self.place
-    }
 }
 
 fn time((seconds, nanos): (i64, i64)) -> SystemTime {

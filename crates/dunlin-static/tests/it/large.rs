@@ -98,6 +98,31 @@ async fn a_file_written_to_while_sent_breaks_the_body_off() {
     read(response).await.map(|answer| answer.body.len()).unwrap_err();
 }
 
+/// As a client sees it: the length that was announced does not come, and the connection ends.
+#[tokio::test]
+async fn over_a_socket_a_body_broken_off_ends_the_connection() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let site = Site::new(&[], Config { memory: 1 << 20, ..Config::default() });
+    write(&site.path("big.bin"), bytes(30_000_000, 0));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = axum::Router::new().nest_service("/static", site.files.clone());
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /static/big.bin HTTP/1.1\r\nhost: a.example\r\n\r\n").await.unwrap();
+    let mut start = [0; 2000];
+    client.read_exact(&mut start).await.unwrap();
+    assert!(String::from_utf8_lossy(&start).contains("content-length: 30000000\r\n"));
+    fs::File::options().write(true).open(site.path("big.bin")).unwrap().set_len(10_000_000).unwrap();
+    let mut rest = Vec::new();
+    // A reset or an end: in any case less than was announced.
+    let _ = client.read_to_end(&mut rest).await;
+    assert!(rest.len() < 29_000_000, "{}", rest.len());
+    server.abort();
+}
+
 #[tokio::test]
 async fn a_file_replaced_while_sent_is_sent_as_it_was() {
     let site = site(2_000_000);
