@@ -80,6 +80,13 @@ impl<T: Serialize> Respond for Json<T> {
     }
 }
 
+/// So that a service that always answers is a handler.
+impl Respond for std::convert::Infallible {
+    fn respond(self) -> Response<Body> {
+        match self {}
+    }
+}
+
 impl<T: Respond, E: Respond> Respond for Result<T, E> {
     fn respond(self) -> Response<Body> {
         match self {
