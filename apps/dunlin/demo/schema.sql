@@ -35,7 +35,7 @@ SELECT 1 + (n * 7919) % 10000,
            jsonb_build_object('sku', 'D-' || (n * 31 % 400), 'count', 1 + n % 3),
            jsonb_build_object('sku', 'D-' || (n * 17 % 400), 'count', 1)
        )
-FROM generate_series(1, 50000) AS n;
+FROM generate_series(bigint '1', 50000) AS n;
 
 CREATE INDEX ON orders (user_id, placed_at DESC);
 CREATE INDEX ON orders (placed_at);

@@ -63,14 +63,14 @@ impl Problem {
     /// The response: it has a content type and is not to be stored, whatever its status is by default (RFC 9111 §3).
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
-        let mut document = Map::new();
-        document.insert("status".into(), self.status.as_u16().into());
-        document.insert("title".into(), self.status.canonical_reason().unwrap_or("Unknown").into());
-        if let Some(detail) = self.detail {
-            document.insert("detail".into(), detail.into());
+        let title = self.status.canonical_reason().unwrap_or("Unknown");
+        let mut document = format!("{{\"status\":{},\"title\":{}", self.status.as_u16(), Value::from(title));
+        let detail = self.detail.map(|detail| ("detail".to_owned(), detail.into()));
+        for (name, value) in detail.into_iter().chain(self.members) {
+            document.push_str(&format!(",{}:{value}", Value::from(name)));
         }
-        document.extend(self.members);
-        let mut response = Response::new(Body::from(Value::Object(document).to_string()));
+        document.push('}');
+        let mut response = Response::new(Body::from(document));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
