@@ -86,8 +86,8 @@ fn limited_fails_at_the_first_byte_too_many() {
 fn a_reason_is_found_through_boxes() {
     #[derive(Debug)]
     struct Wrap(BodyError);
-    impl std::fmt::Display for Wrap {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    impl fmt::Display for Wrap {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("wrapped")
         }
     }
