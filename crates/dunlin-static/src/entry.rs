@@ -93,6 +93,18 @@ impl Entry {
         self.encoded.push((coding, variant));
     }
 
+    /// Whether its tag is being computed: somebody still works on it.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.has_changed().is_ok())
+    }
+
+    /// It was asked for: the next sweep lets it be. Written only once, so that readers on other cores keep their cache line.
+    pub(crate) fn mark_used(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a request that had to be answered from the disk: the how manyth it is.
     pub(crate) fn count(&self) -> u32 {
         self.asked.fetch_add(1, Ordering::Relaxed).saturating_add(1)

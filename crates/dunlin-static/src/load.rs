@@ -5,9 +5,9 @@ use std::io::{self, BufReader};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_http::BodyId;
 use dunlin_http::conditional::Validators;
 use dunlin_http::negotiate::Coding;
+use dunlin_http::{BodyId, Clock};
 use sha2::{Digest, Sha256};
 
 use crate::entry::{self, Content, Entry, Variant};
@@ -26,10 +26,11 @@ impl Shared {
         entry.settled = snapshot.settled;
         entry.siblings = found.siblings.stamps();
         for (coding, file, stamp) in &found.siblings.0 {
+            let now = Clock::system().now();
             if let Some(variant) =
                 self.beside(found, *coding, (file, stamp), limit, (&digest, entry.stamp.len), text)?
             {
-                entry.settled &= stamp.is_settled(dunlin_http::Clock::system().now());
+                entry.settled &= stamp.is_settled(now);
                 entry.add(*coding, variant);
             }
         }

@@ -207,7 +207,7 @@ impl Shared {
             .get(&found.key)
             .filter(|entry| !entry.is_in_memory() && entry.is_of(&found.path, &found.stamp, &found.siblings));
         let mut entry = match known {
-            Some(entry) if entry.pending.is_some() || entry.identity.validators.etag.is_some() => entry,
+            Some(entry) if entry.is_pending() || entry.identity.validators.etag.is_some() => entry,
             _ => self.begin(&found).await?,
         };
         if let Some(mut pending) = entry.pending.clone() {

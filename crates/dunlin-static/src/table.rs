@@ -49,14 +49,14 @@ impl Table {
     pub(crate) fn with<T>(&self, path: &str, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let shard = self.shard(path).0.read();
         let entry = shard.get(path)?;
-        if !entry.used.load(Ordering::Relaxed) {
-            entry.used.store(true, Ordering::Relaxed);
-        }
+        entry.mark_used();
         Some(look(entry))
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Arc<Entry>> {
-        self.shard(path).0.read().get(path).map(Arc::clone)
+        let entry = self.shard(path).0.read().get(path).map(Arc::clone)?;
+        entry.mark_used();
+        Some(entry)
     }
 
     /// Puts an entry in, in place of the one that was there.
@@ -78,6 +78,10 @@ impl Table {
 
     /// Takes an entry out. Its place in the order goes with the next sweep.
     pub(crate) fn remove(&self, path: &str) {
+        // What is missing is asked for too, and most of it was never here.
+        if !self.shard(path).0.read().contains_key(path) {
+            return;
+        }
         let mut sweep = self.sweep.lock();
         if let Some((path, old)) = self.shard(path).0.write().remove_entry(path) {
             sweep.bytes -= old.weight();
