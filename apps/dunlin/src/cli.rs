@@ -39,6 +39,20 @@ enum Command {
         #[command(flatten)]
         file: File,
     },
+    /// Print the SQL that makes a table tell the cache when its rows change; --apply runs it
+    Triggers {
+        #[command(flatten)]
+        file: File,
+        /// The table, with its schema if need be
+        #[arg(long)]
+        table: String,
+        /// A group of answers that come from it; may be repeated
+        #[arg(long = "group", visible_alias = "groups", value_delimiter = ',', required = true)]
+        groups: Vec<String>,
+        /// Run it in the database instead of printing it
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -77,6 +91,9 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Serve { file, listen }) => file.load().and_then(|config| command::serve(config, listen)),
         Some(Command::Check { file }) => file.load().and_then(command::check),
         Some(Command::Routes { file }) => file.load().and_then(|config| command::routes(&config)),
+        Some(Command::Triggers { file, table, groups, apply }) => {
+            file.load().and_then(|config| command::triggers(&config, &table, &groups, apply))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -140,6 +140,21 @@ impl Database {
         describe::all(self, queries).await
     }
 
+    /// Runs a script of statements without parameters, on a connection of its own: to set something up, say what
+    /// [`triggers`](crate::triggers) wrote.
+    ///
+    /// # Errors
+    /// When the database cannot be asked, or refuses a statement. What was run before that stands, unless the script has
+    /// a transaction of its own.
+    pub async fn script(&self, sql: &str) -> Result<(), Error> {
+        let (client, connection) = self.0.writes.open_raw().await?;
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        let limit = self.0.config.statement_timeout;
+        let done = tokio::time::timeout(limit, client.batch_execute(sql)).await;
+        driver.abort();
+        Ok(done.map_err(|_| Error::Timeout(limit))??)
+    }
+
     /// Listens on channels, on a connection of its own.
     #[must_use]
     pub fn listen<S: Into<String>>(&self, channels: impl IntoIterator<Item = S>) -> Listener {

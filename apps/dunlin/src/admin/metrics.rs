@@ -147,6 +147,35 @@ fn layers(out: &mut Exposition, state: &State) {
         ("dunlin_cache_keys", Gauge, "Keys in memory.", cache.keys as f64),
         ("dunlin_cache_bytes", Gauge, "Bytes in memory.", cache.bytes as f64),
     ]);
+    let compress = state.plan.compress().stats();
+    out.all(&[
+        ("dunlin_compress_kept", Gauge, "Encodings that are kept.", compress.kept as f64),
+        ("dunlin_compress_kept_bytes", Gauge, "Bytes that they take.", compress.kept_bytes as f64),
+        ("dunlin_compress_made_total", Counter, "Encodings made to be kept.", compress.made as f64),
+        ("dunlin_compress_improved_total", Counter, "Of these, replaced with a better one.", compress.improved as f64),
+        (
+            "dunlin_compress_overflowed_total",
+            Counter,
+            "Encoded on the loop for want of threads.",
+            compress.overflowed as f64,
+        ),
+    ]);
+    if let Some(store) = &state.plan.config().cache.redis {
+        let stats = store.stats();
+        out.all(&[
+            (
+                "dunlin_redis_connected",
+                Gauge,
+                "Whether the second level answers.",
+                f64::from(u8::from(stats.connected)),
+            ),
+            ("dunlin_redis_listening", Gauge, "Whether invalidations are heard.", f64::from(u8::from(stats.listening))),
+            ("dunlin_redis_hits_total", Counter, "Found there.", stats.hits as f64),
+            ("dunlin_redis_misses_total", Counter, "Not found there.", stats.misses as f64),
+            ("dunlin_redis_failures_total", Counter, "Commands that failed or took too long.", stats.failures as f64),
+            ("dunlin_redis_gaps_total", Counter, "Times that memory was emptied.", stats.gaps as f64),
+        ]);
+    }
     let files = state
         .plan
         .files()

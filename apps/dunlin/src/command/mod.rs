@@ -3,7 +3,9 @@
 mod check;
 mod routes;
 mod serve;
+mod triggers;
 
 pub(crate) use check::check;
 pub(crate) use routes::routes;
 pub(crate) use serve::serve;
+pub(crate) use triggers::triggers;

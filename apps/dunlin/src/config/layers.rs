@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use dunlin_cache_redis::RedisStore;
 use dunlin_compress::{Config as Compression, Levels, Types};
 use dunlin_fetch::Config as Outbound;
 use dunlin_http::negotiate::Coding;
@@ -18,6 +19,8 @@ pub(crate) struct Cache {
     pub(crate) config: dunlin_cache::Config,
     /// The channel on which the database says which groups have changed.
     pub(crate) notify: String,
+    /// The second level that instances share.
+    pub(crate) redis: Option<RedisStore>,
 }
 
 const CODINGS: &[(&str, Coding)] = &[("zstd", Coding::Zstd), ("br", Coding::Brotli), ("gzip", Coding::Gzip)];
@@ -91,6 +94,8 @@ impl Cache {
         }
         table.set("tell_key", &mut config.tell_key);
         table.set("notify", &mut cache.notify);
+        let prefix: Option<String> = table.read("redis_prefix");
+        cache.redis = table.get("redis").and_then(|value| redis(value, prefix));
         table.finish(|_| None);
         cache
     }
@@ -98,8 +103,17 @@ impl Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { config: dunlin_cache::Config::default(), notify: "dunlin_cache".to_owned() }
+        Self { config: dunlin_cache::Config::default(), notify: "dunlin_cache".to_owned(), redis: None }
     }
+}
+
+/// Opens the second level: whether its server is there shows later, and is no error.
+fn redis(value: Value<'_>, prefix: Option<String>) -> Option<RedisStore> {
+    const EXPECTED: &str = "a URL such as \"redis://127.0.0.1/\"";
+    let mut config = dunlin_cache_redis::Config::new(value.str(EXPECTED)?);
+    config.prefix = prefix.unwrap_or(config.prefix);
+    // The URL may have a password in it, which the message must not have.
+    RedisStore::open(config).map_err(|_| value.wrong::<()>("this URL", EXPECTED, None)).ok()
 }
 
 /// Reads `[fetch]`.

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use dunlin_cache::{Cache, RoutePolicy};
 use dunlin_compress::{CompressLayer, DecompressLayer};
 use dunlin_fetch::{Client, FetchService, Proxy};
+use dunlin_http::Clock;
 use dunlin_pg::{Database, Declared, Pool, QueryService};
 use dunlin_server::Router;
 use dunlin_static::Files;
@@ -54,7 +55,10 @@ impl Plan {
         let part = |route: &Route| Part::new(route, config.database.as_ref());
         Ok(Self {
             parts: config.routes.iter().map(part).collect::<Result<_>>()?,
-            cache: Cache::new(config.cache.config.clone()),
+            cache: match &config.cache.redis {
+                None => Cache::new(config.cache.config.clone()),
+                Some(store) => Cache::with_store(config.cache.config.clone(), Clock::system(), store.clone()),
+            },
             compress: CompressLayer::new(config.compression.clone())?,
             telemetry: Arc::new(Telemetry::new(config.routes.iter().map(|route| route.path.as_str().to_owned()))),
             groups: dependent(&config),
@@ -82,7 +86,6 @@ impl Plan {
         &self.deaf
     }
 
-    #[allow(dead_code)]
     pub(crate) fn compress(&self) -> &CompressLayer {
         &self.compress
     }
