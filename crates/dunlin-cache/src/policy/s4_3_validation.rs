@@ -15,7 +15,7 @@ use super::s3_storing;
 use super::s5_2_response::Effective;
 
 /// Fields of the stored response that no 304 changes: they belong to the content that is kept (RFC 9111 §3.2).
-const KEPT: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
+const KEPT: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, HeaderName::from_static("content-md5")];
 
 /// What a 304 is good for (RFC 9111 §4.3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
