@@ -49,6 +49,7 @@ pub(crate) struct Variant {
 }
 
 /// Where the bytes of a representation are.
+#[derive(Clone)]
 pub(crate) enum Content {
     Memory { bytes: Bytes, id: Option<BodyId> },
     Disk,

@@ -21,16 +21,23 @@ impl Shared {
         let Some(snapshot) = snapshot::read(&found.file, limit)? else { return Ok(None) };
         let digest = Sha256::digest(&snapshot.bytes);
         let text = std::str::from_utf8(&snapshot.bytes).is_ok();
-        let identity = self.held(found, &snapshot.stamp, &digest, text, snapshot.bytes);
+        let mut identity = self.held(found, &snapshot.stamp, &digest, text, snapshot.bytes);
+        if let Some(known) = self.table.get(&found.key)
+            && known.is_in_memory()
+            && known.identity.validators.etag == identity.validators.etag
+        {
+            // The same bytes keep their name, so that what was made of them, an encoding, stays good.
+            identity.content = known.identity.content.clone();
+        }
         let mut entry = Entry::new(&found.path, snapshot.stamp, identity, found.at);
         entry.settled = snapshot.settled;
         entry.siblings = found.siblings.stamps();
         for (coding, file, stamp) in &found.siblings.0 {
-            let now = Clock::system().now();
+            // Good or not: one that is half written now may be whole under the same stamp.
+            entry.settled &= stamp.is_settled(Clock::system().now());
             if let Some(variant) =
                 self.beside(found, *coding, (file, stamp), limit, (&digest, entry.stamp.len), text)?
             {
-                entry.settled &= stamp.is_settled(now);
                 entry.add(*coding, variant);
             }
         }
@@ -46,6 +53,7 @@ impl Shared {
         };
         let mut entry = self.unread(found, Some(&digest), text);
         for (coding, file, stamp) in &found.siblings.0 {
+            entry.settled &= stamp.is_settled(Clock::system().now());
             let limit = self.config.max_file;
             if let Some(variant) =
                 self.beside(found, *coding, (file, stamp), limit, (&digest, found.stamp.len), text)?

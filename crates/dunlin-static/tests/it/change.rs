@@ -133,6 +133,17 @@ async fn a_change_that_keeps_length_and_time_is_seen() {
 }
 
 #[tokio::test]
+async fn what_is_only_touched_keeps_its_identity() {
+    let site = Site::new(&[("a.txt", "old")], Config { seen_within: Duration::ZERO, ..Config::default() });
+    let id = async || site.files.respond(&http::Method::GET, &http::HeaderMap::new(), "a.txt").await.body().id();
+    let first = id().await;
+    write(&site.path("a.txt"), "old");
+    assert!(first.is_some() && id().await == first);
+    write(&site.path("a.txt"), "new");
+    assert_ne!(id().await, first);
+}
+
+#[tokio::test]
 async fn a_root_that_is_switched_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     for release in ["one", "two"] {
