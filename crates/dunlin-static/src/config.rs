@@ -31,8 +31,8 @@ pub struct Config {
     /// The most that is held in memory, in bytes: content, heads and names. At least 64 KiB;
     /// default: 64 MiB.
     pub memory: usize,
-    /// The largest file that is held in memory as soon as it is asked for, in bytes. A larger one is streamed, until it was
-    /// asked for eight times and is at most a quarter of `memory`. Default: 1 MiB.
+    /// The largest file that is held in memory as soon as it is asked for, in bytes. A larger one is streamed, until it
+    /// was asked for eight times and is at most a quarter of `memory`. Default: 1 MiB.
     pub max_file: u64,
     /// How soon a change on disk is seen. Zero looks at the disk for every request. Default: a second.
     pub seen_within: Duration,

@@ -99,7 +99,8 @@ impl Entry {
         self.pending.as_ref().is_some_and(|pending| pending.has_changed().is_ok())
     }
 
-    /// It was asked for: the next sweep lets it be. Written only once, so that readers on other cores keep their cache line.
+    /// It was asked for: the next sweep lets it be. Written only once, so that readers on other cores keep their cache
+    /// line.
     pub(crate) fn mark_used(&self) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);

@@ -22,7 +22,8 @@ use crate::{Config, Error, listing, path, precondition, respond, variant};
 #[derive(Clone)]
 pub struct Files(Arc<Shared>);
 
-/// The answer of [`Files::respond`], ready at once for what is held in memory. It needs a tokio runtime with time enabled.
+/// The answer of [`Files::respond`], ready at once for what is held in memory. It needs a tokio runtime with time
+/// enabled.
 #[must_use = "futures do nothing unless polled"]
 pub struct Respond(State);
 
@@ -67,8 +68,8 @@ impl Files {
         Ok(Self(Arc::new(Shared::new(open, config))))
     }
 
-    /// Answers for `target`: a path below the root, percent-encoded as it came, with or without a slash before it. It may
-    /// have a query, which is kept in redirects. For routers that matched a prefix.
+    /// Answers for `target`: a path below the root, percent-encoded as it came, with or without a slash before it. It
+    /// may have a query, which is kept in redirects. For routers that matched a prefix.
     pub fn respond(&self, method: &Method, headers: &HeaderMap, target: &str) -> Respond {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Respond::ready(respond::other_method(method));
@@ -170,8 +171,8 @@ async fn missing(shared: &Arc<Shared>, method: &Method, headers: &HeaderMap) -> 
     }
 }
 
-/// Whether a path may be a page of an application that routes in the browser: it has no extension, or the client asks for
-/// HTML by name, as browsers do for pages and not for scripts, styles and images.
+/// Whether a path may be a page of an application that routes in the browser: it has no extension, or the client asks
+/// for HTML by name, as browsers do for pages and not for scripts, styles and images.
 fn is_page(path: &str, headers: &HeaderMap) -> bool {
     let accepts_html = || {
         dunlin_http::list::elements(headers, &http::header::ACCEPT)

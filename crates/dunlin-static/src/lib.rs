@@ -6,16 +6,18 @@
 //! A request goes through five steps, a module each: *resolve* (which file), *variant* (which representation),
 //! *preconditions* (RFC 9110 §13), *range* (§14), *respond*.
 //!
-//! - **Memory.** Files of up to [`Config::max_file`] are held with their head made ready, [`Config::memory`] bytes in all.
-//!   Such a request costs a look into a table and no system call. Larger files are streamed: what the page cache has
-//!   is copied on the loop, the rest is read by a bounded number of blocking threads. One that is asked for again and
-//!   again, and leaves room for others, is held too.
-//! - **Encodings** that stand beside a file, `app.js.br` by `app.js`, are answered with if they decode to that very file.
+//! - **Memory.** Files of up to [`Config::max_file`] are held with their head made ready, [`Config::memory`] bytes in
+//!   all. Such a request costs a look into a table and no system call. Larger files are streamed: what the page cache
+//!   has is copied on the loop, the rest is read by a bounded number of blocking threads. One that is asked for again
+//!   and again, and leaves room for others, is held too.
+//! - **Encodings** that stand beside a file, `app.js.br` by `app.js`, are answered with if they decode to that very
+//!   file.
 //! - **Change.** What is held is compared with the disk twice in [`Config::seen_within`]. A file that is being written
 //!   when it is looked at stays what it was until the writer paused or the time is up. An answer's bytes, length and
 //!   tag always belong together: a large file that is written to in place while it is sent breaks its connection off.
 //! - **Tags** are strong, from the SHA-256 of the content. That of a large file is computed once, by a blocking thread.
-//!   Until it is known, a request that names a tag waits for it, and any other is answered without one after at most 100 ms.
+//!   Until it is known, a request that names a tag waits for it, and any other is answered without one after at most
+//!   100 ms.
 //! - **Names.** A path is refused with 404 by its letters alone when it has dot segments, hidden names (but for
 //!   `.well-known`), empty segments, escapes of dots and slashes, backslashes, control characters or bytes that are no
 //!   UTF-8. What is left is opened beneath the root by the kernel (`openat2`), or component by component where it

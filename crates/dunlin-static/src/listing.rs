@@ -36,7 +36,8 @@ pub(super) struct Item {
 /// The most that is listed of one folder.
 const MAX_ITEMS: usize = 10_000;
 
-/// Lists the folder at `path` for a client that takes this. The answer has a tag, so a list that did not change costs 304.
+/// Lists the folder at `path` for a client that takes this. The answer has a tag, so a list that did not change costs
+/// 304.
 pub(crate) async fn list(shared: &Arc<Shared>, folder: File, path: &str, request: &HeaderMap) -> io::Result<Variant> {
     let json = prefers_json(request);
     let (work, path) = (Arc::clone(shared), path.to_owned());

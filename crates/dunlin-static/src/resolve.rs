@@ -9,8 +9,8 @@ use crate::variant::Siblings;
 
 /// What a path names.
 pub(crate) enum Found {
-    /// A file, open, and what stands beside it if that was looked for. Its path differs from the one asked for when it is a
-    /// folder's index.
+    /// A file, open, and what stands beside it if that was looked for. Its path differs from the one asked for when it
+    /// is a folder's index.
     File { path: String, file: File, stamp: Stamp, siblings: Siblings },
     /// A folder that was named without its slash.
     Unslashed,

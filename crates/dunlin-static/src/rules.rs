@@ -115,7 +115,8 @@ fn is_hash(part: &str) -> bool {
         && digits < part.len()
 }
 
-/// Whether the stem ends in eight characters of base64url after a dash, which change kind so often that they spell nothing.
+/// Whether the stem ends in eight characters of base64url after a dash, which change kind so often that they spell
+/// nothing.
 fn ends_in_base64(stem: &str) -> bool {
     let bytes = stem.as_bytes();
     let Some(at) = bytes.len().checked_sub(9).filter(|&at| at > 0 && bytes[at] == b'-') else { return false };

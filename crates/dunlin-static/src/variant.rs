@@ -15,8 +15,8 @@ use crate::stamp::Stamp;
 #[derive(Default)]
 pub(crate) struct Siblings(pub(crate) Vec<(Coding, File, Stamp)>);
 
-/// Chooses by the request's `Accept-Encoding`, among equals in the order of [`Coding::ALL`]. With the coding, unless the
-/// file is sent as it is.
+/// Chooses by the request's `Accept-Encoding`, among equals in the order of [`Coding::ALL`]. With the coding, unless
+/// the file is sent as it is.
 pub(crate) fn select<'a>(entry: &'a Entry, request: &HeaderMap) -> (&'a Variant, Option<Coding>) {
     let identity = (&entry.identity, None);
     // A range is always one of the file itself: a client that joins parts would have to ask for the same coding again.

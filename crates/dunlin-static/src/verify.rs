@@ -12,8 +12,8 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// Checks that `encoded` decodes to the `len` bytes that have this SHA-256.
 ///
 /// # Errors
-/// Says what is wrong: the file is cut short, needs too large a window, or is the encoding of something else, as after an
-/// edit of the file alone.
+/// Says what is wrong: the file is cut short, needs too large a window, or is the encoding of something else, as after
+/// an edit of the file alone.
 pub(crate) fn decodes_to(coding: Coding, encoded: impl BufRead, len: u64, sha256: &[u8]) -> io::Result<()> {
     let mut decoded = Decoded { left: len, sha: Sha256::new() };
     match coding {

@@ -21,8 +21,12 @@ fn is_version(text: &str) -> bool {
     text.len().is_multiple_of(10) && text == first.repeat(text.len() / 10)
 }
 
-/// Asks again and again while `write` writes a thousand versions.
-async fn rewrite(config: Config, write: impl Fn(&std::path::Path, usize) + Send + 'static) -> (usize, usize) {
+/// Asks again and again while `write` writes a thousand versions. `whole`: each is put in place as one.
+async fn rewrite(
+    config: Config,
+    whole: bool,
+    write: impl Fn(&std::path::Path, usize) + Send + 'static,
+) -> (usize, usize) {
     let site = Site::new(&[("a.txt", &version(0))], config);
     let (path, done) = (site.path("a.txt"), Arc::new(AtomicBool::new(false)));
     let writer = std::thread::spawn({
@@ -37,7 +41,7 @@ async fn rewrite(config: Config, write: impl Fn(&std::path::Path, usize) + Send 
         let answer = site.get("/a.txt").await;
         assert_eq!(answer.status, 200);
         answer.assert_sound();
-        assert!(is_version(answer.text()), "a mixture: {} bytes", answer.body.len());
+        assert!(!whole || is_version(answer.text()), "a mixture: {} bytes", answer.body.len());
         answers += 1;
         seen.insert(answer.field("etag").to_owned());
         tokio::task::yield_now().await;
@@ -57,16 +61,17 @@ async fn a_thousand_replacements() {
         fs::write(&new, version(n)).unwrap();
         fs::rename(new, path).unwrap();
     };
-    let (answers, seen) = rewrite(Config { seen_within: Duration::ZERO, ..Config::default() }, replace).await;
+    let (answers, seen) = rewrite(Config { seen_within: Duration::ZERO, ..Config::default() }, true, replace).await;
     assert!(answers > 0 && seen > 1, "{answers} answers, {seen} versions");
-    rewrite(Config::default(), move |path, n| {
+    rewrite(Config::default(), true, move |path, n| {
         replace(path, n);
         std::thread::sleep(Duration::from_millis(1));
     })
     .await;
 }
 
-/// Written in one call each, so that every state between two calls is a version.
+/// Whoever writes in place without a pause shows what is half written to everybody, and kernels before 6.13 do not
+/// always tell. What is answered has its own length and tag all the same.
 #[tokio::test]
 async fn a_thousand_times_written_in_place() {
     let in_place = |path: &std::path::Path, n: usize| {
@@ -78,7 +83,7 @@ async fn a_thousand_times_written_in_place() {
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    rewrite(Config { seen_within: Duration::from_millis(200), ..Config::default() }, in_place).await;
+    rewrite(Config { seen_within: Duration::from_millis(200), ..Config::default() }, false, in_place).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,18 +107,20 @@ async fn a_file_is_read_once_however_many_ask_for_it() {
 #[tokio::test]
 async fn what_is_held_is_believed_for_half_the_time_that_is_promised() {
     let clock = Clock::manual(SystemTime::now());
-    let site = Site::new(&[("a.txt", "old")], Config { clock: clock.clone(), ..Config::default() });
+    let site = Site::new(
+        &[("a.txt", "old")],
+        Config { clock: clock.clone(), seen_within: Duration::from_secs(100), ..Config::default() },
+    );
     assert_eq!(site.get("a.txt").await.text(), "old");
-    tokio::time::sleep(Duration::from_millis(30)).await;
     write(&site.path("a.txt"), "newer");
-    clock.advance(Duration::from_millis(499));
+    clock.advance(Duration::from_secs(49));
     assert_eq!(site.get("a.txt").await.text(), "old");
-    clock.advance(Duration::from_millis(2));
+    clock.advance(Duration::from_secs(2));
     assert_eq!(site.get("a.txt").await.text(), "old", "its writer may not have finished");
-    clock.advance(Duration::from_millis(400));
+    clock.advance(Duration::from_secs(40));
     assert_eq!(site.get("a.txt").await.text(), "newer");
     fs::remove_file(site.path("a.txt")).unwrap();
-    clock.advance(Duration::from_millis(501));
+    clock.advance(Duration::from_secs(51));
     assert_eq!(site.get("a.txt").await.status, 404);
     assert_eq!(site.files.stats().files, 0);
     write(&site.path("a.txt"), "again");
