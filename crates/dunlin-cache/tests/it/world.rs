@@ -202,11 +202,6 @@ impl Origin {
     pub(crate) fn last(&self) -> Request<()> {
         self.0.lock().unwrap().seen.last().cloned().unwrap()
     }
-
-    /// What it was asked.
-    pub(crate) fn seen(&self) -> Vec<Request<()>> {
-        self.0.lock().unwrap().seen.clone()
-    }
 }
 
 impl Service<Request<Body>> for Origin {
