@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::RoutePolicy;
 use crate::generations::Slot;
+use crate::memo::Memo;
 use crate::policy::s4_1_key::Selecting;
 use crate::policy::s4_2_freshness::{self, Source};
 use crate::policy::s5_2_request::Reuse;
@@ -31,6 +32,7 @@ pub(crate) struct Entry {
     pub(crate) id: BodyId,
     /// Which part of the content the body is, if it is not the whole.
     pub(crate) part: Option<Part>,
+    pub(crate) memo: Memo,
 }
 
 /// For how long an entry may be used, and how.
@@ -209,7 +211,7 @@ impl Head {
             self.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         self.headers = compact_headers(&self.headers);
-        Entry { head: self, body, id, part }
+        Entry { head: self, body, id, part, memo: Memo::default() }
     }
 
     /// How old it is (RFC 9111 §4.2.3): `current_age`.
@@ -262,7 +264,7 @@ impl Head {
 impl Entry {
     /// What it takes in memory, roughly and rather too much than too little.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + 64 + self.head.weight() + self.body.len() + 32
+        size_of::<Self>() + 64 + self.head.weight() + self.body.len() + 96
     }
 }
 

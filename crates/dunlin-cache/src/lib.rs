@@ -52,6 +52,7 @@ mod generations;
 mod keep;
 mod live;
 mod lonely;
+mod memo;
 mod memory;
 mod pass;
 mod policy;

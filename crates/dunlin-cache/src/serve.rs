@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::entry::{CACHE_STATUS, Entry, Head};
 use crate::live::Live;
+use crate::memo::{Fields, Memo};
 use crate::policy::s3_4_partial::{self, Satisfied};
 use crate::policy::s4_3_validation;
 use crate::status::{self, CacheStatus};
@@ -27,7 +28,7 @@ pub(crate) struct For<'a> {
 
 /// The answer from a stored response. For a part that does not have what is asked for there is none.
 pub(crate) fn entry(entry: &Entry, request: For<'_>, status: CacheStatus<'_>) -> Option<Response<Body>> {
-    let mut headers = header(&entry.head, request, status);
+    let mut headers = header(&entry.head, Some(&entry.memo), request, status);
     // §4.3.2: preconditions are for what would be a 200 or a 206 without them.
     let content = matches!(entry.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
     if content && s4_3_validation::not_modified(request.method, request.headers, &entry.headers, entry.received) {
@@ -72,7 +73,7 @@ fn range(entry: &Entry, mut headers: HeaderMap, asked: s3_4_partial::Asked) -> R
 
 /// The answer from a response that is coming in; `None` when it is too late to read it from the beginning.
 pub(crate) fn live(live: &Arc<Live>, request: For<'_>, status: CacheStatus<'_>) -> Option<Response<Body>> {
-    let mut headers = header(&live.head, request, status);
+    let mut headers = header(&live.head, None, request, status);
     let head = &live.head;
     if head.status == StatusCode::OK
         && s4_3_validation::not_modified(request.method, request.headers, &head.headers, head.received)
@@ -85,17 +86,24 @@ pub(crate) fn live(live: &Arc<Live>, request: For<'_>, status: CacheStatus<'_>) 
     Some(response(head.status, headers, body))
 }
 
-fn header(head: &Head, request: For<'_>, mut status: CacheStatus<'_>) -> HeaderMap {
+fn header(head: &Head, memo: Option<&Memo>, request: For<'_>, mut status: CacheStatus<'_>) -> HeaderMap {
     let age = head.age(request.now);
-    status.ttl.get_or_insert_with(|| status::ttl(head.rules.lifetime, age));
+    let ttl = status::ttl(head.rules.lifetime, age);
+    status.ttl = Some(ttl);
+    let make =
+        || Fields { age: seconds(age.as_secs()), status: status.to_value(request.name, head.upstream_status.as_ref()) };
+    let fields = match memo {
+        Some(memo) if status.is_plain_hit() => memo.get((age.as_secs(), ttl), make),
+        _ => make(),
+    };
     let mut headers = head.headers.clone();
     // RFC 9111 §5.1: an Age tells that the origin did not generate or validate this answer for this request.
     if status.hit || status.collapsed || age.as_secs() > 0 {
-        headers.insert(AGE, seconds(age.as_secs()));
+        headers.insert(AGE, fields.age);
     } else {
         headers.remove(AGE);
     }
-    headers.insert(CACHE_STATUS, status.to_value(request.name, head.upstream_status.as_ref()));
+    headers.insert(CACHE_STATUS, fields.status);
     head.told.write(&mut headers, age);
     headers
 }

@@ -55,6 +55,11 @@ impl CacheStatus<'_> {
         HeaderValue::from_maybe_shared(out.freeze()).unwrap_or(HeaderValue::from_static("dunlin"))
     }
 
+    /// Whether it says nothing but that it is a hit, and for how long.
+    pub(crate) fn is_plain_hit(&self) -> bool {
+        self.hit && self.forward.is_none() && self.key.is_none() && self.detail.is_none()
+    }
+
     fn write(&self, out: &mut BytesMut) {
         let mut number = itoa::Buffer::new();
         if self.hit {

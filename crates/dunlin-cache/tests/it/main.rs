@@ -4,6 +4,7 @@
 
 mod collapse;
 mod groups;
+mod model;
 mod rfc9111;
 mod rfc9211;
 mod rfc9213;
