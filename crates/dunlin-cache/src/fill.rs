@@ -8,7 +8,7 @@ use dunlin_http::cache_control::RequestDirectives;
 use dunlin_http::{Body, BoxError};
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 use tower_service::Service;
@@ -43,6 +43,8 @@ pub(crate) struct Fill<S> {
 pub(crate) enum Own<E> {
     /// An answer that is not to be shared.
     Response(Response<Body>),
+    /// Fields of an answer that is shared without them.
+    Fields(HeaderMap),
     /// The inner service's error.
     Error(E),
 }
@@ -182,6 +184,13 @@ where
                 return give(own, Own::Response(passed(&self.core, response, self.why, Some(refusal.as_str()), false)));
             }
         };
+        let unshared = answer.unshared(&self.core, &parts.headers);
+        let own = if unshared.is_empty() {
+            own
+        } else {
+            give(own, Own::Fields(unshared));
+            None
+        };
         match content.try_into_bytes() {
             Ok(bytes) => match answer.entry(head, bytes.clone(), None) {
                 Ok(entry) => {
@@ -280,6 +289,6 @@ pub(crate) fn passed(
 }
 
 /// Whether nothing of the connection is meant for the server that sends this on, such as an upgrade.
-fn response_may_be_stripped(headers: &http::HeaderMap) -> bool {
+fn response_may_be_stripped(headers: &HeaderMap) -> bool {
     !headers.contains_key(http::header::UPGRADE)
 }

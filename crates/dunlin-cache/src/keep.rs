@@ -43,6 +43,11 @@ impl Answer<'_> {
         self.head_with(core, status, headers.clone(), &directives)
     }
 
+    /// The fields that only who asked for this answer may be given.
+    pub(crate) fn unshared(&self, core: &Core, headers: &HeaderMap) -> HeaderMap {
+        s3_storing::unshared(headers, &Effective::of(headers, &core.config.targets))
+    }
+
     fn head_with(
         &self,
         core: &Core,

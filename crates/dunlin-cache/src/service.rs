@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use pin_project_lite::pin_project;
 use tokio::sync::{oneshot, watch};
 use tower_service::Service;
@@ -191,6 +191,7 @@ where
         let core = Arc::clone(&self.0.core);
         // What is waited for may turn out to be another variant; then it is known what they vary by.
         for _ in 0..2 {
+            let mut unshared = None;
             let (outcome, collapsed) = match core.flights.join(key.flight, &key.slots, &core.generations) {
                 Role::Leader(lead) => {
                     let fill = Fill {
@@ -205,9 +206,11 @@ where
                         stood: None,
                     };
                     match lead_fill(fill, lead).await {
-                        Ok(outcome) => (outcome, false),
-                        Err(Own::Response(response)) => return Ok(response),
-                        Err(Own::Error(error)) => return Err(error),
+                        Led::Shared(outcome, fields) => {
+                            unshared = fields;
+                            (outcome, false)
+                        }
+                        Led::Own(response) => return response,
                     }
                 }
                 Role::Waiter(waiter) => match tokio::time::timeout(core.config.lock_timeout, told(waiter)).await {
@@ -216,7 +219,10 @@ where
                 },
             };
             match answer(&core, &parts, &outcome, collapsed) {
-                Ok(response) => return Ok(response),
+                Ok(mut response) => {
+                    response.headers_mut().extend(unshared.unwrap_or_default());
+                    return Ok(response);
+                }
                 Err(Some(variant)) => key.flight = key.hash.0 ^ u128::from(variant),
                 Err(None) => break,
             }
@@ -232,8 +238,16 @@ type FillOf = (
     dunlin_http::cache_control::RequestDirectives,
 );
 
+/// What a fill came to for the one who began it.
+enum Led<E> {
+    /// What is for all, with the fields that are for this one alone.
+    Shared(Outcome, Option<HeaderMap>),
+    /// What is for this one alone.
+    Own(Result<Response<Body>, E>),
+}
+
 /// Makes a fill in a task of its own, so that it goes on if we leave, and waits for what it comes to.
-async fn lead_fill<S, R>(fill: Fill<S>, lead: Lead) -> Result<Outcome, Own<S::Error>>
+async fn lead_fill<S, R>(fill: Fill<S>, lead: Lead) -> Led<S::Error>
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
@@ -245,8 +259,10 @@ where
     let (own, mine) = oneshot::channel();
     tokio::spawn(fill.run(lead, Some(own)));
     match mine.await {
-        Ok(own) => Err(own),
-        Err(_) => Ok(told(outcome).await),
+        Ok(Own::Response(response)) => Led::Own(Ok(response)),
+        Ok(Own::Error(error)) => Led::Own(Err(error)),
+        Ok(Own::Fields(fields)) => Led::Shared(told(outcome).await, Some(fields)),
+        Err(_) => Led::Shared(told(outcome).await, None),
     }
 }
 

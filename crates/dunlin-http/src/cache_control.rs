@@ -182,7 +182,7 @@ impl Scope {
 /// The name and the argument of one directive. Whitespace around `=` is not allowed: it stays, and is then no name or no number.
 fn part(element: &str) -> (&str, Option<&str>) {
     match element.split_once('=') {
-        Some((name, argument)) => (name.trim_end(), Some(argument)),
+        Some((name, argument)) => (name, Some(argument)),
         None => (element, None),
     }
 }
@@ -235,6 +235,7 @@ mod tests {
             max_age(&[bad], Some(0));
         }
         max_age(&["max-age= 3600"], Some(0));
+        max_age(&["max-age =3600"], None);
     }
 
     #[test]

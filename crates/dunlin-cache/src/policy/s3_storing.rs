@@ -135,6 +135,21 @@ pub(crate) fn strip(headers: &mut HeaderMap, directives: &Effective) {
     }
 }
 
+/// The fields that are for this one answer only, as `no-cache` or `private` name them.
+pub(crate) fn unshared(headers: &HeaderMap, directives: &Effective) -> HeaderMap {
+    let mut found = HeaderMap::new();
+    for scope in [&directives.no_cache, &directives.private] {
+        if let Some(Scope::Fields(fields)) = scope {
+            for name in fields.iter().filter(|name| !found.contains_key(*name)).collect::<Vec<_>>() {
+                headers.get_all(name).iter().for_each(|line| {
+                    found.append(name.clone(), line.clone());
+                });
+            }
+        }
+    }
+    found
+}
+
 /// Takes out the fields of the connection and those that `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {

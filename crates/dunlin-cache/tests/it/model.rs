@@ -16,7 +16,7 @@ use crate::world::{World, response, settle};
 enum Event {
     Get {
         url: u8,
-        foo: u8,
+        by: u8,
         asked: Asked,
         reply: Control,
     },
@@ -113,12 +113,12 @@ impl Asked {
 
 impl Model {
     /// `/1` varies by `foo`, the others do not.
-    fn key(url: u8, foo: u8) -> (u8, u8) {
-        (url, if url == 1 { foo } else { 0 })
+    fn key(url: u8, by: u8) -> (u8, u8) {
+        (url, if url == 1 { by } else { 0 })
     }
 
-    fn get(&mut self, url: u8, foo: u8, asked: Asked, reply: Control) -> Expected {
-        let key = Self::key(url, foo);
+    fn get(&mut self, url: u8, by: u8, asked: Asked, reply: Control) -> Expected {
+        let key = Self::key(url, by);
         let current = self.content.get(&url).copied().unwrap_or(0);
         let usable =
             self.known.get(&key).and_then(|known| self.usable(known, asked).map(|refreshed| (*known, refreshed)));
@@ -193,12 +193,12 @@ async fn run(events: Vec<Event>) {
     let mut model = Model::default();
     for (at, event) in events.iter().enumerate() {
         match *event {
-            Event::Get { url, foo, asked, reply } => {
+            Event::Get { url, by, asked, reply } => {
                 shared.lock().unwrap().1 = reply;
-                let expected = model.get(url, foo, asked, reply);
+                let expected = model.get(url, by, asked, reply);
                 let before = world.origin.count();
-                let (path, foo) = (format!("/{url}"), foo.to_string());
-                let answer = world.get(&path, &[("foo", &foo), ("cache-control", &asked.text())]).await;
+                let (path, by) = (format!("/{url}"), by.to_string());
+                let answer = world.get(&path, &[("foo", &by), ("cache-control", &asked.text())]).await;
                 settle().await;
                 let asked = world.origin.count() - before;
                 let content = answer.text().parse().unwrap();
@@ -267,7 +267,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 fn event() -> impl Strategy<Value = Event> {
     let url = || 0..3_u8;
     prop_oneof![
-        20 => (url(), 0..2_u8, asked(), control()).prop_map(|(url, foo, asked, reply)| Event::Get { url, foo, asked, reply }),
+        20 => (url(), 0..2_u8, asked(), control()).prop_map(|(url, by, asked, reply)| Event::Get { url, by, asked, reply }),
         8 => select(vec![1_u64, 2, 4, 5, 10, 40]).prop_map(Event::Advance),
         4 => url().prop_map(|url| Event::Change { url }),
         2 => (url(), any::<bool>()).prop_map(|(url, succeeds)| Event::Post { url, succeeds }),

@@ -91,7 +91,9 @@ async fn s3_1_fields_of_the_connection_are_not_stored() {
         ("other", "5"),
     ];
     world.origin.reply(200, &fields, "content");
-    world.get("/a", &[]).await;
+    // Who asked is given what is not stored.
+    let first = world.get("/a", &[]).await;
+    assert_eq!((first.field("hidden"), first.field("other")), ("4", "5"));
     let hit = world.get("/a", &[]).await;
     assert!(hit.is_hit());
     assert_eq!(hit.field("c"), "3");
