@@ -64,7 +64,7 @@ pub struct Config {
     pub max_body: u64,
     /// The largest head of a request, in bytes; 431 beyond it. At least 8,192.
     pub max_head: usize,
-    /// The most header fields of a request; 431 beyond it.
+    /// The most header fields of a request, 256 at most; 431 beyond it.
     pub max_fields: usize,
     /// The longest request target, in bytes; 414 beyond it.
     pub max_target: usize,
@@ -134,7 +134,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             min_rate: 500,
-            park_after: Duration::from_millis(100),
+            park_after: Duration::from_millis(50),
             max_requests_per_connection: 1_000_000,
             max_connection_age: Duration::from_secs(3600),
             lame_duck: Duration::ZERO,

@@ -132,7 +132,10 @@ impl Gate {
             self.state.set_phase(Phase::Opaque);
         } else if self.state.under_way() == 0 && self.state.called() >= framer.heads() {
             framer.decline_upgrade();
+            self.state.undecided.store(false, Relaxed);
             self.passed = self.judge(0, None);
+        } else {
+            self.state.undecided.store(true, Relaxed);
         }
     }
 

@@ -86,6 +86,10 @@ async fn drive<C: Connect>(mut hyper: Pin<Box<Hyper<C>>>, state: &Arc<State>) ->
             if hyper.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(told.take().unwrap_or(Left::Done));
             }
+            // hyper does not read again by itself when what was held back may go on.
+            if state.takes_up_held() {
+                continue;
+            }
             // hyper drops what it has not written yet when it is told to stop while idle; so not before it has.
             if told.is_some() || state.wants_write.load(Relaxed) {
                 return Poll::Pending;

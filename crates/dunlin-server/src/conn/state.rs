@@ -79,6 +79,8 @@ pub(crate) struct State {
     called: AtomicU64,
     /// Whether what came next was no request.
     pub(crate) rejected: AtomicBool,
+    /// Whether bytes are held back until a request for an upgrade is answered.
+    pub(crate) undecided: AtomicBool,
     /// Whether any request had an `Expect` field.
     pub(crate) expects: AtomicBool,
     signal: AtomicU8,
@@ -127,6 +129,7 @@ impl State {
             heads: AtomicU64::new(0),
             called: AtomicU64::new(0),
             rejected: AtomicBool::new(false),
+            undecided: AtomicBool::new(false),
             expects: AtomicBool::new(false),
             signal: AtomicU8::new(Signal::None as u8),
             waker: AtomicWaker::new(),
@@ -255,6 +258,15 @@ impl State {
     pub(crate) fn time_out_body(&self) {
         self.body_timed_out.store(true, Release);
         self.wake();
+    }
+
+    /// Whether the request that bytes were held back for is answered now. It is said once.
+    pub(crate) fn takes_up_held(&self) -> bool {
+        let now = self.undecided.load(Relaxed) && self.under_way() == 0 && self.called() >= self.heads();
+        if now {
+            self.undecided.store(false, Relaxed);
+        }
+        now
     }
 
     /// Whether the body of the last request that was let through cannot be read to its end.

@@ -50,7 +50,7 @@ pub(crate) struct Registered {
 }
 
 /// How often busy connections are looked at, and how coarse the loop's clock is.
-const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(50);
 
 // === impl Registry ===
 

@@ -39,7 +39,7 @@ struct Pace {
 }
 
 /// Until a busy connection is looked at again.
-const SOON: Tick = 100;
+const SOON: Tick = 50;
 /// Until a connection that was asked to close is cut.
 const CLOSING: Tick = 5_000;
 /// How long what a client still sends is thrown away after the last answer.

@@ -12,6 +12,7 @@
 mod support;
 
 mod any_bytes;
+mod attacks;
 mod basics;
 mod deadlines;
 mod http2;
@@ -20,3 +21,4 @@ mod malformed;
 mod restart;
 mod shutdown;
 mod tls;
+mod upgrade;

@@ -1,16 +1,15 @@
 //! A server for a test, and a client that sends bytes.
 
-use std::convert::Infallible;
-use std::future::Ready;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dunlin_http::{Body, BodyError};
 use dunlin_server::{Config, EventLoop, Routes, Running, Server};
 use http::{Request, Response};
-use tower_service::Service;
+
+/// What `/big` answers with.
+static BIG: std::sync::LazyLock<bytes::Bytes> = std::sync::LazyLock::new(|| vec![b'x'; 50_000_000].into());
 
 /// A server with one loop and a few routes.
 pub struct Fixture {
@@ -54,31 +53,13 @@ pub fn routes() -> Routes {
         })
         .get("/big/{bytes}", async |request: Request<Body>| {
             let bytes: usize = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
-            Response::new(Body::from(vec![b'x'; bytes]))
+            Response::new(Body::from(BIG.slice(..bytes)))
         })
 }
 
 async fn echo(request: Request<Body>) -> Result<Response<Body>, dunlin_http::Problem> {
     let told = |error: BodyError| dunlin_http::Problem::new(error.status());
     request.into_body().collect(1 << 30).await.map(|bytes| Response::new(bytes.into())).map_err(told)
-}
-
-/// A service that answers at once and allocates nothing.
-#[derive(Clone)]
-pub struct Hello;
-
-impl Service<Request<Body>> for Hello {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<Body>) -> Self::Future {
-        std::future::ready(Ok(Response::new(Body::from("Hello, World!"))))
-    }
 }
 
 // === impl Fixture ===
