@@ -134,7 +134,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             min_rate: 500,
-            park_after: Duration::from_millis(50),
+            park_after: Duration::from_millis(20),
             max_requests_per_connection: 1_000_000,
             max_connection_age: Duration::from_secs(3600),
             lame_duck: Duration::ZERO,

@@ -31,6 +31,7 @@ pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Serv
             .max_pending_accept_reset_streams(config.http2.max_pending_resets)
             .max_local_error_reset_streams(config.http2.max_local_resets)
             .max_header_list_size(fields)
+            .max_send_buf_size(64 << 10)
             .serve_connection(gate, front),
     );
     let mut told = false;

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::inbound::Inbound;
-use super::state::{Signal, State, UnderWay};
+use super::state::{Phase, Signal, State, UnderWay};
 use crate::Config;
 use crate::framing::is_host;
 
@@ -56,7 +56,9 @@ pin_project! {
 #[derive(Debug)]
 pub(crate) struct Outbound {
     body: Body,
-    _under_way: Option<UnderWay>,
+    under_way: Option<UnderWay>,
+    /// Whether data was handed to HTTP/2 that has not asked for more yet: the client's window is closed, perhaps.
+    owed: bool,
 }
 
 // === impl Front ===
@@ -137,7 +139,6 @@ fn normalise_target(request: &mut Request<Incoming>) -> Result<(), StatusCode> {
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| StatusCode::BAD_REQUEST)?;
     request.headers_mut().insert(HOST, host);
     parts.scheme = None;
-    // RFC 9112 §3.2.4: OPTIONS of a target without path and query is `*`.
     let path = parts.path_and_query.filter(|path| !path.as_str().is_empty());
     let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
     *request.uri_mut() = http::Uri::from(path);
@@ -190,18 +191,43 @@ fn finish(mut response: Response<Body>, under_way: Option<UnderWay>, last: bool)
     response.map(|body| {
         // Complete bytes are as good as written: the rest is the socket's, and has its own deadline.
         let under_way = if body.as_bytes().is_some() { None } else { under_way };
-        Outbound { body, _under_way: under_way }
+        Outbound { body, under_way, owed: false }
     })
 }
 
 // === impl Outbound ===
+
+impl Outbound {
+    /// Counts this among the streams that HTTP/2 has data of, or no more.
+    fn owe(&mut self, owed: bool) {
+        let Some(state) = self.under_way.as_ref().map(UnderWay::state) else { return };
+        if owed != self.owed && state.phase() == Phase::Opaque {
+            self.owed = owed;
+            if owed {
+                state.owed.fetch_add(1, Relaxed)
+            } else {
+                state.owed.fetch_sub(1, Relaxed)
+            };
+        }
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.owe(false);
+    }
+}
 
 impl http_body::Body for Outbound {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        this.owe(false);
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        this.owe(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,7 +11,7 @@ use super::gate::Returned;
 /// Milliseconds since the loop began; see [`Ticks`].
 pub(crate) type Tick = u32;
 
-/// A loop's coarse clock: a number that the reaper writes a few times a second and that costs the hot path one load.
+/// A loop's coarse clock: a number that the reaper writes many times a second and that costs the hot path one load.
 #[derive(Debug, Default)]
 pub(crate) struct Ticks(AtomicU32);
 
@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) body_timed_out: AtomicBool,
     /// Bodies of requests whose next bytes a handler waits for; kept for HTTP/2 only.
     pub(crate) waiting_bodies: AtomicU32,
+    /// Streams of answers that HTTP/2 has data of and asks no more of; the client lets nothing through.
+    pub(crate) owed: AtomicU32,
     /// Requests that are not answered to the last byte.
     under_way: AtomicU32,
     /// Requests that were let through to hyper.
@@ -125,6 +127,7 @@ impl State {
             tunnel: AtomicBool::new(false),
             body_timed_out: AtomicBool::new(false),
             waiting_bodies: AtomicU32::new(0),
+            owed: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
             heads: AtomicU64::new(0),
             called: AtomicU64::new(0),
@@ -247,6 +250,11 @@ impl State {
 
     pub(crate) fn is_parked(&self) -> bool {
         self.parked.load(Acquire)
+    }
+
+    /// Whether the client is waited for to take more: its socket is full, or its windows of HTTP/2 are.
+    pub(crate) fn waits_for_reader(&self) -> bool {
+        self.wants_write.load(Relaxed) || self.owed.load(Relaxed) > 0
     }
 
     /// Whether a handler waits for the body of a stream of HTTP/2.

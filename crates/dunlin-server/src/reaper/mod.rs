@@ -1,6 +1,6 @@
 //! The reaper: one timer for each loop instead of one for each request.
 //!
-//! Every connection of a loop stands in its [`Registry`]. A few times a second the reaper sets the loop's coarse clock
+//! Every connection of a loop stands in its [`Registry`]. Many times a second the reaper sets the loop's coarse clock
 //! and looks at the connections that are due: busy ones each time, parked ones once their deadline has come. What it
 //! decides, by [`rules`], it tells the connection's task by a [`Signal`](crate::conn::Signal).
 
@@ -50,7 +50,7 @@ pub(crate) struct Registered {
 }
 
 /// How often busy connections are looked at, and how coarse the loop's clock is.
-const INTERVAL: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(20);
 
 // === impl Registry ===
 

@@ -39,7 +39,7 @@ struct Pace {
 }
 
 /// Until a busy connection is looked at again.
-const SOON: Tick = 50;
+const SOON: Tick = 40;
 /// Until a connection that was asked to close is cut.
 const CLOSING: Tick = 5_000;
 /// How long what a client still sends is thrown away after the last answer.
@@ -74,7 +74,7 @@ impl Rules {
             return self.look_idle(state, now, draining);
         }
         let (read, written) = state.bytes();
-        if watch.written.is_too_slow(state.wants_write.load(Relaxed), written, passed, self.write, self.min_rate) {
+        if watch.written.is_too_slow(state.waits_for_reader(), written, passed, self.write, self.min_rate) {
             state.signal(Signal::Cut);
         }
         let waits_for_body = match state.phase() {
@@ -119,7 +119,7 @@ impl Rules {
         if !is_new && idle >= self.park_after && !draining {
             state.signal(Signal::Park);
         }
-        now + SOON
+        now + SOON.min(self.park_after)
     }
 }
 

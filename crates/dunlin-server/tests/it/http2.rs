@@ -136,3 +136,16 @@ fn a_flood_of_frames_that_do_nothing_ends_the_connection() {
         drain.join().unwrap();
     }
 }
+
+#[test]
+fn a_window_that_stays_closed_ends_the_connection() {
+    let server = Fixture::with(Config { write_timeout: Duration::from_millis(300), ..h2c() });
+    run(async {
+        let (mut client, connection) = client(&server).await;
+        let (response, _) = client.send_request(get("http://a/stream"), true).unwrap();
+        // The body is kept and never read, so its window is never opened again.
+        let body = response.await.unwrap().into_body();
+        let _ = connection.await.unwrap();
+        drop(body);
+    });
+}

@@ -2,14 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use dunlin_http::{Body, BodyError};
 use dunlin_server::{Config, EventLoop, Routes, Running, Server};
 use http::{Request, Response};
+use http_body::Frame;
 
 /// What `/big` answers with.
-static BIG: std::sync::LazyLock<bytes::Bytes> = std::sync::LazyLock::new(|| vec![b'x'; 50_000_000].into());
+static BIG: std::sync::LazyLock<Bytes> = std::sync::LazyLock::new(|| vec![b'x'; 50_000_000].into());
 
 /// A server with one loop and a few routes.
 pub struct Fixture {
@@ -46,6 +51,7 @@ pub fn routes() -> Routes {
         .get("/host", async |request: Request<Body>| {
             format!("{} {}", request.headers()["host"].to_str().unwrap(), request.uri())
         })
+        .get("/stream", async |_| Response::new(Body::new(Endless)))
         .get("/wait/{ms}", async |request: Request<Body>| {
             let ms = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
             tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -60,6 +66,18 @@ pub fn routes() -> Routes {
 async fn echo(request: Request<Body>) -> Result<Response<Body>, dunlin_http::Problem> {
     let told = |error: BodyError| dunlin_http::Problem::new(error.status());
     request.into_body().collect(1 << 30).await.map(|bytes| Response::new(bytes.into())).map_err(told)
+}
+
+/// A body that streams for ever.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(Some(Ok(Frame::data(BIG.slice(..10_000)))))
+    }
 }
 
 // === impl Fixture ===

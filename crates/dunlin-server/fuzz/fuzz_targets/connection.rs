@@ -1,0 +1,48 @@
+//! Arbitrary bytes on a connection: `cargo +nightly fuzz run connection`, in `crates/dunlin-server`.
+//!
+//! Invariants: the server does not panic; it ends the connection once the client has closed its half; and it never
+//! gives more final answers than there can be requests, which is one for each line of the input, and one at the end.
+#![no_main]
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use dunlin_server::{Config, Routes, serve_with};
+use libfuzzer_sys::fuzz_target;
+
+/// A server on a Unix socket that lives as long as the process.
+static SOCKET: LazyLock<PathBuf> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("a folder").keep();
+    let path = dir.join("fuzz.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    listener.set_nonblocking(true).expect("a socket that does not block");
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::UnixListener::from_std(listener).expect("a listener");
+            let service = Routes::new().get("/", async |_| "Hello, World!").build().expect("routes");
+            let config = Config { h2c: true, ..Config::default() };
+            serve_with(config, listener, service, std::future::pending()).await
+        })
+    });
+    path
+});
+
+fuzz_target!(|input: &[u8]| {
+    let mut client = UnixStream::connect(&*SOCKET).expect("the server serves on");
+    client.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    // The server may close before all is sent.
+    let _ = client.write_all(input);
+    let _ = client.shutdown(Shutdown::Write);
+    let mut output = Vec::new();
+    if let Err(error) = client.read_to_end(&mut output) {
+        assert!(error.kind() == std::io::ErrorKind::ConnectionReset, "the connection does not end: {error}");
+    }
+    let count = |needle: &[u8]| output.windows(needle.len()).filter(|window| *window == needle).count();
+    let lines = input.iter().filter(|byte| **byte == b'\n').count();
+    assert!(count(b"HTTP/1.1 ") - count(b"HTTP/1.1 100 ") <= lines + 1);
+});
