@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::config::Pooler;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
 use crate::database::{Database, Declared};
 use crate::error::Error;
 use crate::json::Column;
 use crate::param::type_name;
+use crate::query::Access;
 
 /// What PostgreSQL says of a query's statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,18 +20,37 @@ pub struct Description {
     pub columns: Vec<(String, String)>,
 }
 
+/// A connection for describing, closed when it is dropped.
+struct Asked {
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
 pub(crate) async fn all(
     database: &Database,
     queries: &[Arc<Declared>],
 ) -> Result<Vec<Result<Description, Error>>, Error> {
+    // By the connections that the queries would use: a replica may be behind in its tables.
+    let (mut reads, mut writes) = (None, None);
     let mut answers = Vec::with_capacity(queries.len());
+    let limit = database.0.config.statement_timeout;
     for query in queries {
-        // By the connection it would use: a replica may be behind in its tables.
-        let (client, connection) = database.connector(query.access).open_raw().await?;
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        let limit = database.0.config.statement_timeout;
-        let answer = tokio::time::timeout(limit, one(database, query, &client)).await;
-        driver.abort();
+        let place = if query.access == Access::Read { &mut reads } else { &mut writes };
+        let asked = match place {
+            Some(asked) => asked,
+            None => {
+                let (client, connection) = database.connector(query.access).open_raw().await?;
+                let driver = tokio::spawn(async move { drop(connection.await) });
+                place.insert(Asked { client, driver })
+            }
+        };
+        let answer = tokio::time::timeout(limit, one(query, &asked.client)).await;
         match answer.unwrap_or(Err(Error::Timeout(limit))) {
             Err(error) if error.is_lost() => return Err(error),
             answer => answers.push(answer),
@@ -37,11 +59,15 @@ pub(crate) async fn all(
     Ok(answers)
 }
 
-async fn one(database: &Database, query: &Declared, client: &tokio_postgres::Client) -> Result<Description, Error> {
-    if database.0.config.pooler == Pooler::Transaction {
-        // A pooler keeps one server for the whole transaction, so a named statement is safe in it.
-        client.batch_execute("BEGIN").await?;
-    }
+async fn one(query: &Declared, client: &Client) -> Result<Description, Error> {
+    // A pooler keeps one server for a transaction, so that a named statement is safe in it.
+    client.batch_execute("BEGIN").await?;
+    let description = prepare(query, client).await;
+    client.batch_execute("ROLLBACK").await?;
+    description
+}
+
+async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error> {
     let mut description = Description { params: vec![String::new(); query.params.len()], columns: Vec::new() };
     for statement in query.statements() {
         let prepared = client.prepare(&statement.sql).await?;

@@ -255,7 +255,7 @@ mod tests {
             assert_eq!(target.session, Session::ReadWrite);
             assert_eq!(target.pg.get_application_name(), Some("x"));
             assert_eq!(target.pg.get_ports(), [1, 2]);
-            assert_eq!(target.to_string(), "u@a,b/d");
+            assert_eq!(target.to_string(), "u@a:1,b:2/d");
         }
         assert!(Target::parse("postgres://h/d?sslmode=maybe").is_err());
         assert!(Target::parse("postgres://h/d?sllmode=require").is_err());

@@ -5,16 +5,15 @@
 //! crowd costs two reads, and every answer is at least as new as its request.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use crate::error::Error;
 
 /// What a read is told by: the query and its parameters.
-pub(super) type Key = (usize, Vec<u8>);
+pub(super) type Key = (usize, SmallVec<[u8; 32]>);
 
 /// The reads that are under way, each with the next of its kind.
 pub(super) struct Flights<T>(Mutex<HashMap<Key, Option<Next<T>>>>);
@@ -28,22 +27,25 @@ enum Phase<T> {
     Done(Result<T, Error>),
 }
 
-/// A read that is under way. When it ends, or is dropped, the next of its kind begins.
-struct Turn<'a, T> {
-    flights: &'a Flights<T>,
-    key: &'a Key,
+/// What one who came is to do.
+pub(super) enum Flight<'a, T> {
+    /// To read, and to tell by [`Turn::done`].
+    Read(Turn<'a, T>),
+    /// Nothing: another has read since this one came.
+    Joined(Result<T, Error>),
 }
 
-/// The one that will run the next read. Dropped before it has, it leaves those that follow it to find another.
-struct Lead<'a, T> {
+/// A read that is under way. When it ends, or is dropped, the next of its kind begins; those that wait for its answer
+/// and get none find another.
+pub(super) struct Turn<'a, T> {
     flights: &'a Flights<T>,
     key: &'a Key,
-    phase: Next<T>,
+    /// Where the others wait, if it had to wait for its turn itself.
+    phase: Option<Next<T>>,
 }
 
 enum Role<'a, T> {
-    Run(Turn<'a, T>),
-    Lead(Lead<'a, T>),
+    Read(Turn<'a, T>),
     Follow(watch::Receiver<Phase<T>>),
 }
 
@@ -56,58 +58,53 @@ impl<T> Default for Flights<T> {
 }
 
 impl<T: Clone> Flights<T> {
-    /// The answer of `read`, or of another one of the same key that began after this was called. The flag tells whether
-    /// it is another's.
-    pub(super) async fn join<F>(&self, key: &Key, read: impl FnOnce() -> F) -> (Result<T, Error>, bool)
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
+    /// Comes with a read, and waits for its turn or for the answer of another one that began after this was called.
+    pub(super) async fn enter<'a>(&'a self, key: &'a Key) -> Flight<'a, T> {
         loop {
             match self.role(key) {
-                Role::Run(turn) => {
-                    let result = read().await;
-                    drop(turn);
-                    return (result, false);
-                }
-                Role::Lead(lead) => {
-                    let mut phase = lead.phase.subscribe();
-                    // It cannot fail: this holds a sender.
-                    let _ = phase.wait_for(|phase| matches!(phase, Phase::Go)).await;
-                    let result = read().await;
-                    lead.phase.send_replace(Phase::Done(result.clone()));
-                    return (result, false);
+                Role::Read(turn) => {
+                    if let Some(phase) = &turn.phase {
+                        // It cannot fail: this holds a sender.
+                        let _ = phase.subscribe().wait_for(|phase| matches!(phase, Phase::Go)).await;
+                    }
+                    return Flight::Read(turn);
                 }
                 Role::Follow(mut phase) => {
-                    // It fails when the leader gave up: the loop finds another.
+                    // It fails when the one that was to read gave up: the loop finds another.
                     if let Ok(phase) = phase.wait_for(|phase| matches!(phase, Phase::Done(_))).await
                         && let Phase::Done(result) = &*phase
                     {
-                        return (result.clone(), true);
+                        return Flight::Joined(result.clone());
                     }
                 }
             }
         }
     }
+
+    fn role<'a>(&'a self, key: &'a Key) -> Role<'a, T> {
+        let mut map = self.map();
+        let phase = match map.get_mut(key) {
+            None => {
+                map.insert(key.clone(), None);
+                None
+            }
+            Some(Some(next)) => return Role::Follow(next.subscribe()),
+            Some(next) => next.insert(Arc::new(watch::Sender::new(Phase::Waiting))).clone().into(),
+        };
+        Role::Read(Turn { flights: self, key, phase })
+    }
+}
+
+impl<T: Clone> Turn<'_, T> {
+    /// Tells the answer to those that wait for it.
+    pub(super) fn done(self, result: &Result<T, Error>) {
+        if let Some(phase) = &self.phase {
+            phase.send_replace(Phase::Done(result.clone()));
+        }
+    }
 }
 
 impl<T> Flights<T> {
-    fn role<'a>(&'a self, key: &'a Key) -> Role<'a, T> {
-        match self.map().entry(key.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert(None);
-                Role::Run(Turn { flights: self, key })
-            }
-            Entry::Occupied(mut entry) => match entry.get() {
-                Some(next) => Role::Follow(next.subscribe()),
-                None => {
-                    let phase = Arc::new(watch::Sender::new(Phase::Waiting));
-                    entry.insert(Some(phase.clone()));
-                    Role::Lead(Lead { flights: self, key, phase })
-                }
-            },
-        }
-    }
-
     /// The one under way has ended: the next begins, if there is one. From here on newcomers wait for the one after it.
     fn ended(&self, key: &Key) {
         let mut map = self.map();
@@ -125,16 +122,10 @@ impl<T> Flights<T> {
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        self.flights.ended(self.key);
-    }
-}
-
-impl<T> Drop for Lead<'_, T> {
-    fn drop(&mut self) {
-        {
+        if let Some(phase) = &self.phase {
             let mut map = self.flights.map();
             if let Some(next) = map.get_mut(self.key)
-                && next.as_ref().is_some_and(|next| Arc::ptr_eq(next, &self.phase))
+                && next.as_ref().is_some_and(|next| Arc::ptr_eq(next, phase))
             {
                 // Its turn has not come.
                 *next = None;
@@ -155,7 +146,22 @@ mod tests {
     use super::*;
 
     fn key() -> Key {
-        (1, vec![7])
+        (1, SmallVec::from_slice(&[7]))
+    }
+
+    async fn join<F: Future<Output = Result<u32, Error>>>(
+        flights: &Flights<u32>,
+        key: &Key,
+        read: impl FnOnce() -> F,
+    ) -> (Result<u32, Error>, bool) {
+        match flights.enter(key).await {
+            Flight::Read(turn) => {
+                let result = read().await;
+                turn.done(&result);
+                (result, false)
+            }
+            Flight::Joined(result) => (result, true),
+        }
     }
 
     /// A read that ends when it is told to, and counts that it began.
@@ -169,12 +175,12 @@ mod tests {
         let (flights, key, began) = (Flights::default(), key(), AtomicU32::new(0));
         let (end_first, first) = oneshot::channel();
         let (end_second, second) = oneshot::channel();
-        let mut one = Box::pin(flights.join(&key, || read(&began, first)));
+        let mut one = Box::pin(join(&flights, &key, || read(&began, first)));
         assert!(one.as_mut().now_or_never().is_none());
-        let mut two = Box::pin(flights.join(&key, || read(&began, second)));
+        let mut two = Box::pin(join(&flights, &key, || read(&began, second)));
         assert!(two.as_mut().now_or_never().is_none());
         let mut rest: Vec<_> =
-            (0..5).map(|_| Box::pin(flights.join(&key, || async { panic!("a third read") }))).collect();
+            (0..5).map(|_| Box::pin(join(&flights, &key, || async { panic!("a third read") }))).collect();
         for one in &mut rest {
             assert!(one.as_mut().now_or_never().is_none());
         }
@@ -197,11 +203,11 @@ mod tests {
         for turn_came in [false, true] {
             let (end, first) = oneshot::channel();
             let began = AtomicU32::new(0);
-            let mut one = Box::pin(flights.join(&key, || read(&began, first)));
+            let mut one = Box::pin(join(&flights, &key, || read(&began, first)));
             assert!(one.as_mut().now_or_never().is_none());
-            let mut lead = Box::pin(flights.join(&key, std::future::pending));
+            let mut lead = Box::pin(join(&flights, &key, std::future::pending));
             assert!(lead.as_mut().now_or_never().is_none());
-            let mut follower = Box::pin(flights.join(&key, || async { Ok(3) }));
+            let mut follower = Box::pin(join(&flights, &key, || async { Ok(3) }));
             assert!(follower.as_mut().now_or_never().is_none());
             if turn_came {
                 end.send(1).unwrap();

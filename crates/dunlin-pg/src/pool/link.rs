@@ -60,10 +60,12 @@ impl Link {
         }
     }
 
-    pub(crate) async fn plan(&self, slot: usize, sql: &str) -> Result<Arc<Plan>, Error> {
-        if let Some(Some(plan)) = self.plans().get(slot) {
-            return Ok(plan.clone());
-        }
+    pub(crate) fn plan(&self, slot: usize) -> Option<Arc<Plan>> {
+        self.plans().get(slot).cloned().flatten()
+    }
+
+    /// Prepares what was not there when it opened, or was forgotten since.
+    pub(crate) async fn prepare(&self, slot: usize, sql: &str) -> Result<Arc<Plan>, Error> {
         let plan = Arc::new(plan(&self.client, sql).await?);
         let mut plans = self.plans();
         if plans.len() <= slot {

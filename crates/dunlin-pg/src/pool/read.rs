@@ -12,6 +12,7 @@ use tokio_postgres::RowStream;
 use tokio_postgres::types::Type;
 
 use super::Pool;
+use super::flights::{Flight, Key};
 use super::link::Link;
 use crate::database::Declared;
 use crate::error::Error;
@@ -42,7 +43,7 @@ pub(super) enum Whole {
     Large,
 }
 
-pub(super) type Binding = SmallVec<[Bound; 4]>;
+pub(super) type Binding = SmallVec<[Bound; 2]>;
 
 // === impl Pool ===
 
@@ -55,16 +56,24 @@ impl Pool {
     pub async fn run(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
         self.0.database.0.counters.queries.fetch_add(1, Ordering::Relaxed);
         let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted > 0) else {
-            return self.own(query, params, format).await;
+            return Box::pin(self.own(query, params, format)).await;
         };
         if query.is_heavy() {
-            return self.own(query, params, format).await;
+            return Box::pin(self.own(query, params, format)).await;
         }
         let whole = if query.share {
             let key = key(query, params, format);
-            let (whole, joined) = self.0.flights.join(&key, || self.shared(query, slot, params, format)).await;
-            self.0.database.0.counters.joined.fetch_add(joined.into(), Ordering::Relaxed);
-            whole
+            match self.0.flights.enter(&key).await {
+                Flight::Read(turn) => {
+                    let whole = self.shared(query, slot, params, format).await;
+                    turn.done(&whole);
+                    whole
+                }
+                Flight::Joined(whole) => {
+                    self.0.database.0.counters.joined.fetch_add(1, Ordering::Relaxed);
+                    whole
+                }
+            }
         } else {
             self.shared(query, slot, params, format).await
         };
@@ -74,12 +83,12 @@ impl Pool {
             Ok(Whole::Changed(count)) => Ok(Answer::Changed(count)),
             Ok(Whole::Large) => {
                 query.weigh(true);
-                self.own(query, params, format).await
+                Box::pin(self.own(query, params, format)).await
             }
             // It can only read, so it may be asked again: alone, since the loss may have been its own doing.
             Err(error) if error.is_lost() => {
                 self.retried();
-                self.own(query, params, format).await
+                Box::pin(self.own(query, params, format)).await
             }
             Err(error) => Err(error),
         }
@@ -89,14 +98,18 @@ impl Pool {
     async fn shared(&self, query: &Declared, slot: usize, params: &[Param], format: Format) -> Result<Whole, Error> {
         let link = match self.0.lanes.pick() {
             Some(link) => link,
-            None => self.wait_for_link().await?,
+            None => Box::pin(self.wait_for_link()).await?,
         };
         let statement = &query.statements()[0];
         let mut healed = false;
         loop {
-            let plan = link.plan(slot, &statement.sql).await?;
+            // What is rare is boxed, so that the future of a read stays small.
+            let plan = match link.plan(slot) {
+                Some(plan) => plan,
+                None => Box::pin(link.prepare(slot, &statement.sql)).await?,
+            };
             let bound = bind(query, statement, plan.statement.params(), params)?;
-            let result = self.ask(&link, query, &plan.statement, &plan.columns, bound, format).await;
+            let result = self.ask(&link, query, &plan.statement, &plan.columns, &bound, format).await;
             match result {
                 Err(error) if error.is_stale_plan() && !healed => {
                     link.forget(slot, &plan);
@@ -115,15 +128,15 @@ impl Pool {
         query: &Declared,
         statement: &tokio_postgres::Statement,
         columns: &[Column],
-        bound: Binding,
+        bound: &[Bound],
         format: Format,
     ) -> Result<Whole, Error> {
         let waiting = link.wait();
-        let result = async {
-            let rows = link.client.query_raw(statement, bound).await?;
-            collect(rows, Some(columns), query.rows, format, self.0.database.0.config.stream_from).await
-        }
-        .await;
+        let limit = self.0.database.0.config.stream_from;
+        let result = match link.client.query_raw(statement, bound).await {
+            Ok(rows) => collect(rows, Some(columns), query.rows, format, limit).await,
+            Err(error) => Err(error.into()),
+        };
         match &result {
             // The rest of a large answer is still to come.
             Ok(Whole::Large) => {}
@@ -235,10 +248,10 @@ pub(super) fn blame(error: Error, query: &Declared, statement: &Statement) -> Er
 }
 
 /// What makes two reads the same: the query, the format, the parameters to the byte.
-fn key(query: &Arc<Declared>, params: &[Param], format: Format) -> (usize, Vec<u8>) {
-    let mut key = Vec::with_capacity(32);
+fn key(query: &Arc<Declared>, params: &[Param], format: Format) -> Key {
+    let mut key = SmallVec::new();
     key.push(format as u8);
-    let text = |key: &mut Vec<u8>, tag: u8, text: &str| {
+    let text = |key: &mut SmallVec<_>, tag: u8, text: &str| {
         key.push(tag);
         key.extend_from_slice(&text.len().to_le_bytes());
         key.extend_from_slice(text.as_bytes());

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::param::Param;
 use crate::query::{Place, Source};
 
-pub(super) async fn of(query: &Declared, request: &Parts, body: Body, max_body: usize) -> Result<Vec<Param>, Error> {
-    let mut fields = if query.reads_body() { read(request, body, max_body).await? } else { Map::new() };
+/// The parameters, with the fields of the body where there is one to be read.
+pub(super) fn of(query: &Declared, request: &Parts, mut fields: Map<String, Value>) -> Result<Vec<Param>, Error> {
     let path = request.extensions.get::<PathParams>();
     query
         .params
@@ -55,7 +55,7 @@ fn missing(source: &Source) -> Error {
 }
 
 /// The body as a JSON object.
-async fn read(request: &Parts, body: Body, max_body: usize) -> Result<Map<String, Value>, Error> {
+pub(super) async fn read(request: &Parts, body: Body, max_body: usize) -> Result<Map<String, Value>, Error> {
     if !is_json(request) {
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json"));
     }

@@ -15,6 +15,7 @@ use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::{Body, BoxError, Problem};
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tower_service::Service;
 
@@ -57,8 +58,15 @@ impl QueryService {
         self
     }
 
-    async fn respond(&self, request: http::request::Parts, body: Body) -> Response<Body> {
-        match self.answer(&request, body).await {
+    async fn respond(&self, request: &http::request::Parts, body: Body) -> Response<Body> {
+        // What is rare is boxed, so that the future of a read stays small.
+        let fields = if self.query.reads_body() {
+            Box::pin(arguments::read(request, body, self.max_body)).await
+        } else {
+            drop(body);
+            Ok(Map::new())
+        };
+        match self.answer(request, fields).await {
             Ok(response) => response,
             Err(error) => {
                 self.log(&error);
@@ -67,8 +75,12 @@ impl QueryService {
         }
     }
 
-    async fn answer(&self, request: &http::request::Parts, body: Body) -> Result<Response<Body>, Error> {
-        let params = arguments::of(&self.query, request, body, self.max_body).await?;
+    async fn answer(
+        &self,
+        request: &http::request::Parts,
+        fields: Result<Map<String, Value>, Error>,
+    ) -> Result<Response<Body>, Error> {
+        let params = arguments::of(&self.query, request, fields?)?;
         let format = match self.query.rows {
             Rows::One => Format::Json,
             Rows::Many => accept::choose(self.query.formats, &request.headers),
@@ -153,7 +165,7 @@ where
         let this = self.clone();
         let (parts, body) = request.into_parts();
         let body = Body::new(body);
-        Box::pin(async move { Ok(this.respond(parts, body).await) })
+        Box::pin(async move { Ok(this.respond(&parts, body).await) })
     }
 }
 
