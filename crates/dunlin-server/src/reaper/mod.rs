@@ -51,6 +51,8 @@ pub(crate) struct Registered {
 
 /// How often busy connections are looked at, and how coarse the loop's clock is.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// How often while nobody is due sooner: a parked connection that wakes up is seen no later than this.
+const SLOW_INTERVAL: Duration = Duration::from_millis(200);
 
 // === impl Registry ===
 
@@ -102,17 +104,19 @@ impl Registry {
         self.table().entries.iter().map(|(_, entry)| entry.state.called()).sum()
     }
 
-    /// Runs the clock and the deadlines. It rests while there is no connection.
+    /// Runs the clock and the deadlines. It rests while there is no connection, and goes slowly while all are parked.
     pub(crate) async fn run(&self) {
+        let mut pause = INTERVAL;
         loop {
             let changed = self.changed.notified();
             if self.len() == 0 {
                 changed.await;
             } else {
                 drop(changed);
-                tokio::time::sleep(INTERVAL).await;
+                tokio::time::sleep(pause).await;
             }
-            self.sweep();
+            let next = Duration::from_millis(self.sweep().into());
+            pause = next.clamp(INTERVAL, SLOW_INTERVAL);
         }
     }
 
@@ -156,7 +160,8 @@ impl Registry {
         }
     }
 
-    fn sweep(&self) {
+    /// Looks at whom it is due to look at; the milliseconds until somebody is next.
+    fn sweep(&self) -> Tick {
         let now = self.set_clock();
         let draining = self.draining.load(Ordering::Acquire);
         let mut table = self.table();
@@ -168,6 +173,7 @@ impl Registry {
             };
             *due = self.rules.look(state, watch, now, draining).max(now + 1);
         }
+        due.iter().min().map_or(Tick::MAX, |next| next.saturating_sub(now))
     }
 
     fn set_clock(&self) -> Tick {

@@ -197,23 +197,49 @@ fn served_under_systemd() {
     stopped(running);
 }
 
+/// Starts the test above as systemd would: `listener` is descriptor 3. `before` is run by the shell first.
+fn under_systemd(listener: std::os::fd::OwnedFd, before: &str) -> std::process::Child {
+    let serve = r#"exec 3<&1 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" --exact listening::served_under_systemd"#;
+    std::process::Command::new("sh")
+        .args(["-c", &format!("{before}{serve}")])
+        .arg(std::env::current_exe().unwrap())
+        .env("DUNLIN_UNDER_SYSTEMD", "1")
+        .stdin(std::process::Stdio::piped())
+        .stdout(listener)
+        .spawn()
+        .unwrap()
+}
+
+fn end(mut child: std::process::Child) {
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn sockets_of_the_service_manager_are_taken() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    // As systemd does: descriptor 3, and the process number of whom it is for.
-    let script = r#"exec 3<&1 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" --exact listening::served_under_systemd"#;
-    let mut child = std::process::Command::new("sh")
-        .args(["-c", script])
-        .arg(std::env::current_exe().unwrap())
-        .env("DUNLIN_UNDER_SYSTEMD", "1")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::os::fd::OwnedFd::from(listener))
-        .spawn()
-        .unwrap();
+    let child = under_systemd(listener.into(), "");
     let mut client = Client::connect(addr);
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_eq!(client.answer().unwrap().text(), "Hello, World!");
-    drop(child.stdin.take());
-    assert!(child.wait().unwrap().success());
+    end(child);
+}
+
+#[test]
+fn few_descriptors_are_shared_by_closing_who_is_idle() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    let child = under_systemd(std::os::unix::net::UnixListener::bind(&path).unwrap().into(), "ulimit -n 64; ");
+    let mut kept = Vec::new();
+    for _ in 0..100 {
+        let mut socket = UnixStream::connect(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        kept.push(socket);
+    }
+    end(child);
 }
