@@ -71,15 +71,18 @@ impl Cache {
     }
 
     /// Removes what is stored for a URL, every variant of it; where a route's key is made from some parameters, all that is
-    /// stored for its path. A path alone stands for requests that name no host.
+    /// stored for its path. A path without a host stands for all that is stored for it, whatever the host and the query.
     pub fn purge_url(&self, url: &Uri) {
         let mut what = Invalidation::default();
-        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let Some(authority) = url.authority() else {
+            what.groups.push(Core::path_anywhere(url.path()));
+            return self.core.invalidate(&what);
+        };
         let target = url.path_and_query().map_or("/", |target| target.as_str());
         for secure in [false, true] {
             let asked = url.scheme().is_none_or(|scheme| (*scheme == http::uri::Scheme::HTTPS) == secure);
             if asked {
-                Core::url(&mut what, secure, authority, target);
+                Core::url(&mut what, secure, authority.as_str(), target);
             }
         }
         self.core.invalidate(&what);

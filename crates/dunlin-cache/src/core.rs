@@ -88,7 +88,7 @@ pub(crate) struct Key {
     pub(crate) flight: u128,
     pub(crate) place: Place,
     /// The slots of the key and of the route's groups.
-    pub(crate) slots: SmallVec<[Slot; 4]>,
+    pub(crate) slots: SmallVec<[Slot; 8]>,
 }
 
 /// The owned parts of a target.
@@ -214,6 +214,7 @@ impl Core {
         };
         let mut slots = SmallVec::new();
         slots.push(if target.is_partial() { target.path_hash(&self.seeds).into() } else { hash.into() });
+        slots.push(self.seeds.name(&Self::path_anywhere(target.path)).into());
         if !policy.groups.is_empty() {
             let origin = target.origin();
             slots.extend(policy.groups.iter().flat_map(|group| self.group_slots(&origin, group)));
@@ -238,6 +239,11 @@ impl Core {
     /// The slots of a group: one for its name anywhere, one for its name at this origin (RFC 9875 §2).
     pub(crate) fn group_slots(&self, origin: &str, group: &str) -> [Slot; 2] {
         [self.seeds.name(group).into(), self.seeds.name(&Self::group_at(origin, group)).into()]
+    }
+
+    /// The name of the group of all that is stored for a path, whatever the host and the query.
+    pub(crate) fn path_anywhere(path: &str) -> String {
+        format!("*{path}#path")
     }
 
     /// The name of a group at one origin.

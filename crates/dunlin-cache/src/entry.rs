@@ -80,7 +80,7 @@ pub(crate) struct Head {
     /// The names of its groups, as they are told to a second level.
     pub(crate) groups: Box<[Box<str>]>,
     /// Its key and its groups.
-    pub(crate) slots: SmallVec<[Slot; 4]>,
+    pub(crate) slots: SmallVec<[Slot; 8]>,
     /// The generation that its fill began in.
     pub(crate) since: u64,
 }

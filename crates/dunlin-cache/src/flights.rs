@@ -26,7 +26,7 @@ type Shard = Mutex<HashMap<u128, Arc<Flight>>>;
 #[derive(Debug)]
 pub(crate) struct Flight {
     since: u64,
-    slots: SmallVec<[Slot; 4]>,
+    slots: SmallVec<[Slot; 8]>,
     outcome: watch::Sender<Option<Outcome>>,
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn write(entry: &Entry) -> Bytes {
 }
 
 /// Reads a record; `None` when it is none of this version. Its generation and its slots are for the reader to say.
-pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 4]>) -> Option<Entry> {
+pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Option<Entry> {
     let mut rest = Reader(record);
     if &rest.take(4)?[..] != VERSION {
         return None;

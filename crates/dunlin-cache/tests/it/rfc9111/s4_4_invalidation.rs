@@ -82,6 +82,34 @@ async fn all_variants_go() {
 }
 
 #[tokio::test]
+async fn a_path_without_a_host_is_that_of_any() {
+    let world = World::new();
+    world.origin.reply(200, &[("cache-control", "max-age=60")], "content");
+    let all = [("/a", "one.com"), ("/a?x=1", "two.com"), ("https://three.com/a", "three.com"), ("/b", "one.com")];
+    for (path, host) in all {
+        world.get(path, &[("host", host)]).await;
+    }
+    world.cache.purge_url(&Uri::from_static("/a"));
+    for (path, host) in all {
+        assert_eq!(world.get(path, &[("host", host)]).await.is_hit(), path == "/b", "{path} {host}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_is_that_of_its_scheme_host_and_query() {
+    let world = World::new();
+    world.origin.reply(200, &[("cache-control", "max-age=60")], "content");
+    let all = ["/a?x=1", "/a?x=2", "/a", "https://example.com/a?x=1", "http://other.com/a?x=1"];
+    for path in all {
+        world.get(path, &[]).await;
+    }
+    world.cache.purge_url(&Uri::from_static("http://Example.com/a?x=1"));
+    for path in all {
+        assert_eq!(!world.get(path, &[]).await.is_hit(), path == "/a?x=1", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn rfc9110_s9_3_3_a_post_may_answer_later_gets() {
     let fields = [("cache-control", "max-age=60"), ("content-location", "/a")];
     let world = World::new();
