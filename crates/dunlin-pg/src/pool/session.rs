@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
 use crate::connect::CANCELLATIONS;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::query::Access;
 
 /// How long after the server's own limit an answer may come, and how long a rollback may take.
@@ -64,8 +64,8 @@ impl Session {
             Some(error) if error.is_lost() => State::Broken,
             // The writer's server has become a standby: the next connection goes where writing is.
             Some(error) if error.is_read_only_server() && self.access == Access::Write => State::Broken,
-            // Only the server's word tells that the statement is over.
-            Some(error) if error.as_db_error().is_none() => State::Busy,
+            // Only the server's word tells that the statement is over; a parameter is refused before it is sent.
+            Some(error) if error.as_db_error().is_none() && error.kind() != ErrorKind::Input => State::Busy,
             _ if in_transaction => State::Open,
             _ => State::Clean,
         };

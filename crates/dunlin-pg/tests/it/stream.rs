@@ -9,7 +9,7 @@ use http::StatusCode;
 use http_body_util::BodyStream;
 use tower::ServiceExt;
 
-use crate::support::{Fixture, active, ask, config, eventually, get, postgres, text};
+use crate::support::{Fixture, active, ask, config, eventually, get, named, postgres, text};
 
 /// The body's chunks as they come.
 async fn chunks(service: &QueryService) -> impl StreamExt<Item = Result<usize, dunlin_http::BoxError>> + Unpin {
@@ -69,6 +69,21 @@ async fn an_error_after_the_first_byte_cuts_the_answer() {
     assert!(last.is_err(), "the last word is that it broke off");
     let early = fixture.service(Query::new(["SELECT 1 / (g - 1) AS n FROM generate_series(1, 100000) g"]));
     assert_eq!(ask(&early, get("/", &[])).await.status(), 500, "before the first byte it is a status");
+}
+
+#[tokio::test]
+async fn a_refused_parameter_costs_no_connection() {
+    let fixture = Fixture::new(config("t_refused"));
+    let many = fixture.service(Query {
+        params: named(&["n"]),
+        ..Query::new(["SELECT pg_backend_pid() AS pid, repeat('x', 100) AS x FROM generate_series(1, $1::int) g"])
+    });
+    let pid = async || text(&ask(&many, get("/?n=5000", &[])).await)[..20].to_owned();
+    pid().await;
+    let before = pid().await;
+    assert_eq!(ask(&many, get("/?n=x", &[])).await.status(), 400);
+    assert_eq!(pid().await, before);
+    assert_eq!(fixture.database.stats().cancelled, 0);
 }
 
 #[tokio::test]
