@@ -10,4 +10,5 @@ mod rfc9111;
 mod rfc9211;
 mod rfc9213;
 mod search;
+mod stress;
 mod world;

@@ -1,0 +1,76 @@
+//! Threads that read and invalidate at once: whoever asks after an invalidation gets nothing from before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use dunlin_cache::RoutePolicy;
+use dunlin_http::Body;
+
+use crate::collapse::stream;
+use crate::world::{World, response};
+
+const READERS: u64 = 4;
+const READS: u64 = 2000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn nothing_from_before_an_invalidation_is_given_after_it() {
+    let world = World::with(RoutePolicy { groups: vec!["g".into()], ..RoutePolicy::default() });
+    // What the origin has, and what it had when the last invalidation had returned.
+    let (version, settled) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let content = Arc::clone(&version);
+    world.origin.reply_later(move || {
+        let version = content.load(SeqCst);
+        async move {
+            for _ in 0..version % 4 {
+                tokio::task::yield_now().await;
+            }
+            response(200, &[("cache-control", "max-age=60")], answer(version))
+        }
+    });
+
+    let readers = (0..READERS).map(|_| {
+        let (world, settled) = (world.clone(), Arc::clone(&settled));
+        tokio::spawn(async move {
+            for _ in 0..READS {
+                let least = settled.load(SeqCst);
+                let got = world.get("/a", &[]).await;
+                let got: u64 = got.text().parse().unwrap();
+                assert!(got >= least, "asked after {least}, got {got}");
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    while !readers.iter().all(tokio::task::JoinHandle::is_finished) {
+        let now = version.fetch_add(1, SeqCst) + 1;
+        match now % 3 {
+            0 => world.cache.purge_url(&"http://example.com/a".parse().unwrap()),
+            1 => world.cache.invalidate_groups(&["g"]),
+            _ => world.cache.flush(),
+        }
+        settled.store(now, SeqCst);
+        for _ in 0..now % 8 {
+            tokio::task::yield_now().await;
+        }
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    let stats = world.cache.stats();
+    assert!(stats.hits + stats.collapsed > 0 && stats.misses > 0, "{stats:?}");
+}
+
+/// Some come complete, some by and by.
+fn answer(version: u64) -> Body {
+    let text = version.to_string();
+    if version % 2 == 0 {
+        return text.into();
+    }
+    let (sender, body) = stream();
+    tokio::spawn(async move {
+        for byte in text.into_bytes() {
+            tokio::task::yield_now().await;
+            let _ = sender.send(Ok(vec![byte].into()));
+        }
+    });
+    body
+}
