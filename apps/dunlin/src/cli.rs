@@ -95,6 +95,7 @@ pub(crate) fn run() -> ExitCode {
             file.load().and_then(|config| command::triggers(&config, &table, &groups, apply))
         }
     };
+    crate::log::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(message)) => {

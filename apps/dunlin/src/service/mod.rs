@@ -93,7 +93,7 @@ impl Service<Request<Body>> for ConnectionApp {
     fn call(&mut self, mut request: Request<Body>) -> Observe {
         let state = &self.state;
         let access = state.access.then(|| Access::new(&request, &self.connection));
-        match state.router.at(request.method(), request.uri().path()) {
+        match state.router.find(request.method(), request.uri().path()) {
             Match::Found { value: &index, .. } => {
                 let watch = Watch::new(state.clone(), index, access);
                 let route = &state.routes[index];

@@ -150,23 +150,41 @@ impl<T> Router<T> {
     /// What answers `method` on `path`, which is as it was sent, without the query.
     #[must_use]
     pub fn at(&self, method: &Method, path: &str) -> Match<'_, T> {
-        let Ok(found) = self.tree.at(path) else { return Match::NotFound };
-        let resource = &self.resources[*found.value];
-        let Some(route) = resource.get(method).and_then(|index| self.routes.get(index)) else {
-            return match *method {
-                Method::OPTIONS => Match::Options { allow: &resource.allow },
-                _ if self.knows(method) => Match::MethodNotAllowed { allow: &resource.allow },
-                _ => Match::NotImplemented,
-            };
+        let (route, found) = match self.locate(method, path) {
+            Ok(located) => located,
+            Err(missed) => return missed,
         };
         let mut params = PathParams::default();
-        let mut values = found.params.iter();
+        let mut values = found.iter();
         for name in &route.names {
             // The empty rest has no parameter in the tree.
             let raw = values.next().map_or("", |(_, value)| value);
             params.push(name.clone(), percent_decode_str(raw).decode_utf8_lossy().into_owned());
         }
         Match::Found { value: &route.value, params }
+    }
+
+    /// As [`at`](Self::at), but no parameters are read: for whoever needs none, or takes them from the path itself. It
+    /// allocates nothing.
+    #[must_use]
+    pub fn find(&self, method: &Method, path: &str) -> Match<'_, T> {
+        match self.locate(method, path) {
+            Ok((route, _)) => Match::Found { value: &route.value, params: PathParams::default() },
+            Err(missed) => missed,
+        }
+    }
+
+    fn locate<'p>(&self, method: &Method, path: &'p str) -> Result<(&Route<T>, matchit::Params<'_, 'p>), Match<'_, T>> {
+        let Ok(found) = self.tree.at(path) else { return Err(Match::NotFound) };
+        let resource = &self.resources[*found.value];
+        match resource.get(method).and_then(|index| self.routes.get(index)) {
+            Some(route) => Ok((route, found.params)),
+            None => Err(match *method {
+                Method::OPTIONS => Match::Options { allow: &resource.allow },
+                _ if self.knows(method) => Match::MethodNotAllowed { allow: &resource.allow },
+                _ => Match::NotImplemented,
+            }),
+        }
     }
 
     /// Every route in the order of insertion: its pattern, its methods (none stands for all), its value.
