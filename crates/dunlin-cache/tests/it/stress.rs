@@ -62,7 +62,7 @@ async fn nothing_from_before_an_invalidation_is_given_after_it() {
 /// Some come complete, some by and by.
 fn answer(version: u64) -> Body {
     let text = version.to_string();
-    if version % 2 == 0 {
+    if version.is_multiple_of(2) {
         return text.into();
     }
     let (sender, body) = stream();
