@@ -156,6 +156,27 @@ fn a_statement_that_takes_too_long_is_504() {
 }
 
 #[test]
+fn an_exhausted_pool_is_503_until_a_connection_is_free() {
+    let url = database().url();
+    let service = Service::start(&format!(
+        "[database]\nurl = \"{url}\"\npool_size = 1\nacquire_timeout = \"100ms\"\n\
+         [[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(2), 'exhausting' AS what\"\nrows = \"one\"\n\
+         [[route]]\npath = \"/one\"\nquery = \"SELECT 1 AS one\"\nrows = \"one\"\n"
+    ));
+    assert_eq!(service.json("/one")["one"], 1);
+    let addr = service.addr;
+    let slow = std::thread::spawn(move || dunlin_testkit::raw::get(addr, "/slow").status);
+    dunlin_testkit::eventually("the slow one runs", 10, || {
+        database().psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%exhausting%' AND state = 'active' AND pid <> pg_backend_pid()") == "1"
+    });
+    let response = service.get("/one");
+    problem(&response, 503);
+    assert!(response.header("retry-after").is_some());
+    assert_eq!(slow.join().unwrap(), 200);
+    dunlin_testkit::eventually("it is free again", 5, || service.get("/one").status == 200);
+}
+
+#[test]
 fn unchanged_rows_are_304() {
     let service = notes_like("etag");
     let first = service.get("/etag/1");

@@ -32,7 +32,8 @@ pub struct Config {
     pub pool_size: usize,
     /// How many pools there will be, one for each event loop: it divides the connections.
     pub pools: usize,
-    /// How many connections each pool keeps open and shares for reads. Zero: half of them all together, from 1 to 4 each.
+    /// How many connections each pool keeps open and shares for reads. Zero: half of them all together, at most 4 each; none
+    /// when there are too few.
     pub shared: usize,
     /// How long opening a connection may take, TLS and password included.
     pub connect_timeout: Duration,
@@ -88,13 +89,13 @@ impl Config {
     pub(crate) fn shared_count(&self) -> usize {
         match (self.pooler, self.shared) {
             (Pooler::Transaction, _) => 0,
-            (Pooler::None, 0) => (self.pool_size / 2 / self.pools.max(1)).clamp(1, 4),
+            (Pooler::None, 0) => (self.pool_size / 2 / self.pools.max(1)).min(4),
             (Pooler::None, count) => count,
         }
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        // A shared connection for each loop and one for everything else is the least that works.
+        // What is shared, and one for everything else, is the least that works.
         let least = self.shared_count() * self.pools + 1;
         if self.pool_size < least {
             let (have, pools) = (self.pool_size, self.pools);
