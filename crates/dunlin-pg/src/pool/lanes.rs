@@ -59,7 +59,8 @@ impl Lanes {
         }
     }
 
-    /// The link for the next read: the first that is not deep in work, else the least busy.
+    /// The link for the next read: an idle one, else the first that is not deep in work, so that reads go out together,
+    /// else the least busy. One whose answers stand still is the last resort.
     pub(super) fn pick(&self) -> Option<Arc<Link>> {
         if self.resting.load(Ordering::Relaxed) {
             self.resting.store(false, Ordering::Relaxed);
@@ -69,11 +70,14 @@ impl Lanes {
         let mut best: Option<(&Arc<Link>, usize)> = None;
         for link in links.iter().filter(|link| link.is_open()) {
             let waiting = link.waiting();
-            if waiting < DEPTH {
-                return Some(link.clone());
-            }
-            if best.is_none_or(|(_, least)| waiting < least) {
-                best = Some((link, waiting));
+            let rank = match waiting {
+                _ if link.is_standing() => usize::MAX / 2 + waiting,
+                0 => return Some(link.clone()),
+                1..DEPTH => 0,
+                _ => waiting,
+            };
+            if best.is_none_or(|(_, least)| rank < least) {
+                best = Some((link, rank));
             }
         }
         best.map(|(link, _)| link.clone())
@@ -230,6 +234,7 @@ impl Watched {
         }
         let waits = self.link.waiting() > 0 || self.doubtful;
         self.still = if waits && !moved { self.still + 1 } else { 0 };
+        self.link.stand(self.still > 0);
         (self.answered, self.abandoned) = (answered, abandoned);
     }
 

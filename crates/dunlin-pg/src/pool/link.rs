@@ -22,6 +22,8 @@ pub(crate) struct Link {
     answered: AtomicU64,
     /// Reads that nobody waits for any more, and which the server may still be at.
     abandoned: AtomicU64,
+    /// No answer came since the keeper last looked, and some are waited for.
+    standing: AtomicBool,
     /// No new reads: it stands, or its time has come.
     retired: AtomicBool,
     /// When its life is over.
@@ -55,6 +57,7 @@ impl Link {
             waiting: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
+            standing: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             until,
         }
@@ -93,6 +96,14 @@ impl Link {
 
     pub(crate) fn is_open(&self) -> bool {
         !self.retired.load(Ordering::Relaxed) && !self.client.is_closed()
+    }
+
+    pub(crate) fn is_standing(&self) -> bool {
+        self.standing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stand(&self, still: bool) {
+        self.standing.store(still, Ordering::Relaxed);
     }
 
     pub(crate) fn retire(&self) {
