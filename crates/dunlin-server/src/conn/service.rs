@@ -181,7 +181,9 @@ where
 
 fn finish(mut response: Response<Body>, under_way: Option<UnderWay>, last: bool) -> Response<Outbound> {
     if let Some(state) = under_way.as_ref().map(UnderWay::state) {
-        if last || state.signalled() >= Signal::Drain || state.body_broke_off() {
+        // HTTP/2 has GOAWAY instead (RFC 9113 §8.2.2).
+        let is_http1 = state.phase() != Phase::Opaque;
+        if is_http1 && (last || state.signalled() >= Signal::Drain || state.body_broke_off()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
