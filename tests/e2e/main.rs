@@ -15,6 +15,7 @@ mod headers;
 mod proxy;
 mod query;
 mod service;
+mod shared_cache;
 mod shutdown;
 mod text;
 

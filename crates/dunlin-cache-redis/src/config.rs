@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::store::Error;
+
 /// Where the server is, and how long anything may take.
 #[derive(Clone)]
 pub struct Config {
@@ -42,6 +44,10 @@ impl Config {
             max_unsent: 32 << 20,
             max_ttl: Duration::from_secs(24 * 3600),
         }
+    }
+
+    pub(crate) fn client(&self) -> Result<redis::Client, Error> {
+        redis::Client::open(self.url.as_str()).map_err(Error::Url)
     }
 }
 

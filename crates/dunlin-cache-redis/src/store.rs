@@ -47,7 +47,7 @@ impl RedisStore {
     ///
     /// [`Error`], when the URL is none, or the system has no thread left.
     pub fn open(config: Config) -> Result<Self, Error> {
-        let client = redis::Client::open(config.url.as_str()).map_err(Error::Url)?;
+        let client = config.client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
         let (shared, ears) = (Arc::new(Shared::default()), Arc::new(Ears::default()));
         let (commands, receiver) = mpsc::unbounded_channel();

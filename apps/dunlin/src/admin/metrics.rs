@@ -172,6 +172,10 @@ fn layers(out: &mut Exposition, state: &State) {
             ("dunlin_redis_listening", Gauge, "Whether invalidations are heard.", f64::from(u8::from(stats.listening))),
             ("dunlin_redis_hits_total", Counter, "Found there.", stats.hits as f64),
             ("dunlin_redis_misses_total", Counter, "Not found there.", stats.misses as f64),
+            ("dunlin_redis_kept_total", Counter, "Answers kept there.", stats.kept as f64),
+            ("dunlin_redis_overtaken_total", Counter, "Not kept: invalidated meanwhile.", stats.overtaken as f64),
+            ("dunlin_redis_dropped_total", Counter, "Not sent: too much on its way.", stats.dropped as f64),
+            ("dunlin_redis_heard_total", Counter, "Invalidations of other instances.", stats.heard as f64),
             ("dunlin_redis_failures_total", Counter, "Commands that failed or took too long.", stats.failures as f64),
             ("dunlin_redis_gaps_total", Counter, "Times that memory was emptied.", stats.gaps as f64),
         ]);
