@@ -19,7 +19,7 @@ use crate::lonely::Lonely;
 use crate::memory::{Found, Memory};
 use crate::policy::key::{KeyHash, Query, Seeds, Target};
 use crate::policy::no_vary_search::NoVarySearch;
-use crate::policy::s4_request::Reason;
+use crate::policy::s4_request::{self, Reason};
 use crate::policy::s5_2_request::{Verdict, judge};
 use crate::policy::{s3_4_partial, s4_1_key};
 use crate::serve::{self, For};
@@ -122,10 +122,11 @@ impl Core {
 
     /// Decides what happens to a request. `empty` tells that it has no content.
     pub(crate) fn begin(&self, parts: &Parts, empty: bool, policy: &RoutePolicy) -> Phase {
-        if let Some(reason) = Reason::of(parts, empty) {
+        let plain = s4_request::is_plain(&parts.headers);
+        if let Some(reason) = Reason::of(parts, plain, empty) {
             return Phase::Bypass(reason);
         }
-        let asked = if policy.request_directives {
+        let asked = if policy.request_directives && !plain {
             RequestDirectives::of(&parts.headers)
         } else {
             RequestDirectives::default()
@@ -140,7 +141,7 @@ impl Core {
         }
         let hash = target.hash(&self.seeds);
         let found = self.memory.find(hash, &target, &parts.headers, &self.generations);
-        let phase = self.judge(parts, &target, hash, found, asked, policy);
+        let phase = self.judge(parts, &target, hash, found, (asked, plain), policy);
         match phase {
             Phase::Revalidate(_) | Phase::Miss(_) if asked.only_if_cached => Phase::OnlyIfCached(self.only_if_cached()),
             phase => phase,
@@ -153,7 +154,7 @@ impl Core {
         target: &Target<'_>,
         hash: KeyHash,
         found: Found,
-        asked: RequestDirectives,
+        (asked, plain): (RequestDirectives, bool),
         policy: &RoutePolicy,
     ) -> Phase {
         let key = |stored: Option<&Entry>| self.key(parts, target, hash, stored, policy);
@@ -172,7 +173,7 @@ impl Core {
             Verdict::Fresh | Verdict::Stale | Verdict::StaleWhileRevalidate => {
                 let text = self.config.tell_key.then(|| target.text());
                 let status = CacheStatus { hit: true, key: text.as_deref(), ..CacheStatus::default() };
-                if let Some(response) = serve::entry(&stored, self.request(parts, now), status) {
+                if let Some(response) = serve::entry(&stored, self.request(parts, plain, now), status) {
                     let refresh = (verdict == Verdict::StaleWhileRevalidate && stored.part.is_none())
                         .then(|| Revalidate { key: key(Some(&stored)), stored, why: Forward::Stale, asked });
                     return Phase::Hit(Hit { response, refresh });
@@ -186,8 +187,8 @@ impl Core {
         Phase::Revalidate(Revalidate { key: key(Some(&stored)), stored, why, asked })
     }
 
-    fn request<'a>(&'a self, parts: &'a Parts, now: SystemTime) -> For<'a> {
-        For { method: &parts.method, headers: &parts.headers, now, name: &self.config.name }
+    fn request<'a>(&'a self, parts: &'a Parts, plain: bool, now: SystemTime) -> For<'a> {
+        For { method: &parts.method, headers: &parts.headers, plain, now, name: &self.config.name }
     }
 
     /// The key of a request of which nothing is known.

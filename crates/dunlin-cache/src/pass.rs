@@ -152,8 +152,13 @@ where
         };
         if let Some(entry) = joined {
             let method = http::Method::GET;
-            let request =
-                For { method: &method, headers: &client, now: self.core.clock.now(), name: &self.core.config.name };
+            let request = For {
+                method: &method,
+                headers: &client,
+                plain: false,
+                now: self.core.clock.now(),
+                name: &self.core.config.name,
+            };
             let told = CacheStatus {
                 forward: Some(why),
                 forward_status: Some(status),
@@ -186,8 +191,13 @@ where
         if Core::has_failed(status)
             && stored.may_stand_in(times.received, &asked, Core::is_unreachable(status), self.core.disconnected())
         {
-            let made_for =
-                For { method: &method, headers: &request, now: times.received, name: &self.core.config.name };
+            let made_for = For {
+                method: &method,
+                headers: &request,
+                plain: false,
+                now: times.received,
+                name: &self.core.config.name,
+            };
             let told = CacheStatus {
                 forward: Some(why),
                 forward_status: Some(status),

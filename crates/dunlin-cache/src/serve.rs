@@ -21,6 +21,8 @@ use crate::status::{self, CacheStatus};
 pub(crate) struct For<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
+    /// It asks for no part and sets no condition; `false` where that is not known.
+    pub(crate) plain: bool,
     pub(crate) now: SystemTime,
     /// The cache's name in `Cache-Status`.
     pub(crate) name: &'a str,
@@ -31,11 +33,15 @@ pub(crate) fn entry(entry: &Entry, request: For<'_>, status: CacheStatus<'_>) ->
     let mut headers = header(&entry.head, Some(&entry.memo), request, status);
     // §4.3.2: preconditions are for what would be a 200 or a 206 without them.
     let content = matches!(entry.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-    if content && s4_3_validation::not_modified(request.method, request.headers, &entry.headers, entry.received) {
+    if content
+        && !request.plain
+        && s4_3_validation::not_modified(request.method, request.headers, &entry.headers, entry.received)
+    {
         s4_3_validation::not_modified_fields(&mut headers);
         return Some(response(StatusCode::NOT_MODIFIED, headers, Body::empty()));
     }
-    let asked = s3_4_partial::asked(request.headers)
+    let asked = if request.plain { None } else { s3_4_partial::asked(request.headers) };
+    let asked = asked
         .filter(|_| *request.method == Method::GET && s3_4_partial::if_range_holds(request.headers, &entry.headers));
     if let Some(part) = entry.part {
         let (at, count) = s3_4_partial::within(asked?, part, entry.body.len() as u64)?;

@@ -285,8 +285,13 @@ fn answer(core: &Core, parts: &Parts, outcome: &Outcome, collapsed: bool) -> Res
             return Err(Some(core.variant(&head.selecting, &parts.headers)));
         }
     }
-    let request =
-        For { method: &parts.method, headers: &parts.headers, now: core.clock.now(), name: &core.config.name };
+    let request = For {
+        method: &parts.method,
+        headers: &parts.headers,
+        plain: false,
+        now: core.clock.now(),
+        name: &core.config.name,
+    };
     let Manner { forward, status, stored, detail } = manner;
     // What came from the second level was not asked of the origin by anybody.
     let hit = forward.is_none();

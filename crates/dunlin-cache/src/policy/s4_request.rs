@@ -1,8 +1,11 @@
 //! Which requests a cache answers (RFC 9111 §4 and §5.2.1), and which it lets pass.
 
-use http::header::{CONTENT_LENGTH, IF_MATCH, IF_UNMODIFIED_SINCE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::s4_4_invalidation;
 
@@ -23,13 +26,36 @@ pub(crate) enum Reason {
     NoStore,
 }
 
+/// The fields by which a request asks for anything but the whole answer as it is stored.
+const SPECIAL: [HeaderName; 10] = [
+    CACHE_CONTROL,
+    CONTENT_LENGTH,
+    IF_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    RANGE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Whether a request has none of the fields that the rest of the policy looks for. One pass tells it, where as many look-ups
+/// would cost more than all else of a hit.
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
+    !headers.keys().any(|name| SPECIAL.contains(name))
+}
+
 // === impl Reason ===
 
 impl Reason {
-    /// Why this request is let pass, if it is. `empty` tells that it has no content.
-    pub(crate) fn of(parts: &Parts, empty: bool) -> Option<Self> {
+    /// Why this request is let pass, if it is. `plain` is what [`is_plain`] says, `empty` tells that it has no content.
+    pub(crate) fn of(parts: &Parts, plain: bool, empty: bool) -> Option<Self> {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Some(if s4_4_invalidation::is_unsafe(&parts.method) { Self::Unsafe } else { Self::Method });
+        }
+        if plain {
+            return (!empty).then_some(Self::Content);
         }
         let headers = &parts.headers;
         if headers.contains_key(UPGRADE) {
