@@ -43,3 +43,36 @@ fn a_missing_configuration_is_told() {
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("nowhere.toml"));
 }
+
+#[test]
+fn triggers_are_printed_and_made() {
+    let database = crate::database();
+    database.psql("CREATE TABLE cli_things (id int)");
+    let folder = Folder::new(&format!("[database]\nurl = \"{}\"\n[cache]\nnotify = \"cli_channel\"\n", database.url()));
+    let triggers = ["triggers", "--table", "cli_things", "--group", "things", "--group", "more"];
+    let out = dunlin(&triggers, &folder);
+    assert!(String::from_utf8_lossy(&out.stdout).contains("pg_notify('cli_channel', 'things more')"), "{out:?}");
+    let count = || database.psql("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'cli_things'::regclass");
+    assert_eq!(count(), "0");
+    let apply = [&triggers[..], &["--apply"]].concat();
+    for _ in 0..2 {
+        let out = dunlin(&apply, &folder);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert_eq!(count(), "1");
+    }
+    let missing = dunlin(&["triggers", "--table", "cli_nothing", "--group", "x", "--apply"], &folder);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("cli_nothing"), "{missing:?}");
+}
+
+#[test]
+fn a_query_that_does_not_prepare_keeps_the_service_from_starting() {
+    let folder = Folder::new(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"{}\"\n[[route]]\npath = \"/x\"\nquery = \"SELEC 1\"\n",
+        crate::database().url()
+    ));
+    let out = dunlin(&["serve"], &folder);
+    assert_eq!(out.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("dunlin.toml:7:9") && said.contains("syntax error at or near \"SELEC\""), "{said}");
+}

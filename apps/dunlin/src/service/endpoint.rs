@@ -72,6 +72,13 @@ impl Service<Request<Body>> for Endpoint {
     }
 
     fn call(&mut self, request: Request<Body>) -> EndpointFuture {
+        self.answer(request)
+    }
+}
+
+impl Endpoint {
+    /// Answers one request; whoever has only a reference need not clone.
+    pub(crate) fn answer(&self, request: Request<Body>) -> EndpointFuture {
         match self {
             Self::Text(text) => EndpointFuture::Ready(Some(text.respond(request.method(), request.headers()))),
             Self::Files(files) => {

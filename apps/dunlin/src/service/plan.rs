@@ -41,8 +41,8 @@ pub(crate) struct Plan {
 
 /// What the loops share of a route.
 enum Part {
-    Text(Arc<TextEndpoint>),
-    Files(Arc<FilesEndpoint>),
+    Text(TextEndpoint),
+    Files(Files),
     Query(Arc<Declared>),
     /// What has connections of its own on each loop.
     Outbound,
@@ -105,7 +105,7 @@ impl Plan {
     /// The files of each route that has some.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Files> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Files(files) => Some(&files.files),
+            Part::Files(files) => Some(files),
             _ => None,
         })
     }
@@ -140,8 +140,11 @@ impl Plan {
     fn endpoint(&self, route: &Route, part: &Part, client: &Client, pool: Option<&Pool>) -> Result<Endpoint> {
         let invalidates = || Invalidates { cache: self.cache.clone(), groups: route.kind.invalidates().into() };
         Ok(match (part, &route.kind) {
-            (Part::Text(text), _) => Endpoint::Text(text.clone()),
-            (Part::Files(files), _) => Endpoint::Files(files.clone()),
+            // Each loop counts references of its own.
+            (Part::Text(text), _) => Endpoint::Text(Arc::new(text.clone())),
+            (Part::Files(files), _) => {
+                Endpoint::Files(Arc::new(FilesEndpoint { files: files.clone(), tail: Tail::new(&route.path) }))
+            }
             (Part::Query(query), _) => Endpoint::Query(Arc::new(QueryEndpoint {
                 service: QueryService::new(pool.context("there is no [database]")?.clone(), query.clone())
                     .max_body(usize::try_from(self.config.server.max_body)?),
@@ -215,14 +218,13 @@ impl Plan {
 impl Part {
     fn new(route: &Route, database: Option<&Database>) -> Result<Self> {
         let part = match &route.kind {
-            Kind::Text(text) => Self::Text(Arc::new(TextEndpoint::new(&text.text, text.content_type.clone()))),
+            Kind::Text(text) => Self::Text(TextEndpoint::new(&text.text, &text.content_type)),
             Kind::Files(files) => {
                 let mut config = files.config.clone();
                 if let RouteCache::Files(browser) = route.cache {
                     config.cache = browser;
                 }
-                let files = Files::new(&files.root, config).with_context(|| named(route))?;
-                Self::Files(Arc::new(FilesEndpoint { files, tail: Tail::new(&route.path) }))
+                Self::Files(Files::new(&files.root, config).with_context(|| named(route))?)
             }
             Kind::Query(query) => {
                 let database = database.with_context(|| named(route))?;
