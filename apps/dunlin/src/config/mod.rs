@@ -28,7 +28,7 @@ pub(crate) use layers::Cache;
 pub(crate) use pattern::Pattern;
 pub(crate) use policy::Cache as RouteCache;
 pub(crate) use query::Query;
-pub(crate) use route::{Methods, Route};
+pub(crate) use route::Route;
 pub(crate) use sections::{Admin, Format, Log};
 pub(crate) use source::{Diagnostic, Source};
 

@@ -1,5 +1,6 @@
 //! `[[route]]`: what answers where.
 
+use dunlin_server::Router;
 use http::Method;
 
 use super::Context;
@@ -42,6 +43,14 @@ impl Methods {
         match self {
             Self::Any => false,
             Self::Only(methods) => methods.iter().all(Method::is_safe),
+        }
+    }
+
+    /// As a router takes them: none stands for all.
+    pub(crate) fn as_slice(&self) -> &[Method] {
+        match self {
+            Self::Any => &[],
+            Self::Only(methods) => methods,
         }
     }
 
@@ -115,8 +124,10 @@ fn methods(table: &mut Section<'_>, which: Option<kind::Which>) -> Option<Method
     Some(Methods::Only(methods))
 }
 
-/// Says which routes clash: the same path, but for the names of parameters, and a method in common.
+/// Says which routes clash: the same path, but for the names of parameters, and a method in common. The router that will
+/// serve them has the last word.
 pub(super) fn clashes(routes: &[Route], context: &Context<'_>) {
+    let mut router = Router::new();
     for (index, route) in routes.iter().enumerate() {
         let shape = route.path.shape();
         let earlier = routes[..index].iter().find(|one| one.path.shape() == shape && one.methods.meet(&route.methods));
@@ -128,6 +139,8 @@ pub(super) fn clashes(routes: &[Route], context: &Context<'_>) {
                     .expected("another path or another method")
                     .other(earlier.span.clone(), "the other is here"),
             );
+        } else if let Err(error) = router.insert(route.methods.as_slice(), route.path.as_str(), ()) {
+            context.errors.push(Diagnostic::new(route.span.clone(), error.to_string()));
         }
     }
 }

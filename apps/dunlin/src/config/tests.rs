@@ -348,3 +348,15 @@ fn all_is_said_at_once() {
     "#]],
     );
 }
+
+#[test]
+fn routes_that_do_not_clash() {
+    let fine = |paths: &[&str]| {
+        let route = |path: &&str| format!("[[route]]\npath = \"{path}\"\ntext = \"x\"\n");
+        check(&paths.iter().map(route).collect::<String>(), expect!["fine"]);
+    };
+    fine(&["/", "/{*rest}"]);
+    fine(&["/{*rest}", "/", "/a", "/a/{*rest}"]);
+    fine(&["/a/{x}", "/a/b", "/{*rest}"]);
+    fine(&["/a/{x}/b", "/a/{y}/c", "/a/{z}"]);
+}

@@ -19,7 +19,7 @@ use super::query::QueryEndpoint;
 use super::stack::Stack;
 use super::text::TextEndpoint;
 use super::{App, LoopState, RouteState, Uncached};
-use crate::config::{self, Config, Kind, Methods, Route, RouteCache};
+use crate::config::{self, Config, Kind, Route, RouteCache};
 use crate::telemetry::Telemetry;
 
 /// All that the loops have in common, made once. What is read from files or held in memory is here; what has sockets is
@@ -117,11 +117,7 @@ impl Plan {
         let mut router = Router::new();
         let mut routes = Vec::with_capacity(self.parts.len());
         for (index, (route, part)) in self.config.routes.iter().zip(&self.parts).enumerate() {
-            let methods = match &route.methods {
-                Methods::Any => &[][..],
-                Methods::Only(methods) => methods,
-            };
-            router.insert(methods, route.path.as_str(), index)?;
+            router.insert(route.methods.as_slice(), route.path.as_str(), index)?;
             let endpoint = self.endpoint(route, part, &client, pool.as_ref()).with_context(|| named(route))?;
             let endpoint = self.decoded(route, endpoint);
             routes.push(RouteState {
