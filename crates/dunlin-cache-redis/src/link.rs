@@ -92,7 +92,12 @@ async fn connect(client: &redis::Client, config: &Config) -> RedisResult<Multipl
         .set_connection_timeout(Some(config.connect_timeout))
         .set_response_timeout(Some(config.timeout));
     let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
-    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+    let info: String = match redis::cmd("INFO").arg("server").query_async(&mut connection).await {
+        Ok(info) => info,
+        Err(error) if error.is_io_error() => return Err(error),
+        // It may not be allowed. Then a server that restarted with its memory is not told from one that did not.
+        Err(_) => String::new(),
+    };
     let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
     let mut adopt = redis::cmd("EVAL");
     adopt.arg(script::ADOPT).arg(0).arg(&config.prefix).arg(run);
