@@ -41,3 +41,14 @@ CREATE INDEX ON orders (user_id, placed_at DESC);
 CREATE INDEX ON orders (placed_at);
 SELECT setval(pg_get_serial_sequence('users', 'id'), 10000), setval(pg_get_serial_sequence('orders', 'id'), 50000);
 ANALYZE users, orders;
+
+-- What `dunlin triggers --table users --group users` prints: a change says which answers it makes stale.
+CREATE OR REPLACE FUNCTION "dunlin_cache_notify_users"() RETURNS trigger LANGUAGE plpgsql AS $dunlin$
+BEGIN
+  PERFORM pg_notify('dunlin_cache', 'users');
+  RETURN NULL;
+END
+$dunlin$;
+CREATE TRIGGER "dunlin_cache_notify"
+  AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON "users"
+  FOR EACH STATEMENT EXECUTE FUNCTION "dunlin_cache_notify_users"();

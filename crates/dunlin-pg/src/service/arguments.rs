@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dunlin_http::{Body, BodyError, PathParams};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde_json::{Map, Value};
 
@@ -54,11 +53,9 @@ fn missing(source: &Source) -> Error {
     Error::Parameter { name: source.shared_name().clone(), reason: reason.into() }
 }
 
-/// The body as a JSON object.
-pub(super) async fn read(request: &Parts, body: Body, max_body: usize) -> Result<Map<String, Value>, Error> {
-    if !is_json(request) {
-        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json"));
-    }
+/// The body as a JSON object. Its media type is not asked: many clients announce a form where nobody told them otherwise,
+/// and what is no JSON shows itself.
+pub(super) async fn read(body: Body, max_body: usize) -> Result<Map<String, Value>, Error> {
     let bytes = body.collect(max_body).await.map_err(|error| match error {
         BodyError::Other(error) => {
             let error = BodyError::from_boxed(error);
@@ -71,13 +68,6 @@ pub(super) async fn read(request: &Parts, body: Body, max_body: usize) -> Result
         Ok(_) => Err(refused(StatusCode::BAD_REQUEST, "the body has to be a JSON object")),
         Err(error) => Err(refused(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))),
     }
-}
-
-/// `application/json`, `…+json` (RFC 6839 §3.1), or nothing said.
-fn is_json(request: &Parts) -> bool {
-    let Some(value) = request.headers.get(CONTENT_TYPE) else { return true };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))
 }
 
 fn refused(status: StatusCode, reason: impl Into<Arc<str>>) -> Error {

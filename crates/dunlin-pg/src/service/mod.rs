@@ -61,7 +61,7 @@ impl QueryService {
     async fn respond(&self, request: &http::request::Parts, body: Body) -> Response<Body> {
         // What is rare is boxed, so that the future of a read stays small.
         let fields = if self.query.reads_body() {
-            Box::pin(arguments::read(request, body, self.max_body)).await
+            Box::pin(arguments::read(body, self.max_body)).await
         } else {
             drop(body);
             Ok(Map::new())
