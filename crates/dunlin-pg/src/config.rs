@@ -225,7 +225,9 @@ mod tests {
     fn waits_are_finite_and_the_budget_suffices() {
         assert_eq!(Config::default().validate(), Ok(()));
         assert!(Config { statement_timeout: Duration::ZERO, ..Config::default() }.validate().is_err());
-        assert!(Config { pool_size: 1, ..Config::default() }.validate().is_err());
+        assert!(Config { pool_size: 0, ..Config::default() }.validate().is_err());
+        assert!(Config { pool_size: 2, shared: 2, ..Config::default() }.validate().is_err());
+        assert_eq!(Config { pool_size: 1, ..Config::default() }.validate(), Ok(()));
         assert_eq!(Config { pool_size: 2, ..Config::default() }.validate(), Ok(()));
     }
 }

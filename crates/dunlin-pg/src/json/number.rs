@@ -134,6 +134,10 @@ pub(crate) fn numeric(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         digits.get(at..at + 2).map_or(0, |d| u16::from_be_bytes([d[0], d[1]]))
     };
 
+    if weight > 0 && digit(0) == 0 {
+        // The server strips leading zeros, and JSON has no number with them.
+        return Err(Malformed);
+    }
     if weight < 0 {
         out.push(b'0');
     } else {

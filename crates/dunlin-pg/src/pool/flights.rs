@@ -16,7 +16,9 @@ use crate::error::Error;
 pub(super) type Key = (usize, SmallVec<[u8; 32]>);
 
 /// The reads that are under way, each with the next of its kind.
-pub(super) struct Flights<T>(Mutex<HashMap<Key, Option<Next<T>>>>);
+pub(super) struct Flights<T>(Mutex<Map<T>>);
+
+type Map<T> = HashMap<Key, Option<Next<T>>, foldhash::fast::RandomState>;
 
 type Next<T> = Arc<watch::Sender<Phase<T>>>;
 
@@ -115,7 +117,7 @@ impl<T> Flights<T> {
         }
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<Key, Option<Next<T>>>> {
+    fn map(&self) -> MutexGuard<'_, Map<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
