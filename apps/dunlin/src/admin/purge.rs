@@ -74,8 +74,11 @@ impl Purge {
                 Ok(())
             }
             ("url" | "urls", Value::String(url)) => {
-                let parsed = url.parse::<Uri>().ok().filter(|url| url.host().is_some() || url.path().starts_with('/'));
-                self.urls.push(parsed.ok_or_else(|| format!("{url:?} is no URL"))?);
+                let parsed = url.parse::<Uri>().ok().filter(|url| url.host().is_some());
+                self.urls.push(
+                    parsed
+                        .ok_or_else(|| format!("{url:?} is no URL with a host, as \"https://example.com/path\" is"))?,
+                );
                 Ok(())
             }
             ("group" | "groups", Value::String(group)) if !group.is_empty() => {

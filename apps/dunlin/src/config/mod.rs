@@ -107,14 +107,17 @@ impl Config {
             (EventLoop::PerCore, workers) => workers,
         };
         let database = table.section("database", "[database]");
+        let routes = table.get("route").map(|value| routes(value, &context)).unwrap_or_default();
+        // A DATABASE_URL that happens to be in the environment is no reason to connect to it.
+        let asked = database.is_some() || routes.iter().any(|route| matches!(route.kind, Kind::Query(_)));
         let config = Self {
             admin: table.section("admin", "[admin]").map(Admin::read),
             log: table.section("log", "[log]").map(Log::read).unwrap_or_default(),
             compression: table.section("compression", "[compression]").map(layers::compression).unwrap_or_default(),
             cache: table.section("cache", "[cache]").map(Cache::read).unwrap_or_default(),
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, &context)).unwrap_or_default(),
-            database: layers::database(database, url, loops, &context),
-            routes: table.get("route").map(|value| routes(value, &context)).unwrap_or_default(),
+            database: layers::database(database, url.filter(|_| asked), loops, &context),
+            routes,
             server,
             source: Source::default(),
         };
