@@ -20,7 +20,7 @@ use crate::flights::{Lead, Manner, Outcome};
 use crate::keep::{Answer, body, is_incomplete};
 use crate::live::{Live, Written};
 use crate::policy::s3_storing::{Refusal, strip_hop_by_hop};
-use crate::policy::s4_3_validation::{self, Selected};
+use crate::policy::s4_3_validation;
 use crate::status::{CacheStatus, Forward};
 
 /// A request to the origin that others may wait for.
@@ -103,37 +103,24 @@ where
         }
     }
 
-    /// Asks the origin; about what is stored first, if there is something to ask about.
+    /// Asks the origin; about what is stored, if there is something to ask about.
     async fn ask(&mut self, lead: &Lead) -> Reply<S::Error> {
-        let mut since = lead.since();
-        loop {
-            let mut request = Request::from_parts(whole_request(&self.request), Body::empty());
-            let conditional = match &self.stored {
-                Some(stored) if stored.part.is_none() => {
-                    s4_3_validation::add_conditions(request.headers_mut(), &stored.headers);
-                    s4_3_validation::can_validate(&stored.headers)
-                }
-                _ => false,
-            };
-            let requested = self.core.clock.now();
-            let response = match call(&mut self.service, request).await {
-                Ok(response) => response.map(body),
-                Err(error) => return Err(error),
-            };
-            let times = Times { requested, received: self.core.clock.now(), since, stood: self.stood };
-            let selected = match (&self.stored, response.status()) {
-                (Some(stored), StatusCode::NOT_MODIFIED) if conditional => {
-                    s4_3_validation::selected(&stored.headers, response.headers())
-                }
-                _ => Selected::Stored,
-            };
-            if selected == Selected::Stored {
-                return Ok((response, times));
+        let mut request = Request::from_parts(whole_request(&self.request), Body::empty());
+        let conditional = match &self.stored {
+            Some(stored) if stored.part.is_none() => {
+                s4_3_validation::add_conditions(request.headers_mut(), &stored.headers);
+                s4_3_validation::can_validate(&stored.headers)
             }
-            // §4.3.4: it validates something that is not here. Ask again, for all of it.
+            _ => false,
+        };
+        let requested = self.core.clock.now();
+        let response = call(&mut self.service, request).await?.map(body);
+        if response.status() == StatusCode::NOT_MODIFIED && !conditional {
+            // It was not asked about anything, so it says nothing of what is stored.
             self.stored = None;
-            since = self.core.generations.now();
         }
+        let since = lead.since();
+        Ok((response, Times { requested, received: self.core.clock.now(), since, stood: self.stood }))
     }
 
     /// What is stored, in place of an answer that failed, where that is allowed (RFC 9111 §4.2.4).

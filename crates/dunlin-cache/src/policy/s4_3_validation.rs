@@ -17,15 +17,6 @@ use super::s5_2_response::Effective;
 /// Fields of the stored response that no 304 changes: they belong to the content that is kept (RFC 9111 §3.2).
 const KEPT: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, HeaderName::from_static("content-md5")];
 
-/// What a 304 is good for (RFC 9111 §4.3.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Selected {
-    /// It validates what is stored.
-    Stored,
-    /// It is about something else: what is stored is not validated.
-    Other,
-}
-
 /// Whether a stored response can be validated.
 pub(crate) fn can_validate(headers: &HeaderMap) -> bool {
     headers.contains_key(ETAG) || headers.get(LAST_MODIFIED).and_then(date::parse).is_some()
@@ -43,27 +34,16 @@ pub(crate) fn add_conditions(request: &mut HeaderMap, stored: &HeaderMap) {
     }
 }
 
-/// Which response a 304 selects, when one response was asked about (RFC 9111 §4.3.4).
-pub(crate) fn selected(stored: &HeaderMap, fresh: &HeaderMap) -> Selected {
-    let (stored, fresh) = (Validators::of(stored), Validators::of(fresh));
-    let same = match (&stored.etag, &fresh.etag) {
-        // A strong validator names one response; a weak one the most recent that matches.
-        (Some(stored), Some(fresh)) if fresh.is_weak() => stored.weak_eq(fresh),
-        (Some(stored), Some(fresh)) => stored.strong_eq(fresh) || stored.is_weak() && stored.weak_eq(fresh),
-        (None, Some(_)) => false,
-        (_, None) => match (stored.last_modified, fresh.last_modified) {
-            (Some(stored), Some(fresh)) => stored == fresh,
-            // Neither says anything: the only stored response is what was asked about.
-            _ => true,
-        },
-    };
-    if same { Selected::Stored } else { Selected::Other }
-}
-
 /// Updates stored fields by those of a 304 or of a HEAD's response (RFC 9111 §3.2): each replaces all lines of its name.
 pub(crate) fn update(stored: &mut HeaderMap, mut fresh: HeaderMap, directives: &Effective) {
     s3_storing::strip(&mut fresh, directives);
     KEPT.iter().for_each(|name| drop(fresh.remove(name)));
+    // Deviates from RFC 9111 §4.3.4, by which a 304 with another strong validator updates nothing: one response was asked about, by
+    // its own validators, so the origin has said that this one is good. Origins behind an encoder answer so, with the tag of
+    // another encoding. The tag that is kept is the one of the content that is kept.
+    if stored.contains_key(ETAG) {
+        fresh.remove(ETAG);
+    }
     let mut last = None;
     for (name, value) in fresh {
         // `HeaderMap` gives a name once, and `None` for the further lines of it.
