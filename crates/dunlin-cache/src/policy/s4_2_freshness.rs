@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use dunlin_http::cache_control::delta_seconds;
-use dunlin_http::date;
+use dunlin_http::{date, list};
 use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
@@ -16,9 +16,6 @@ use crate::RoutePolicy;
 const HEURISTIC_FRACTION: u32 = 10;
 /// Nothing is guessed to be good for longer than a day.
 const HEURISTIC_MOST: Duration = Duration::from_secs(24 * 3600);
-
-/// The age of what does not say its age rightly, in seconds: RFC 9111 §1.2.2's for whatever is too large.
-const OLDEST: u64 = 1 << 31;
 
 /// How long a response is fresh for, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,17 +87,10 @@ pub(crate) fn initial_age(headers: &HeaderMap, requested: SystemTime, received: 
     apparent.max(age_value(headers).saturating_add(delay))
 }
 
-/// The field `Age` (RFC 9111 §5.1): of a list the first member counts.
-// RFC 9111 §4.2.1: caches are encouraged to consider responses that have invalid freshness information to be stale. So what is
-// no number, and what comes in several lines, is older than any lifetime.
+/// The field `Age` (RFC 9111 §5.1): of a list or several lines the first counts; what is no number is ignored.
 fn age_value(headers: &HeaderMap) -> Duration {
-    if !headers.contains_key(AGE) {
-        return Duration::ZERO;
-    }
-    let line = single(headers, &AGE).and_then(|line| line.to_str().ok());
-    let members = line.filter(|line| line.split(',').all(|member| delta_seconds(member).is_some()));
-    let first = members.and_then(|line| line.split(',').next()).and_then(delta_seconds);
-    Duration::from_secs(first.unwrap_or(OLDEST))
+    let first = headers.get(AGE).and_then(|line| line.to_str().ok()).and_then(|line| list::split(line).next());
+    Duration::from_secs(first.and_then(delta_seconds).unwrap_or(0))
 }
 
 /// The value of a field that has one line.

@@ -172,8 +172,18 @@ fn check_framing(parts: &http::response::Parts) -> Result<(), &'static str> {
     if parts.headers.contains_key(CONTENT_LENGTH) {
         return Err("both Transfer-Encoding and Content-Length");
     }
-    if !first.as_bytes().eq_ignore_ascii_case(b"chunked") || lines.next().is_some() {
+    let known = first.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if lines.next().is_some() || !(known || is_unheard_of(first)) {
         return Err("a transfer coding other than chunked");
     }
     Ok(())
+}
+
+/// Whether this is a name that no transfer coding has, nor any reader could take for `chunked`: it says nothing of the
+/// content, which then ends with the connection (RFC 9112 §6.3). A coding that there is would have to be undone.
+fn is_unheard_of(coding: &HeaderValue) -> bool {
+    const CODINGS: [&str; 8] = ["chunked", "gzip", "deflate", "compress", "identity", "trailers", "br", "zstd"];
+    let Ok(name) = coding.to_str() else { return false };
+    let name = name.to_ascii_lowercase();
+    dunlin_http::list::is_token(&name) && !CODINGS.iter().any(|coding| name.contains(coding))
 }

@@ -37,6 +37,13 @@ async fn broken_answers_are_502() {
 }
 
 #[tokio::test]
+async fn a_coding_that_nobody_has_heard_of_ends_with_the_connection() {
+    let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: x-own\r\nconnection: close\r\n\r\nwhole";
+    let answer = get(proxy(&Origin::answering(answer).await).await, "/").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("whole") && !answer.contains("x-own"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_502() {
     let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
     assert!(get(proxy(&Origin::answering(head).await).await, "/").await.starts_with("HTTP/1.1 502 "));

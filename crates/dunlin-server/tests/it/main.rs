@@ -7,7 +7,6 @@
     unreachable_pub,
     reason = "the helpers are tests too"
 )]
-#![allow(dead_code, reason = "helpers")]
 
 mod support;
 
