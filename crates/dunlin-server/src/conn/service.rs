@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError};
 use http::header::{CONNECTION, EXPECT, HOST};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -81,8 +81,8 @@ impl<S> Front<S> {
                 _ => return Err(StatusCode::BAD_REQUEST),
             }
         }
-        if request.version() == Version::HTTP_2 && request.method() == http::Method::CONNECT {
-            return Err(StatusCode::METHOD_NOT_ALLOWED);
+        if request.version() == Version::HTTP_2 {
+            check_http2(request)?;
         }
         if (self.state.expects.load(Relaxed) || request.version() == Version::HTTP_2) && !expectation_is_met(request) {
             return Err(StatusCode::EXPECTATION_FAILED);
@@ -143,6 +143,23 @@ fn normalise_target(request: &mut Request<Incoming>) -> Result<(), StatusCode> {
     let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
     *request.uri_mut() = http::Uri::from(path);
     Ok(())
+}
+
+/// What the framing sees to in HTTP/1.1.
+fn check_http2(request: &Request<Incoming>) -> Result<(), StatusCode> {
+    if request.method() == Method::CONNECT {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    // RFC 9113 §8.3.1: `*` is for OPTIONS alone.
+    if request.uri().path() == "*" && request.method() != Method::OPTIONS {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    // RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace character".
+    let is_padded = |value: &HeaderValue| {
+        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        blank(value.as_bytes().first()) || blank(value.as_bytes().last())
+    };
+    if request.headers().values().any(is_padded) { Err(StatusCode::BAD_REQUEST) } else { Ok(()) }
 }
 
 /// RFC 9110 §10.1.1: an expectation other than 100-continue may be answered 417. HTTP/1.0 has none.

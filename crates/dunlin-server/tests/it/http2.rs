@@ -78,6 +78,28 @@ fn services_see_one_form_of_request() {
 }
 
 #[test]
+fn malformed_requests_are_refused() {
+    let server = Fixture::with(h2c());
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        for value in [" b", "b ", "\tb", " "] {
+            let padded = Request::get("http://a/").header("x-a", value).body(()).unwrap();
+            assert_eq!(send(&mut client, padded, b"").await.unwrap().0, 400, "{value:?}");
+        }
+        let empty = Request::get("http://a/").header("x-a", "").body(()).unwrap();
+        assert_eq!(send(&mut client, empty, b"").await.unwrap().0, 200);
+        let target = |method: &str| {
+            let authority = http::uri::Authority::from_static("a");
+            let uri = http::Uri::builder().scheme("http").authority(authority).path_and_query("*").build().unwrap();
+            Request::builder().method(method).uri(uri).body(()).unwrap()
+        };
+        assert_eq!(send(&mut client, target("OPTIONS"), b"").await.unwrap().0, 204);
+        assert_eq!(send(&mut client, target("GET"), b"").await.unwrap().0, 400);
+        assert_eq!(send(&mut client, target("POST"), b"").await.unwrap().0, 400);
+    });
+}
+
+#[test]
 fn streams_are_told_to_end_and_answered() {
     let server = Fixture::with(h2c());
     run(async {
