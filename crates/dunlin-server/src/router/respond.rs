@@ -1,7 +1,7 @@
 //! What handlers take and give.
 
 use dunlin_http::{Body, BodyError, Problem};
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,10 @@ pub async fn json<T: DeserializeOwned>(request: &mut Request<Body>) -> Result<T,
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence != "application/json" && !essence.ends_with("+json") {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail("expected application/json"));
+        // RFC 9110 §15.5.16: Accept tells which types would have been taken.
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .detail("expected application/json"));
     }
     let body = std::mem::take(request.body_mut());
     let told = |error: BodyError| Problem::new(error.status()).detail(error.to_string());
@@ -100,4 +103,28 @@ fn typed(content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: &'static str, expect: Result<u8, u16>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut request = Request::new(Body::from("1"));
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let answer = runtime.block_on(json::<u8>(&mut request)).map_err(Problem::into_response);
+        if let Err(response) = &answer {
+            assert_eq!(response.headers()[ACCEPT], "application/json");
+        }
+        assert_eq!(answer.map_err(|response| response.status().as_u16()), expect, "{kind:?}");
+    }
+
+    #[test]
+    fn another_media_type_is_told_which_is_taken() {
+        check("application/json", Ok(1));
+        check("application/problem+json; charset=utf-8", Ok(1));
+        check("text/plain", Err(415));
+    }
 }
