@@ -155,11 +155,14 @@ impl Proxy {
         if !headers.contains_key(HOST) {
             // HTTP/2 has the authority in the URL.
             let authority = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-            headers.insert(HOST, authority.unwrap_or_else(|| origin.host.clone()));
+            if let Some(authority) = authority {
+                headers.insert(HOST, authority);
+            }
         }
         let told = forwarded::Fields { x_forwarded: config.x_forwarded, forwarded: config.forwarded };
         forwarded::tell(headers, peer, &config.trusted, told);
-        if !config.preserve_host {
+        // HTTP/1.0 need not name a host. What it did not ask for is not told above; the upstream is to have one.
+        if !config.preserve_host || !headers.contains_key(HOST) {
             headers.insert(HOST, origin.host.clone());
         }
         if let Some(via) = via {

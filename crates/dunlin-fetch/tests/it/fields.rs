@@ -87,6 +87,20 @@ async fn the_way_is_told() {
 }
 
 #[tokio::test]
+async fn a_host_that_nobody_named_is_not_told() {
+    for preserve_host in [false, true] {
+        let config = ProxyConfig { forwarded: true, preserve_host, ..ProxyConfig::default() };
+        let origin = echo().await;
+        let front = proxy_with(client(Config::default()), &origin.uri("/"), config).await;
+        let answer = ask(front, "GET / HTTP/1.0\r\n\r\n").await;
+        let lines = lines(content(&answer));
+        assert!(lines.contains(&format!("host: {}", origin.address).as_str()), "{lines:?}");
+        assert!(lines.contains(&"forwarded: for=unknown;proto=http"), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.starts_with("x-forwarded-host")), "{lines:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_peer_may_come_with_the_request_or_with_the_connection() {
     use dunlin_fetch::Proxy;
     use dunlin_http::Body;
