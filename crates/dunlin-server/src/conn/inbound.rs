@@ -83,6 +83,5 @@ impl http_body::Body for Inbound {
 impl Drop for Inbound {
     fn drop(&mut self) {
         self.wait(false);
-        self.state.drop_body();
     }
 }

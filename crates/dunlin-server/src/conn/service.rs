@@ -107,7 +107,6 @@ where
         let under_way = Some(self.state.begin_request());
         let last = self.state.called() >= self.max_requests;
         if let Err(status) = self.normalise(&mut request) {
-            self.state.drop_body();
             return Answer {
                 step: Step::Refused { response: Some(super::refuse(status, "")) },
                 under_way,

@@ -69,8 +69,6 @@ pub(crate) struct State {
     pub(crate) tunnel: AtomicBool,
     /// Whether the body of a request stopped coming, so that its reader is told so.
     pub(crate) body_timed_out: AtomicBool,
-    /// Whether a body was let go of while bytes of it were still to come.
-    body_dropped: AtomicBool,
     /// Bodies of requests whose next bytes a handler waits for; kept for HTTP/2 only.
     pub(crate) waiting_bodies: AtomicU32,
     /// Streams of answers that HTTP/2 has data of and asks no more of; the client lets nothing through.
@@ -128,7 +126,6 @@ impl State {
             parked: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             body_timed_out: AtomicBool::new(false),
-            body_dropped: AtomicBool::new(false),
             waiting_bodies: AtomicU32::new(0),
             owed: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
@@ -280,22 +277,10 @@ impl State {
         now
     }
 
-    /// Whether the body of the last request that was let through is not read to its end.
+    /// Whether the body of the last request that was let through cannot be read to its end.
     pub(crate) fn body_broke_off(&self) -> bool {
-        self.is_in_last_body()
-            && (self.rejected.load(Relaxed) || self.body_timed_out.load(Relaxed) || self.body_dropped.load(Relaxed))
-    }
-
-    /// Nobody reads the body of a request on. If there is more of it to come, hyper ends the connection.
-    pub(crate) fn drop_body(&self) {
-        if self.is_in_last_body() {
-            self.body_dropped.store(true, Relaxed);
-        }
-    }
-
-    /// Whether the last request that was let through is the service's already, and its body is not complete.
-    fn is_in_last_body(&self) -> bool {
-        self.phase() == Phase::Body && self.called() >= self.heads()
+        let broken = self.rejected.load(Relaxed) || self.body_timed_out.load(Relaxed);
+        broken && self.phase() == Phase::Body && self.called() >= self.heads()
     }
 
     pub(crate) fn park(&self) {

@@ -57,29 +57,6 @@ fn bodies_come_with_a_length_or_in_chunks() {
 }
 
 #[test]
-fn an_answer_before_the_body_came_says_that_it_is_the_last() {
-    let server = Fixture::new();
-    for (head, status) in [
-        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n", 405),
-        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n", 405),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", 405),
-        ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: x\r\n", 417),
-    ] {
-        let mut client = server.connect();
-        client.send(format!("{head}\r\n"));
-        let answer = client.answer().unwrap();
-        assert_eq!((answer.status, answer.field("connection")), (status, Some("close")), "{head}");
-        assert!(client.is_closed(), "{head}");
-    }
-    let mut client = server.connect();
-    for _ in 0..2 {
-        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
-        let answer = client.answer().unwrap();
-        assert_eq!((answer.status, answer.field("connection")), (405, None));
-    }
-}
-
-#[test]
 fn close_is_honoured() {
     let server = Fixture::new();
     for request in [
