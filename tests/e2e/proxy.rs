@@ -70,8 +70,10 @@ fn bodies_stream_both_ways_at_once() {
         let (mut socket, _) = listener.accept().unwrap();
         let mut all = Vec::new();
         let mut chunk = [0; 4096];
-        socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
         while let Ok(n @ 1..) = socket.read(&mut chunk) {
+            if all.is_empty() {
+                socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+            }
             all.extend_from_slice(&chunk[..n]);
             if all.ends_with(b"ping\r\n") {
                 socket.write_all(b"4\r\npong\r\n").unwrap();
