@@ -200,16 +200,18 @@ fn notes_like(name: &str) -> Service {
 fn check_fails(route: &str, expect: &[&str]) {
     let config = format!("[database]\nurl = \"{}\"\n[[route]]\n{route}\n", database().url());
     let folder = Folder::new(&config);
-    let out = dunlin(&["check"], &folder);
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(!out.status.success(), "{route}");
-    for part in expect {
-        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    for command in ["check", "serve"] {
+        let out = dunlin(&[command], &folder);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success(), "{command}: {route}");
+        for part in expect {
+            assert!(said.contains(part), "{command}: {part:?} is not in:\n{said}");
+        }
     }
 }
 
 #[test]
-fn check_prepares_every_query() {
+fn check_and_start_prepare_every_query() {
     check_fails("path = \"/x\"\nquery = \"SELEC 1\"\nrows = \"one\"", &["/x", "syntax error at or near \"SELEC\""]);
     check_fails(
         "path = \"/x\"\nquery = \"SELECT * FROM q_missing\"\nrows = \"one\"",
