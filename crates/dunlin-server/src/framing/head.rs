@@ -61,9 +61,9 @@ pub(super) fn partial(bytes: &[u8], limits: &HeadLimits) -> Result<usize, Reject
     if bytes.len() >= limits.bytes { Err(TOO_LARGE) } else { Ok(0) }
 }
 
-/// Whether every line of a head that httparse took ends with CRLF. It lets no CR through without its LF.
+/// Whether every line of a head that httparse took ends with CRLF.
 pub(super) fn only_crlf(head: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', head).count() == memchr::memchr_iter(b'\r', head).count()
+    memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
 }
 
 const TOO_LARGE: Reject =

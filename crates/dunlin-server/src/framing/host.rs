@@ -9,16 +9,22 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
         let (literal, port) = (&rest[..end], &rest[end + 1..]);
         return is_ip_literal(literal) && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port));
     }
-    let host_len = text.iter().position(|&byte| !is_reg_name(byte)).unwrap_or(text.len());
-    let (host, rest) = text.split_at(host_len);
-    !host.is_empty() && escapes_are_whole(host) && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
+    let (mut len, mut escapes) = (0, false);
+    while let Some(&byte) = text.get(len)
+        && REG_NAME[usize::from(byte)]
+    {
+        escapes |= byte == b'%';
+        len += 1;
+    }
+    let (host, rest) = text.split_at(len);
+    let is_whole = !host.is_empty() && (!escapes || escapes_are_whole(host));
+    is_whole && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
 }
 
 /// `port = *DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
 fn is_port(text: &[u8]) -> bool {
-    text.is_empty()
-        || std::str::from_utf8(text)
-            .is_ok_and(|text| text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok())
+    let digit = |port: u32, byte: &u8| Some(port * 10 + char::from(*byte).to_digit(10)?).filter(|&port| port <= 0xffff);
+    text.iter().try_fold(0, digit).is_some()
 }
 
 fn is_ip_literal(text: &[u8]) -> bool {
@@ -40,6 +46,19 @@ const fn is_reg_name(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%')
 }
+
+/// [`is_reg_name`] of every byte: each request's Host goes through it.
+static REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = is_reg_name(byte);
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
 
 fn escapes_are_whole(text: &[u8]) -> bool {
     memchr::memchr_iter(b'%', text)
