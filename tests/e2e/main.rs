@@ -12,6 +12,7 @@ mod crate_graph;
 mod fetch;
 mod files;
 mod headers;
+mod interim;
 mod proxy;
 mod query;
 mod service;

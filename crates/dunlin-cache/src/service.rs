@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError};
+use dunlin_http::{Body, BoxError, Interim};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use pin_project_lite::pin_project;
@@ -132,11 +132,14 @@ impl<S: Clone> CacheService<S> {
     {
         let core = &self.core;
         if let Role::Leader(lead) = core.flights.join(stale.key.flight, &stale.key.slots, &core.generations) {
+            let mut request = fill::whole_request(parts);
+            // The one who asked is answered already.
+            request.extensions.remove::<Interim>();
             let fill = Fill {
                 core: Arc::clone(core),
                 policy: Arc::clone(&self.policy),
                 service: self.inner.clone(),
-                request: fill::whole_request(parts),
+                request,
                 key: stale.key,
                 stored: Some(stale.stored),
                 why: stale.why,

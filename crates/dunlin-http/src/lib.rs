@@ -7,6 +7,7 @@
 //!   that are handed out again and again carry a [`BodyId`], so that what is derived from them can be kept.
 //! - [`Problem`] is a client's error as RFC 9457 has it.
 //! - [`PathParams`] is what a router matched.
+//! - [`Interim`] is where responses go that tell something before the final one.
 //! - [`Clock`] is the one place that asks the system for the time.
 //! - The rest is header semantics, a module for each part of the RFCs: [`conditional`], [`range`], [`negotiate`],
 //!   [`cache_control`], [`media_type`], [`list`], [`date`].
@@ -31,6 +32,7 @@ pub mod cache_control;
 mod clock;
 pub mod conditional;
 pub mod date;
+mod interim;
 pub mod list;
 pub mod media_type;
 pub mod negotiate;
@@ -42,5 +44,6 @@ pub mod vary;
 
 pub use body::{Body, BodyError, BodyId, BoxError, Limited};
 pub use clock::Clock;
+pub use interim::{Interim, SendInterim};
 pub use params::PathParams;
 pub use problem::Problem;

@@ -56,8 +56,8 @@ struct RouteState {
     stack: Stack,
     /// What answers while `deaf` is true, past the cache.
     uncached: Option<Uncached>,
-    /// Whether it passes on who the client is.
-    tells_peer: bool,
+    /// Whether it passes requests on, and so who the client is, and interim responses back.
+    is_proxy: bool,
     is_cached: bool,
 }
 
@@ -111,9 +111,12 @@ impl Service<Request<Body>> for ConnectionApp {
 impl ConnectionApp {
     /// What the layers cannot see of the connection goes along with the request, where they need it.
     fn tell(&self, route: &RouteState, request: &mut Request<Body>) {
-        if route.tells_peer {
+        if route.is_proxy {
             let ip = self.connection.remote().map(|remote| remote.ip());
             request.extensions_mut().insert(Peer { ip, https: self.connection.is_secure() });
+            if let Some(interim) = self.connection.interim(request) {
+                request.extensions_mut().insert(interim);
+            }
         }
         if route.is_cached && self.connection.is_secure() {
             request.extensions_mut().insert(Scheme::HTTPS);

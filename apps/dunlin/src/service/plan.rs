@@ -124,7 +124,7 @@ impl Plan {
                 path: route.path.as_str().to_owned(),
                 uncached: self.uncached(route, &endpoint),
                 is_cached: matches!(route.cache, RouteCache::Kept(_)),
-                tells_peer: matches!(route.kind, Kind::Proxy(_)),
+                is_proxy: matches!(route.kind, Kind::Proxy(_)),
                 stack: self.stack(route, endpoint, &route.cache),
             });
         }

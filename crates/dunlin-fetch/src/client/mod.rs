@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use origin::Key;
 
 pub(crate) use origin::Origin;
-pub(crate) use send::{Answer, Terms, Upgraded};
+pub(crate) use send::{Answer, Hear, Terms, Upgraded};
 
 use crate::{Config, FetchError};
 
@@ -108,7 +108,7 @@ impl Client {
         }
         parts.headers.insert(HOST, origin.host.clone());
         parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| path.clone().into());
-        let answer = origin.send(Request::from_parts(parts, body), self.shared().terms(), None).await?;
+        let answer = origin.send(Request::from_parts(parts, body), self.shared().terms(), None, None).await?;
         if answer.upgraded.is_some() {
             return Err(FetchError::Protocol("101 that nobody asked for".into()));
         }

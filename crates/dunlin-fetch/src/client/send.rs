@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dunlin_http::Body;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 
 use super::Stats;
 use super::conn::{Driver, Failure, Patience};
@@ -23,6 +23,9 @@ pub(crate) struct Terms {
     pub(crate) expect: Option<Duration>,
     pub(crate) retry: bool,
 }
+
+/// Hears of interim responses (RFC 9110 §15.2) other than 100.
+pub(crate) type Hear = Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>;
 
 /// An answer, and the connection if it was upgraded.
 pub(crate) struct Answer {
@@ -42,12 +45,13 @@ pub(crate) struct Upgraded {
 
 impl Origin {
     /// Sends a request whose target and fields are as they shall be, but for the framing of the body. `again` makes the
-    /// same request once more; without it, a request that may be sent again is copied.
+    /// same request once more; without it, a request that may be sent again is copied. `hear` is told of interim responses.
     pub(crate) async fn send(
         self: &Arc<Self>,
         mut request: Request<Body>,
         terms: Terms,
         again: Option<&(dyn Fn() -> Request<Body> + Sync)>,
+        hear: Option<&Hear>,
     ) -> Result<Answer, FetchError> {
         Stats::count(&self.shared.stats.requests);
         frame(&mut request);
@@ -56,10 +60,7 @@ impl Origin {
         let (parts, body) = request.into_parts();
         let (body, upload) = Outgoing::new(body, terms.expect.is_some());
         let mut request = Request::from_parts(parts, body);
-        if let (Some(upload), Some(_)) = (&upload, terms.expect) {
-            let upload = upload.clone();
-            hyper::ext::on_informational(&mut request, move |_| upload.open());
-        }
+        listen(&mut request, upload.as_ref().filter(|_| terms.expect.is_some()), hear);
         let patience = Patience { head: terms.response_timeout, gate: terms.expect };
         let mut fresh = false;
         loop {
@@ -82,7 +83,9 @@ impl Origin {
                 Failure::Unanswered(_) if reused && replayable => {
                     Stats::count(&self.shared.stats.retries);
                     fresh = true;
-                    copied.or_else(|| again.map(remake)).ok_or(FetchError::Busy)?
+                    let mut request = copied.or_else(|| again.map(remake)).ok_or(FetchError::Busy)?;
+                    listen(&mut request, None, hear);
+                    request
                 }
                 Failure::Unsent(_) => return Err(FetchError::Protocol("closed before the request".into())),
                 Failure::Unanswered(error) | Failure::Broken(error) => return Err(FetchError::Protocol(error.into())),
@@ -90,6 +93,21 @@ impl Origin {
             };
         }
     }
+}
+
+/// Has the connection tell of interim responses: 100 to the `upload` that waits for it, others to `hear`.
+fn listen(request: &mut Request<Outgoing>, upload: Option<&Arc<Upload>>, hear: Option<&Hear>) {
+    if upload.is_none() && hear.is_none() {
+        return;
+    }
+    let (upload, hear) = (upload.cloned(), hear.cloned());
+    hyper::ext::on_informational(request, move |response| {
+        if response.status() == StatusCode::CONTINUE {
+            upload.iter().for_each(|upload| upload.open());
+        } else if let Some(hear) = &hear {
+            hear(response.status(), response.headers());
+        }
+    });
 }
 
 /// A request like `request`, which has no body.

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Problem};
+use dunlin_http::{Body, BoxError, Interim, Problem};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
-use crate::client::{Answer, Origin, Stats, Terms, Upgraded};
+use crate::client::{Answer, Hear, Origin, Stats, Terms, Upgraded};
 use crate::{Client, FetchError};
 pub use config::ProxyConfig;
 pub use forwarded::{Network, NetworkError, Peer};
@@ -28,7 +28,8 @@ pub use forwarded::{Network, NetworkError, Peer};
 /// A reverse proxy: a service that sends each request to one upstream, and streams its answer back.
 ///
 /// All that is not the business of one connection alone (RFC 9110 §7.6.1) passes unchanged, both ways: unknown methods,
-/// unknown fields, repeated ones in their order, trailers. Bodies stream, and each side waits for the other. An upstream
+/// unknown fields, repeated ones in their order, trailers; and interim responses, when the request carries an [`Interim`] that
+/// says where they go. Bodies stream, and each side waits for the other. An upstream
 /// that breaks off breaks off the answer, too: its body fails, so that no client takes it for complete.
 ///
 /// It never fails: what goes wrong upstream is answered as [`FetchError::problem`] has it.
@@ -114,8 +115,15 @@ impl Proxy {
         if *request.method() == Method::CONNECT {
             return hops::refuse_connect();
         }
+        let hear = request.extensions_mut().remove::<Interim>().map(|interim| self.hear(interim));
         let (request, asked, terms) = self.prepare(request, target, on);
-        match self.inner.origin.send(request, terms, None).await.and_then(|answer| self.finish(answer, asked)) {
+        match self
+            .inner
+            .origin
+            .send(request, terms, None, hear.as_ref())
+            .await
+            .and_then(|answer| self.finish(answer, asked))
+        {
             Ok(response) => response,
             Err(error) => {
                 match &error {
@@ -125,6 +133,19 @@ impl Proxy {
                 error.problem().into_response()
             }
         }
+    }
+
+    /// Passes interim responses on (RFC 9110 §15.2: "A proxy MUST forward 1xx responses").
+    fn hear(&self, interim: Interim) -> Hear {
+        let inner = self.inner.clone();
+        Arc::new(move |status, headers| {
+            let mut headers = headers.clone();
+            fields::remove_hop_by_hop(&mut headers);
+            if let Some(via) = &inner.via {
+                via.add(&mut headers, Version::HTTP_11);
+            }
+            interim.send(status, &headers);
+        })
     }
 
     /// The request as the upstream shall have it.

@@ -109,7 +109,7 @@ impl Target {
 
     async fn send(&self, client: &Client) -> Result<Response<Body>, FetchError> {
         let again = || self.request();
-        let answer = self.origin.send(self.request(), client.shared().terms(), Some(&again)).await?;
+        let answer = self.origin.send(self.request(), client.shared().terms(), Some(&again), None).await?;
         if answer.upgraded.is_some() {
             return Err(FetchError::Protocol("101 that nobody asked for".into()));
         }

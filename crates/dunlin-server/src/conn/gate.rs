@@ -238,6 +238,16 @@ impl Gate {
         Poll::Ready(Ok(()))
     }
 
+    /// Takes up what goes before the response that is worked at. All that hyper has written is in `out` by now, or gone.
+    fn take_interim(&mut self, cx: &Context<'_>) {
+        let out = &mut self.out;
+        self.state.interim.take(|bytes| out.extend_from_slice(bytes));
+        if !self.state.interim.is_open() {
+            // The final response waits for this.
+            cx.waker().wake_by_ref();
+        }
+    }
+
     fn wire(&mut self) -> io::Result<Pin<&mut Wire>> {
         self.wire.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
@@ -312,6 +322,9 @@ impl hyper::rt::Write for Gate {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.state.interim.is_waiting() {
+            this.take_interim(cx);
+        }
         if !this.out.is_empty() && !this.is_batching() {
             ready!(this.poll_out(cx))?;
         }

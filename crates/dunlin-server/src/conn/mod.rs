@@ -4,6 +4,7 @@ mod gate;
 mod http1;
 mod http2;
 mod inbound;
+mod interim;
 mod preamble;
 mod refusal;
 mod service;
@@ -14,8 +15,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use dunlin_http::{Body, BoxError};
-use http::{Request, Response};
+use dunlin_http::{Body, BoxError, Interim, SendInterim};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use tower_service::Service;
 
 use crate::Addr;
@@ -35,6 +36,7 @@ pub struct Connection {
     remote: Option<SocketAddr>,
     local: Arc<Addr>,
     secure: bool,
+    state: Arc<State>,
 }
 
 /// Makes the service of a connection when one opens, so that a service can know its connection without a cost for each
@@ -103,6 +105,28 @@ impl Connection {
     pub const fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }
     }
+
+    /// Where interim responses to `request` go, such as 103; ask when the service is called with it. There are none for
+    /// HTTP/1.0 (RFC 9110 §15.2), and none for HTTP/2, whose implementation here has no way to send them.
+    #[must_use]
+    pub fn interim<B>(self: &Arc<Self>, request: &Request<B>) -> Option<Interim> {
+        if request.version() != Version::HTTP_11 {
+            return None;
+        }
+        let number = self.state.called();
+        self.state.interim.open(number);
+        Some(Interim::new(self.clone(), number))
+    }
+}
+
+impl SendInterim for Connection {
+    fn send_interim(&self, request: u64, status: StatusCode, headers: &HeaderMap) -> bool {
+        let taken = self.state.interim.push(request, status, headers);
+        if taken {
+            self.state.wake();
+        }
+        taken
+    }
 }
 
 /// Serves an accepted connection to its end.
@@ -139,7 +163,7 @@ pub(crate) async fn run<C: Connect>(
     }
     let Ready { wire, held, remote, protocol } = ready;
     let secure = matches!(wire, Wire::Tls(_));
-    let connection = Arc::new(Connection { id: owner.next_id(), remote, local, secure });
+    let connection = Arc::new(Connection { id: owner.next_id(), remote, local, secure, state: state.clone() });
     let service = service.connect(&connection);
     match protocol {
         Protocol::Http1 => http1::run::<C>(wire, held, service, &state, &registered, &owner).await,

@@ -44,8 +44,8 @@ pin_project! {
 pin_project! {
     #[project = StepProj]
     enum Step<S, F> {
-        /// The server answers by itself.
-        Refused { response: Option<Response<Body>> },
+        /// The response is there: the server's own, or one that interim responses still go before.
+        Answered { response: Option<Response<Body>> },
         /// The service is not ready yet.
         Waiting { service: S, request: Option<Request<Body>> },
         Running { #[pin] future: F },
@@ -108,14 +108,14 @@ where
         let last = self.state.called() >= self.max_requests;
         if let Err(status) = self.normalise(&mut request) {
             return Answer {
-                step: Step::Refused { response: Some(super::refuse(status, "")) },
+                step: Step::Answered { response: Some(super::refuse(status, "")) },
                 under_way,
                 last: last || status == StatusCode::PAYLOAD_TOO_LARGE,
             };
         }
         // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
         if request.uri().path() == "*" {
-            return Answer { step: Step::Refused { response: Some(super::capabilities()) }, under_way, last };
+            return Answer { step: Step::Answered { response: Some(super::capabilities()) }, under_way, last };
         }
         let request = request.map(|body| Inbound::wrap(body, self.max_body, &self.state));
         Answer { step: Step::Waiting { service: self.service.clone(), request: Some(request) }, under_way, last }
@@ -183,7 +183,7 @@ where
         let mut this = self.project();
         let response = loop {
             match this.step.as_mut().project() {
-                StepProj::Refused { response } => break response.take().unwrap_or_default(),
+                StepProj::Answered { response } => break response.take().unwrap_or_default(),
                 StepProj::Running { future } => break ready!(future.poll(cx)).map_err(Into::into)?.map(Body::new),
                 StepProj::Waiting { service, request } => {
                     ready!(service.poll_ready(cx)).map_err(Into::into)?;
@@ -192,6 +192,12 @@ where
                 }
             }
         };
+        let interim = this.under_way.as_ref().map(|under_way| &under_way.state().interim);
+        if interim.is_some_and(|interim| (interim.is_open() || interim.is_waiting()) && interim.close()) {
+            // The gate polls this again when it has written them.
+            this.step.set(Step::Answered { response: Some(response) });
+            return Poll::Pending;
+        }
         Poll::Ready(Ok(finish(response, this.under_way.take(), *this.last)))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::task::AtomicWaker;
 
 use super::gate::Returned;
+use super::interim::InterimQueue;
 
 /// Milliseconds since the loop began; see [`Ticks`].
 pub(crate) type Tick = u32;
@@ -90,6 +91,7 @@ pub(crate) struct State {
     /// Whether the waker was used up, or there was none yet.
     wants_waker: AtomicBool,
     returned: Mutex<Option<Returned>>,
+    pub(crate) interim: InterimQueue,
 }
 
 /// A request that is under way, until this is dropped.
@@ -138,6 +140,7 @@ impl State {
             waker: AtomicWaker::new(),
             wants_waker: AtomicBool::new(true),
             returned: Mutex::new(None),
+            interim: InterimQueue::default(),
         }
     }
 
@@ -301,7 +304,7 @@ impl State {
         }
     }
 
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.wants_waker.store(true, Release);
         self.waker.wake();
     }

@@ -15,6 +15,7 @@ mod attacks;
 mod basics;
 mod deadlines;
 mod http2;
+mod interim;
 mod listening;
 mod malformed;
 mod restart;

@@ -1,0 +1,82 @@
+//! Interim responses that a handler sends (RFC 9110 §15.2).
+
+use std::sync::Arc;
+
+use dunlin_http::{Body, Interim};
+use dunlin_server::{Connect, Connection, EventLoop, Server};
+use http::header::LINK;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+
+use crate::support::{Client, config};
+
+/// Answers every request, and tells something before from another task.
+#[derive(Clone)]
+struct Hinting;
+
+#[derive(Clone)]
+struct HintingService(Arc<Connection>);
+
+impl Connect for Hinting {
+    type Body = Body;
+    type Service = HintingService;
+
+    fn connect(&self, connection: &Arc<Connection>) -> HintingService {
+        HintingService(connection.clone())
+    }
+}
+
+impl tower_service::Service<Request<Body>> for HintingService {
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let interim = self.0.interim(&request);
+        let own = request.uri().path().to_owned();
+        Box::pin(async move {
+            if let Some(interim) = interim {
+                tokio::spawn(hint(interim, own.clone()));
+            }
+            for _ in 0..own.len() % 4 {
+                tokio::task::yield_now().await;
+            }
+            Ok(Response::new(Body::from(own)))
+        })
+    }
+}
+
+/// Sends more and more, until nobody takes it.
+async fn hint(interim: Interim, own: String) {
+    let headers = HeaderMap::from_iter([(LINK, HeaderValue::try_from(own).unwrap())]);
+    while interim.send(StatusCode::EARLY_HINTS, &headers) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn however_late_they_are_sent_each_stands_ahead_of_its_own_answer() {
+    for event_loop in [EventLoop::PerCore, EventLoop::Shared] {
+        let config = dunlin_server::Config { event_loop, workers: 2, ..config() };
+        let running = Server::bind(config).unwrap().start(|_| async { Ok(Hinting) }).unwrap();
+        let mut client = Client::connect(running.local_addrs()[0].as_tcp().unwrap());
+        let mut hints = 0;
+        for round in 0..50 {
+            let paths: Vec<_> = (0..20).map(|i| format!("/{}{round}-{i}", "x".repeat(i))).collect();
+            client.send(paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).collect::<String>());
+            for path in &paths {
+                let mut answer = client.answer().unwrap();
+                while answer.status == 103 {
+                    hints += 1;
+                    assert_eq!(answer.head, format!("HTTP/1.1 103 Early Hints\r\nlink: {path}\r\n\r\n"));
+                    answer = client.answer().unwrap();
+                }
+                assert_eq!((answer.status, answer.text()), (200, path.as_str()));
+            }
+        }
+        assert!(hints > 0);
+    }
+}
