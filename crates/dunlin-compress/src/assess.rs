@@ -4,7 +4,7 @@ use dunlin_http::list;
 use dunlin_http::media_type::MediaType;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::Types;
 
@@ -21,8 +21,7 @@ pub(crate) enum Verdict {
     Encode,
 }
 
-/// Looks at an answer, in this order: its status, what its head forbids, its media type, its size in bytes if it is
-/// known.
+/// Looks at an answer: its status, its size in bytes if it is known, its media type, what its head forbids.
 pub(crate) fn assess(types: &Types, min_size: u64, parts: &Parts, size: Option<u64>) -> Verdict {
     let headers = &parts.headers;
     match parts.status {
@@ -44,9 +43,10 @@ pub(crate) fn assess(types: &Types, min_size: u64, parts: &Parts, size: Option<u
         status if status.is_informational() => return Verdict::Leave,
         _ => {}
     }
-    let listed = MediaType::of(headers).is_some_and(|media| types.contains(media.essence()));
+    // What costs least to tell comes first.
     let small = size.is_some_and(|size| size == 0 || size < min_size);
-    if !listed || small || forbidden(headers) || headers.contains_key(CONTENT_RANGE) {
+    let listed = || MediaType::of(headers).is_some_and(|media| types.contains(media.essence()));
+    if small || !listed() || forbidden(headers) || headers.contains_key(CONTENT_RANGE) {
         return Verdict::Leave;
     }
     Verdict::Encode
@@ -55,7 +55,13 @@ pub(crate) fn assess(types: &Types, min_size: u64, parts: &Parts, size: Option<u
 /// Whether the head forbids to encode: it is encoded already, or RFC 9111 §5.2.2.6 `no-transform` is said.
 fn forbidden(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_ENCODING)
-        || list::elements(headers, &CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("no-transform"))
+        || (headers.get_all(CACHE_CONTROL).iter().any(may_say_no_transform)
+            && list::elements(headers, &CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("no-transform")))
+}
+
+/// No other directive of RFC 9111 has an `f`; so nearly no list needs to be taken apart.
+fn may_say_no_transform(line: &HeaderValue) -> bool {
+    line.as_bytes().iter().any(|byte| byte.eq_ignore_ascii_case(&b'f'))
 }
 
 /// Whether the full answer could have a media type that is listed, as far as can be told from a 304 or a 206.

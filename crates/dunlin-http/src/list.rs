@@ -44,7 +44,12 @@ fn find_unquoted(text: &[u8], separator: u8) -> Option<usize> {
 /// Without optional whitespace at both ends: spaces and tabs (RFC 9110 §5.6.3).
 #[must_use]
 pub fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    const BLANK: [u8; 2] = [b' ', b'\t'];
+    match text.as_bytes() {
+        // Nearly always there is none, and two looks tell.
+        [first, .., last] if !BLANK.contains(first) && !BLANK.contains(last) => text,
+        _ => text.trim_matches([' ', '\t']),
+    }
 }
 
 /// Whether `byte` may stand in a token (RFC 9110 §5.6.2).
@@ -57,8 +62,21 @@ pub const fn is_tchar(byte: u8) -> bool {
 /// Whether `text` is a token (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_tchar)
+    !text.is_empty() && text.bytes().all(|byte| TCHAR[usize::from(byte)])
 }
+
+/// [`is_tchar`] of every byte.
+static TCHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = is_tchar(byte);
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
 
 /// The content of a token or a quoted string, escapes resolved (RFC 9110 §5.6.4); `None` for what is neither.
 #[must_use]

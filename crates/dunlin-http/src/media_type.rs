@@ -20,9 +20,11 @@ impl<'a> MediaType<'a> {
     /// Reads one; `None` when it has no type and subtype.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+        let (essence, parameters) =
+            memchr::memchr(b';', text.as_bytes()).map_or((text, ""), |at| (&text[..at], &text[at + 1..]));
         let essence = list::trim(essence);
-        let (main, sub) = essence.split_once('/')?;
+        let slash = memchr::memchr(b'/', essence.as_bytes())?;
+        let (main, sub) = (&essence[..slash], &essence[slash + 1..]);
         (list::is_token(main) && list::is_token(sub)).then_some(Self { essence, parameters })
     }
 
