@@ -135,3 +135,20 @@ fn a_route_that_names_methods_takes_no_other() {
     assert_eq!(service.get("/").status, 200);
     problem(&raw::request(service.addr, "POST", "/", &[], b"x"), 405);
 }
+
+#[test]
+fn methods_that_nobody_knows_and_requests_that_may_go_no_further() {
+    let origin = Origin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let service = Service::start(&format!("[[route]]\npath = \"/p/{{*rest}}\"\nproxy = \"{}\"\n", origin.url()));
+    for (method, target, status) in
+        [("FROB", "/nowhere", 501), ("GET", "/nowhere", 404), ("TRACE", "/p/1", 405), ("FROB", "/p/1", 200)]
+    {
+        assert_eq!(service.send(method, target, "").status, status, "{method} {target}");
+    }
+    let before = origin.count();
+    // RFC 9110 §7.6.2: it "MUST NOT forward the request; instead, the intermediary MUST respond as the final recipient".
+    let answer = raw::request(service.addr, "OPTIONS", "/p/1", &[("Max-Forwards", "0")], b"");
+    assert_eq!((answer.status, origin.count()), (200, before));
+    let allow = answer.header("allow").unwrap();
+    assert!(allow.contains("GET") && !allow.contains("TRACE"), "{allow}");
+}

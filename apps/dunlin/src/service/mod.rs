@@ -101,7 +101,7 @@ impl Service<Request<Body>> for ConnectionApp {
                 Observe::new(Answer::Route { future: route.stack().call(request) }, watch)
             }
             missed => {
-                let response = Some(refuse(&missed));
+                let response = Some(refuse(&missed, state.router.knows(request.method())));
                 Observe::new(Answer::Own { response }, Watch::new(state.clone(), usize::MAX, access))
             }
         }
@@ -124,8 +124,8 @@ impl ConnectionApp {
     }
 }
 
-/// What the router itself answers.
-fn refuse(missed: &Match<'_, usize>) -> Response<Body> {
+/// What the router itself answers to a method that it knows, or does not.
+fn refuse(missed: &Match<'_, usize>, knows: bool) -> Response<Body> {
     match missed {
         Match::Options { allow } => {
             let mut response = Response::new(Body::empty());
@@ -135,7 +135,8 @@ fn refuse(missed: &Match<'_, usize>) -> Response<Body> {
         }
         Match::MethodNotAllowed { allow } => Problem::method_not_allowed(HeaderValue::clone(allow)).into_response(),
         Match::NotImplemented => Problem::new(StatusCode::NOT_IMPLEMENTED).into_response(),
-        _ => Problem::new(StatusCode::NOT_FOUND).into_response(),
+        _ if knows => Problem::new(StatusCode::NOT_FOUND).into_response(),
+        _ => Problem::new(StatusCode::NOT_IMPLEMENTED).into_response(),
     }
 }
 

@@ -132,6 +132,7 @@ async fn max_forwards_counts_for_trace_and_options() {
     let fields = "host: front\r\nconnection: close\r\nmax-forwards: 0\r\n";
     let answer = ask(front, &format!("OPTIONS / HTTP/1.1\r\n{fields}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("allow: GET"), "{answer}");
+    assert!(!answer.contains("TRACE"), "{answer}");
     let answer = ask(front, &format!("TRACE /x HTTP/1.1\r\ncookie: secret\r\n{fields}\r\n")).await;
     assert!(answer.contains("content-type: message/http\r\n"), "{answer}");
     assert!(content(&answer).starts_with("TRACE /x HTTP/1.1\r\n") && !answer.contains("secret"), "{answer}");

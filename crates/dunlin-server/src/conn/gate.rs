@@ -104,15 +104,23 @@ impl Gate {
     /// Judges `held`, of which the first `seen` bytes were judged before, or `fresh` bytes that were read elsewhere.
     fn judge(&mut self, seen: usize, fresh: Option<&[u8]>) -> usize {
         let bytes = fresh.unwrap_or(&self.held);
-        let Some(framer) = &mut self.framer else { return bytes.len() };
-        let Scan { passed, reject } = framer.scan(bytes, seen);
+        let len = bytes.len();
+        let Some(framer) = &mut self.framer else { return len };
+        let Scan { mut passed, mut reject } = framer.scan(bytes, seen);
+        if fresh.is_none() {
+            while let Some(at) = framer.take_later_minor() {
+                self.held[passed + at] = b'1';
+                let rest = framer.scan(&self.held[passed..], 0);
+                (passed, reject) = (passed + rest.passed, rest.reject);
+            }
+        }
         if let Some(reject) = reject {
             self.end = End::Rejected(reject);
             self.state.rejected.store(true, Relaxed);
         }
         self.state.set_phase(match () {
             () if framer.in_body() => Phase::Body,
-            () if passed < bytes.len() && !framer.is_undecided() => Phase::Head,
+            () if passed < len && !framer.is_undecided() => Phase::Head,
             () => Phase::Between,
         });
         self.state.expects.store(framer.expects(), Relaxed);
@@ -152,7 +160,7 @@ impl Gate {
         let filled = own.filled();
         if filled.is_empty() {
             self.end = End::Closed;
-            return Poll::Ready(Ok(true));
+            return Poll::Ready(Ok(false));
         }
         self.state.count_read(filled.len());
         if let Some(meter) = &mut self.meter
@@ -163,6 +171,9 @@ impl Gate {
         let passed = if self.framer.is_some() { self.judge(0, Some(filled)) } else { filled.len() };
         if passed < filled.len() {
             self.held.extend_from_slice(&filled[passed..]);
+            if self.framer.as_ref().is_some_and(Framer::is_later_minor) {
+                self.passed = self.judge(0, None);
+            }
         }
         // SAFETY: `own` filled the first `filled.len()` bytes of the cursor, and `passed` is at most that.
         unsafe { buf.advance(passed) };
@@ -190,6 +201,12 @@ impl Gate {
         self.state.count_read(n);
         self.passed = self.judge(seen, None);
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the client waits for an answer to a request that came in full.
+    fn owes_answer(&self) -> bool {
+        let complete = self.framer.as_ref().is_some_and(|framer| !framer.in_body());
+        complete && !self.state.is_settled()
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -267,6 +284,12 @@ impl hyper::rt::Read for Gate {
             }
             match this.end {
                 End::Open => {}
+                // RFC 9112 §9.6: a client may close its half behind its last request and still wait for the answer.
+                End::Closed if this.owes_answer() => {
+                    this.state.half_closed.store(true, Relaxed);
+                    this.state.undecided.store(true, Relaxed);
+                    return Poll::Pending;
+                }
                 End::Closed => return Poll::Ready(Ok(())),
                 // A body that breaks off is the handler's to answer. Between requests hyper is told to stop instead
                 // (see `http1`), so that what came before is answered in full.

@@ -10,27 +10,58 @@ use dunlin_http::{Body, BodyError, BoxError};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::state::State;
+use super::state::{Phase, State};
 
 /// The body of a request: bounded, and with errors that say what a server answers.
 pub(crate) struct Inbound {
-    incoming: Incoming,
+    /// `None` once it ended or failed.
+    incoming: Option<Incoming>,
     left: u64,
     limit: u64,
     state: Arc<State>,
+    /// Which request of the connection it belongs to.
+    number: u64,
+    /// Whether the client waits for leave to send it (RFC 9110 §10.1.1).
+    asks: bool,
     /// Whether this is counted among the bodies that are waited for.
     waiting: bool,
 }
 
+/// So much of a body that no handler wants is read all the same, so that the connection can go on.
+const MAX_UNWANTED: u64 = 64 << 10;
+
 // === impl Inbound ===
 
 impl Inbound {
-    /// An empty body stays empty, and costs nothing.
-    pub(crate) fn wrap(incoming: Incoming, limit: u64, state: &Arc<State>) -> Body {
+    /// An empty body stays empty, and costs nothing. `asks` tells whether the client waits for leave to send it.
+    pub(crate) fn wrap(incoming: Incoming, limit: u64, asks: bool, state: &Arc<State>) -> Body {
         if incoming.is_end_stream() {
             return Body::empty();
         }
-        Body::new(Self { incoming, left: limit, limit, state: state.clone(), waiting: false })
+        let (state, number) = (state.clone(), state.called());
+        Body::new(Self { incoming: Some(incoming), left: limit, limit, state, number, asks, waiting: false })
+    }
+
+    /// What no handler wants to read: reads it where that is little, so that the connection can go on. Where it is not,
+    /// or nobody knows, hyper closes the connection after the answer, which is to say so (RFC 9112 §9.6).
+    fn leave(&self, incoming: Incoming) {
+        if self.state.phase() == Phase::Opaque {
+            return;
+        }
+        let rest = incoming.size_hint().exact();
+        let little = if self.state.is_in_last_body() {
+            !self.asks && rest.is_some_and(|rest| rest <= MAX_UNWANTED)
+        } else {
+            // All of it came. Of a known length hyper itself reads what it holds, but no more than one chunk.
+            if rest.is_some() {
+                return;
+            }
+            true
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if little => drop(runtime.spawn(discard(incoming))),
+            _ => self.state.leave_body(self.number),
+        }
     }
 
     /// Counts this among the bodies that a handler waits for, or no more.
@@ -47,14 +78,30 @@ impl Inbound {
     }
 }
 
+/// The deadlines of a body hold here as well; when one has passed, reading fails.
+async fn discard(mut incoming: Incoming) {
+    let mut read = 0;
+    while read <= MAX_UNWANTED {
+        match std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
+            Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
 impl http_body::Body for Inbound {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let polled = Pin::new(incoming).poll_frame(cx);
         self.wait(polled.is_pending());
-        let frame = match ready!(polled) {
+        let polled = ready!(polled);
+        if !matches!(polled, Some(Ok(_))) {
+            self.incoming = None;
+        }
+        let frame = match polled {
             Some(Ok(frame)) => frame,
             Some(Err(_)) if self.state.body_timed_out.load(Relaxed) => {
                 return Poll::Ready(Some(Err(BodyError::Timeout.into())));
@@ -72,16 +119,21 @@ impl http_body::Body for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
 impl Drop for Inbound {
     fn drop(&mut self) {
         self.wait(false);
+        if let Some(incoming) = self.incoming.take()
+            && !incoming.is_end_stream()
+        {
+            self.leave(incoming);
+        }
     }
 }

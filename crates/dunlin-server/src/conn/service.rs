@@ -106,7 +106,9 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let under_way = Some(self.state.begin_request());
         let last = self.state.called() >= self.max_requests;
+        let asks = self.state.expects.load(Relaxed) && request.headers().contains_key(EXPECT);
         if let Err(status) = self.normalise(&mut request) {
+            drop(Inbound::wrap(request.into_body(), self.max_body, asks, &self.state));
             return Answer {
                 step: Step::Answered { response: Some(super::refuse(status, "")) },
                 under_way,
@@ -115,9 +117,10 @@ where
         }
         // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
         if request.uri().path() == "*" {
+            drop(Inbound::wrap(request.into_body(), self.max_body, asks, &self.state));
             return Answer { step: Step::Answered { response: Some(super::capabilities()) }, under_way, last };
         }
-        let request = request.map(|body| Inbound::wrap(body, self.max_body, &self.state));
+        let request = request.map(|body| Inbound::wrap(body, self.max_body, asks, &self.state));
         Answer { step: Step::Waiting { service: self.service.clone(), request: Some(request) }, under_way, last }
     }
 }
@@ -162,10 +165,12 @@ fn check_http2(request: &Request<Incoming>) -> Result<(), StatusCode> {
     if request.headers().values().any(is_padded) { Err(StatusCode::BAD_REQUEST) } else { Ok(()) }
 }
 
-/// RFC 9110 §10.1.1: an expectation other than 100-continue may be answered 417. HTTP/1.0 has none.
+/// RFC 9110 §10.1.1: an expectation other than 100-continue may be answered 417. HTTP/1.0 has none, and neither has an
+/// empty list (RFC 9110 §5.6.1).
 fn expectation_is_met(request: &Request<Incoming>) -> bool {
-    request.version() == Version::HTTP_10
-        || request.headers().get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    let met = |value: &[u8]| value.is_empty() || value.eq_ignore_ascii_case(b"100-continue");
+    let all_met = |value: &HeaderValue| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii).all(met);
+    request.version() == Version::HTTP_10 || request.headers().get_all(EXPECT).iter().all(all_met)
 }
 
 // === impl Answer ===

@@ -82,8 +82,12 @@ pub(crate) struct State {
     called: AtomicU64,
     /// Whether what came next was no request.
     pub(crate) rejected: AtomicBool,
-    /// Whether bytes are held back until a request for an upgrade is answered.
+    /// Whether bytes, or their end, are held back until a request is answered.
     pub(crate) undecided: AtomicBool,
+    /// Whether the client has said that it sends no more, and is still to be answered.
+    pub(crate) half_closed: AtomicBool,
+    /// The number of the request whose body nobody reads on, though more of it is to come.
+    body_left: AtomicU64,
     /// Whether any request had an `Expect` field.
     pub(crate) expects: AtomicBool,
     signal: AtomicU8,
@@ -135,6 +139,8 @@ impl State {
             called: AtomicU64::new(0),
             rejected: AtomicBool::new(false),
             undecided: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
+            body_left: AtomicU64::new(0),
             expects: AtomicBool::new(false),
             signal: AtomicU8::new(Signal::None as u8),
             waker: AtomicWaker::new(),
@@ -248,7 +254,7 @@ impl State {
             Phase::Opaque => !self.tunnel.load(Relaxed),
             Phase::Head | Phase::Body | Phase::Linger => false,
         };
-        between && self.under_way() == 0 && self.called() >= self.heads() && !self.wants_write.load(Relaxed)
+        between && self.is_settled()
     }
 
     pub(crate) fn is_parked(&self) -> bool {
@@ -271,19 +277,37 @@ impl State {
         self.wake();
     }
 
+    /// Whether every request that was let through is answered, as far as the socket took it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.under_way() == 0 && self.called() >= self.heads() && !self.wants_write.load(Relaxed)
+    }
+
     /// Whether the request that bytes were held back for is answered now. It is said once.
     pub(crate) fn takes_up_held(&self) -> bool {
-        let now = self.undecided.load(Relaxed) && self.under_way() == 0 && self.called() >= self.heads();
+        let now = self.undecided.load(Relaxed) && self.is_settled();
         if now {
             self.undecided.store(false, Relaxed);
         }
         now
     }
 
-    /// Whether the body of the last request that was let through cannot be read to its end.
+    /// Whether the body of the last request that was let through is not read to its end, so that the connection is
+    /// over.
     pub(crate) fn body_broke_off(&self) -> bool {
-        let broken = self.rejected.load(Relaxed) || self.body_timed_out.load(Relaxed);
-        broken && self.phase() == Phase::Body && self.called() >= self.heads()
+        self.is_in_last_body()
+            && (self.rejected.load(Relaxed)
+                || self.body_timed_out.load(Relaxed)
+                || self.body_left.load(Relaxed) == self.called())
+    }
+
+    /// Whether the last request that was let through is the service's already, and more of its body is to come.
+    pub(super) fn is_in_last_body(&self) -> bool {
+        self.phase() == Phase::Body && self.called() >= self.heads()
+    }
+
+    /// Nobody reads the body of the request of this number on.
+    pub(super) fn leave_body(&self, number: u64) {
+        self.body_left.store(number, Relaxed);
     }
 
     pub(crate) fn park(&self) {

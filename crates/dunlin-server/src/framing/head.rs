@@ -68,6 +68,8 @@ pub(super) fn only_crlf(head: &[u8]) -> bool {
 
 const TOO_LARGE: Reject =
     Reject::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too large");
+const OTHER_VERSION: Reject =
+    Reject::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this server speaks HTTP/1.1 and HTTP/1.0 here");
 const TARGET_TOO_LONG: Reject = Reject::new(StatusCode::URI_TOO_LONG, "the request target is too long");
 
 fn refuse(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> Reject {
@@ -79,20 +81,36 @@ fn refuse(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> Reject {
         httparse::Error::HeaderName => Reject::bad("a field's name is malformed"),
         httparse::Error::HeaderValue => Reject::bad("a field's value is malformed"),
         httparse::Error::NewLine => Reject::bad("a line ends malformed"),
-        httparse::Error::Version if names_other_version(bytes) => {
-            Reject::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this server speaks HTTP/1.1 and HTTP/1.0 here")
-        }
+        httparse::Error::Version if other_version(bytes).is_some() => OTHER_VERSION,
         _ => Reject::bad("the request line is malformed"),
     }
 }
 
-/// Whether the request line ends in a version that is well-formed (RFC 9112 §2.3) and not ours.
-fn names_other_version(bytes: &[u8]) -> bool {
-    let line = bytes.split(|&byte| byte == b'\n').find(|line| !matches!(line, [] | [b'\r'])).unwrap_or_default();
+/// RFC 9112 §2.3: a message of a later minor version is to be read as one of the highest version that is known. Where
+/// its digit stands, if that is all that is wrong.
+#[cold]
+pub(super) fn later_minor(bytes: &[u8], reject: Reject) -> Option<usize> {
+    if reject != OTHER_VERSION {
+        return None;
+    }
+    let (version, at) = other_version(bytes)?;
+    (version[0] == b'1' && version[2] > b'1').then_some(at)
+}
+
+/// The version that a request line ends with, if it is well-formed (RFC 9112 §2.3) and not ours, and where its last
+/// digit stands.
+fn other_version(bytes: &[u8]) -> Option<([u8; 3], usize)> {
+    let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let line = bytes[begin..].split(|&byte| byte == b'\n').next()?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut parts = line.split(|&byte| byte == b' ');
-    let version = parts.nth(2).and_then(|version| version.strip_prefix(b"HTTP/"));
-    parts.next().is_none() && matches!(version, Some([a, b'.', b]) if a.is_ascii_digit() && b.is_ascii_digit())
+    let version = parts.nth(2).and_then(|version| version.strip_prefix(b"HTTP/"))?;
+    match version {
+        &[major, b'.', minor] if parts.next().is_none() && major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Some(([major, b'.', minor], begin + line.len() - 1))
+        }
+        _ => None,
+    }
 }
 
 /// RFC 9112 §3.2: four forms, each with its methods.

@@ -38,6 +38,8 @@ pub(crate) struct Framer {
     upgrade: bool,
     /// Whether any head had an `Expect` field.
     expects: bool,
+    /// Where the next head names a later minor version than ours.
+    later_minor: Option<usize>,
 }
 
 /// What comes next.
@@ -78,7 +80,7 @@ pub(crate) struct Scan {
 impl Framer {
     /// `heads` were let through on this connection before.
     pub(crate) const fn new(limits: HeadLimits, heads: u64) -> Self {
-        Self { next: Next::Head, limits, heads, upgrade: false, expects: false }
+        Self { next: Next::Head, limits, heads, upgrade: false, expects: false, later_minor: None }
     }
 
     /// Reads on. `bytes` begins where the last scan stopped letting through; the first `seen` of them were there then.
@@ -119,6 +121,16 @@ impl Framer {
         Scan { passed: at, reject: None }
     }
 
+    /// Where the digit of a minor version stands, counted from the last byte that was let through, that is to become a
+    /// 1 before the head is read: hyper's parser takes 0 and 1 alone.
+    pub(crate) const fn take_later_minor(&mut self) -> Option<usize> {
+        self.later_minor.take()
+    }
+
+    pub(crate) const fn is_later_minor(&self) -> bool {
+        self.later_minor.is_some()
+    }
+
     /// Whether the next byte belongs to a body.
     pub(crate) const fn in_body(&self) -> bool {
         matches!(self.next, Next::Length(_) | Next::Chunked(_))
@@ -145,7 +157,14 @@ impl Framer {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Result<usize, Reject> {
-        let Some(head) = head::parse(bytes, &self.limits)? else { return Ok(0) };
+        let head = match head::parse(bytes, &self.limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(0),
+            Err(reject) => {
+                self.later_minor = head::later_minor(bytes, reject);
+                return if self.later_minor.is_some() { Ok(0) } else { Err(reject) };
+            }
+        };
         self.heads += 1;
         self.upgrade = head.upgrade;
         self.expects |= head.expects;

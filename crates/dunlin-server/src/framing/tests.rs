@@ -32,6 +32,23 @@ fn cuts_do_not_matter() {
 }
 
 #[test]
+fn a_later_minor_version_is_found_where_it_stands() {
+    let head = b"\r\nGET / HTTP/1.7\r\nHost: a\r\n\r\n";
+    let mut framer = Framer::new(LIMITS, 0);
+    let good = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut bytes = [&good[..], head].concat();
+    assert_eq!(framer.scan(&bytes, 0), Scan { passed: good.len(), reject: None });
+    let at = good.len() + framer.take_later_minor().unwrap();
+    assert_eq!(bytes[at], b'7');
+    bytes[at] = b'1';
+    assert_eq!(framer.scan(&bytes[good.len()..], 0), Scan { passed: head.len(), reject: None });
+    assert_eq!((framer.heads(), framer.take_later_minor()), (2, None));
+    // One that has not come to its end may still turn out malformed.
+    assert_eq!(framer.scan(b"GET / HTTP/1.2", 0), Scan { passed: 0, reject: None });
+    assert_eq!(framer.scan(b"GET / HTTP/1.10\r\n", 0).reject.unwrap().status, 400);
+}
+
+#[test]
 fn nothing_of_a_bad_head_is_let_through() {
     for size in [1, 7, 1000] {
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

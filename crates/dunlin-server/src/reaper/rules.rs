@@ -88,6 +88,10 @@ impl Rules {
             Phase::New if since(now, state.accepted_at) > self.first_byte => state.signal(Signal::Close),
             Phase::Head if since(now, state.head_since()) > self.header => state.signal(Signal::HeadTimeout),
             Phase::Linger if since(now, state.head_since()) > LINGER => state.signal(Signal::Cut),
+            // Whoever closed its half and then its socket is gone, but that is seen only when something is sent to it.
+            _ if state.half_closed.load(Relaxed) && since(now, state.active()) > self.keep_alive.max(self.write) => {
+                state.signal(Signal::Cut);
+            }
             _ if since(now, state.accepted_at) > self.max_age => state.signal(Signal::Drain),
             _ => {}
         }

@@ -87,7 +87,7 @@ pub enum Match<'a, T> {
     },
     /// The path is known, and the method is to nobody: answer 501 (RFC 9110 §9.1).
     NotImplemented,
-    /// Nothing answers this path: 404.
+    /// Nothing answers this path: 404, or 501 where nobody [knows](Router::knows) the method.
     NotFound,
 }
 
@@ -192,8 +192,10 @@ impl<T> Router<T> {
         self.routes.iter().map(|route| (route.pattern.as_str(), &*route.methods, &route.value))
     }
 
-    /// RFC 9110 §9.1: 405 is for methods that the server implements, 501 for those it does not.
-    fn knows(&self, method: &Method) -> bool {
+    /// Whether the method is one of RFC 9110 and RFC 5789, or a route names it. RFC 9110 §9.1: 405 and 404 are for
+    /// methods that the server knows, 501 is for those it does not, whatever the path.
+    #[must_use]
+    pub fn knows(&self, method: &Method) -> bool {
         const STANDARD: [Method; 9] = [
             Method::GET,
             Method::HEAD,

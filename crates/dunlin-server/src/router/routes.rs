@@ -49,7 +49,7 @@ type Boxed = Arc<dyn Fn(Request<Body>) -> Answer + Send + Sync>;
 #[must_use]
 pub struct Routes {
     router: Router<Boxed>,
-    fallback: Boxed,
+    fallback: Option<Boxed>,
     error: Option<RouteError>,
 }
 
@@ -57,16 +57,15 @@ pub struct Routes {
 #[derive(Clone)]
 pub struct RouteService {
     router: Arc<Router<Boxed>>,
-    fallback: Boxed,
+    fallback: Option<Boxed>,
 }
 
 // === impl Routes ===
 
 impl Routes {
-    /// No routes: 404 for everything.
+    /// No routes: 404 for everything, and 501 for methods that nobody knows.
     pub fn new() -> Self {
-        let fallback = boxed(async |_| Problem::new(StatusCode::NOT_FOUND));
-        Self { router: Router::new(), fallback, error: None }
+        Self { router: Router::new(), fallback: None, error: None }
     }
 
     /// Has `handler` answer `methods` on `pattern`; see [`Router::insert`].
@@ -121,13 +120,13 @@ impl Routes {
         if bare.is_empty() { mounted } else { mounted.route(&[], &bare, move |request| again(request)) }
     }
 
-    /// Has `handler` answer every path that no route knows.
+    /// Has `handler` answer every path that no route knows, whatever the method.
     pub fn fallback<H, F>(mut self, handler: H) -> Self
     where
         H: Fn(Request<Body>) -> F + Send + Sync + 'static,
         F: Future<Output: Respond> + Send + 'static,
     {
-        self.fallback = boxed(handler);
+        self.fallback = Some(boxed(handler));
         self
     }
 
@@ -221,7 +220,11 @@ where
                 request.extensions_mut().insert(params);
                 Ok(value(request))
             }
-            Match::NotFound => Ok((self.fallback)(request)),
+            Match::NotFound => match &self.fallback {
+                Some(fallback) => Ok(fallback(request)),
+                None if self.router.knows(request.method()) => Err(Problem::new(StatusCode::NOT_FOUND).into_response()),
+                None => Err(Problem::new(StatusCode::NOT_IMPLEMENTED).into_response()),
+            },
             Match::MethodNotAllowed { allow } => Err(Problem::method_not_allowed(allow.clone()).into_response()),
             Match::NotImplemented => Err(Problem::new(StatusCode::NOT_IMPLEMENTED).into_response()),
             Match::Options { allow } => {

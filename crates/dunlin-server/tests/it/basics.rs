@@ -57,6 +57,99 @@ fn bodies_come_with_a_length_or_in_chunks() {
 }
 
 #[test]
+fn an_answer_before_much_of_the_body_came_says_that_it_is_the_last() {
+    let server = Fixture::new();
+    for (head, status) in [
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n", 405),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n", 405),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", 405),
+        ("POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n", 200),
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: x\r\n", 417),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", 204),
+    ] {
+        let mut client = server.connect();
+        client.send(format!("{head}\r\n"));
+        let answer = client.answer().unwrap();
+        assert_eq!((answer.status, answer.field("connection")), (status, Some("close")), "{head}");
+        assert!(client.is_closed(), "{head}");
+    }
+}
+
+#[test]
+fn a_connection_goes_on_after_a_body_that_nobody_read() {
+    let server = Fixture::new();
+    let mut client = server.connect();
+    let long = "x".repeat(60_000);
+    for (head, body) in [
+        ("Content-Length: 3", "abc".to_owned()),
+        ("Content-Length: 60000", long.clone()),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n".to_owned()),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n1\r\nd\r\n2\r\nef\r\n1\r\n.\r\n0\r\nT: x\r\n\r\n".to_owned()),
+    ] {
+        for (target, status) in [("/", 405), ("/ignore", 200)] {
+            client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n{body}"));
+            let answer = client.answer().unwrap();
+            assert_eq!((answer.status, answer.field("connection")), (status, None), "{head}");
+        }
+    }
+    // What is short may come later, and in pieces.
+    for target in ["/", "/ignore"] {
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"));
+        assert_eq!(client.answer().unwrap().field("connection"), None);
+        let (first, second) = long.split_at(20_000);
+        client.send(first);
+        client.send(format!("{second}GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.answer().unwrap().text(), "Hello, World!");
+    }
+}
+
+#[test]
+fn a_client_that_closed_its_half_is_answered() {
+    let server = Fixture::new();
+    let get = "GET /wait/200 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = "POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    let big = "GET /big/20000000 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let old = "GET /wait/100 HTTP/1.0\r\n\r\n";
+    for (sent, lengths) in [
+        (get.to_owned(), &[6][..]),
+        (get.repeat(3), &[6, 6, 6]),
+        (format!("{get}{post}"), &[6, 1]),
+        (format!("{big}{get}"), &[20_000_000, 6]),
+        (format!("{get}GET / HT"), &[6]),
+        (old.to_owned(), &[6]),
+    ] {
+        let mut client = server.connect();
+        client.send(&sent);
+        client.0.shutdown(std::net::Shutdown::Write).unwrap();
+        for length in lengths {
+            let answer = client.answer().unwrap_or_else(|| panic!("no answer to {sent}"));
+            assert_eq!((answer.status, answer.body.len()), (200, *length), "{sent}");
+        }
+        assert!(client.is_closed(), "{sent}");
+    }
+    // What came before is parked, and wakes up for the end alone.
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().unwrap().status, 200);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    client.send(get);
+    client.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.answer().unwrap().text(), "waited");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_body_that_ends_too_soon_is_not_taken_for_complete() {
+    let server = Fixture::new();
+    for head in ["Content-Length: 9", "Transfer-Encoding: chunked"] {
+        let mut client = server.connect();
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n5\r\nab"));
+        client.0.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(client.answer().is_none_or(|answer| answer.status >= 400), "{head}");
+    }
+}
+
+#[test]
 fn close_is_honoured() {
     let server = Fixture::new();
     for request in [

@@ -74,6 +74,35 @@ fn an_idle_connection_is_closed_busy_ones_are_not() {
 }
 
 #[test]
+fn a_client_that_closed_its_half_is_not_waited_for_without_end() {
+    let server = Fixture::with(Config { keep_alive: SHORT, write_timeout: SHORT, ..patient() });
+    let mut client = server.connect();
+    client.send("GET /wait/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let begun = Instant::now();
+    client.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(client.is_closed());
+    assert!(begun.elapsed() >= SHORT);
+}
+
+#[test]
+fn a_client_that_is_gone_is_noticed_by_a_reset_or_by_writing() {
+    let server = Fixture::with(patient());
+    // Closing with bytes unread resets the connection; it is seen while the handler still waits.
+    let mut reset = server.connect();
+    reset.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /wait/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    // One that streams is written to.
+    let mut streamed = server.connect();
+    streamed.send("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    for client in [&reset, &streamed] {
+        client.0.peek(&mut [0]).unwrap();
+    }
+    drop((reset, streamed));
+    while server.running.stats()[0].connections > 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn a_body_that_stops_is_answered_408() {
     let server = Fixture::with(Config { body_timeout: SHORT, ..patient() });
     let mut client = server.connect();

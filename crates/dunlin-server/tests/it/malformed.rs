@@ -55,10 +55,25 @@ fn rfc9112_2_2_lines_end_with_crlf() {
 
 #[test]
 fn rfc9112_2_3_versions() {
+    // "A recipient that receives a message with a major version number that it implements and a minor version number
+    // higher than what it implements SHOULD process the message as if it was in the highest minor version".
+    answered(&[
+        (200, "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
+        (200, "\r\nGET / HTTP/1.9\r\nHost: a\r\n\r\n"),
+        (200, "POST /echo HTTP/1.3\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+        (200, "POST /echo HTTP/1.7\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"),
+    ]);
+    refused(&[
+        (400, "GET / HTTP/1.2\r\n\r\n"),
+        (400, "GET / HTTP/1.20\r\nHost: a\r\n\r\n"),
+        (400, "GET / HTTP/1.2 \r\nHost: a\r\n\r\n"),
+        (400, "GET /a b HTTP/1.2\r\nHost: a\r\n\r\n"),
+        (400, "GET / HTTP/1.2\nHost: a\r\n\r\n"),
+    ]);
     refused(&[
         (505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
         (505, "GET / HTTP/0.9\r\nHost: a\r\n\r\n"),
-        (505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
+        (505, "GET / HTTP/3.1\r\nHost: a\r\n\r\n"),
         (505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         (400, "GET / HTTP/1\r\nHost: a\r\n\r\n"),
         (400, "GET / HTTP/1.10\r\nHost: a\r\n\r\n"),
@@ -253,7 +268,8 @@ fn rfc9110_9_methods() {
         (405, "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"),
         (405, "TRACE /echo HTTP/1.1\r\nHost: a\r\n\r\n"),
         (204, "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n"),
-        (404, "ABC /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (501, "ABC /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (404, "DELETE /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"),
         (200, "ABC /echo HTTP/1.1\r\nHost: a\r\n\r\n"),
     ]);
 }
@@ -263,7 +279,10 @@ fn rfc9110_10_1_1_expectations() {
     answered(&[
         (417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n"),
         (417, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue, x\r\nContent-Length: 0\r\n\r\n"),
+        (417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue x\r\n\r\n"),
         (200, "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\r\n"),
+        (200, "GET / HTTP/1.1\r\nHost: a\r\nExpect:\r\n\r\n"),
+        (200, "GET / HTTP/1.1\r\nHost: a\r\nExpect: , ,\r\n\r\n"),
     ]);
     let server = Fixture::new();
     let mut client = server.connect();
