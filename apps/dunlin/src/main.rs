@@ -6,6 +6,7 @@
 //! - [`admin`] is the listener for those who run it; [`telemetry`] is what it and the log tell.
 
 mod admin;
+mod allocator;
 mod cli;
 mod command;
 mod config;
@@ -18,7 +19,7 @@ mod telemetry;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
     cli::run()

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,13 +108,14 @@ impl Connector {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner).reason.clone()
     }
 
-    /// A connection that holds `share` of the budget as long as it lives.
-    pub(crate) async fn open(&self, share: OwnedSemaphorePermit) -> Result<Opened, Error> {
+    /// A connection that holds `share` of the budget as long as it lives. `queued` is zero whenever all that was asked of it
+    /// is written.
+    pub(crate) async fn open(&self, share: OwnedSemaphorePermit, queued: Arc<AtomicUsize>) -> Result<Opened, Error> {
         if let Some(error) = self.refused() {
             return Err(error);
         }
         match tokio::time::timeout(self.timeout, self.connect()).await {
-            Ok(Ok((client, connection))) => Ok((client, drive(connection, Some(share)))),
+            Ok(Ok((client, connection))) => Ok((client, drive(connection, Some(share), queued))),
             Ok(Err(error)) => Err(Error::Unreachable(one_line(&error).into())),
             Err(_) => {
                 let reason = format!("no connection within {:?}", self.timeout);
@@ -261,16 +263,28 @@ impl deadpool_postgres::Connect for ForDeadpool {
         Box::pin(async move {
             let share = self.room.share().await;
             let (client, connection) = self.connector.connect().await?;
-            Ok((client, drive(connection, share)))
+            Ok((client, drive(connection, share, Arc::default())))
         })
     }
 }
 
-fn drive(mut connection: RawConnection, share: Option<OwnedSemaphorePermit>) -> JoinHandle<()> {
+fn drive(
+    mut connection: RawConnection,
+    share: Option<OwnedSemaphorePermit>,
+    queued: Arc<AtomicUsize>,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let _share = share;
         loop {
-            match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+            let message = std::future::poll_fn(|cx| {
+                let message = connection.poll_message(cx);
+                if message.is_pending() {
+                    // Whatever was queued has been written, in one piece.
+                    queued.store(0, Ordering::Relaxed);
+                }
+                message
+            });
+            match message.await {
                 Some(Ok(AsyncMessage::Notice(notice))) => {
                     tracing::debug!(severity = notice.severity(), "{}", notice.message());
                 }

@@ -72,5 +72,5 @@ pub use error::{Error, ErrorKind};
 pub use listen::{Event, Listener};
 pub use pool::{Answer, Pool, Transaction, TransactionOptions};
 pub use query::{Access, Formats, Isolation, Place, Query, QueryError, Rows, Source};
-pub use service::QueryService;
+pub use service::{Answering, QueryService};
 pub use tls::SslMode;

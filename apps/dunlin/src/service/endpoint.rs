@@ -10,12 +10,13 @@ use dunlin_cache::Cache;
 use dunlin_compress::Decompress;
 use dunlin_fetch::{FetchService, Proxy};
 use dunlin_http::Body;
+use dunlin_pg::Answering;
 use dunlin_static::Files;
 use http::{Request, Response, Uri};
 use tower_service::Service;
 
 use super::path::Tail;
-use super::query::{Answering, QueryEndpoint};
+use super::query::QueryEndpoint;
 use super::text::TextEndpoint;
 
 /// The end of a route. To clone it is to count one reference.

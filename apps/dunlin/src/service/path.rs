@@ -59,11 +59,6 @@ impl Captures {
         Self(pattern.as_str().split('/').skip(1).map(segment).collect())
     }
 
-    /// Whether there is no parameter.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|segment| matches!(segment, Segment::Literal))
-    }
-
     /// What the parameters stand for in a path that the pattern matched, percent-decoded.
     pub(crate) fn of(&self, path: &str) -> PathParams {
         let mut params = PathParams::default();

@@ -1,13 +1,8 @@
 //! `query` routes.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
-
 use dunlin_http::Body;
-use dunlin_pg::QueryService;
-use http::{Request, Response};
-use tower_service::Service;
+use dunlin_pg::{Answering, QueryService};
+use http::Request;
 
 use super::endpoint::Invalidates;
 use super::path::Captures;
@@ -20,17 +15,12 @@ pub(crate) struct QueryEndpoint {
     pub(crate) invalidates: Invalidates,
 }
 
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
 // === impl QueryEndpoint ===
 
 impl QueryEndpoint {
-    pub(crate) fn call(&self, mut request: Request<Body>) -> Answering {
-        if !self.captures.is_empty() {
-            let params = self.captures.of(request.uri().path());
-            request.extensions_mut().insert(params);
-        }
-        let answer = self.service.clone().call(request);
+    pub(crate) fn call(&self, request: Request<Body>) -> Answering {
+        let path = self.captures.of(request.uri().path());
+        let answer = self.service.answer(request, &path);
         if self.invalidates.groups.is_empty() {
             return answer;
         }

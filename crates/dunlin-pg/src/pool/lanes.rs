@@ -22,8 +22,8 @@ const TICK: Duration = Duration::from_millis(25);
 const IDLE_TICK: Duration = Duration::from_secs(1);
 /// For how many ticks answers may stand still while others queue behind them, or nobody waits for them.
 const PATIENCE: u32 = 8;
-/// How many reads one connection takes before the next one is used: they go out in one write.
-const DEPTH: usize = 8;
+/// How many reads of one turn of the loop go to one connection before the next one is used: they leave in one write.
+const BATCH: usize = 8;
 /// How long after the server's limit for a statement its answer may come.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -59,7 +59,7 @@ impl Lanes {
         }
     }
 
-    /// The link for the next read: an idle one, else the first that is not deep in work, so that reads go out together,
+    /// The link for the next read: one that has others to write in this turn of the loop, so that they leave together;
     /// else the least busy. One whose answers stand still is the last resort.
     pub(super) fn pick(&self) -> Option<Arc<Link>> {
         if self.resting.load(Ordering::Relaxed) {
@@ -69,12 +69,10 @@ impl Lanes {
         let links = self.links();
         let mut best: Option<(&Arc<Link>, usize)> = None;
         for link in links.iter().filter(|link| link.is_open()) {
-            let waiting = link.waiting();
-            let rank = match waiting {
-                _ if link.is_standing() => usize::MAX / 2 + waiting,
-                0 => return Some(link.clone()),
-                1..DEPTH => 0,
-                _ => waiting,
+            let rank = match (link.is_standing(), link.queued()) {
+                (true, _) => usize::MAX / 2 + link.waiting(),
+                (false, 1..BATCH) => return Some(link.clone()),
+                (false, _) => link.waiting(),
             };
             if best.is_none_or(|(_, least)| rank < least) {
                 best = Some((link, rank));
@@ -147,9 +145,10 @@ async fn open(inner: &Inner, count: usize) -> Vec<Arc<Link>> {
     let opening = (0..count).map(|_| async {
         let connector = inner.database.connector(Access::Read);
         let share = inner.database.0.links.clone().try_acquire_owned().ok()?;
-        let opened = connector.open(share).await.ok()?;
+        let queued = Arc::default();
+        let opened = connector.open(share, Arc::clone(&queued)).await.ok()?;
         let statements = inner.database.statements();
-        let link = Link::open(opened, &statements, inner.until());
+        let link = Link::open(opened, queued, &statements, inner.until());
         let link = Arc::new(tokio::time::timeout(inner.database.0.config.connect_timeout, link).await.ok()?);
         inner.lanes.add(link.clone());
         Some(link)

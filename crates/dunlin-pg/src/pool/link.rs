@@ -18,6 +18,8 @@ pub(crate) struct Link {
     plans: Mutex<Vec<Option<Arc<Plan>>>>,
     /// Reads that wait for their answer.
     waiting: AtomicUsize,
+    /// Those of them that are still to be written: the driver writes all of them at once when its turn comes.
+    queued: Arc<AtomicUsize>,
     /// Answers so far: it stands still when the connection does.
     answered: AtomicU64,
     /// Reads that nobody waits for any more, and which the server may still be at.
@@ -46,7 +48,12 @@ pub(crate) struct Waiting<'a> {
 
 impl Link {
     /// Prepares what is declared. What does not prepare is tried again when it is asked for, and answered with the reason.
-    pub(crate) async fn open((client, driver): Opened, statements: &[Arc<str>], until: Option<Instant>) -> Self {
+    pub(crate) async fn open(
+        (client, driver): Opened,
+        queued: Arc<AtomicUsize>,
+        statements: &[Arc<str>],
+        until: Option<Instant>,
+    ) -> Self {
         // All are sent before the first answer is waited for: one round trip.
         let plans = statements.iter().map(|sql| async { plan(&client, sql).await.ok().map(Arc::new) });
         let plans = futures_util::future::join_all(plans).await;
@@ -55,6 +62,7 @@ impl Link {
             driver,
             plans: Mutex::new(plans),
             waiting: AtomicUsize::new(0),
+            queued,
             answered: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
             standing: AtomicBool::new(false),
@@ -91,6 +99,7 @@ impl Link {
 
     pub(crate) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.queued.fetch_add(1, Ordering::Relaxed);
         Waiting { link: self, answered: false }
     }
 
@@ -118,6 +127,10 @@ impl Link {
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
     }
 
     pub(crate) fn answered(&self) -> u64 {

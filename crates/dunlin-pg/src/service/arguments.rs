@@ -3,24 +3,30 @@
 use std::sync::Arc;
 
 use dunlin_http::{Body, BodyError, PathParams};
-use http::StatusCode;
-use http::request::Parts;
+use http::{StatusCode, Uri};
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use crate::database::Declared;
 use crate::error::Error;
 use crate::param::Param;
 use crate::query::{Place, Source};
 
+pub(super) type Params = SmallVec<[Param; 2]>;
+
 /// The parameters, with the fields of the body where there is one to be read.
-pub(super) fn of(query: &Declared, request: &Parts, mut fields: Map<String, Value>) -> Result<Vec<Param>, Error> {
-    let path = request.extensions.get::<PathParams>();
+pub(super) fn of(
+    query: &Declared,
+    uri: &Uri,
+    path: &PathParams,
+    mut fields: Map<String, Value>,
+) -> Result<Params, Error> {
     query
         .params
         .iter()
         .map(|source| {
             let given = match source.place() {
-                Place::Url => from_url(source.key(), path, request.uri.query()),
+                Place::Url => from_url(source.key(), path, uri.query()),
                 // Taken unless it is wanted twice, so that a large one is not copied.
                 Place::Body if query.params.iter().filter(|other| other.name() == source.name()).count() > 1 => {
                     fields.get(source.key()).cloned().map(Param::Json)
@@ -32,8 +38,8 @@ pub(super) fn of(query: &Declared, request: &Parts, mut fields: Map<String, Valu
         .collect()
 }
 
-fn from_url(key: &str, path: Option<&PathParams>, query: Option<&str>) -> Option<Param> {
-    if let Some(value) = path.and_then(|path| path.get(key)) {
+fn from_url(key: &str, path: &PathParams, query: Option<&str>) -> Option<Param> {
+    if let Some(value) = path.get(key) {
         return Some(Param::Text(value.to_owned()));
     }
     let mut values =
@@ -82,7 +88,7 @@ mod tests {
     fn check(key: &str, query: &str, expect: Option<&Param>) {
         let mut path = PathParams::default();
         path.push("id".into(), "7".into());
-        assert_eq!(from_url(key, Some(&path), Some(query)).as_ref(), expect, "{key} {query}");
+        assert_eq!(from_url(key, &path, Some(query)).as_ref(), expect, "{key} {query}");
     }
 
     #[test]
