@@ -28,6 +28,8 @@ pub struct LoopStats {
     pub full: u64,
     /// Connections that this loop accepted and handed to one that had fewer.
     pub handed_over: u64,
+    /// Requests whose service panicked: each was answered 500, and its connection closed.
+    pub panicked: u64,
 }
 
 /// The counters behind [`LoopStats`].
@@ -41,6 +43,8 @@ pub(crate) struct Stats {
     refused: AtomicU64,
     full: AtomicU64,
     handed_over: AtomicU64,
+    /// Of connections that are gone.
+    panicked: AtomicU64,
 }
 
 // === impl Stats ===
@@ -74,6 +78,10 @@ impl Stats {
         self.handed_over.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn panicked(&self, n: u64) {
+        self.panicked.fetch_add(n, Relaxed);
+    }
+
     pub(crate) fn read(&self, index: usize, registry: &Registry) -> LoopStats {
         LoopStats {
             index,
@@ -86,6 +94,7 @@ impl Stats {
             refused: self.refused.load(Relaxed),
             full: self.full.load(Relaxed),
             handed_over: self.handed_over.load(Relaxed),
+            panicked: self.panicked.load(Relaxed) + registry.panics(),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::event_loop::Loop;
 use crate::listen::Accepted;
 use crate::reaper::Registered;
 use preamble::{Protocol, Ready};
-use refusal::{capabilities, refuse};
+use refusal::{capabilities, panicked, refuse};
 pub(crate) use state::{Phase, Signal, State, Tick, Ticks};
 pub(crate) use wire::Wire;
 
@@ -170,6 +170,7 @@ pub(crate) async fn run<C: Connect>(
         Protocol::Http2 => Box::pin(http2::run::<C>(wire, held, service, &state, &owner)).await,
     }
     owner.stats.requests(state.called());
+    owner.stats.panicked(state.panics());
 }
 
 /// A client has too many connections.

@@ -5,6 +5,7 @@ use dunlin_http::{Body, Clock, Problem, date};
 use http::header::ALLOW;
 use http::{HeaderValue, Response, StatusCode};
 
+use super::state::State;
 use crate::framing::Reject;
 
 /// RFC 9110 §15.5.6: a 405 says what is allowed. These are the methods that this server implements.
@@ -20,6 +21,18 @@ pub(crate) fn refuse(status: StatusCode, detail: &str) -> Response<Body> {
         problem = problem.detail(detail);
     }
     problem.into_response()
+}
+
+/// The answer where a service panicked. One bug in one handler is to cost no more than its own connection.
+#[cold]
+pub(super) fn panicked(panic: &(dyn std::any::Any + Send), state: Option<&State>) -> Response<Body> {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(message = message.unwrap_or("of unknown kind"), "a service panicked");
+    if let Some(state) = state {
+        state.count_panic();
+    }
+    refuse(StatusCode::INTERNAL_SERVER_ERROR, "")
 }
 
 /// The answer to `OPTIONS *`.

@@ -1,6 +1,7 @@
 //! What hyper calls: the service of a connection, with what the server itself answers before and after it.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -173,6 +174,33 @@ fn expectation_is_met(request: &Request<Incoming>) -> bool {
     request.version() == Version::HTTP_10 || request.headers().get_all(EXPECT).iter().all(all_met)
 }
 
+// === impl Step ===
+
+impl<S, B> Step<S, S::Future>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, BoxError>> {
+        loop {
+            match self.as_mut().project() {
+                StepProj::Answered { response } => return Poll::Ready(Ok(response.take().unwrap_or_default())),
+                StepProj::Running { future } => {
+                    return future.poll(cx).map_ok(|response| response.map(Body::new)).map_err(Into::into);
+                }
+                StepProj::Waiting { service, request } => {
+                    ready!(service.poll_ready(cx)).map_err(Into::into)?;
+                    let future = service.call(request.take().unwrap_or_default());
+                    self.set(Step::Running { future });
+                }
+            }
+        }
+    }
+}
+
 // === impl Answer ===
 
 impl<S, B> Future for Answer<S, S::Future>
@@ -186,15 +214,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let response = loop {
-            match this.step.as_mut().project() {
-                StepProj::Answered { response } => break response.take().unwrap_or_default(),
-                StepProj::Running { future } => break ready!(future.poll(cx)).map_err(Into::into)?.map(Body::new),
-                StepProj::Waiting { service, request } => {
-                    ready!(service.poll_ready(cx)).map_err(Into::into)?;
-                    let future = service.call(request.take().unwrap_or_default());
-                    this.step.set(Step::Running { future });
-                }
+        // What panics is dropped at once and not polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| this.step.as_mut().poll(cx)));
+        let response = match polled {
+            Ok(response) => ready!(response)?,
+            Err(panic) => {
+                *this.last = true;
+                this.step.set(Step::Answered { response: None });
+                super::panicked(&*panic, this.under_way.as_ref().map(UnderWay::state))
             }
         };
         let interim = this.under_way.as_ref().map(|under_way| &under_way.state().interim);

@@ -80,6 +80,8 @@ pub(crate) struct State {
     heads: AtomicU64,
     /// Requests that reached the service.
     called: AtomicU64,
+    /// Requests whose service panicked.
+    panics: AtomicU32,
     /// Whether what came next was no request.
     pub(crate) rejected: AtomicBool,
     /// Whether bytes, or their end, are held back until a request is answered.
@@ -137,6 +139,7 @@ impl State {
             under_way: AtomicU32::new(0),
             heads: AtomicU64::new(0),
             called: AtomicU64::new(0),
+            panics: AtomicU32::new(0),
             rejected: AtomicBool::new(false),
             undecided: AtomicBool::new(false),
             half_closed: AtomicBool::new(false),
@@ -219,6 +222,14 @@ impl State {
 
     pub(crate) fn called(&self) -> u64 {
         self.called.load(Relaxed)
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.panics.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Relaxed).into()
     }
 
     pub(crate) fn set_heads(&self, heads: u64) {

@@ -104,6 +104,11 @@ impl Registry {
         self.table().entries.iter().map(|(_, entry)| entry.state.called()).sum()
     }
 
+    /// How many of those panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        self.table().entries.iter().map(|(_, entry)| entry.state.panics()).sum()
+    }
+
     /// Runs the clock and the deadlines. It rests while there is no connection, and goes slowly while all are parked.
     pub(crate) async fn run(&self) {
         let mut pause = INTERVAL;

@@ -13,19 +13,19 @@ fn h2c() -> Config {
     Config { h2c: true, ..config() }
 }
 
-fn run<F: Future>(future: F) -> F::Output {
+pub fn run<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await.expect("in time") })
 }
 
 /// A client and the task of its connection, which ends with the connection.
-async fn client(server: &Fixture) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+pub async fn client(server: &Fixture) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
     let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
     let (client, connection) = h2::client::handshake(socket).await.unwrap();
     (client.ready().await.unwrap(), tokio::spawn(connection))
 }
 
-async fn send(
+pub async fn send(
     client: &mut SendRequest<Bytes>,
     request: Request<()>,
     body: &'static [u8],

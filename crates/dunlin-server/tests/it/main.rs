@@ -18,6 +18,7 @@ mod http2;
 mod interim;
 mod listening;
 mod malformed;
+mod panics;
 mod restart;
 mod shutdown;
 mod tls;

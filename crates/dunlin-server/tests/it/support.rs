@@ -57,6 +57,7 @@ pub fn routes() -> Routes {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             "waited"
         })
+        .get("/panic", async |_| -> &'static str { panic!("as it was asked to") })
         .get("/big/{bytes}", async |request: Request<Body>| {
             let bytes: usize = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
             Response::new(Body::from(BIG.slice(..bytes)))
