@@ -127,6 +127,7 @@ fn loops(out: &mut Exposition, state: &State) {
     each("dunlin_connections_timed_out_total", Counter, "Ended: no head in time.", &|stats| stats.timed_out);
     each("dunlin_connections_refused_total", Counter, "Closed at once: too many.", &|stats| stats.refused);
     each("dunlin_connections_handed_over_total", Counter, "Given to a loop with fewer.", &|stats| stats.handed_over);
+    each("dunlin_panics_total", Counter, "Requests whose handler panicked.", &|stats| stats.panicked);
     each("dunlin_accept_paused_total", Counter, "Times that accepting had to wait.", &|stats| stats.full);
     each("dunlin_loop_requests_total", Counter, "Requests, by event loop.", &|stats| stats.requests);
 }

@@ -358,5 +358,6 @@ fn routes_that_do_not_clash() {
     fine(&["/", "/{*rest}"]);
     fine(&["/{*rest}", "/", "/a", "/a/{*rest}"]);
     fine(&["/a/{x}", "/a/b", "/{*rest}"]);
+    fine(&["/a/{*rest}", "/a/{x}", "/a/b", "/{x}"]);
     fine(&["/a/{x}/b", "/a/{y}/c", "/a/{z}"]);
 }

@@ -5,6 +5,7 @@ mod respond;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::sync::Arc;
 
@@ -16,12 +17,15 @@ use pattern::Pattern;
 pub use pattern::RouteError;
 pub use respond::{Json, Respond, json};
 pub use routes::{RouteService, Routes};
+use tree::Tree;
 
 /// Which value, a handler or whatever is wanted, answers a method and a path.
 ///
 /// A pattern is made of literal segments, `{name}` for one segment, and `{*rest}` at the end for everything that
-/// follows, nothing included. A literal wins over a parameter. Matching is of the path as it was sent; parameters are
-/// percent-decoded. Two routes may share a path when their methods differ.
+/// follows, nothing included. Where several patterns match, the first segment in which they differ decides: a literal
+/// wins over `{name}`, and that over `{*rest}`, whatever the order of insertion. The path alone decides; a method that
+/// the winner does not take is a 405, though another pattern would take it. Matching is of the path as it was sent;
+/// parameters are percent-decoded. Two routes may share a path when their methods differ.
 ///
 /// ```
 /// use dunlin_server::{Match, Router};
@@ -42,7 +46,7 @@ pub use routes::{RouteService, Routes};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Router<T> {
-    tree: matchit::Router<usize>,
+    tree: Tree,
     resources: Vec<Resource>,
     routes: Vec<Route<T>>,
 }
@@ -50,7 +54,6 @@ pub struct Router<T> {
 /// Routes whose patterns match the same paths.
 #[derive(Clone, Debug)]
 struct Resource {
-    pattern: Pattern,
     /// Indices of routes, in the order in which they came.
     methods: Vec<(Method, usize)>,
     any: Option<usize>,
@@ -97,7 +100,7 @@ impl<T> Router<T> {
     /// A router that knows no path.
     #[must_use]
     pub fn new() -> Self {
-        Self { tree: matchit::Router::new(), resources: Vec::new(), routes: Vec::new() }
+        Self { tree: Tree::default(), resources: Vec::new(), routes: Vec::new() }
     }
 
     /// Has `value` answer `methods` on `pattern`; no method stands for every one but TRACE and CONNECT, those included
@@ -107,9 +110,13 @@ impl<T> Router<T> {
     /// A malformed pattern, or a clash with another route: it tells both.
     pub fn insert(&mut self, methods: &[Method], pattern: &str, value: T) -> Result<(), RouteError> {
         let pattern = Pattern::parse(pattern)?;
-        let index = match self.resources.iter().position(|known| known.pattern.is_same(&pattern)) {
+        let index = match self.tree.position(&pattern) {
             Some(index) => index,
-            None => self.add(pattern.clone())?,
+            None => {
+                self.tree.insert(pattern.clone())?;
+                self.resources.push(Resource::default());
+                self.resources.len() - 1
+            }
         };
         let resource = &mut self.resources[index];
         if let Some((method, other)) = resource.taken(methods) {
@@ -124,27 +131,6 @@ impl<T> Router<T> {
         let names = pattern.names().map(Into::into).collect();
         self.routes.push(Route { methods: methods.to_vec(), pattern, names, value });
         Ok(())
-    }
-
-    fn add(&mut self, pattern: Pattern) -> Result<usize, RouteError> {
-        let index = self.resources.len();
-        if self.tree.at(pattern.as_str()).is_ok_and(|found| self.resources[*found.value].pattern.is_rest_of(&pattern)) {
-            // The path was only the empty rest of another pattern until now.
-            self.tree.remove(pattern.as_str());
-        }
-        self.tree.insert(pattern.as_str(), index).map_err(|error| match error {
-            matchit::InsertError::Conflict { with } => {
-                let other = self.resources.iter().find(|known| known.pattern.forms().any(|form| form == with));
-                RouteError::clash(None, pattern.as_str(), other.map_or(&with, |known| known.pattern.as_str()))
-            }
-            other => RouteError::malformed(pattern.as_str(), &other),
-        })?;
-        if let Some(bare) = pattern.without_rest() {
-            // Where the path without a rest has a route of its own, that one wins.
-            let _ = self.tree.insert(bare, index);
-        }
-        self.resources.push(Resource { pattern, methods: Vec::new(), any: None, allow: HeaderValue::from_static("") });
-        Ok(index)
     }
 
     /// What answers `method` on `path`, which is as it was sent, without the query.
@@ -175,10 +161,10 @@ impl<T> Router<T> {
     }
 
     fn locate<'p>(&self, method: &Method, path: &'p str) -> Result<(&Route<T>, matchit::Params<'_, 'p>), Match<'_, T>> {
-        let Ok(found) = self.tree.at(path) else { return Err(Match::NotFound) };
-        let resource = &self.resources[*found.value];
+        let Some((index, params)) = self.tree.at(path) else { return Err(Match::NotFound) };
+        let resource = &self.resources[index];
         match resource.get(method).and_then(|index| self.routes.get(index)) {
-            Some(route) => Ok((route, found.params)),
+            Some(route) => Ok((route, params)),
             None => Err(match *method {
                 Method::OPTIONS => Match::Options { allow: &resource.allow },
                 _ if self.knows(method) => Match::MethodNotAllowed { allow: &resource.allow },
@@ -218,6 +204,12 @@ impl<T> Default for Router<T> {
 }
 
 // === impl Resource ===
+
+impl Default for Resource {
+    fn default() -> Self {
+        Self { methods: Vec::new(), any: None, allow: HeaderValue::from_static("") }
+    }
+}
 
 impl Resource {
     fn get(&self, method: &Method) -> Option<usize> {

@@ -54,6 +54,19 @@ impl Pattern {
         self.without_rest() == Some(bare.as_str())
     }
 
+    /// What each segment is worth where several patterns match: a literal most, `{*rest}` least.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = u8> {
+        self.text.split('/').map(|segment| {
+            let segment = segment.replace("{{", "_").replace("}}", "_");
+            match segment.find('{') {
+                None => 3,
+                Some(0) if segment.starts_with("{*") => 0,
+                Some(0) if segment.ends_with('}') => 1,
+                Some(_) => 2,
+            }
+        })
+    }
+
     /// The names of the parameters, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         // `{{` and `}}` stand for the braces themselves.

@@ -88,11 +88,46 @@ fn a_route_of_its_own_outweighs_an_empty_rest() {
 }
 
 #[test]
+fn the_first_segment_that_differs_decides_whatever_the_order() {
+    let patterns =
+        ["/a/{x}", "/a/{*rest}", "/a/b", "/{x}/b", "/{x}/b/c", "/{*all}", "/a/{x}/e", "/f/{x}.png", "/f/{*rest}"];
+    let get = &[Method::GET][..];
+    let mut orders = vec![patterns.to_vec(), patterns.iter().rev().copied().collect()];
+    orders.extend((1..patterns.len()).map(|at| [&patterns[at..], &patterns[..at]].concat()));
+    for order in orders {
+        let router = router(&order.iter().map(|pattern| (get, *pattern)).collect::<Vec<_>>());
+        check(&router, "GET", "/a/b", "/a/b");
+        check(&router, "GET", "/a/c", "/a/{x} x=c");
+        check(&router, "GET", "/a/", "/a/{*rest} rest=");
+        check(&router, "GET", "/a/c/d", "/a/{*rest} rest=c/d");
+        check(&router, "GET", "/a/c/e", "/a/{x}/e x=c");
+        // `/{x}/b/c` matches too, and its first segment is worth less.
+        check(&router, "GET", "/a/b/c", "/a/{*rest} rest=b/c");
+        check(&router, "GET", "/z/b", "/{x}/b x=z");
+        check(&router, "GET", "/z/b/c", "/{x}/b/c x=z");
+        check(&router, "GET", "/z/c", "/{*all} all=z/c");
+        check(&router, "GET", "/f/a.png", "/f/{x}.png x=a");
+        check(&router, "GET", "/f/a.jpg", "/f/{*rest} rest=a.jpg");
+        check(&router, "GET", "/", "/{*all} all=");
+        check(&router, "POST", "/a/c", "405 GET, HEAD, OPTIONS");
+    }
+}
+
+#[test]
+fn the_path_decides_before_the_method() {
+    let router = router(&[(&[Method::GET], "/a/{x}"), (&[Method::POST], "/a/{*rest}")]);
+    check(&router, "GET", "/a/1", "/a/{x} x=1");
+    check(&router, "POST", "/a/1", "405 GET, HEAD, OPTIONS");
+    check(&router, "POST", "/a/1/2", "/a/{*rest} rest=1/2");
+    check(&router, "GET", "/a/1/2", "405 POST, OPTIONS");
+}
+
+#[test]
 fn clashes_name_both() {
     for (first, second, told) in [
         ("/users/{id}", "/users/{name}", "GET /users/{name} clashes with GET /users/{id}"),
         ("/a", "/a", "GET /a clashes with GET /a"),
-        ("/a/{x}", "/a/{*rest}", "/a/{*rest} clashes with /a/{x}"),
+        ("/a/x{y}", "/a/{y}z", "/a/{y}z clashes with /a/x{y}"),
     ] {
         let mut router = Router::new();
         router.insert(&[Method::GET], first, ()).unwrap();

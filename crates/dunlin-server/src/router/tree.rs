@@ -1,0 +1,91 @@
+//! [`Tree`]: which pattern matches a path.
+
+use super::RouteError;
+use super::pattern::Pattern;
+
+/// Patterns by number. matchit's tree takes no `{*rest}` beside a `{name}` in the same place, so those that it does not
+/// take stand in a second one; a router without any of them asks the first one alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tree {
+    first: matchit::Router<usize>,
+    beside: Option<matchit::Router<usize>>,
+    patterns: Vec<Pattern>,
+}
+
+// === impl Tree ===
+
+impl Tree {
+    /// The number of the pattern that matches the same paths as this one.
+    pub(super) fn position(&self, pattern: &Pattern) -> Option<usize> {
+        self.patterns.iter().position(|known| known.is_same(pattern))
+    }
+
+    /// Takes a pattern that matches other paths than those before, as the next number.
+    pub(super) fn insert(&mut self, pattern: Pattern) -> Result<(), RouteError> {
+        let index = self.patterns.len();
+        if self.first.at(pattern.as_str()).is_ok_and(|found| self.patterns[*found.value].is_rest_of(&pattern)) {
+            // The path was only the empty rest of another pattern until now.
+            self.first.remove(pattern.as_str());
+        }
+        while let Err(error) = self.first.insert(pattern.as_str(), index) {
+            match error {
+                matchit::InsertError::Conflict { with } => self.make_room(&pattern, index, &with)?,
+                other => return Err(RouteError::malformed(pattern.as_str(), &other)),
+            }
+            if pattern.without_rest().is_some() {
+                break;
+            }
+        }
+        if let Some(bare) = pattern.without_rest() {
+            // Where the path without a rest has a route of its own, that one wins.
+            let _ = self.first.insert(bare, index);
+        }
+        self.patterns.push(pattern);
+        Ok(())
+    }
+
+    /// Of a pattern and the one that it cannot stand beside, has the one with a rest stand in the second tree.
+    fn make_room(&mut self, pattern: &Pattern, index: usize, with: &str) -> Result<(), RouteError> {
+        let other = self.patterns.iter().position(|known| known.forms().any(|form| form == with));
+        let clash = || {
+            let other = other.map_or(with, |other| self.patterns[other].as_str());
+            RouteError::clash(None, pattern.as_str(), other)
+        };
+        let (moved, index) = match (pattern.without_rest(), other) {
+            (Some(_), _) => (pattern, index),
+            (None, Some(other)) if self.patterns[other].as_str() == with && with.ends_with('}') => {
+                (&self.patterns[other], other)
+            }
+            (None, _) => return Err(clash()),
+        };
+        if moved.without_rest().is_none() || self.beside.get_or_insert_default().insert(moved.as_str(), index).is_err()
+        {
+            return Err(clash());
+        }
+        if with == moved.as_str() {
+            self.first.remove(with);
+        }
+        Ok(())
+    }
+
+    /// The number of the pattern that matches `path`, and its parameters.
+    #[inline]
+    pub(super) fn at<'p>(&self, path: &'p str) -> Option<(usize, matchit::Params<'_, 'p>)> {
+        let first = self.first.at(path).ok().map(|found| (*found.value, found.params));
+        match &self.beside {
+            None => first,
+            Some(beside) => self.outrank(first, beside.at(path).ok().map(|found| (*found.value, found.params))),
+        }
+    }
+
+    /// The one of the two that stands before the other. Each is the best of its tree.
+    fn outrank<P>(&self, first: Option<(usize, P)>, beside: Option<(usize, P)>) -> Option<(usize, P)> {
+        match (first, beside) {
+            (Some(first), Some(beside)) => {
+                let outranked = self.patterns[beside.0].ranks().gt(self.patterns[first.0].ranks());
+                Some(if outranked { beside } else { first })
+            }
+            (first, beside) => first.or(beside),
+        }
+    }
+}
