@@ -121,6 +121,12 @@ impl Error {
         })
     }
 
+    /// Whether the rows are not what the description says: a type that they are made of has changed, of which the server
+    /// gives no word.
+    pub(crate) fn is_stale_description(&self) -> bool {
+        matches!(self, Self::Encode(error) if !matches!(**error, json::Error::Unsupported { .. }))
+    }
+
     /// Whether the server can only read, where a write was wanted: it is a standby now.
     pub(crate) fn is_read_only_server(&self) -> bool {
         self.as_db_error().is_some_and(|error| *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION)

@@ -61,7 +61,10 @@ pub(crate) fn composite(raw: &[u8], fields: &[Field], out: &mut Vec<u8>) -> Resu
             out.push(b',');
         }
         out.extend_from_slice(&field.key);
-        let _oid = raw.u32()?;
+        // Another type than was described: the composite has changed since.
+        if raw.u32()? != field.oid {
+            return Err(Malformed);
+        }
         field.encoder.json_or_null(raw.value()?, out)?;
     }
     out.push(b'}');

@@ -22,6 +22,7 @@ pub(crate) enum Encoder {
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) key: Box<[u8]>,
+    pub(crate) oid: u32,
     pub(crate) encoder: Encoder,
 }
 
@@ -50,7 +51,10 @@ impl Encoder {
             Kind::Composite(fields) => {
                 let fields = fields
                     .iter()
-                    .map(|field| Some(Field { key: key(field.name()), encoder: Encoder::of(field.type_())? }))
+                    .map(|field| {
+                        let (key, oid) = (key(field.name()), field.type_().oid());
+                        Some(Field { key, oid, encoder: Encoder::of(field.type_())? })
+                    })
                     .collect::<Option<_>>()?;
                 Some(Encoder::Composite(fields))
             }

@@ -22,6 +22,9 @@ const SLOW: Duration = Duration::from_millis(100);
 /// How often a read is asked again after its connection was lost.
 const LOSSES: u32 = 3;
 
+/// How often a statement is prepared anew for one request.
+pub(super) const MIGRATIONS: u32 = 3;
+
 // === impl Pool ===
 
 impl Pool {
@@ -83,7 +86,7 @@ impl Pool {
 /// When to run something again.
 #[derive(Default)]
 struct Tries {
-    healed: bool,
+    healed: u32,
     lost: u32,
     conflicts: u32,
 }
@@ -101,8 +104,11 @@ impl Tries {
             self.lost += 1;
             return self.lost <= LOSSES;
         }
-        // A stale plan was refused before anything ran; inside a transaction it has undone what ran before it.
-        error.is_stale_plan() && !std::mem::replace(&mut self.healed, true)
+        // A stale plan was refused before anything ran; inside a transaction it has undone what ran before it. A
+        // description shows itself stale only when all is done.
+        let stale = error.is_stale_plan() || (error.is_stale_description() && access == Access::Read);
+        self.healed += u32::from(stale);
+        stale && self.healed <= MIGRATIONS
     }
 }
 
@@ -142,11 +148,8 @@ async fn execute(
     match result {
         Ok(whole) => whole,
         Err(error) => {
-            if error.is_stale_plan()
-                && let Ok(object) = session.object()
-            {
-                object.statement_cache.remove(&statement.sql, &[]);
-                object.clear_type_cache();
+            if error.is_stale_plan() || error.is_stale_description() {
+                session.forget(&statement.sql);
             }
             Err(blame(error, query, statement))
         }

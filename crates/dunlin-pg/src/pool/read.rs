@@ -14,6 +14,7 @@ use tokio_postgres::types::Type;
 use super::Pool;
 use super::flights::{Flight, Key};
 use super::link::Link;
+use super::own::MIGRATIONS;
 use crate::database::Declared;
 use crate::error::Error;
 use crate::json::{Column, Format, write_row};
@@ -101,7 +102,7 @@ impl Pool {
             None => Box::pin(self.wait_for_link()).await?,
         };
         let statement = &query.statements()[0];
-        let mut healed = false;
+        let mut healed = 0;
         loop {
             // What is rare is boxed, so that the future of a read stays small.
             let plan = match link.plan(slot) {
@@ -111,10 +112,10 @@ impl Pool {
             let bound = bind(query, statement, plan.statement.params(), params)?;
             let result = self.ask(&link, query, &plan.statement, &plan.columns, &bound, format).await;
             match result {
-                Err(error) if error.is_stale_plan() && !healed => {
+                Err(error) if healed < MIGRATIONS && (error.is_stale_plan() || error.is_stale_description()) => {
                     link.forget(slot, &plan);
                     self.retried();
-                    healed = true;
+                    healed += 1;
                 }
                 Err(error) => return Err(blame(error, query, statement)),
                 Ok(whole) => return Ok(whole),

@@ -53,6 +53,15 @@ impl Session {
         self.object.as_mut().ok_or_else(|| Error::Unreachable("the connection was given back".into()))
     }
 
+    /// Has each connection of its pool prepare a statement anew, for a migration makes all of them stale at once.
+    pub(super) fn forget(&self, sql: &str) {
+        let Some(object) = &self.object else { return };
+        if let Some(pool) = Object::pool(object) {
+            pool.manager().statement_caches.remove(sql, &[]);
+        }
+        object.clear_type_cache();
+    }
+
     /// Marks what runs now, until [`Session::done`]: dropped meanwhile, it is cancelled.
     pub(super) const fn busy(&mut self) {
         self.state = State::Busy;

@@ -107,9 +107,8 @@ impl Reader {
         session.busy();
         let object = session.object_mut()?;
         let result = self.read_on(object, limit).await;
-        if result.as_ref().is_err_and(Error::is_stale_plan) {
-            object.statement_cache.remove(&statement.sql, &[]);
-            object.clear_type_cache();
+        if result.as_ref().is_err_and(|error| error.is_stale_plan() || error.is_stale_description()) {
+            session.forget(&statement.sql);
         }
         result.map_err(|error| blame(error, &self.query, statement))
     }

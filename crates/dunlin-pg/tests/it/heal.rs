@@ -23,6 +23,62 @@ async fn a_migration_that_changes_the_type_is_not_noticed() {
     assert_eq!(text(&ask(&one, get("/?id=1", &[])).await), r#"{"id":1,"n":"1","more":"x"}"#);
 }
 
+/// Each way to the database has connections that all hold the plan of before.
+#[tokio::test]
+async fn a_migration_is_not_noticed_however_many_connections_have_the_old_plan() {
+    postgres().psql("CREATE TABLE h_plans (id int PRIMARY KEY, n int); INSERT INTO h_plans VALUES (1, 1)");
+    let fixture = Fixture::new(Config { pool_size: 8, ..config("h_plans") });
+    let slow = "SELECT h.*, pg_sleep(0.2) FROM h_plans AS h WHERE id = $1";
+    let of =
+        |rows, access, sql: &str| fixture.service(Query { params: named(&["id"]), rows, access, ..Query::new([sql]) });
+    let services = [
+        of(Rows::One, Access::Read, "SELECT * FROM h_plans WHERE id = $1"),
+        of(Rows::One, Access::Write, slow),
+        of(Rows::One, Access::Write, "UPDATE h_plans SET n = n WHERE id = $1 RETURNING *, pg_sleep(0.02)"),
+        of(Rows::Many, Access::Read, "SELECT *, repeat('x', 70000) AS large FROM h_plans WHERE id = $1"),
+    ];
+    for ty in ["bigint", "text", "int USING n::int"] {
+        for service in &services {
+            let crowd = (0..6).map(|_| ask(service, get("/?id=1", &[])));
+            for answer in futures_util::future::join_all(crowd).await {
+                assert_eq!(answer.status(), 200, "{}", text(&answer));
+            }
+        }
+        postgres().psql(&format!("ALTER TABLE h_plans ALTER COLUMN n TYPE {ty}"));
+        for service in &services {
+            let expect = if ty == "text" { "\"n\":\"1\"" } else { "\"n\":1" };
+            for _ in 0..6 {
+                let answer = ask(service, get("/?id=1", &[])).await;
+                assert!(answer.status() == 200 && text(&answer).contains(expect), "{ty}: {}", text(&answer));
+            }
+        }
+    }
+}
+
+/// No word from the server tells of it: the composite's own bytes do.
+#[tokio::test]
+async fn a_composite_that_changed_is_described_anew() {
+    postgres().psql("CREATE TYPE h_pair AS (a int, b int); CREATE TABLE h_made (id int, pair h_pair); INSERT INTO h_made VALUES (1, '(1,2)')");
+    let fixture = Fixture::new(config("h_made"));
+    let query = Query { rows: Rows::One, ..Query::new(["SELECT pair FROM h_made"]) };
+    let own = fixture.service(Query { access: Access::Write, ..query.clone() });
+    let one = fixture.service(query);
+    for (change, expect) in [
+        ("ADD ATTRIBUTE c text", r#"{"pair":{"a":1,"b":2,"c":null}}"#),
+        ("DROP ATTRIBUTE b", r#"{"pair":{"a":1,"c":null}}"#),
+        ("ADD ATTRIBUTE d bool", r#"{"pair":{"a":1,"c":null,"d":null}}"#),
+        ("DROP ATTRIBUTE d, ADD ATTRIBUTE e date", r#"{"pair":{"a":1,"c":null,"e":null}}"#),
+    ] {
+        assert_eq!(ask(&one, get("/", &[])).await.status(), 200);
+        assert_eq!(ask(&own, post("")).await.status(), 200);
+        postgres().psql(&format!("ALTER TYPE h_pair {change}"));
+        assert_eq!(text(&ask(&one, get("/", &[])).await), expect);
+        // What may have been written is not run again; the next one is right.
+        ask(&own, post("")).await;
+        assert_eq!(text(&ask(&own, post("")).await), expect);
+    }
+}
+
 #[tokio::test]
 async fn terminated_connections_are_replaced_and_none_leaks() {
     let fixture = Fixture::new(config("h_terminate"));
