@@ -42,6 +42,8 @@ pub mod query;
 pub mod range;
 pub mod vary;
 
+#[cfg(unix)]
+pub use body::Mapped;
 pub use body::{Body, BodyError, BodyId, BoxError, Limited};
 pub use clock::Clock;
 pub use interim::{Interim, SendInterim};

@@ -1,12 +1,13 @@
 //! [`Entry`]: what is known of one file, made ready to be answered with.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dunlin_http::BodyId;
 use dunlin_http::conditional::{ETag, Validators};
 use dunlin_http::negotiate::Coding;
+use dunlin_http::{BodyId, Mapped};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
     X_CONTENT_TYPE_OPTIONS,
@@ -51,7 +52,7 @@ pub(crate) struct Variant {
 /// Where the bytes of a representation are.
 #[derive(Clone)]
 pub(crate) enum Content {
-    Memory { bytes: Bytes, id: Option<BodyId> },
+    Memory { bytes: Bytes, id: Option<BodyId>, mapping: Option<Arc<dyn Mapped>> },
     Disk,
 }
 

@@ -10,6 +10,9 @@
 //!   all. Such a request costs a look into a table and no system call. Larger files are streamed: what the page cache
 //!   has is copied on the loop, the rest is read by a bounded number of blocking threads. One that is asked for again
 //!   and again, and leaves room for others, is held too.
+//! - **Sending.** On Linux, what is held of 32 KiB and more lies in a sealed file without a name, mapped into memory: it
+//!   is bytes to everybody, and a server that knows [`dunlin_http::Mapped`] has the kernel send it without a copy. At
+//!   most 1,024 descriptors, or a sixteenth of those that the process may have, are used so.
 //! - **Encodings** that stand beside a file, `app.js.br` by `app.js`, are answered with if they decode to that very
 //!   file.
 //! - **Change.** What is held is compared with the disk twice in [`Config::seen_within`]. A file that is being written
@@ -57,6 +60,7 @@ mod resolve;
 mod respond;
 mod root;
 mod rules;
+mod sealed;
 mod snapshot;
 mod stamp;
 mod stream;

@@ -66,7 +66,7 @@ fn variant(text: String, json: bool) -> Variant {
         head.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }
     let len = text.len() as u64;
-    Variant { head, validators, len, content: Content::Memory { bytes: Bytes::from(text), id: None } }
+    Variant { head, validators, len, content: Content::Memory { bytes: Bytes::from(text), id: None, mapping: None } }
 }
 
 /// Whether JSON is asked for rather than a page (RFC 9110 §12.5.1). Among equals it is the page.

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use dunlin_http::conditional::Validators;
 use dunlin_http::negotiate::Coding;
 use dunlin_http::{BodyId, Clock};
@@ -13,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::entry::{self, Content, Entry, Variant};
 use crate::lookup::{Located, Shared};
 use crate::stamp::Stamp;
-use crate::{snapshot, verify};
+use crate::{sealed, snapshot, verify};
 
 impl Shared {
     /// Reads a file and its encodings into memory; `None` if it has more than `limit` bytes.
@@ -114,7 +113,8 @@ impl Shared {
 
     fn held(&self, found: &Located, stamp: &Stamp, digest: &[u8], text: bool, bytes: Vec<u8>) -> Variant {
         let len = bytes.len() as u64;
-        let content = Content::Memory { bytes: Bytes::from(bytes), id: Some(BodyId::new()) };
+        let (bytes, mapping) = sealed::hold(bytes);
+        let content = Content::Memory { bytes, id: Some(BodyId::new()), mapping };
         Variant::new(&self.rules, &found.path, text, len, self.validators(stamp, Some(digest)), content)
     }
 

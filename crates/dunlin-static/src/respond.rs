@@ -2,12 +2,13 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use dunlin_http::conditional::Outcome;
 use dunlin_http::range::{ByteRange, Selection};
-use dunlin_http::{Body, BodyId, Problem};
+use dunlin_http::{Body, BodyId, Mapped, Problem};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     LAST_MODIFIED, LOCATION, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -76,7 +77,7 @@ fn whole(variant: &Variant, method: &Method, source: Option<Source>) -> Response
     let body = match (&variant.content, source) {
         // RFC 9110 §9.3.2: the header fields of a GET, without content.
         _ if *method == Method::HEAD => Body::empty(),
-        (Content::Memory { bytes, id }, _) => in_memory(bytes, *id),
+        (Content::Memory { bytes, id, mapping }, _) => in_memory(bytes.clone(), *id, mapping.as_ref()),
         (Content::Disk, Some(source)) => Stream::body(Some(source), vec![Piece::File(0..variant.len)]),
         (Content::Disk, None) => return unavailable(),
     };
@@ -85,7 +86,7 @@ fn whole(variant: &Variant, method: &Method, source: Option<Source>) -> Response
 
 fn one(variant: &Variant, range: ByteRange, source: Option<Source>) -> Response<Body> {
     let body = match (&variant.content, source) {
-        (Content::Memory { bytes, .. }, _) => Body::from(slice(bytes, range)),
+        (Content::Memory { bytes, mapping, .. }, _) => in_memory(slice(bytes, range), None, mapping.as_ref()),
         (Content::Disk, Some(source)) => Stream::body(Some(source), vec![Piece::File(range.first..range.last + 1)]),
         (Content::Disk, None) => return unavailable(),
     };
@@ -121,10 +122,14 @@ fn many(variant: &Variant, ranges: &[ByteRange], source: Option<Source>) -> Resp
     answer(StatusCode::PARTIAL_CONTENT, headers, Stream::body(source, pieces))
 }
 
-fn in_memory(bytes: &Bytes, id: Option<BodyId>) -> Body {
-    match id {
-        Some(id) => Body::identified(bytes.clone(), id),
-        None => Body::from(bytes.clone()),
+fn in_memory(bytes: Bytes, id: Option<BodyId>, mapping: Option<&Arc<dyn Mapped>>) -> Body {
+    let body = match id {
+        Some(id) => Body::identified(bytes, id),
+        None => Body::from(bytes),
+    };
+    match mapping {
+        Some(mapping) => body.mapped(Arc::clone(mapping)),
+        None => body,
     }
 }
 
@@ -170,7 +175,7 @@ pub(crate) fn not_found() -> Response<Body> {
 
 /// 404 with a file as its content.
 pub(crate) fn not_found_page(page: &Variant, method: &Method) -> Response<Body> {
-    let Content::Memory { bytes, id } = &page.content else { return not_found() };
+    let Content::Memory { bytes, id, mapping } = &page.content else { return not_found() };
     let mut headers = HeaderMap::with_capacity(6);
     for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS] {
         if let Some(value) = page.head.get(&name) {
@@ -178,7 +183,7 @@ pub(crate) fn not_found_page(page: &Variant, method: &Method) -> Response<Body> 
         }
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    let body = if *method == Method::HEAD { Body::empty() } else { in_memory(bytes, *id) };
+    let body = if *method == Method::HEAD { Body::empty() } else { in_memory(bytes.clone(), *id, mapping.as_ref()) };
     answer(StatusCode::NOT_FOUND, headers, body)
 }
 

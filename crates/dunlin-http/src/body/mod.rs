@@ -3,12 +3,16 @@
 mod error;
 mod id;
 mod limited;
+#[cfg(unix)]
+mod mapped;
 #[cfg(test)]
 mod tests;
 
 use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
+#[cfg(unix)]
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -17,6 +21,8 @@ use http_body::{Frame, SizeHint};
 pub use error::{BodyError, BoxError};
 pub use id::BodyId;
 pub use limited::Limited;
+#[cfg(unix)]
+pub use mapped::Mapped;
 
 /// The body of a request or a response: nothing, bytes that are complete, or a stream.
 ///
@@ -25,7 +31,12 @@ pub struct Body(Kind);
 
 enum Kind {
     Empty,
-    Once { bytes: Bytes, id: Option<BodyId> },
+    Once {
+        bytes: Bytes,
+        id: Option<BodyId>,
+        #[cfg(unix)]
+        mapping: Option<Arc<dyn Mapped>>,
+    },
     Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
@@ -58,7 +69,40 @@ impl Body {
     /// say, can be kept. Two bodies with one id must have the same bytes.
     #[must_use]
     pub fn identified(bytes: Bytes, id: BodyId) -> Self {
-        if bytes.is_empty() { Self::empty() } else { Self(Kind::Once { bytes, id: Some(id) }) }
+        Self::once(bytes, Some(id))
+    }
+
+    fn once(bytes: Bytes, id: Option<BodyId>) -> Self {
+        if bytes.is_empty() {
+            return Self::empty();
+        }
+        Self(Kind::Once {
+            bytes,
+            id,
+            #[cfg(unix)]
+            mapping: None,
+        })
+    }
+
+    /// Says that these complete bytes lie in `mapping`, so that whoever sends them may have the kernel do it. It changes
+    /// nothing about a stream.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn mapped(mut self, mapping: Arc<dyn Mapped>) -> Self {
+        if let Kind::Once { mapping: known, .. } = &mut self.0 {
+            *known = Some(mapping);
+        }
+        self
+    }
+
+    /// The file that has these bytes, if there is one. It travels with the bytes, as [`Body::id`] does.
+    #[cfg(unix)]
+    #[must_use]
+    pub const fn mapping(&self) -> Option<&Arc<dyn Mapped>> {
+        match &self.0 {
+            Kind::Once { mapping, .. } => mapping.as_ref(),
+            _ => None,
+        }
     }
 
     /// Who these bytes are, if they will come again. It travels with the bytes, so a layer that replaces the body
@@ -161,7 +205,7 @@ impl Default for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::empty() } else { Self(Kind::Once { bytes, id: None }) }
+        Self::once(bytes, None)
     }
 }
 
@@ -187,7 +231,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Empty => f.write_str("Empty"),
-            Kind::Once { bytes, id } => write!(f, "Once({} bytes, {id:?})", bytes.len()),
+            Kind::Once { bytes, id, .. } => write!(f, "Once({} bytes, {id:?})", bytes.len()),
             Kind::Stream(stream) => write!(f, "Stream({:?})", stream.size_hint()),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use dunlin_http::Mapped;
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -33,6 +34,8 @@ pub(crate) struct Gate {
     /// Answers to pipelined requests that go out together.
     out: BytesMut,
     end: End,
+    /// The file in which the answer lies that is being written.
+    mapping: Option<Arc<dyn Mapped>>,
 }
 
 /// Whether more will come.
@@ -76,6 +79,7 @@ impl Gate {
             passed: 0,
             out: BytesMut::new(),
             end: End::Open,
+            mapping: None,
         };
         if !gate.held.is_empty() {
             gate.passed = gate.judge(0, None);
@@ -95,6 +99,7 @@ impl Gate {
             passed,
             out: BytesMut::new(),
             end: End::Open,
+            mapping: None,
         };
         let mut meter = meter;
         gate.meter = meter.scan(&gate.held, gate.state.ticks.now()).then_some(meter);
@@ -265,6 +270,15 @@ impl Gate {
         }
     }
 
+    /// How much may be written now; pending when it is the others' turn.
+    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<usize> {
+        let turn = self.state.outgoing.poll_turn(cx);
+        if turn.is_pending() {
+            self.state.wants_write.store(true, Relaxed);
+        }
+        turn
+    }
+
     fn wire(&mut self) -> io::Result<Pin<&mut Wire>> {
         self.wire.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
@@ -321,7 +335,8 @@ impl hyper::rt::Write for Gate {
             return Poll::Ready(Ok(len));
         }
         ready!(this.poll_out(cx))?;
-        let written = this.wire()?.poll_write(cx, buf);
+        let most = ready!(this.poll_turn(cx)).min(buf.len());
+        let written = this.wire()?.poll_write(cx, &buf[..most]);
         this.wrote(written)
     }
 
@@ -335,7 +350,12 @@ impl hyper::rt::Write for Gate {
             return Poll::Ready(Ok(len));
         }
         ready!(this.poll_out(cx))?;
-        let written = this.wire()?.poll_write_vectored(cx, bufs);
+        let most = ready!(this.poll_turn(cx));
+        if let Some(mapping) = this.state.outgoing.take_offered() {
+            this.mapping = Some(mapping);
+        }
+        let Some(wire) = &mut this.wire else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let written = Pin::new(wire).poll_send(cx, bufs, this.mapping.as_deref(), most);
         this.wrote(written)
     }
 
@@ -351,6 +371,9 @@ impl hyper::rt::Write for Gate {
         if !this.out.is_empty() && !this.is_batching() {
             ready!(this.poll_out(cx))?;
         }
+        // hyper has written all that it had.
+        this.mapping = None;
+        drop(this.state.outgoing.take_offered());
         this.wire()?.poll_flush(cx)
     }
 

@@ -79,6 +79,7 @@ async fn drive<C: Connect>(mut hyper: Pin<Box<Hyper<C>>>, state: &Arc<State>) ->
     let mut told = None;
     poll_fn(|cx: &mut Context<'_>| {
         state.register(cx.waker());
+        state.outgoing.begin_turn();
         loop {
             if state.signalled() == Signal::Cut {
                 return Poll::Ready(Left::Cut);

@@ -37,6 +37,7 @@ pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Serv
     let mut told = false;
     poll_fn(|cx| {
         state.register(cx.waker());
+        state.outgoing.begin_turn();
         let signal = state.signalled();
         if signal == Signal::Cut {
             return Poll::Ready(());

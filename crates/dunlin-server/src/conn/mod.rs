@@ -5,8 +5,11 @@ mod http1;
 mod http2;
 mod inbound;
 mod interim;
+mod outgoing;
 mod preamble;
 mod refusal;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod sendfile;
 mod service;
 mod state;
 mod wire;

@@ -32,6 +32,9 @@ pub(crate) struct Front<S> {
     max_requests: u64,
 }
 
+/// From so many bytes on the kernel is told to send a file rather than given a copy.
+const MAPPED: u64 = 16 << 10;
+
 pin_project! {
     /// An answer under way.
     pub(crate) struct Answer<S, F> {
@@ -243,6 +246,12 @@ fn finish(mut response: Response<Body>, under_way: Option<UnderWay>, last: bool)
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             state.tunnel.store(true, Relaxed);
+        }
+        if is_http1
+            && let Some(mapping) = response.body().mapping()
+            && response.body().len() >= Some(MAPPED)
+        {
+            state.outgoing.offer(Arc::clone(mapping));
         }
     }
     response.map(|body| {

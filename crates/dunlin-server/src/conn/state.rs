@@ -8,6 +8,7 @@ use futures_util::task::AtomicWaker;
 
 use super::gate::Returned;
 use super::interim::InterimQueue;
+use super::outgoing::Outgoing;
 
 /// Milliseconds since the loop began; see [`Ticks`].
 pub(crate) type Tick = u32;
@@ -98,6 +99,7 @@ pub(crate) struct State {
     wants_waker: AtomicBool,
     returned: Mutex<Option<Returned>>,
     pub(crate) interim: InterimQueue,
+    pub(crate) outgoing: Outgoing,
 }
 
 /// A request that is under way, until this is dropped.
@@ -150,6 +152,7 @@ impl State {
             wants_waker: AtomicBool::new(true),
             returned: Mutex::new(None),
             interim: InterimQueue::default(),
+            outgoing: Outgoing::default(),
         }
     }
 
@@ -197,6 +200,7 @@ impl State {
 
     pub(crate) fn count_written(&self, n: usize) {
         self.written.store(self.written.load(Relaxed) + n as u64, Relaxed);
+        self.outgoing.count(n);
         self.active.store(self.ticks.now(), Relaxed);
     }
 

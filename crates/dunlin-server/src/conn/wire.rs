@@ -4,11 +4,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use dunlin_http::Mapped;
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::sendfile;
 use crate::listen::Accepted;
 
 /// The socket of a connection, whichever kind it is.
@@ -101,6 +104,40 @@ impl AsyncWrite for Wire {
 }
 
 impl Wire {
+    /// Writes at most `most` bytes, and lets the kernel send what lies in `mapping` if it can.
+    pub(crate) fn poll_send(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+        mapping: Option<&dyn Mapped>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(mapping) = mapping {
+            let sent = match &*self {
+                Self::Tcp(socket) => sendfile::poll_send(socket, cx, bufs, mapping, most),
+                Self::Unix(socket) => sendfile::poll_send(socket, cx, bufs, mapping, most),
+                Self::Tls(_) => None,
+            };
+            if let Some(sent) = sent {
+                return sent;
+            }
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = mapping;
+        let mut left = most;
+        for (index, buf) in bufs.iter().enumerate() {
+            if buf.len() > left {
+                let mut cut = SmallVec::<[IoSlice<'_>; 8]>::new();
+                cut.extend(bufs[..index].iter().map(|buf| IoSlice::new(buf)));
+                cut.push(IoSlice::new(&buf[..left]));
+                return self.poll_write_vectored(cx, &cut);
+            }
+            left -= buf.len();
+        }
+        self.poll_write_vectored(cx, bufs)
+    }
+
     fn poll_gathered(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut gathered = SmallVec::<[u8; GATHER]>::new();
         for buf in bufs {

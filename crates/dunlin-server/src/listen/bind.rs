@@ -12,8 +12,11 @@ use socket2::{Domain, Protocol, Socket as Raw, Type};
 use super::{Bound, Predecessor, Socket};
 use crate::{Addr, BindError, Config};
 
-/// What stays free of the descriptor limit for files, outbound connections and listeners.
+/// What stays free of the descriptor limit for files, outbound connections and listeners; a sixteenth of the limit comes
+/// on top, for content that a service holds in files without a name so that the kernel can send it.
 const RESERVED: usize = 256;
+/// The most that comes on top.
+const RESERVED_FILES: usize = 1024;
 
 /// Binds every address of `config` that `predecessor` does not hand over, TCP ones once for each of `loops`.
 pub(crate) fn bind(
@@ -142,5 +145,6 @@ pub(crate) fn free_descriptors() -> usize {
         }
     }
     let limit = limit.current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    limit.saturating_sub(RESERVED.min(limit / 2)).min(1 << 20)
+    let reserved = RESERVED + (limit / 16).min(RESERVED_FILES);
+    limit.saturating_sub(reserved.min(limit / 2)).min(1 << 20)
 }

@@ -18,6 +18,7 @@ mod http2;
 mod interim;
 mod listening;
 mod malformed;
+mod mapped;
 mod panics;
 mod restart;
 mod shutdown;

@@ -128,3 +128,18 @@ fn a_bad_pair_is_told_at_once() {
         assert!(error.contains(&named), "{error}");
     }
 }
+
+#[test]
+fn what_lies_in_a_mapped_file_is_encrypted_like_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = write_pair(dir.path());
+    let (running, _) = crate::mapped::serve(tls(dir.path()));
+    let server = Fixture { addr: running.local_addrs()[0].as_tcp().unwrap(), running };
+    run(async {
+        let mut stream = connect(&server, &certificate, &["http/1.1"]).await.unwrap();
+        stream.write_all(b"GET /5/3000000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.ends_with(&crate::mapped::in_memory(3_000_000)[5..]), "{} bytes", answer.len());
+    });
+}

@@ -1,0 +1,143 @@
+//! Sending what lies in a mapped file without copying it (`sendfile(2)`).
+//!
+//! hyper hands over slices of memory. Where one of them lies in the [`Mapped`] file that the answer named, the kernel is
+//! told to send that part of the file instead. What goes out is the same to the byte.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::task::{Context, Poll};
+
+use dunlin_http::Mapped;
+use rustix::fs::sendfile;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
+
+/// A socket that the kernel can send files to.
+pub(super) trait Socket: AsFd {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Runs `send`. If that would block, the socket counts as full until the kernel says otherwise.
+    fn attempt(&self, send: impl FnOnce() -> io::Result<()>) -> io::Result<()>;
+}
+
+/// The beginning of what is to be sent: a slice that lies elsewhere, if there is one, and a range of the file.
+#[derive(Debug, PartialEq, Eq)]
+struct Beginning<'a> {
+    before: Option<&'a [u8]>,
+    at: usize,
+    len: usize,
+}
+
+/// Sends from the beginning of `bufs`, by the kernel where they lie in `mapping`, of which at most `most` bytes. `None`
+/// when they have to be written like any other bytes.
+pub(super) fn poll_send<S: Socket>(
+    socket: &S,
+    cx: &mut Context<'_>,
+    bufs: &[IoSlice<'_>],
+    mapping: &dyn Mapped,
+    most: usize,
+) -> Option<Poll<io::Result<usize>>> {
+    let Beginning { before, at, len } = beginning(bufs, mapping.as_ref())?;
+    loop {
+        match socket.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+            Poll::Pending => return Some(Poll::Pending),
+        }
+        let mut sent = 0;
+        let done = socket.attempt(|| {
+            if let Some(before) = before {
+                // More follows: the kernel waits for it rather than send a packet with so little in it.
+                sent = send(socket, before, SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+                if sent < before.len() {
+                    return Ok(());
+                }
+            }
+            sent += sendfile(socket, mapping, Some(&mut (at as u64)), len.min(most))?;
+            Ok(())
+        });
+        match done {
+            // What stopped it will stop it again, and is told then.
+            _ if sent > 0 => return Some(Poll::Ready(Ok(sent))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) if is_unsupported(&error) => return None,
+            Err(error) => return Some(Poll::Ready(Err(error))),
+            // The file is shorter than its mapping.
+            Ok(()) => return None,
+        }
+    }
+}
+
+/// What `bufs` begin with, if it is worth to be sent from the file: the file's content, or one slice and then that.
+fn beginning<'a>(bufs: &'a [IoSlice<'_>], content: &[u8]) -> Option<Beginning<'a>> {
+    let (before, slice) = match bufs {
+        [slice, ..] if offset(slice, content).is_some() => (None, slice),
+        [before, slice, ..] => (Some(&**before), slice),
+        _ => return None,
+    };
+    Some(Beginning { before, at: offset(slice, content)?, len: slice.len() })
+}
+
+/// Where in `content` a slice lies, by its address.
+fn offset(slice: &[u8], content: &[u8]) -> Option<usize> {
+    let at = slice.as_ptr().addr().checked_sub(content.as_ptr().addr())?;
+    let end = at.checked_add(slice.len())?;
+    (end <= content.len() && !slice.is_empty()).then_some(at)
+}
+
+/// Whether the kernel does not do it for this pair of descriptors, or not at all.
+fn is_unsupported(error: &io::Error) -> bool {
+    const UNSUPPORTED: [Errno; 4] = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM];
+    error.raw_os_error().is_some_and(|code| UNSUPPORTED.contains(&Errno::from_raw_os_error(code)))
+}
+
+// === impl Socket ===
+
+impl Socket for TcpStream {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_ready(cx)
+    }
+
+    fn attempt(&self, send: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.try_io(Interest::WRITABLE, send)
+    }
+}
+
+impl Socket for UnixStream {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_ready(cx)
+    }
+
+    fn attempt(&self, send: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.try_io(Interest::WRITABLE, send)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bufs: &[&[u8]], content: &[u8], expect: Option<(bool, usize, usize)>) {
+        let bufs: Vec<_> = bufs.iter().map(|buf| IoSlice::new(buf)).collect();
+        let found = beginning(&bufs, content).map(|found| (found.before.is_some(), found.at, found.len));
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn slices_are_known_by_their_address() {
+        let all = [7; 100];
+        let (content, head) = (&all[10..90], [7; 20]);
+        check(&[content], content, Some((false, 0, 80)));
+        check(&[&head, &content[5..]], content, Some((true, 5, 75)));
+        check(&[&content[79..], &head], content, Some((false, 79, 1)));
+        check(&[&head, &head, content], content, None);
+        for other in [&all[9..20], &all[80..91], &all[..], &all[90..], &all[..10], &content[..0], &head] {
+            check(&[other], content, None);
+            check(&[&head, other], content, None);
+        }
+        check(&[], content, None);
+    }
+}
