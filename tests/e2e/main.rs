@@ -15,6 +15,7 @@ mod headers;
 mod interim;
 mod proxy;
 mod query;
+mod restart;
 mod service;
 mod shared_cache;
 mod shutdown;

@@ -31,6 +31,11 @@ pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, ser
         () = stop => {}
         () = acceptor.accept() => {}
     }
+    if shared.leaves_listeners_to_others()
+        && let Err(error) = acceptor.leave(&shared).await
+    {
+        tracing::warn!(%error, "connections that open just now may be lost");
+    }
     // Closing a listener resets the connections that wait in it.
     let _ = futures_util::FutureExt::now_or_never(acceptor.accept_waiting());
 }
@@ -77,8 +82,23 @@ fn admit<C: Connect>(accepted: Accepted, local: &Arc<Addr>, owner: &Arc<Loop>, s
 
 // === impl Acceptor ===
 
+/// For how long connections that are half open when a listener is left may still become whole.
+const LEAVING: Duration = Duration::from_millis(250);
+
 // `&mut self`, since a service need not be `Sync`.
 impl<C: Connect> Acceptor<C> {
+    /// Has new connections go to the processes that share the address, while those that are half open come in here.
+    async fn leave(&mut self, shared: &Shared) -> io::Result<()> {
+        self.listener.drop_new()?;
+        let mut stage = shared.stage.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(LEAVING) => {}
+            () = self.accept() => {}
+            _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
+        }
+        Ok(())
+    }
+
     async fn accept(&mut self) {
         let mut pause = Pause::default();
         loop {

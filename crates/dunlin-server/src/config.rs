@@ -21,6 +21,10 @@ pub struct Config {
     pub backlog: u32,
     /// Bind with `SO_REUSEPORT` even if another process of this user listens on the address, to share it with that
     /// process or to take over from it. Without it, an address in use is an error.
+    ///
+    /// With it, listening begins when the loops serve, and a server that shuts down leaves no connection behind: it
+    /// first has new ones go to the processes that stay, and takes in those that are half open. A few clients wait a
+    /// second for it (Linux; elsewhere a connection that opens in that moment may be reset).
     pub reuse_port: bool,
     /// A Unix socket by which the listening sockets go from a running server to the next one: whoever binds with the
     /// same path takes them over, and the old server drains. No connection is refused or lost in between.

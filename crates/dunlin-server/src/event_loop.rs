@@ -108,6 +108,14 @@ impl Shared {
             config,
         }
     }
+
+    /// Whether other processes may have sockets of their own at the addresses of these listeners. Those that are the
+    /// service manager's, or go to a successor, go on with all that waits in them.
+    pub(crate) fn leaves_listeners_to_others(&self) -> bool {
+        let config = &self.config;
+        let is_own = |addr: &Addr| !matches!(addr, Addr::Systemd(_));
+        config.reuse_port && config.handover.is_none() && config.listen.iter().all(is_own)
+    }
 }
 
 // === impl Loop ===
@@ -159,7 +167,8 @@ pub(crate) fn run<F, M, C>(
             Ok(service) => service,
             Err(error) => return report(Err(StartError::Service(error))),
         };
-        let listeners: io::Result<Vec<_>> = sockets.into_iter().flatten().map(Socket::into_listener).collect();
+        let listeners: io::Result<Vec<_>> =
+            sockets.into_iter().flatten().map(|socket| socket.into_listener(&shared.config)).collect();
         let listeners = match listeners {
             Ok(listeners) => listeners,
             Err(error) => return report(Err(error.into())),

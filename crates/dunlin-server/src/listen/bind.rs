@@ -49,12 +49,19 @@ fn bind_tcp(addr: SocketAddr, config: &Config, loops: usize) -> io::Result<Bound
     let mut addr = addr;
     for _ in 0..loops {
         let socket = tcp_socket(addr, true)?;
-        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        // Where others serve the address, the kernel is to choose this socket only once it is served.
+        if !config.reuse_port {
+            socket.listen(backlog(config))?;
+        }
         let socket: std::net::TcpListener = socket.into();
         addr = socket.local_addr()?;
         sockets.push(Socket::Tcp(socket));
     }
     Ok(Bound { addr: Addr::Tcp(addr), sockets })
+}
+
+pub(super) fn backlog(config: &Config) -> i32 {
+    i32::try_from(config.backlog).unwrap_or(i32::MAX)
 }
 
 fn tcp_socket(addr: SocketAddr, reuse_port: bool) -> io::Result<Raw> {
@@ -118,6 +125,11 @@ fn passed_sockets() -> Vec<(String, Socket)> {
     (3..3 + count)
         .filter_map(|fd| {
             let name = names.next().unwrap_or_default().to_owned();
+            // A number that is no descriptor's is not to be closed, either.
+            // SAFETY: F_GETFD takes any number, and changes nothing.
+            if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+                return None;
+            }
             // SAFETY: LISTEN_PID is ours, so descriptors 3 and following were passed to this process to own; this runs
             // once, so no other owner is made.
             let socket = unsafe { Raw::from_raw_fd(fd) };

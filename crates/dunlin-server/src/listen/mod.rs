@@ -9,7 +9,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::Addr;
+use socket2::SockRef;
+
+use crate::{Addr, Config};
+use bind::backlog;
 pub(crate) use bind::{bind, free_descriptors};
 pub(crate) use handover::{Keeper, Predecessor};
 
@@ -47,9 +50,14 @@ pub(crate) enum Accepted {
 // === impl Socket ===
 
 impl Socket {
-    /// Registers the socket with the runtime that this is called on.
-    pub(crate) fn into_listener(self) -> io::Result<Listener> {
+    /// Registers the socket with the runtime that this is called on. From here on it is served.
+    pub(crate) fn into_listener(self, config: &Config) -> io::Result<Listener> {
         match self {
+            // See `bind`: one that shares its address has not begun to listen.
+            Self::Tcp(socket) if config.reuse_port => {
+                SockRef::from(&socket).listen(backlog(config))?;
+                TcpListener::from_std(socket).map(Into::into)
+            }
             Self::Tcp(socket) => TcpListener::from_std(socket).map(Into::into),
             Self::Unix(socket) => UnixListener::from_std(socket).map(Into::into),
         }
@@ -97,6 +105,26 @@ impl Listener {
                 Addr::Unix(listener.local_addr()?.as_pathname().map(Into::into).unwrap_or_default())
             }
         })
+    }
+
+    /// Takes no further part in what comes: the first segments of new connections are dropped, and the client's system
+    /// sends them again, a second later, to a listener that is still there. Closing at once would reset connections that
+    /// are half open.
+    pub(crate) fn drop_new(&self) -> io::Result<()> {
+        // Where the segment's 14th byte says SYN and not ACK, none of it is taken (RFC 9293 §3.1).
+        #[cfg(target_os = "linux")]
+        if let Kind::Tcp(listener) = &self.0 {
+            use socket2::SockFilter;
+            let (load, and, jump_if_equal, ret) = (0x30, 0x54, 0x15, 0x06);
+            SockRef::from(listener).attach_filter(&[
+                SockFilter::new(load, 0, 0, 13),
+                SockFilter::new(and, 0, 0, 0x12),
+                SockFilter::new(jump_if_equal, 0, 1, 0x02),
+                SockFilter::new(ret, 0, 0, 0),
+                SockFilter::new(ret, 0, 0, u32::MAX),
+            ])?;
+        }
+        Ok(())
     }
 
     /// The next connection. Cancelling it loses none.
