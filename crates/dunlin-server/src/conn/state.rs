@@ -262,6 +262,11 @@ impl State {
         }
     }
 
+    /// Whether it was asked to close already.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.signalled() >= Signal::Close
+    }
+
     /// Whether nothing is under way and nothing of a request has come.
     pub(crate) fn is_idle(&self) -> bool {
         let between = match self.phase() {

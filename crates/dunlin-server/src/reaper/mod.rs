@@ -141,17 +141,18 @@ impl Registry {
         table.due.fill(0);
     }
 
-    /// Closes the connection that has been idle longest since its last request, to make room. Whether there was one.
+    /// Makes room: closes the connection that has been idle longest since its last request, or, where none is idle, the
+    /// one whose client closed its half first, for that one is likely gone. Whether there was one.
     pub(crate) fn evict(&self) -> bool {
         let table = self.table();
-        let idle = table.entries.iter().filter(|(_, entry)| {
-            entry.state.is_idle() && entry.state.called() > 0 && entry.state.signalled() < Signal::Close
-        });
-        let oldest = idle.min_by_key(|(_, entry)| entry.state.active());
-        oldest.is_some_and(|(_, entry)| {
-            entry.state.signal(Signal::Close);
-            true
-        })
+        let open = || table.entries.iter().map(|(_, entry)| &entry.state).filter(|state| !state.is_closing());
+        let idle = open().filter(|state| state.is_idle() && state.called() > 0).min_by_key(|state| state.active());
+        if let Some(state) = idle {
+            state.signal(Signal::Close);
+            return true;
+        }
+        let gone = open().filter(|state| state.half_closed.load(Ordering::Relaxed)).min_by_key(|state| state.active());
+        gone.inspect(|state| state.signal(Signal::Cut)).is_some()
     }
 
     /// Waits until the last connection is gone.

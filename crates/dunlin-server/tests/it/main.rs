@@ -14,6 +14,7 @@ mod any_bytes;
 mod attacks;
 mod basics;
 mod deadlines;
+mod descriptors;
 mod http2;
 mod interim;
 mod listening;
