@@ -191,7 +191,7 @@ fn served_under_systemd() {
     }
     let max_connections = std::env::var("DUNLIN_MAX_CONNECTIONS").map_or(0, |max| max.parse().unwrap());
     let listen = vec!["systemd:web".parse().unwrap()];
-    let server = Server::bind(Config { listen, max_connections, ..config() }).unwrap();
+    let server = Server::bind(Config { listen, max_connections, h2c: true, ..config() }).unwrap();
     let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
     // There may be no descriptor left for it later.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

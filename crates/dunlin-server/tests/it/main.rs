@@ -15,6 +15,7 @@ mod attacks;
 mod basics;
 mod deadlines;
 mod descriptors;
+mod floods;
 mod http2;
 mod interim;
 mod listening;
