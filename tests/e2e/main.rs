@@ -20,6 +20,7 @@ mod service;
 mod shared_cache;
 mod shutdown;
 mod text;
+mod tls;
 
 use std::sync::OnceLock;
 

@@ -152,3 +152,39 @@ fn methods_that_nobody_knows_and_requests_that_may_go_no_further() {
     let allow = answer.header("allow").unwrap();
     assert!(allow.contains("GET") && !allow.contains("TRACE"), "{allow}");
 }
+
+#[test]
+fn a_route_may_have_request_bodies_decoded() {
+    let origin = Origin::start(echo);
+    let route =
+        |path, decode| format!("[[route]]\npath = \"{path}\"\nproxy = \"{}\"\ndecode = {decode}\n", origin.url());
+    let routes = route("/decoded", true) + &route("/as-it-came", false);
+    let service = Service::with("max_body = \"64KiB\"", &routes, |_| ());
+    let text = "What is sent compressed is worth the work. ".repeat(200);
+    for (program, coding) in [("gzip", "gzip"), ("brotli", "br"), ("zstd", "zstd")] {
+        let body = encode(program, text.as_bytes());
+        let headers = [("Content-Encoding", coding)];
+        let answer = raw::request(service.addr, "POST", "/decoded", &headers, &body);
+        let told = answer.text();
+        assert!(answer.status == 200 && told.ends_with(&text) && !told.contains("content-encoding"), "{told}");
+        let answer = raw::request(service.addr, "POST", "/as-it-came", &headers, &body);
+        assert!(answer.text().contains(&format!("content-encoding: {coding}")), "{coding}");
+    }
+    let bomb = encode("gzip", &vec![0; 10 << 20]);
+    let answer = raw::request(service.addr, "POST", "/decoded", &[("Content-Encoding", "gzip")], &bomb);
+    problem(&answer, 413);
+    let answer = raw::request(service.addr, "POST", "/decoded", &[("Content-Encoding", "compress")], b"x");
+    problem(&answer, 415);
+    assert!(answer.header("accept-encoding").is_some_and(|codings| codings.contains("gzip")));
+}
+
+/// What `program` makes of `body`.
+fn encode(program: &str, body: &[u8]) -> Vec<u8> {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(program).arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, body) = (child.stdin.take().unwrap(), body.to_vec());
+    let writing = std::thread::spawn(move || stdin.write_all(&body));
+    let out = child.wait_with_output().unwrap();
+    writing.join().unwrap().unwrap();
+    out.stdout
+}

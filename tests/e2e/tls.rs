@@ -1,0 +1,98 @@
+//! TLS by `dunlin.toml`: both protocols, and a certificate that is renewed.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_testkit::eventually;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::service::{Folder, Service};
+
+type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+const ROUTES: &str = "[server.tls]\ncertificate = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\n\
+    [[route]]\npath = \"/\"\ntext = \"Hello, World!\"\n";
+
+/// A new pair below `folder`, each file replaced at once as certificate managers do.
+fn write_pair(folder: &Path) -> CertificateDer<'static> {
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let dir = folder.join("tls");
+    std::fs::create_dir_all(&dir).unwrap();
+    for (name, content) in [("key.pem", pair.signing_key.serialize_pem()), ("cert.pem", pair.cert.pem())] {
+        std::fs::write(dir.join("new"), content).unwrap();
+        std::fs::rename(dir.join("new"), dir.join(name)).unwrap();
+    }
+    pair.cert.der().clone()
+}
+
+fn start() -> (Service, CertificateDer<'static>) {
+    let mut certificate = None;
+    let service = Service::with("", ROUTES, |folder: &Folder| certificate = Some(write_pair(folder.path())));
+    (service, certificate.unwrap())
+}
+
+/// A connection by one of `protocols`, if the service's certificate is `trusted`.
+fn connect(service: &Service, trusted: &CertificateDer<'static>, protocols: &[&str]) -> std::io::Result<Stream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let socket = TcpStream::connect(service.addr)?;
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let mut stream = StreamOwned::new(connection, socket);
+    stream.conn.complete_io(&mut stream.sock)?;
+    Ok(stream)
+}
+
+/// Sends `request` and reads until the greeting has come.
+fn greeted(stream: &mut Stream, request: &[u8]) -> Vec<u8> {
+    stream.write_all(request).unwrap();
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    while !answer.ends_with(b"Hello, World!") {
+        let n = stream.read(&mut piece).unwrap();
+        assert!(n > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..n]);
+    }
+    answer
+}
+
+#[test]
+fn alpn_decides_between_http_1_and_http_2() {
+    let (service, certificate) = start();
+    for protocols in [&["http/1.1"][..], &[]] {
+        let mut stream = connect(&service, &certificate, protocols).unwrap();
+        let answer = greeted(&mut stream, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+    let mut stream = connect(&service, &certificate, &["h2", "http/1.1"]).unwrap();
+    assert_eq!(stream.conn.alpn_protocol(), Some(&b"h2"[..]));
+    // RFC 9113 §3.4: the preface, SETTINGS; and HEADERS of `GET https://a/` that end the stream.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let request = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x87\x84\x41\x01a";
+    greeted(&mut stream, &[&preface[..], request].concat());
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_and_kept_connections_go_on() {
+    let (service, old) = start();
+    let mut kept = connect(&service, &old, &[]).unwrap();
+    let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    greeted(&mut kept, get);
+    // A pair that does not fit together is not taken.
+    let key = service.folder().path().join("tls/key.pem");
+    std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    eventually("it is told", 20, || service.log().contains("certificate"));
+    greeted(&mut connect(&service, &old, &[]).unwrap(), get);
+    let new = write_pair(service.folder().path());
+    eventually("the new certificate is served", 20, || connect(&service, &new, &[]).is_ok());
+    assert!(connect(&service, &old, &[]).is_err());
+    greeted(&mut kept, get);
+}
