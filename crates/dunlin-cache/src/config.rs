@@ -1,5 +1,8 @@
 //! What a cache is set to, and what a route asks of it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -55,6 +58,9 @@ pub struct RoutePolicy {
     pub query: QueryKey,
     /// Whether a request's `Cache-Control` counts (RFC 9111 §5.2.1).
     pub request_directives: bool,
+    /// While this is true, requests pass by what is stored, and nothing is kept: for as long as nobody hears what would
+    /// invalidate it, say. Clients are told the same as otherwise.
+    pub pause: Option<Arc<AtomicBool>>,
 }
 
 /// What of the query is part of the key.
@@ -88,6 +94,12 @@ impl Default for Config {
 
 // === impl RoutePolicy ===
 
+impl RoutePolicy {
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pause.as_ref().is_some_and(|pause| pause.load(Acquire))
+    }
+}
+
 impl Default for RoutePolicy {
     fn default() -> Self {
         Self {
@@ -101,6 +113,7 @@ impl Default for RoutePolicy {
             set_cookie: false,
             query: QueryKey::Whole,
             request_directives: true,
+            pause: None,
         }
     }
 }

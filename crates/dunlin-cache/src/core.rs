@@ -50,9 +50,9 @@ pub(crate) enum Phase {
     /// It is answered from what is stored.
     Hit(Hit),
     /// What is stored may not be used without asking the origin about it.
-    Revalidate(Revalidate),
+    Revalidate(Box<Revalidate>),
     /// Nothing stored answers it.
-    Miss(Miss),
+    Miss(Box<Miss>),
     /// The cache is not to handle it.
     Bypass(Reason),
     /// Nothing stored answers it, and it wants nothing else (RFC 9111 §5.2.1.7).
@@ -62,7 +62,7 @@ pub(crate) enum Phase {
 pub(crate) struct Hit {
     pub(crate) response: Response<Body>,
     /// What was stale, to be validated meanwhile (RFC 5861 §3).
-    pub(crate) refresh: Option<Revalidate>,
+    pub(crate) refresh: Option<Box<Revalidate>>,
 }
 
 pub(crate) struct Revalidate {
@@ -126,6 +126,9 @@ impl Core {
         if let Some(reason) = Reason::of(parts, plain, empty) {
             return Phase::Bypass(reason);
         }
+        if policy.is_paused() {
+            return Phase::Bypass(Reason::Paused);
+        }
         let asked = if policy.request_directives && !plain {
             RequestDirectives::of(&parts.headers)
         } else {
@@ -160,9 +163,12 @@ impl Core {
         let key = |stored: Option<&Entry>| self.key(parts, target, hash, stored, policy);
         let stored = match found {
             Found::Entry(stored) => stored,
-            Found::Nothing => return Phase::Miss(Miss { key: key(None), why: Forward::UriMiss, part: None, asked }),
+            Found::Nothing => {
+                return Phase::Miss(Box::new(Miss { key: key(None), why: Forward::UriMiss, part: None, asked }));
+            }
             Found::OtherVariants(other) => {
-                return Phase::Miss(Miss { key: key(Some(&other)), why: Forward::VaryMiss, part: None, asked });
+                let (key, why) = (key(Some(&other)), Forward::VaryMiss);
+                return Phase::Miss(Box::new(Miss { key, why, part: None, asked }));
             }
         };
         let now = self.clock.now();
@@ -175,16 +181,17 @@ impl Core {
                 let status = CacheStatus { hit: true, key: text.as_deref(), ..CacheStatus::default() };
                 if let Some(response) = serve::entry(&stored, self.request(parts, plain, now), status) {
                     let refresh = (verdict == Verdict::StaleWhileRevalidate && stored.part.is_none())
-                        .then(|| Revalidate { key: key(Some(&stored)), stored, why: Forward::Stale, asked });
+                        .then(|| Box::new(Revalidate { key: key(Some(&stored)), stored, why: Forward::Stale, asked }));
                     return Phase::Hit(Hit { response, refresh });
                 }
                 Forward::Partial
             }
         };
         if stored.part.is_some() {
-            return Phase::Miss(Miss { key: key(Some(&stored)), why: Forward::Partial, part: Some(stored), asked });
+            let (key, why) = (key(Some(&stored)), Forward::Partial);
+            return Phase::Miss(Box::new(Miss { key, why, part: Some(stored), asked }));
         }
-        Phase::Revalidate(Revalidate { key: key(Some(&stored)), stored, why, asked })
+        Phase::Revalidate(Box::new(Revalidate { key: key(Some(&stored)), stored, why, asked }))
     }
 
     fn request<'a>(&'a self, parts: &'a Parts, plain: bool, now: SystemTime) -> For<'a> {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use dunlin_http::cache_control::{RequestDirectives, Scope};
 use dunlin_http::{BodyId, date};
-use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
@@ -53,6 +53,8 @@ pub(crate) enum Told {
     Own,
     /// This `Cache-Control`, and no `Expires`.
     Fixed(HeaderValue),
+    /// The same, where the response said nothing itself: the stored header has it already, and only until it is freshened.
+    Placed,
     /// To keep it for so long from now on. As caches count from its age, `max-age` grows with that.
     FromNow(Duration),
 }
@@ -68,7 +70,7 @@ pub(crate) struct Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    /// As it is answered, with places for `Age` and `Cache-Status`.
+    /// As it is answered, with places for `Age` and `Cache-Status`: the first two when it is an entry's.
     pub(crate) headers: HeaderMap,
     /// What caches before this one said in `Cache-Status`.
     pub(crate) upstream_status: Option<HeaderValue>,
@@ -131,7 +133,7 @@ impl Rules {
 // === impl Told ===
 
 impl Told {
-    fn of(status: StatusCode, headers: &HeaderMap, policy: &RoutePolicy) -> Self {
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap, policy: &RoutePolicy) -> Self {
         if !s4_2_freshness::route_age_applies(status) {
             return Self::Own;
         }
@@ -148,12 +150,12 @@ impl Told {
     /// Writes it into the header of a response of this age.
     pub(crate) fn write(&self, headers: &mut HeaderMap, age: Duration) {
         let value = match self {
-            Self::Own => return,
+            Self::Own | Self::Placed => return,
             Self::Fixed(value) => value.clone(),
             Self::FromNow(left) => max_age(age.saturating_add(*left)),
         };
         headers.insert(CACHE_CONTROL, value);
-        headers.remove(http::header::EXPIRES);
+        headers.remove(EXPIRES);
     }
 }
 
@@ -209,6 +211,13 @@ impl Head {
         let bodiless = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
         if !bodiless {
             self.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        if let Told::Fixed(value) = &self.told
+            && !self.headers.contains_key(CACHE_CONTROL)
+            && !self.headers.contains_key(EXPIRES)
+        {
+            self.headers.insert(CACHE_CONTROL, value.clone());
+            self.told = Told::Placed;
         }
         self.headers = compact_headers(&self.headers);
         Entry { head: self, body, id, part, memo: Memo::default() }
@@ -298,14 +307,20 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     if lines.is_empty() { None } else { HeaderValue::from_bytes(&lines.join(&b", "[..])).ok() }
 }
 
-/// The header with all values in one allocation of just their size, and with no room to spare.
+/// The header with all values in one allocation of just their size, and with no room to spare. The fields that change with each
+/// answer come first, where they are found without a look-up.
 fn compact_headers(headers: &HeaderMap) -> HeaderMap {
-    let total = headers.values().map(HeaderValue::len).sum();
-    let mut values = BytesMut::with_capacity(total);
-    headers.values().for_each(|value| values.extend_from_slice(value.as_bytes()));
+    let lasting = || headers.iter().filter(|(name, _)| **name != AGE && **name != CACHE_STATUS);
+    let mut values = BytesMut::with_capacity(lasting().map(|(_, value)| value.len()).sum());
+    lasting().for_each(|(_, value)| values.extend_from_slice(value.as_bytes()));
     let mut values = values.freeze();
     let mut compact = HeaderMap::with_capacity(headers.keys_len() + 1);
-    for (name, value) in headers {
+    for name in [AGE, CACHE_STATUS] {
+        if let Some(value) = headers.get(&name) {
+            compact.insert(name, value.clone());
+        }
+    }
+    for (name, value) in lasting() {
         let shared = HeaderValue::from_maybe_shared(values.split_to(value.len())).unwrap_or_else(|_| value.clone());
         compact.append(name.clone(), shared);
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use dunlin_http::{Body, BoxError, date};
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, DATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sfv::{BareItem, List, ListEntry, Parser};
 
 use crate::config::RoutePolicy;
 use crate::core::{Core, Key};
-use crate::entry::{CACHE_GROUPS, CACHE_STATUS, Entry, Head, Part, Times};
+use crate::entry::{CACHE_GROUPS, CACHE_STATUS, Entry, Head, Part, Times, Told};
 use crate::policy::s3_storing::{self, Refusal};
 use crate::policy::s5_2_response::Effective;
 use crate::policy::{s3_4_partial, s4_1_key, s4_3_validation};
@@ -78,6 +78,9 @@ impl Answer<'_> {
         let mut headers = stored.headers.clone();
         headers.remove(AGE);
         headers.remove(CACHE_STATUS);
+        if stored.told == Told::Placed {
+            headers.remove(CACHE_CONTROL);
+        }
         let told = Effective::of(&fresh, &core.config.targets);
         s4_3_validation::update(&mut headers, fresh, &told);
         let directives = Effective::of(&headers, &core.config.targets);

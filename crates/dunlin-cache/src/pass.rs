@@ -1,6 +1,7 @@
 //! [`Pass`]: requests that go to the origin by themselves, as nobody else can wait for their answer. It may be kept all the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_http::cache_control::RequestDirectives;
@@ -13,7 +14,7 @@ use tower_service::Service;
 
 use crate::config::RoutePolicy;
 use crate::core::{Core, Key};
-use crate::entry::{Entry, Times};
+use crate::entry::{Entry, Times, Told};
 use crate::fill::{self, passed};
 use crate::keep::{Answer, body, groups};
 use crate::policy::key::Target;
@@ -50,7 +51,11 @@ where
         let why = if matches!(reason, Reason::Unsafe | Reason::Method) { Forward::Method } else { Forward::Bypass };
         let detail = (why == Forward::Bypass).then_some(reason.as_str());
         if reason != Reason::Unsafe {
-            let response = fill::call(&mut self.service, request).await?.map(body);
+            let mut response = fill::call(&mut self.service, request).await?.map(body);
+            if reason == Reason::Paused {
+                let told = Told::of(response.status(), response.headers(), &self.policy);
+                told.write(response.headers_mut(), Duration::ZERO);
+            }
             return Ok(passed(&self.core, response, why, detail, false));
         }
         let target = Unsafe::of(&request, &self.policy);

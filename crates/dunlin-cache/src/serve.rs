@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use dunlin_http::Body;
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
+use dunlin_http::range::{self, ByteRange, Multipart, Selection};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::entry::{CACHE_STATUS, Entry, Head};
 use crate::live::Live;
 use crate::memo::{Fields, Memo};
-use crate::policy::s3_4_partial::{self, Satisfied};
-use crate::policy::s4_3_validation;
+use crate::policy::{s3_4_partial, s4_3_validation};
 use crate::status::{self, CacheStatus};
 
 /// What an answer is made for.
@@ -40,41 +40,57 @@ pub(crate) fn entry(entry: &Entry, request: For<'_>, status: CacheStatus<'_>) ->
         s4_3_validation::not_modified_fields(&mut headers);
         return Some(response(StatusCode::NOT_MODIFIED, headers, Body::empty()));
     }
-    let asked = if request.plain { None } else { s3_4_partial::asked(request.headers) };
-    let asked = asked
-        .filter(|_| *request.method == Method::GET && s3_4_partial::if_range_holds(request.headers, &entry.headers));
+    let ranged = !request.plain
+        && *request.method == Method::GET
+        && request.headers.contains_key(RANGE)
+        && s3_4_partial::if_range_holds(request.headers, &entry.headers);
     if let Some(part) = entry.part {
-        let (at, count) = s3_4_partial::within(asked?, part, entry.body.len() as u64)?;
+        let asked = s3_4_partial::asked(request.headers).filter(|_| ranged)?;
+        let (at, count) = s3_4_partial::within(asked, part, entry.body.len() as u64)?;
         let body = entry.body.slice(at as usize..(at + count) as usize);
         headers.insert(CONTENT_RANGE, s3_4_partial::content_range(part.first + at, count, part.whole));
         headers.insert(CONTENT_LENGTH, count.into());
         return Some(response(StatusCode::PARTIAL_CONTENT, headers, body.into()));
     }
-    if let Some(asked) = asked.filter(|_| entry.status == StatusCode::OK) {
-        return Some(range(entry, headers, asked));
+    if ranged && entry.status == StatusCode::OK {
+        let selected = range::resolve(request.headers, entry.body.len() as u64);
+        if selected != Selection::Whole {
+            return Some(selection(entry, headers, &selected));
+        }
     }
     let body =
         if *request.method == Method::HEAD { Body::empty() } else { Body::identified(entry.body.clone(), entry.id) };
     Some(response(entry.status, headers, body))
 }
 
-/// A range of a stored whole.
-fn range(entry: &Entry, mut headers: HeaderMap, asked: s3_4_partial::Asked) -> Response<Body> {
+/// What is asked for of a stored whole.
+fn selection(entry: &Entry, mut headers: HeaderMap, selected: &Selection) -> Response<Body> {
     let length = entry.body.len() as u64;
-    match s3_4_partial::satisfy(asked, length) {
-        Satisfied::Bytes(first, count) => {
-            headers.insert(CONTENT_RANGE, s3_4_partial::content_range(first, count, Some(length)));
-            headers.insert(CONTENT_LENGTH, count.into());
-            let body = entry.body.slice(first as usize..(first + count) as usize);
-            response(StatusCode::PARTIAL_CONTENT, headers, body.into())
+    let slice = |range: &ByteRange| entry.body.slice(range.first as usize..=range.last as usize);
+    let (status, body) = match selected {
+        Selection::One(range) => {
+            headers.insert(CONTENT_RANGE, range.content_range(length));
+            (StatusCode::PARTIAL_CONTENT, slice(range))
         }
-        Satisfied::Not => {
-            let whole = HeaderValue::try_from(format!("bytes */{length}"));
-            headers.insert(CONTENT_RANGE, whole.unwrap_or(HeaderValue::from_static("bytes */*")));
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            response(StatusCode::RANGE_NOT_SATISFIABLE, headers, Body::empty())
+        Selection::Many(ranges) => {
+            // Copied: they do not overlap, so that all of them are no more than the whole.
+            let parts = Multipart::new(headers.get(CONTENT_TYPE), length);
+            let mut body = BytesMut::new();
+            for range in ranges {
+                body.extend_from_slice(&parts.head(*range));
+                body.extend_from_slice(&slice(range));
+            }
+            body.extend_from_slice(&parts.end());
+            headers.insert(CONTENT_TYPE, parts.content_type());
+            (StatusCode::PARTIAL_CONTENT, body.freeze())
         }
-    }
+        Selection::Whole | Selection::Unsatisfiable => {
+            headers.insert(CONTENT_RANGE, range::unsatisfied(length));
+            (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
+        }
+    };
+    headers.insert(CONTENT_LENGTH, body.len().into());
+    response(status, headers, body.into())
 }
 
 /// The answer from a response that is coming in; `None` when it is too late to read it from the beginning.
@@ -104,14 +120,30 @@ fn header(head: &Head, memo: Option<&Memo>, request: For<'_>, mut status: CacheS
     };
     let mut headers = head.headers.clone();
     // RFC 9111 §5.1: an Age tells that the origin did not generate or validate this answer for this request.
-    if status.hit || status.collapsed || age.as_secs() > 0 {
-        headers.insert(AGE, fields.age);
-    } else {
-        headers.remove(AGE);
+    let aged = status.hit || status.collapsed || age.as_secs() > 0;
+    if !(aged && fill_first(&mut headers, &fields)) {
+        if aged {
+            headers.insert(AGE, fields.age);
+        } else {
+            headers.remove(AGE);
+        }
+        headers.insert(CACHE_STATUS, fields.status);
     }
-    headers.insert(CACHE_STATUS, fields.status);
     head.told.write(&mut headers, age);
     headers
+}
+
+/// Fills the places that stand first in an entry's header; `false` when they do not.
+fn fill_first(headers: &mut HeaderMap, fields: &Fields) -> bool {
+    let mut first = headers.iter_mut();
+    match (first.next(), first.next()) {
+        (Some((one, age)), Some((other, status))) if *one == AGE && *other == CACHE_STATUS => {
+            age.clone_from(&fields.age);
+            status.clone_from(&fields.status);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// A number as a value (RFC 9111 §1.2.2: at most 2^31).

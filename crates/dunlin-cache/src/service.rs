@@ -83,7 +83,7 @@ where
                 counters.hits.add();
                 if let Some(stale) = hit.refresh {
                     counters.stale.add();
-                    self.refresh(&parts, stale);
+                    self.refresh(&parts, *stale);
                 }
                 State::Ready { response: Some(hit.response) }
             }
@@ -95,11 +95,11 @@ where
             }
             Phase::Revalidate(stale) => {
                 counters.misses.add();
-                State::Asking { asking: Box::pin(self.ask().revalidate(parts, stale)) }
+                State::Asking { asking: Box::pin(self.ask().revalidate(parts, *stale)) }
             }
             Phase::Miss(miss) => {
                 counters.misses.add();
-                State::Asking { asking: Box::pin(self.ask().miss(parts, miss)) }
+                State::Asking { asking: Box::pin(self.ask().miss(parts, *miss)) }
             }
         };
         ResponseFuture { state }

@@ -3,6 +3,8 @@
 //! [`resolve`] takes a request's header and the length of the selected representation, and says what is to be sent. It
 //! is pure; the caller decides beforehand that the method is GET and the status would be 200.
 
+mod multipart;
+
 use std::time::{Duration, SystemTime};
 
 use http::header::{IF_RANGE, RANGE};
@@ -11,6 +13,7 @@ use smallvec::SmallVec;
 
 use crate::conditional::{ETag, Validators};
 use crate::{date, list};
+pub use multipart::Multipart;
 
 /// The most ranges of one request that are looked at. A request for more gets the whole.
 pub const MAX_RANGES: usize = 16;
@@ -34,7 +37,7 @@ pub enum Selection {
     Whole,
     /// One range, with 206 and `Content-Range`.
     One(ByteRange),
-    /// Two ranges or more that neither overlap nor touch, with 206 and `multipart/byteranges`.
+    /// Two ranges or more that neither overlap nor touch, with 206 and `multipart/byteranges`; see [`Multipart`].
     Many(SmallVec<[ByteRange; 4]>),
     /// Nothing: 416 with [`unsatisfied`].
     Unsatisfiable,

@@ -1,13 +1,11 @@
 //! Step 5: the answer.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use dunlin_http::conditional::Outcome;
-use dunlin_http::range::{ByteRange, Selection};
+use dunlin_http::range::{ByteRange, Multipart, Selection};
 use dunlin_http::{Body, BodyId, Mapped, Problem};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
@@ -98,27 +96,20 @@ fn one(variant: &Variant, range: ByteRange, source: Option<Source>) -> Response<
 
 /// RFC 9110 §14.6: each part has its own head, and the whole has none of the file's.
 fn many(variant: &Variant, ranges: &[ByteRange], source: Option<Source>) -> Response<Body> {
-    // Random, so that no content can have it in it by intent: the standard library's keys are from the system.
-    let boundary = format!("dunlin-{:016x}", RandomState::new().build_hasher().finish());
-    let media = variant.head.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let parts = Multipart::new(variant.head.get(CONTENT_TYPE), variant.len);
     let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
-        let (first, last, len) = (range.first, range.last, variant.len);
-        pieces.push(Piece::Bytes(Bytes::from(format!(
-            "\r\n--{boundary}\r\nContent-Type: {media}\r\nContent-Range: bytes {first}-{last}/{len}\r\n\r\n"
-        ))));
+        pieces.push(Piece::Bytes(parts.head(*range)));
         pieces.push(match &variant.content {
             Content::Memory { bytes, .. } => Piece::Bytes(slice(bytes, *range)),
             Content::Disk => Piece::File(range.first..range.last + 1),
         });
     }
-    pieces.push(Piece::Bytes(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+    pieces.push(Piece::Bytes(parts.end()));
     let length = pieces.iter().map(Piece::len).sum::<u64>();
     let mut headers = variant.head.clone();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    if let Ok(value) = HeaderValue::try_from(format!("multipart/byteranges; boundary={boundary}")) {
-        headers.insert(CONTENT_TYPE, value);
-    }
+    headers.insert(CONTENT_TYPE, parts.content_type());
     answer(StatusCode::PARTIAL_CONTENT, headers, Stream::body(source, pieces))
 }
 

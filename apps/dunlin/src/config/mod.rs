@@ -108,6 +108,9 @@ impl Config {
         };
         let database = table.section("database", "[database]");
         let routes = table.get("route").map(|value| routes(value, &context)).unwrap_or_default();
+        if database.as_ref().is_some_and(|table| table.has("read_url")) {
+            route::behind(&routes, &context);
+        }
         // A DATABASE_URL that happens to be in the environment is no reason to connect to it.
         let asked = database.is_some() || routes.iter().any(|route| matches!(route.kind, Kind::Query(_)));
         let config = Self {

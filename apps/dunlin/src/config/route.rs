@@ -1,5 +1,6 @@
 //! `[[route]]`: what answers where.
 
+use dunlin_pg::Access;
 use dunlin_server::Router;
 use http::Method;
 
@@ -141,6 +142,19 @@ pub(super) fn clashes(routes: &[Route], context: &Context<'_>) {
             );
         } else if let Err(error) = router.insert(route.methods.as_slice(), route.path.as_str(), ()) {
             context.errors.push(Diagnostic::new(route.span.clone(), error.to_string()));
+        }
+    }
+}
+
+/// Says what would be kept of a replica that is behind: the change itself comes there after the notice that it was made, so what is
+/// read in between would be taken for new, and kept.
+pub(super) fn behind(routes: &[Route], context: &Context<'_>) {
+    for route in routes.iter().filter(|route| !route.cache.groups().is_empty()) {
+        let Kind::Query(query) = &route.kind else { continue };
+        if query.declared.access == Access::Read {
+            let what = "what this route keeps is invalidated by group, but read from \"read_url\", which may be behind";
+            let expected = "read_only = false on the route, so that it is read from \"url\", or no groups";
+            context.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
         }
     }
 }

@@ -83,6 +83,26 @@ fn unknown_keys_at_any_depth() {
 }
 
 #[test]
+fn what_is_kept_by_group_is_not_read_from_a_replica() {
+    let config = |route: &str| {
+        format!(
+            "[database]\nurl = \"postgres://x/y\"\nread_url = \"postgres://z/y\"\n[[route]]\npath = \"/\"\nquery = \"SELECT 1\"\n{route}\n"
+        )
+    };
+    check(&config("cache = { age = \"1h\" }"), expect!["fine"]);
+    check(&config("cache = { age = \"1h\", groups = [\"a\"] }\nread_only = false"), expect!["fine"]);
+    check(
+        &config("cache = { age = \"1h\", groups = [\"a\"] }"),
+        expect![[r#"
+        dunlin.toml:5:8: what this route keeps is invalidated by group, but read from "read_url", which may be behind; expected read_only = false on the route, so that it is read from "url", or no groups
+          |
+        5 | path = "/"
+          |        ^^^
+    "#]],
+    );
+}
+
+#[test]
 fn wrong_types_and_values() {
     check(
         "[server]\nworkers = \"two\"\n",

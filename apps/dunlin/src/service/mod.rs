@@ -14,7 +14,6 @@ mod text;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use dunlin_fetch::Peer;
@@ -54,18 +53,9 @@ pub(crate) struct LoopState {
 struct RouteState {
     path: String,
     stack: Stack,
-    /// What answers while `deaf` is true, past the cache.
-    uncached: Option<Uncached>,
     /// Whether it passes requests on, and so who the client is, and interim responses back.
     is_proxy: bool,
     is_cached: bool,
-}
-
-/// The way past the cache of a route whose answers are kept for as long as the database says nothing.
-struct Uncached {
-    /// Whether nobody hears what the database says.
-    deaf: Arc<AtomicBool>,
-    stack: Stack,
 }
 
 // === impl App ===
@@ -98,7 +88,7 @@ impl Service<Request<Body>> for ConnectionApp {
                 let watch = Watch::new(state.clone(), index, access);
                 let route = &state.routes[index];
                 self.tell(route, &mut request);
-                Observe::new(Answer::Route { future: route.stack().call(request) }, watch)
+                Observe::new(Answer::Route { future: route.stack.call(request) }, watch)
             }
             missed => {
                 let response = Some(refuse(&missed, state.router.knows(request.method())));
@@ -146,16 +136,5 @@ impl LoopState {
     /// The pattern of a route, or what stands for none.
     fn path(&self, route: usize) -> &str {
         self.routes.get(route).map_or(UNMATCHED, |route| &route.path)
-    }
-}
-
-// === impl RouteState ===
-
-impl RouteState {
-    fn stack(&self) -> &Stack {
-        match &self.uncached {
-            Some(uncached) if uncached.deaf.load(Ordering::Acquire) => &uncached.stack,
-            _ => &self.stack,
-        }
     }
 }

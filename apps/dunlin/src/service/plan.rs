@@ -18,7 +18,7 @@ use super::path::{Captures, Tail};
 use super::query::QueryEndpoint;
 use super::stack::Stack;
 use super::text::TextEndpoint;
-use super::{App, LoopState, RouteState, Uncached};
+use super::{App, LoopState, RouteState};
 use crate::config::{self, Config, Kind, Route, RouteCache};
 use crate::telemetry::Telemetry;
 
@@ -122,10 +122,9 @@ impl Plan {
             let endpoint = self.decoded(route, endpoint);
             routes.push(RouteState {
                 path: route.path.as_str().to_owned(),
-                uncached: self.uncached(route, &endpoint),
                 is_cached: matches!(route.cache, RouteCache::Kept(_)),
                 is_proxy: matches!(route.kind, Kind::Proxy(_)),
-                stack: self.stack(route, endpoint, &route.cache),
+                stack: self.stack(route, endpoint),
             });
         }
         let counters = self.telemetry.join();
@@ -177,20 +176,13 @@ impl Plan {
         Ok(FetchService::new(client, &fetch.url, fetch.take)?)
     }
 
-    /// The way past the cache, where what is kept counts on the database's notices.
-    fn uncached(&self, route: &Route, endpoint: &Endpoint) -> Option<Uncached> {
-        let counts = self.groups.iter().any(|group| route.cache.groups().contains(group));
-        let stack = || self.stack(route, endpoint.clone(), &RouteCache::Off);
-        counts.then(|| Uncached { deaf: self.deaf.clone(), stack: stack() })
-    }
-
-    fn stack(&self, route: &Route, endpoint: Endpoint, cache: &RouteCache) -> Stack {
+    fn stack(&self, route: &Route, endpoint: Endpoint) -> Stack {
         let worth = match &endpoint {
             Endpoint::Text(text) => text.is_worth_encoding(&self.config.compression),
             _ => true,
         };
         let compress = route.compress && worth && !self.config.compression.prefer.is_empty();
-        match (compress, cache) {
+        match (compress, &route.cache) {
             (false, RouteCache::Off | RouteCache::Files(_)) => Stack::Plain(endpoint),
             (true, RouteCache::Off | RouteCache::Files(_)) => Stack::Compressed(self.compress.layer(endpoint)),
             (false, RouteCache::Kept(policy)) => Stack::Cached(self.keep(route, policy).layer(endpoint)),
@@ -204,6 +196,9 @@ impl Plan {
         let mut policy = policy.clone();
         if let Kind::Query(query) = &route.kind {
             policy.query = query.key(&route.path);
+        }
+        if self.groups.iter().any(|group| policy.groups.contains(group)) {
+            policy.pause = Some(self.deaf.clone());
         }
         self.cache.layer(policy)
     }

@@ -26,8 +26,8 @@ pub(crate) enum Satisfied {
     Not,
 }
 
-/// The one byte range that a request asks for; `None` where there is none, or several, or something else: the whole will do
-/// (RFC 9110 §14.2).
+/// The one byte range that a request asks for, as far as it is the origin's or a stored part's to answer; `None` where there is none,
+/// or several, or something else: the whole will do (RFC 9110 §14.2).
 pub(crate) fn asked(request: &HeaderMap) -> Option<Asked> {
     let text = request.get(RANGE)?.to_str().ok()?;
     let (unit, set) = text.split_once('=')?;

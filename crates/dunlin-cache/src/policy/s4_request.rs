@@ -24,6 +24,8 @@ pub(crate) enum Reason {
     Precondition,
     /// `Cache-Control: no-store`.
     NoStore,
+    /// The route pauses.
+    Paused,
 }
 
 /// The fields by which a request asks for anything but the whole answer as it is stored.
@@ -80,6 +82,7 @@ impl Reason {
             Self::Content => "request-content",
             Self::Precondition => "precondition",
             Self::NoStore => "request-no-store",
+            Self::Paused => "paused",
         }
     }
 }

@@ -40,6 +40,7 @@ pub(crate) fn write(entry: &Entry) -> Bytes {
             out.put_u8(2);
             duration(*left, &mut out);
         }
+        Told::Placed => out.put_u8(3),
     }
     option(entry.upstream_status.as_ref(), &mut out, |value, out| text(value.as_bytes(), out));
     out.put_u32(entry.selecting.len() as u32);
@@ -80,6 +81,7 @@ pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Opt
         0 => Told::Own,
         1 => Told::Fixed(rest.value()?),
         2 => Told::FromNow(rest.duration()?),
+        3 => Told::Placed,
         _ => return None,
     };
     let upstream_status = rest.option(Reader::value)?;

@@ -25,6 +25,22 @@ async fn a_routes_groups() {
 }
 
 #[tokio::test]
+async fn what_the_route_tells_clients_is_not_taken_for_the_origins_word() {
+    let world = World::with(RoutePolicy { age: Some(std::time::Duration::from_secs(60)), ..grouped() });
+    let validated = [("etag", "\"a\"")];
+    world.origin.reply(200, &validated, "content").reply(304, &validated, "");
+    for (asked, hit) in [(1, false), (1, true), (2, false), (2, true), (3, false), (3, true)] {
+        let answer = world.get("/a", &[]).await;
+        assert_eq!(answer.field("cache-control"), "max-age=0");
+        assert_eq!((world.origin.count(), answer.is_hit(), answer.text()), (asked, hit, "content"));
+        if hit {
+            // What a 304 freshens is fresh for as long as the route says, whatever clients are told.
+            world.advance(61);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_route_may_invalidate() {
     let world = World::with(grouped());
     let writes = world.route(RoutePolicy { invalidates: vec!["users".into()], ..RoutePolicy::default() });

@@ -1,5 +1,9 @@
 //! RFC 9211: `Cache-Status` tells what was done.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use dunlin_cache::{Config, RoutePolicy};
 
 use crate::world::{Fields, World, response};
@@ -28,6 +32,30 @@ async fn what_is_stored_and_why_not() {
         let (first, second) = told(stored, asked).await;
         assert_eq!(first, format!("{miss}; detail={detail}"));
         assert_eq!(second, first);
+    }
+}
+
+#[tokio::test]
+async fn a_pause() {
+    let pause = Arc::new(AtomicBool::new(false));
+    let policy = RoutePolicy {
+        age: Some(Duration::from_secs(60)),
+        groups: vec!["a".into()],
+        pause: Some(pause.clone()),
+        ..RoutePolicy::default()
+    };
+    let world = World::with(policy);
+    world.origin.reply(200, &[], "content");
+    for (paused, status, asked) in [
+        (true, "dunlin; fwd=bypass; fwd-status=200; detail=paused", 1),
+        (false, "dunlin; fwd=uri-miss; fwd-status=200; ttl=60; stored", 2),
+        (true, "dunlin; fwd=bypass; fwd-status=200; detail=paused", 3),
+        (false, "dunlin; hit; ttl=60", 3),
+    ] {
+        pause.store(paused, Ordering::Release);
+        let answer = world.get("/a", &[]).await;
+        assert_eq!((answer.cache_status(), world.origin.count()), (status, asked));
+        assert_eq!(answer.field("cache-control"), "max-age=0", "clients are told the same");
     }
 }
 
