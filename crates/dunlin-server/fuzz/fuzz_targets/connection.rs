@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use dunlin_http::{Body, Problem};
 use dunlin_server::{Config, Routes, serve_with};
+use http::Request;
 use libfuzzer_sys::fuzz_target;
 
 /// A server on a Unix socket that lives as long as the process.
@@ -24,7 +26,18 @@ static SOCKET: LazyLock<PathBuf> = LazyLock::new(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::UnixListener::from_std(listener).expect("a listener");
-            let service = Routes::new().get("/", async |_| "Hello, World!").build().expect("routes");
+            let routes = Routes::new()
+                .get("/", async |_| "Hello, World!")
+                .post("/ignore", async |_| "ignored")
+                .post("/length", async |request: Request<Body>| match request.into_body().collect(1 << 20).await {
+                    Ok(bytes) => Ok(bytes.len().to_string()),
+                    Err(error) => Err(Problem::new(error.status())),
+                })
+                .get("/late", async |_| {
+                    tokio::task::yield_now().await;
+                    "late"
+                });
+            let service = routes.build().expect("routes");
             let config = Config { h2c: true, ..Config::default() };
             serve_with(config, listener, service, std::future::pending()).await
         })
