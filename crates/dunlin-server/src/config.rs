@@ -38,7 +38,7 @@ pub struct Config {
     /// from their first byte.
     pub header_timeout: Duration,
     /// How long a client may take for each [`min_rate`](Self::min_rate) × seconds of a request's body. Only the time
-    /// in which the server waits for the client counts.
+    /// in which the server waits for the client counts. Over HTTP/2 each stream is judged by itself.
     pub body_timeout: Duration,
     /// The same for a response: only the time in which the server waits for the client to take more counts.
     pub write_timeout: Duration,

@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::state::{Phase, State};
+use super::streams::Awaited;
 
 /// The body of a request: bounded, and with errors that say what a server answers.
 pub(crate) struct Inbound {
@@ -23,8 +24,8 @@ pub(crate) struct Inbound {
     number: u64,
     /// Whether the client waits for leave to send it (RFC 9110 §10.1.1).
     asks: bool,
-    /// Whether this is counted among the bodies that are waited for.
-    waiting: bool,
+    /// Once it was waited for, on a stream of HTTP/2. On HTTP/1 the gate sees how it comes.
+    awaited: Option<Arc<Awaited>>,
 }
 
 /// So much of a body that no handler wants is read all the same, so that the connection can go on.
@@ -39,7 +40,7 @@ impl Inbound {
             return Body::empty();
         }
         let (state, number) = (state.clone(), state.called());
-        Body::new(Self { incoming: Some(incoming), left: limit, limit, state, number, asks, waiting: false })
+        Body::new(Self { incoming: Some(incoming), left: limit, limit, state, number, asks, awaited: None })
     }
 
     /// What no handler wants to read: reads it where that is little, so that the connection can go on. Where it is not,
@@ -64,17 +65,11 @@ impl Inbound {
         }
     }
 
-    /// Counts this among the bodies that a handler waits for, or no more.
-    fn wait(&mut self, waiting: bool) {
-        if waiting != self.waiting {
-            self.waiting = waiting;
-            let count = &self.state.waiting_bodies;
-            if waiting {
-                count.fetch_add(1, Relaxed)
-            } else {
-                count.fetch_sub(1, Relaxed)
-            };
-        }
+    /// Nothing came yet; whether that was for too long.
+    #[cold]
+    fn wait(&mut self, cx: &Context<'_>) -> bool {
+        let state = &self.state;
+        state.phase() == Phase::Opaque && self.awaited.get_or_insert_with(|| state.streams.watch()).wait(cx.waker())
     }
 }
 
@@ -96,7 +91,10 @@ impl http_body::Body for Inbound {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
         let polled = Pin::new(incoming).poll_frame(cx);
-        self.wait(polled.is_pending());
+        if polled.is_pending() && self.wait(cx) {
+            self.incoming = None;
+            return Poll::Ready(Some(Err(BodyError::Timeout.into())));
+        }
         let polled = ready!(polled);
         if !matches!(polled, Some(Ok(_))) {
             self.incoming = None;
@@ -109,7 +107,11 @@ impl http_body::Body for Inbound {
             Some(Err(error)) => return Poll::Ready(Some(Err(BodyError::Other(error.into()).into()))),
             None => return Poll::Ready(None),
         };
-        let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let len = frame.data_ref().map_or(0, Bytes::len);
+        if let Some(awaited) = &self.awaited {
+            awaited.came(len);
+        }
+        let len = len as u64;
         if len > self.left {
             self.left = 0;
             return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit }.into())));
@@ -129,7 +131,9 @@ impl http_body::Body for Inbound {
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        self.wait(false);
+        if let Some(awaited) = self.awaited.take() {
+            self.state.streams.forget(&awaited);
+        }
         if let Some(incoming) = self.incoming.take()
             && !incoming.is_end_stream()
         {

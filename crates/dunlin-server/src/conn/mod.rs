@@ -12,6 +12,7 @@ mod refusal;
 mod sendfile;
 mod service;
 mod state;
+mod streams;
 mod wire;
 
 use std::net::SocketAddr;

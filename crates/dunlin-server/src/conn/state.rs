@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use super::gate::Returned;
 use super::interim::InterimQueue;
 use super::outgoing::Outgoing;
+use super::streams::Streams;
 
 /// Milliseconds since the loop began; see [`Ticks`].
 pub(crate) type Tick = u32;
@@ -71,8 +72,8 @@ pub(crate) struct State {
     pub(crate) tunnel: AtomicBool,
     /// Whether the body of a request stopped coming, so that its reader is told so.
     pub(crate) body_timed_out: AtomicBool,
-    /// Bodies of requests whose next bytes a handler waits for; kept for HTTP/2 only.
-    pub(crate) waiting_bodies: AtomicU32,
+    /// Bodies of streams that handlers wait for.
+    pub(crate) streams: Streams,
     /// Streams of answers that HTTP/2 has data of and asks no more of; the client lets nothing through.
     pub(crate) owed: AtomicU32,
     /// Requests that are not answered to the last byte.
@@ -136,7 +137,7 @@ impl State {
             parked: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             body_timed_out: AtomicBool::new(false),
-            waiting_bodies: AtomicU32::new(0),
+            streams: Streams::default(),
             owed: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
             heads: AtomicU64::new(0),
@@ -284,11 +285,6 @@ impl State {
     /// Whether the client is waited for to take more: its socket is full, or its windows of HTTP/2 are.
     pub(crate) fn waits_for_reader(&self) -> bool {
         self.wants_write.load(Relaxed) || self.owed.load(Relaxed) > 0
-    }
-
-    /// Whether a handler waits for the body of a stream of HTTP/2.
-    pub(crate) fn waits_for_stream_body(&self) -> bool {
-        self.waiting_bodies.load(Relaxed) > 0 && self.phase() == Phase::Opaque
     }
 
     /// The body of a request came too slowly: its reader is told, and nothing more is read.

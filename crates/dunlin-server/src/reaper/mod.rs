@@ -14,8 +14,8 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::conn::{Signal, State, Tick, Ticks};
-pub(crate) use rules::Rules;
 use rules::Watch;
+pub(crate) use rules::{Pace, Rules};
 
 /// The connections of a loop.
 #[derive(Debug)]

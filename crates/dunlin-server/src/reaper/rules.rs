@@ -33,7 +33,7 @@ pub(crate) struct Watch {
 
 /// How far a peer got while it was waited for.
 #[derive(Debug, Default)]
-struct Pace {
+pub(crate) struct Pace {
     waited: Tick,
     from: u64,
 }
@@ -77,12 +77,14 @@ impl Rules {
         if watch.written.is_too_slow(state.waits_for_reader(), written, passed, self.write, self.min_rate) {
             state.signal(Signal::Cut);
         }
-        let waits_for_body = match state.phase() {
-            Phase::Body => state.wants_read.load(Relaxed),
-            _ => state.waits_for_stream_body(),
-        };
+        let waits_for_body = state.phase() == Phase::Body && state.wants_read.load(Relaxed);
         if watch.read.is_too_slow(waits_for_body, read, passed, self.body, self.min_rate) {
             state.time_out_body();
+        }
+        if state.phase() == Phase::Opaque {
+            state.streams.time_out(|pace, waited_for, read| {
+                pace.is_too_slow(waited_for, read, passed, self.body, self.min_rate)
+            });
         }
         match state.phase() {
             Phase::New if since(now, state.accepted_at) > self.first_byte => state.signal(Signal::Close),

@@ -171,3 +171,22 @@ fn a_window_that_stays_closed_ends_the_connection() {
         drop(body);
     });
 }
+
+#[test]
+fn a_body_that_stops_is_answered_408_though_another_stream_is_busy() {
+    let server = Fixture::with(Config { body_timeout: Duration::from_millis(300), ..h2c() });
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        let post = || Request::post("http://a/length").body(()).unwrap();
+        let (slow, mut stopped) = client.send_request(post(), false).unwrap();
+        stopped.send_data(Bytes::from_static(b"abc"), false).unwrap();
+        let (steady, mut body) = client.send_request(post(), false).unwrap();
+        for _ in 0..30 {
+            body.send_data(Bytes::from_static(&[b'x'; 1000]), false).unwrap();
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        body.send_data(Bytes::new(), true).unwrap();
+        assert_eq!(slow.await.unwrap().status(), 408);
+        assert_eq!(steady.await.unwrap().status(), 200);
+    });
+}
