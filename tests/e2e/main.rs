@@ -11,6 +11,7 @@ mod config_errors;
 mod crate_graph;
 mod fetch;
 mod files;
+mod files_change;
 mod headers;
 mod interim;
 mod proxy;

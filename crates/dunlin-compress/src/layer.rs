@@ -33,7 +33,8 @@ pub struct Stats {
     pub made: u64,
     /// Encodings that were replaced with a better one.
     pub improved: u64,
-    /// Times that the threads had too much to do, and the event loop had to do the work in slices.
+    /// Times that the threads had too much to do, so that work had to wait for them, and times that there were none, so
+    /// that the event loop did it in slices.
     pub overflowed: u64,
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use dunlin_http::{Body, BoxError};
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::encoder::{BUDGET, Encoder, Op, Spec};
 use crate::layer::Shared;
@@ -23,8 +23,8 @@ const FRAME: usize = 16 << 10;
 /// It asks `inner` for more only when it is asked itself, so a client that does not read stops the encoder. When `inner`
 /// has nothing now, all that it gave before is flushed out: what a handler has sent is never held back. While `inner`
 /// always has more, output goes out as it is made. A piece of work that would hold the event loop too long goes to a
-/// thread, one at a time; if the threads have too much to do it is done here, and the loop let go after it. Dropped, it
-/// gives the encoder back.
+/// thread, one at a time; if the threads have too much to do it waits for them. Where there are no threads it is done here,
+/// in smaller pieces, and the loop let go after each. Dropped, it gives the encoder back.
 pub(crate) struct Encoded {
     inner: Begun,
     spec: Spec,
@@ -59,11 +59,23 @@ enum State {
     /// Nothing has come yet: a body that is never read costs no encoder.
     Start,
     Encoding(Encoder),
+    /// All threads have enough to do.
+    Full(Room, Work),
     /// The encoder is at work in a thread.
     Away(oneshot::Receiver<Returned>),
     Trailers(HeaderMap),
     #[default]
     Done,
+}
+
+type Room = Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>;
+
+/// A piece of work for a thread.
+struct Work {
+    encoder: Encoder,
+    input: Bytes,
+    op: Op,
+    out: Vec<u8>,
 }
 
 /// What comes back from a thread.
@@ -123,8 +135,16 @@ impl Encoded {
         };
         self.unflushed = op == Op::Process;
         let cost = encoder.cost(input.len(), op);
-        if cost > BUDGET {
-            self.send_away(encoder, input, op, cost);
+        let workers = &self.shared.workers;
+        if cost > BUDGET && !workers.is_none() {
+            let work = Work { encoder, input, op, out: std::mem::take(&mut self.out) };
+            match workers.try_room() {
+                Some(room) => self.send_away(room, work),
+                None => {
+                    self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+                    self.state = State::Full(Box::pin(workers.room()), work);
+                }
+            }
             return Ok(());
         }
         self.spent += cost;
@@ -133,9 +153,10 @@ impl Encoded {
         Ok(())
     }
 
-    fn send_away(&mut self, mut encoder: Encoder, input: Bytes, op: Op, cost: u64) {
+    /// There is room: the work goes to a thread.
+    fn send_away(&mut self, room: OwnedSemaphorePermit, work: Work) {
         let (sender, receiver) = oneshot::channel();
-        let mut out = std::mem::take(&mut self.out);
+        let Work { mut encoder, input, op, mut out } = work;
         let job = move || {
             // The client may have left meanwhile.
             if !sender.is_closed() {
@@ -143,9 +164,9 @@ impl Encoded {
                 let _ = sender.send(Returned { encoder, out, done });
             }
         };
-        if let Err(job) = self.shared.workers.submit(job) {
-            self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
-            self.spent += cost;
+        if let Err(job) = self.shared.workers.submit_in(room, job) {
+            // No thread can be had, and somebody has to do it.
+            self.spent = BUDGET;
             job();
         }
         self.state = State::Away(receiver);
@@ -163,6 +184,12 @@ impl Encoded {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
+            if let State::Full(room, _) = &mut self.state {
+                let room = ready!(room.as_mut().poll(cx));
+                if let State::Full(_, work) = std::mem::take(&mut self.state) {
+                    self.send_away(room, work);
+                }
+            }
             if let State::Away(receiver) = &mut self.state {
                 let Ok(returned) = ready!(Pin::new(receiver).poll(cx)) else {
                     return Poll::Ready(Some(Err("the thread that encoded the body has ended".into())));
@@ -180,8 +207,12 @@ impl Encoded {
                 return Poll::Ready(Some(Ok(self.output())));
             }
             if !self.input.is_empty() {
-                let slice = self.input.split_to(self.input.len().min(self.spec.slice()));
-                self.run(slice, Op::Process)?;
+                let (most, op) = match self.shared.workers.is_none() {
+                    true => self.spec.slice_alone(),
+                    false => (self.spec.slice(), Op::Process),
+                };
+                let slice = self.input.split_to(self.input.len().min(most));
+                self.run(slice, op)?;
                 continue;
             }
             if matches!(self.state, State::Done | State::Trailers(_)) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -20,8 +21,8 @@ pub(crate) struct Workers {
 struct Inner {
     /// The most threads.
     cap: usize,
-    /// The most jobs that wait.
-    queue: usize,
+    /// The most jobs that wait: one for each permit.
+    room: Arc<Semaphore>,
     /// Whether its threads stand back for all others.
     gentle: bool,
     state: Mutex<State>,
@@ -30,7 +31,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<(OwnedSemaphorePermit, Job)>,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -50,15 +51,50 @@ impl Workers {
     }
 
     fn with(cap: usize, queue: usize, gentle: bool) -> Self {
-        Self { inner: Arc::new(Inner { cap, queue, gentle, state: Mutex::default(), wake: Condvar::new() }) }
+        Self {
+            inner: Arc::new(Inner {
+                cap,
+                room: Arc::new(Semaphore::new(queue)),
+                gentle,
+                state: Mutex::default(),
+                wake: Condvar::new(),
+            }),
+        }
     }
 
     /// Has `job` done, in order. Gives it back when there is no room for it.
     pub(crate) fn submit<J: FnOnce() + Send + 'static>(&self, job: J) -> Result<(), J> {
-        let mut state = self.inner.state.lock();
-        if state.jobs.len() >= self.inner.queue {
-            return Err(job);
+        match self.try_room() {
+            Some(room) => self.submit_in(room, job),
+            None => Err(job),
         }
+    }
+
+    /// Whether there are no threads, nor ever will be.
+    pub(crate) fn is_none(&self) -> bool {
+        self.inner.cap == 0
+    }
+
+    /// Room for a job, if there is some now.
+    pub(crate) fn try_room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.room).try_acquire_owned().ok()
+    }
+
+    /// Waits for room, in the order of asking.
+    pub(crate) fn room(&self) -> impl Future<Output = OwnedSemaphorePermit> + Send + use<> {
+        let room = Arc::clone(&self.inner.room);
+        async move {
+            match room.acquire_owned().await {
+                Ok(room) => room,
+                // It is never closed.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Has `job` done, in room that was waited for. Gives it back when no thread can be started.
+    pub(crate) fn submit_in<J: FnOnce() + Send + 'static>(&self, room: OwnedSemaphorePermit, job: J) -> Result<(), J> {
+        let mut state = self.inner.state.lock();
         if state.idle <= state.jobs.len() && state.threads < self.inner.cap {
             let inner = Arc::clone(&self.inner);
             let thread = std::thread::Builder::new().name("dunlin-compress".into()).spawn(move || inner.run());
@@ -67,7 +103,7 @@ impl Workers {
         if state.threads == 0 {
             return Err(job);
         }
-        state.jobs.push_back(Box::new(job));
+        state.jobs.push_back((room, Box::new(job)));
         self.inner.wake.notify_one();
         Ok(())
     }
@@ -95,8 +131,11 @@ impl Inner {
         }
         let mut state = self.state.lock();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                parking_lot::MutexGuard::unlocked(&mut state, job);
+            if let Some((room, job)) = state.jobs.pop_front() {
+                parking_lot::MutexGuard::unlocked(&mut state, move || {
+                    drop(room);
+                    job();
+                });
                 continue;
             }
             if state.closed {
@@ -116,6 +155,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
@@ -144,13 +184,24 @@ mod tests {
         }
         assert!(submit().is_err());
         assert_eq!(workers.inner.state.lock().threads, 2);
+        let mut room = Box::pin(workers.room());
+        assert!(room.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         drop(closed);
         assert_eq!(starts.iter().take(3).count(), 3);
+        let room = loop {
+            if let Poll::Ready(room) = room.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                break room;
+            }
+            std::thread::yield_now();
+        };
+        let (done, is_done) = mpsc::channel();
+        workers.submit_in(room, move || done.send(()).unwrap()).map_err(drop).unwrap();
+        is_done.recv().unwrap();
     }
 
     #[test]
     fn none_takes_nothing() {
-        assert!(Workers::new(0).submit(|| {}).is_err());
+        assert!(Workers::new(0).submit(|| {}).is_err() && Workers::new(0).is_none());
     }
 
     #[test]

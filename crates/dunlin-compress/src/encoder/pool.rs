@@ -67,12 +67,31 @@ impl Spec {
     /// The most input to take at once, in bytes, so that the event loop is let go in time; or so much that giving it to
     /// another thread is worth its while.
     pub(crate) const fn slice(self) -> usize {
-        let slice = (BUDGET / cost(self.coding, self.level)) as usize;
         match self.block() {
             Some(_) => 64 << 10,
-            None if slice > 64 << 10 => 64 << 10,
-            None if slice < 4 << 10 => 4 << 10,
-            None => slice,
+            None => self.affordable(),
+        }
+    }
+
+    /// The same where there is no other thread, and what to do after so much: an encoder that would collect more than
+    /// can be afforded at once is made to do its work before.
+    pub(crate) const fn slice_alone(self) -> (usize, Op) {
+        let slice = self.affordable();
+        match self.block() {
+            Some(block) if slice < block => (slice, Op::Flush),
+            _ => (slice, Op::Process),
+        }
+    }
+
+    /// How much can be encoded in [`BUDGET`], in bytes, within reason.
+    const fn affordable(self) -> usize {
+        let slice = (BUDGET / cost(self.coding, self.level)) as usize;
+        if slice > 64 << 10 {
+            64 << 10
+        } else if slice < 4 << 10 {
+            4 << 10
+        } else {
+            slice
         }
     }
 

@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
+use dunlin_compress::{CompressLayer, Config};
 use dunlin_http::Body;
 use dunlin_http::negotiate::Coding;
 use http::{HeaderMap, Response};
@@ -140,4 +142,28 @@ fn the_loop_is_let_go_between_slices() {
             since = 0;
         }
     }
+}
+
+#[tokio::test]
+async fn when_the_threads_have_too_much_to_do_streams_wait_for_them() {
+    let layer = CompressLayer::new(Config { threads: 1, ..Config::default() }).unwrap();
+    let sent = text(300_000);
+    let mut all = tokio::task::JoinSet::new();
+    for n in 0..60 {
+        let coding = [Coding::Brotli, Coding::Zstd][n % 2];
+        let (layer, sent) = (layer.clone(), sent.clone());
+        all.spawn(async move {
+            let mut body = ask(&layer, request(coding.as_str()), plain(pieces(&sent, 50_000))).await.into_body();
+            // Some clients leave before the end; none of the others waits for them for ever.
+            if n % 7 == 3 {
+                return drop(tokio::time::timeout(Duration::from_millis(1), body.frame()).await);
+            }
+            let encoded = body.collect(usize::MAX).await.unwrap();
+            assert!(library(coding, &encoded) == sent, "{coding}");
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
+    }
+    assert!(layer.stats().overflowed > 0);
 }

@@ -1,0 +1,109 @@
+//! Files that are rewritten while they are served, over a socket: every answer is one version, and its tag is of it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dunlin_testkit::raw;
+use sha2::{Digest, Sha256};
+
+use crate::service::{Folder, Service};
+
+const ROUTE: &str = "[[route]]\npath = \"/static/{*path}\"\nfiles = \"public\"\ncompress = false\n";
+
+/// One that is held as bytes, one that the kernel sends from memory, one that is streamed from the disk.
+const NAMES: [&str; 3] = ["small.txt", "middle.txt", "large.txt"];
+
+/// A line many times over, which tells a mixture from a version. The length changes too.
+fn version(name: &str, n: usize) -> String {
+    let lines = match name {
+        "small.txt" => 100 + n % 1000,
+        "middle.txt" => 4_000 + n % 30_000,
+        _ => 110_000 + n % 10_000,
+    };
+    format!("{n:>9}\n").repeat(lines)
+}
+
+fn is_version(body: &[u8]) -> bool {
+    body.chunks(10).all(|line| line == &body[..10])
+}
+
+fn tag(body: &[u8]) -> String {
+    let hex: String = Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+fn prepare(folder: &Folder) {
+    for name in NAMES {
+        folder.write(&format!("public/{name}"), version(name, 0));
+    }
+}
+
+/// Has clients ask while `write` writes a thousand versions of each file. `whole`: each version is put in place as one.
+fn rewrite(whole: bool, write: fn(&Path, &str)) {
+    let service = Service::with("", ROUTE, prepare);
+    let (addr, done) = (service.addr, Arc::new(AtomicBool::new(false)));
+    let clients = NAMES.map(|name| {
+        let done = Arc::clone(&done);
+        std::thread::spawn(move || {
+            let mut seen = HashSet::new();
+            while !done.load(Ordering::Acquire) {
+                let mut connection = raw::Connection::open(addr);
+                connection.send_request("GET", &format!("/static/{name}"), &[], b"");
+                // A large file that is written to in place while it is sent breaks off.
+                let Ok(response) = connection.read("GET") else {
+                    assert!(!whole && name == "large.txt", "{name} broke off");
+                    continue;
+                };
+                assert_eq!(response.status, 200);
+                assert!(!whole || is_version(&response.body), "{name}: a mixture of {} bytes", response.body.len());
+                match response.header("etag") {
+                    Some(etag) => assert_eq!(etag, tag(&response.body), "{name}"),
+                    None => assert_eq!(name, "large.txt"),
+                }
+                seen.insert(response.body[..10].to_vec());
+            }
+            seen.len()
+        })
+    });
+    let paths: Vec<PathBuf> = NAMES.iter().map(|name| service.folder().path().join("public").join(name)).collect();
+    for n in 1..=1000 {
+        for (name, path) in NAMES.iter().zip(&paths) {
+            // Large ones take long to write.
+            if *name != "large.txt" || n % 20 == 0 {
+                write(path, &version(name, n));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    done.store(true, Ordering::Release);
+    let seen = clients.map(|client| client.join().unwrap());
+    assert!(!whole || seen.iter().all(|&seen| seen > 1), "{seen:?}");
+    for name in NAMES {
+        dunlin_testkit::eventually("the last version is served", 3, || {
+            service.get(&format!("/static/{name}")).body == version(name, 1000).as_bytes()
+        });
+    }
+}
+
+#[test]
+fn put_in_place_as_a_whole() {
+    rewrite(true, |path, text| {
+        let new = path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    });
+}
+
+#[test]
+fn written_in_place() {
+    rewrite(false, |path, text| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.write_all_at(text.as_bytes(), 0).unwrap();
+        file.set_len(text.len() as u64).unwrap();
+    });
+}
