@@ -45,6 +45,9 @@ enum Command {
         /// Only the work whose name contains this
         #[arg(long)]
         only: Option<String>,
+        /// Instead: two loops against one, and hello's latency beside 15,000 idle connections
+        #[arg(long)]
+        scale: bool,
     },
     /// What continuous integration runs: format, lints, tests, documentation
     Ci,
@@ -54,7 +57,7 @@ fn main() -> std::process::ExitCode {
     let done = match Args::parse().command {
         Command::Run { args } => run::run(&args),
         Command::Test { args } => test::test(&args),
-        Command::Bench { rounds, seconds, only } => bench::bench(rounds, seconds, only.as_deref()),
+        Command::Bench { rounds, seconds, only, scale } => bench::bench(rounds, seconds, only.as_deref(), scale),
         Command::Ci => ci::ci(),
     };
     match done {

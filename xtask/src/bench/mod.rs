@@ -5,6 +5,7 @@
 //! system time, divided by the requests it answered. Throughput beside it is capped by the generator.
 
 mod process;
+mod scale;
 mod servers;
 
 use std::net::SocketAddr;
@@ -58,7 +59,7 @@ struct Figure {
     rate: f64,
 }
 
-pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>) -> Result<()> {
+pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>, scale: bool) -> Result<()> {
     for (program, why) in [("wrk", "the load generator"), ("nginx", "the peer"), ("taskset", "to pin each to a core")] {
         let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output()?.status.success();
         if !found {
@@ -68,6 +69,9 @@ pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>) -> Result<(
     say("building the release");
     let exe = build_release()?;
     let folder = tempfile::Builder::new().prefix("dunlin-bench-").tempdir_in("/var/tmp")?;
+    if scale {
+        return scale::scale(&exe, folder.path(), rounds, seconds);
+    }
     servers::write_files(folder.path())?;
     let origin = origin();
     let kinds = [Kind::Dunlin(exe), Kind::Nginx];

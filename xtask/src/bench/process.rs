@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// A server on the first core, with the processes it starts; all of them are ended on drop.
+/// A server on its cores, with the processes it starts; all of them are ended on drop.
 pub(crate) struct Server {
     child: Child,
     addr: SocketAddr,
@@ -18,9 +18,9 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it and waits until it listens.
-    pub(crate) fn start(program: &Path, args: &[&str], addr: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(program: &Path, args: &[&str], addr: SocketAddr, cores: &str) -> Result<Self> {
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(program).args(args).process_group(0);
+        command.args(["-c", cores]).arg(program).args(args).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().with_context(|| format!("{} does not start", program.display()))?;
         let server = Self { child, addr };

@@ -27,13 +27,13 @@ impl Kind {
             Self::Dunlin(exe) => {
                 write(folder, "dunlin.toml", dunlin_config(addr, origin))?;
                 let config = folder.join("dunlin.toml").display().to_string();
-                Server::start(exe, &["serve", "--config", &config], addr)
+                Server::start(exe, &["serve", "--config", &config], addr, "0")
             }
             Self::Nginx => {
                 let folder_name = folder.display().to_string();
                 write(folder, "nginx.conf", nginx_config(addr, origin, &folder_name))?;
                 let config = folder.join("nginx.conf").display().to_string();
-                Server::start(Path::new("nginx"), &["-p", &folder_name, "-c", &config], addr)
+                Server::start(Path::new("nginx"), &["-p", &folder_name, "-c", &config], addr, "0")
             }
         }
     }
@@ -50,6 +50,12 @@ pub(crate) fn write_files(folder: &Path) -> Result<()> {
     write(folder, "static/medium.js", &script[..88 * 1024])?;
     let noise: Vec<u8> = (0..10_485_760_u64).map(|n| (n.wrapping_mul(6_364_136_223_846_793_005) >> 56) as u8).collect();
     write(folder, "static/big.bin", noise)
+}
+
+/// Greets, by so many loops.
+pub(super) fn scale_config(addr: SocketAddr, workers: usize) -> String {
+    let server = format!("[server]\nlisten = \"{addr}\"\nworkers = {workers}\nmax_connections_per_client = 20000\n");
+    server + "[log]\naccess = false\n[[route]]\npath = \"/\"\ntext = \"Hello, World!\"\n"
 }
 
 fn dunlin_config(addr: SocketAddr, origin: SocketAddr) -> String {

@@ -25,6 +25,18 @@ fn a_panic_is_answered_500_and_the_server_serves_on() {
 }
 
 #[test]
+fn a_body_that_panics_is_never_taken_for_a_whole_one() {
+    let server = Fixture::new();
+    let mut client = server.connect();
+    client.send("GET /panic/later HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut all = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut client.0, &mut all);
+    assert!(!all.ends_with(b"0\r\n\r\n"));
+    assert_eq!(server.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").status, 200);
+    assert!(server.stop().drained);
+}
+
+#[test]
 fn a_panic_ends_its_stream_and_not_the_connection() {
     let server = Fixture::with(Config { h2c: true, ..config() });
     crate::http2::run(async {

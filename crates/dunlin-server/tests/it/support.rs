@@ -58,6 +58,7 @@ pub fn routes() -> Routes {
             "waited"
         })
         .get("/panic", async |_| -> &'static str { panic!("as it was asked to") })
+        .get("/panic/later", async |_| Response::new(Body::new(Panics(false))))
         .get("/big/{bytes}", async |request: Request<Body>| {
             let bytes: usize = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
             Response::new(Body::from(BIG.slice(..bytes)))
@@ -78,6 +79,19 @@ impl http_body::Body for Endless {
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(Some(Ok(Frame::data(BIG.slice(..10_000)))))
+    }
+}
+
+/// A body that panics behind its first piece.
+struct Panics(bool);
+
+impl http_body::Body for Panics {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        assert!(!std::mem::replace(&mut self.0, true), "as it was asked to");
+        Poll::Ready(Some(Ok(Frame::data(BIG.slice(..100)))))
     }
 }
 
