@@ -69,6 +69,21 @@ fn alpn_decides_the_protocol() {
 }
 
 #[test]
+fn a_client_that_closed_its_half_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = write_pair(dir.path());
+    let server = Fixture::with(tls(dir.path()));
+    run(async {
+        let mut stream = connect(&server, &certificate, &[]).await.unwrap();
+        stream.write_all(b"GET /wait/200 HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("waited"), "{answer}");
+    });
+}
+
+#[test]
 fn a_parked_connection_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let certificate = write_pair(dir.path());
