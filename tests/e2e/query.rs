@@ -236,3 +236,18 @@ fn check_says_when_the_database_cannot_be_reached() {
     assert!(!out.status.success());
     assert!(String::from_utf8_lossy(&out.stderr).contains("127.0.0.1:1"), "{}", String::from_utf8_lossy(&out.stderr));
 }
+
+#[test]
+fn check_warns_of_groups_that_no_notice_will_name() {
+    let url = database().url();
+    let check = |keys: &str| {
+        let folder = Folder::new(&format!(
+            "[database]\nurl = \"{url}\"\npooler = \"transaction\"\n{keys}\n[[route]]\npath = \"/x\"\nquery = \"SELECT 1 AS one\"\nrows = \"one\"\ncache = {{ age = \"1h\", groups = [\"x\"] }}\n"
+        ));
+        let out = dunlin(&["check"], &folder);
+        assert!(out.status.success());
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    assert!(check("").contains("listen_url"));
+    assert_eq!(check(&format!("listen_url = \"{url}\"")), "");
+}

@@ -71,15 +71,34 @@ pub(crate) fn find_or_install() -> Result<Option<Programs>> {
     if let Some(programs) = Programs::find() {
         return Ok(Some(programs));
     }
-    // SAFETY: it only asks.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root || Command::new("apt-get").arg("--version").output().is_err() {
+    if !can_install() {
         return Ok(None);
     }
-    say("installing PostgreSQL by apt-get");
-    let apt = |args: &[&str]| run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
-    apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-qq", "--no-install-recommends", "postgresql"]))?;
+    install(&["postgresql"])?;
     Ok(Programs::find())
+}
+
+/// Installs the packages whose program of the same name is missing, where it can; a test that misses one says so itself.
+pub(crate) fn install_if_missing(packages: &[&str]) -> Result<()> {
+    let mut dirs: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    dirs.push("/usr/sbin".into());
+    let missing = |name: &&str| !dirs.iter().any(|dir| dir.join(name).is_file());
+    let missing: Vec<&str> = packages.iter().copied().filter(missing).collect();
+    if missing.is_empty() || !can_install() { Ok(()) } else { install(&missing) }
+}
+
+/// As root on a Debian.
+fn can_install() -> bool {
+    // SAFETY: it only asks.
+    let root = unsafe { libc::geteuid() } == 0;
+    root && Command::new("apt-get").arg("--version").output().is_ok()
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    say(format_args!("installing {} by apt-get", packages.join(", ")));
+    let apt = |args: &[&str]| run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
+    apt(&["update", "-qq"])?;
+    apt(&[&["install", "-qq", "--no-install-recommends"], packages].concat())
 }
 
 /// Where the private cluster lies from one run to the next. The name is short, for a Unix socket's path must be, and it

@@ -19,11 +19,23 @@ const FIRST_WORD: Duration = Duration::from_secs(1);
 /// on the database.
 pub(crate) fn follow(plan: &Arc<Plan>) -> Option<Following> {
     let database = plan.config().database.as_ref()?;
-    if plan.groups().is_empty() {
+    if let Some(warning) = unheard(plan) {
+        tracing::warn!("{warning}");
+    }
+    if plan.groups().is_empty() || !database.can_listen() {
         return None;
     }
     let listener = database.listen([plan.config().cache.notify.clone()]);
     Some(Following(tokio::spawn(hear(listener, plan.clone()))))
+}
+
+/// What to tell when answers have groups that no notice will ever name.
+pub(crate) fn unheard(plan: &Plan) -> Option<&'static str> {
+    let deaf = plan.config().database.as_ref().is_some_and(|database| !database.can_listen());
+    (deaf && !plan.groups().is_empty()).then_some(
+        "pooler = \"transaction\" carries no notices, so nothing with cache groups is kept: \
+         give [database] a listen_url that goes around the pooler",
+    )
 }
 
 /// Waits until the database is heard, if somebody listens, so that what is asked first is kept already.

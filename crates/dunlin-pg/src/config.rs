@@ -19,6 +19,9 @@ pub struct Config {
     pub url: String,
     /// Where reads go instead, replicas say. Their rows may be older than the primary's.
     pub read_url: Option<String>,
+    /// Where notices are heard: a way around a pooler that hands out connections by transaction, which cannot carry
+    /// `LISTEN`. `None`: as `url`.
+    pub listen_url: Option<String>,
     /// The password, when it is not in the URL.
     pub password: Option<Secret>,
     /// A file of passwords in libpq's format, for when neither has one. Others than its owner must not read it.
@@ -64,7 +67,7 @@ pub enum Pooler {
     #[default]
     None,
     /// A pooler that hands connections out by transaction, as PgBouncer does: no named statements, no settings that
-    /// outlive a transaction. `LISTEN` needs a URL that goes around it.
+    /// outlive a transaction. A [`Listener`](crate::Listener) needs [`Config::listen_url`], which goes around it.
     Transaction,
 }
 
@@ -123,6 +126,7 @@ impl Default for Config {
         Self {
             url: "postgres:///postgres".into(),
             read_url: None,
+            listen_url: None,
             password: None,
             passfile: None,
             ssl_mode: None,
@@ -151,6 +155,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("url", &place(&self.url))
             .field("read_url", &self.read_url.as_deref().map(place))
+            .field("listen_url", &self.listen_url.as_deref().map(place))
             .field("password", &self.password)
             .field("pool_size", &self.pool_size)
             .field("shared", &self.shared_count())
@@ -213,6 +218,7 @@ mod tests {
         let config = Config {
             password: Some(Secret::new("hush")),
             read_url: Some("host=r password=hush".into()),
+            listen_url: Some("host=l password=hush".into()),
             ..Config::new("postgres://u:hush@h/d?password=hush")
         };
         assert!(!format!("{config:?}").contains("hush"), "{config:?}");

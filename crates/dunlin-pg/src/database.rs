@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Pooler};
 use crate::connect::{Connector, Room};
 use crate::describe::{self, Description};
 use crate::error::Error;
@@ -24,6 +24,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) reads: Arc<Connector>,
     pub(crate) writes: Arc<Connector>,
+    /// Where notices are heard, if anywhere.
+    pub(crate) notices: Option<Arc<Connector>>,
     /// A permit for each shared connection.
     pub(crate) links: Arc<Semaphore>,
     /// A permit for each of the other connections that is at work.
@@ -96,9 +98,16 @@ impl Database {
         let rest = config.pool_size - shared;
         let reads = Connector::new(config.read_url.as_ref().unwrap_or(&config.url), &config, Access::Read)?;
         let writes = Connector::new(&config.url, &config, Access::Write)?;
+        let writes = Arc::new(writes);
+        let notices = match (&config.listen_url, config.pooler) {
+            (Some(url), _) => Some(Arc::new(Connector::new(url, &config, Access::Write)?)),
+            (None, Pooler::None) => Some(writes.clone()),
+            (None, Pooler::Transaction) => None,
+        };
         Ok(Self(Arc::new(Inner {
             reads: Arc::new(reads),
-            writes: Arc::new(writes),
+            writes,
+            notices,
             links: Arc::new(Semaphore::new(shared)),
             checkouts: Arc::new(Semaphore::new(rest)),
             room: Arc::new(Room { open: Arc::new(Semaphore::new(rest)), evictions: Mutex::default() }),
@@ -155,10 +164,18 @@ impl Database {
         Ok(done.map_err(|_| Error::Timeout(limit))??)
     }
 
-    /// Listens on channels, on a connection of its own.
+    /// Listens on channels, on a connection of its own. Where [`Database::can_listen`] says no there is never an event, not
+    /// even [`Event::Gap`](crate::Event::Gap): what is derived from notices cannot be relied on.
     #[must_use]
     pub fn listen<S: Into<String>>(&self, channels: impl IntoIterator<Item = S>) -> Listener {
-        Listener::new(self.0.writes.clone(), channels.into_iter().map(Into::into).collect())
+        Listener::new(self.0.notices.clone(), channels.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether notices can be heard: not through a pooler that hands out connections by transaction, unless
+    /// [`Config::listen_url`] goes around it.
+    #[must_use]
+    pub fn can_listen(&self) -> bool {
+        self.0.notices.is_some()
     }
 
     /// Where it is, for people: user, hosts and name, without a password.

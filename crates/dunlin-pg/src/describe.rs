@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
+use crate::config::Pooler;
 use crate::database::{Database, Declared};
 use crate::error::Error;
 use crate::json::Column;
@@ -51,6 +52,10 @@ pub(crate) async fn all(
             }
         };
         let answer = tokio::time::timeout(limit, one(query, &asked.client)).await;
+        if database.0.config.pooler == Pooler::Transaction {
+            // The client library keeps statements of its own, which the next transaction's session may not have.
+            *place = None;
+        }
         match answer.unwrap_or(Err(Error::Timeout(limit))) {
             Err(error) if error.is_lost() => return Err(error),
             answer => answers.push(answer),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dunlin_http::Problem;
 use http::StatusCode;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::{json, param};
 
@@ -96,15 +96,10 @@ impl Error {
     /// Whether the connection was lost, so that a read may be asked again on another.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
-            Self::Database(error) => match error.code() {
-                // An administrator's command or a crash ends the session; a cancelled statement does not.
-                Some(code) => [
-                    &SqlState::ADMIN_SHUTDOWN,
-                    &SqlState::CRASH_SHUTDOWN,
-                    &SqlState::CANNOT_CONNECT_NOW,
-                    &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                ]
-                .contains(&code),
+            Self::Database(error) => match error.as_db_error() {
+                // An administrator's command or a crash ends the session, and so does a pooler whose server is gone; a
+                // cancelled statement does not.
+                Some(error) => matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
                 None => error.is_closed() || is_io(error),
             },
             _ => false,
@@ -114,11 +109,18 @@ impl Error {
     /// Whether the prepared statement has to be prepared again: its result changed type, or it is gone.
     pub(crate) fn is_stale_plan(&self) -> bool {
         self.as_db_error().is_some_and(|error| {
-            *error.code() == SqlState::INVALID_SQL_STATEMENT_NAME
+            self.is_statement_of_another_session()
                 || (*error.code() == SqlState::FEATURE_NOT_SUPPORTED
                     && (error.routine() == Some("RevalidateCachedQuery")
                         || error.message().contains("cached plan must not change result type")))
         })
+    }
+
+    /// Whether the session is not the one that a statement was prepared in, or another one's statement has its name: a
+    /// pooler stands between.
+    pub(crate) fn is_statement_of_another_session(&self) -> bool {
+        let code = self.as_db_error().map(DbError::code);
+        code == Some(&SqlState::INVALID_SQL_STATEMENT_NAME) || code == Some(&SqlState::DUPLICATE_PSTATEMENT)
     }
 
     /// Whether the rows are not what the description says: a type that they are made of has changed, of which the server

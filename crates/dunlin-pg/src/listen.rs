@@ -40,9 +40,14 @@ const SILENCE: Duration = Duration::from_secs(10);
 // === impl Listener ===
 
 impl Listener {
-    pub(crate) fn new(connector: Arc<Connector>, channels: Vec<String>) -> Self {
+    pub(crate) fn new(connector: Option<Arc<Connector>>, channels: Vec<String>) -> Self {
         let (sender, events) = mpsc::channel(256);
-        let task = tokio::spawn(run(connector, channels, sender));
+        let task = tokio::spawn(async move {
+            match connector {
+                Some(connector) => run(connector, channels, sender).await,
+                None => tracing::warn!("a pooler that hands out connections by transaction carries no notices"),
+            }
+        });
         Self { events, task }
     }
 
@@ -50,7 +55,7 @@ impl Listener {
     pub async fn next(&mut self) -> Event {
         match self.events.recv().await {
             Some(event) => event,
-            // The task ends only with the runtime, and then nobody waits here.
+            // The task has ended: with the runtime, and then nobody waits here, or since there is nothing to hear.
             None => std::future::pending().await,
         }
     }

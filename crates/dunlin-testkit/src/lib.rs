@@ -1,6 +1,7 @@
 //! Real parts for tests, thrown away afterwards.
 //!
-//! - [`Postgres`] and [`Redis`]: servers of a test's own, on free ports, that can be killed and brought back.
+//! - [`Postgres`], [`PgBouncer`] before it, and [`Redis`]: servers of a test's own, on free ports, that can be killed and
+//!   brought back.
 //! - [`raw`]: an HTTP/1.1 client that sends exactly what it is told, and reads one answer.
 //! - [`Origin`]: a scripted HTTP server that counts what it is asked.
 //!
@@ -24,11 +25,13 @@
 mod child;
 pub mod origin;
 pub mod pg;
+mod pgbouncer;
 mod postgres;
 pub mod raw;
 mod redis;
 
 pub use origin::Origin;
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;
 

@@ -251,7 +251,7 @@ impl Cluster {
 
 /// Whom the server runs as: nobody else when the caller is an ordinary user. PostgreSQL refuses to run as root, so root
 /// becomes `postgres`, whom the packages make, or else `nobody`.
-fn server_user() -> io::Result<Option<(u32, u32)>> {
+pub(crate) fn server_user() -> io::Result<Option<(u32, u32)>> {
     // SAFETY: it only asks.
     if unsafe { libc::geteuid() } != 0 {
         return Ok(None);

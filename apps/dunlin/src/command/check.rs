@@ -4,6 +4,7 @@ use anyhow::Context as _;
 
 use crate::cli::{Failure, coloured};
 use crate::config::{Config, Diagnostic};
+use crate::notices;
 use crate::service::Plan;
 
 /// Checks what reading the file could not: certificates, and each query by the database.
@@ -19,6 +20,9 @@ pub(crate) fn check(config: Config) -> Result<(), Failure> {
         runtime.block_on(unprepared(&plan)).with_context(|| format!("cannot check the queries by {}", place()))?;
     if !wrong.is_empty() {
         return Err(Failure::Config(config.explain(wrong, coloured())));
+    }
+    if let Some(warning) = notices::unheard(&plan) {
+        eprintln!("warning: {warning}");
     }
     println!("{} is good: {} routes", config.file(), config.routes.len());
     Ok(())

@@ -157,6 +157,7 @@ pub(super) fn database(
 fn fill(mut table: Section<'_>, url: Option<&str>, config: &mut Config, context: &Context<'_>) -> Option<()> {
     let own: Option<String> = if url.is_some() { table.read("url") } else { table.require("url") };
     table.set("read_url", &mut config.read_url);
+    table.set("listen_url", &mut config.listen_url);
     config.password = table.read("password").map(|password: String| Secret::new(password));
     config.passfile = table.read("passfile").map(|path: PathBuf| context.dir.join(path));
     table.set("pool_size", &mut config.pool_size);

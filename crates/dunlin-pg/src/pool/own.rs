@@ -46,7 +46,7 @@ impl Pool {
                 }
                 return result;
             };
-            if !tries.again(self, query.access, single, &error).await {
+            if !tries.again(self, query.access, &error).await {
                 return Err(error);
             }
             self.retried();
@@ -93,13 +93,13 @@ struct Tries {
 
 impl Tries {
     /// Whether to run it again after this error; waits first when others have to get out of the way.
-    async fn again(&mut self, pool: &Pool, access: Access, single: bool, error: &Error) -> bool {
+    async fn again(&mut self, pool: &Pool, access: Access, error: &Error) -> bool {
         if error.is_transient() && self.conflicts < pool.0.database.0.config.retries {
             transaction::pause(self.conflicts).await;
             self.conflicts += 1;
             return true;
         }
-        if error.is_lost() && access == Access::Read && single {
+        if error.is_lost() && access == Access::Read {
             // What lay idle may have been lost with it, unnoticed.
             self.lost += 1;
             return self.lost <= LOSSES;

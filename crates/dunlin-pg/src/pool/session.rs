@@ -8,6 +8,7 @@ use deadpool_postgres::Object;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
+use crate::config::Pooler;
 use crate::connect::CANCELLATIONS;
 use crate::error::{Error, ErrorKind};
 use crate::query::Access;
@@ -71,6 +72,8 @@ impl Session {
     pub(super) fn done<T>(&mut self, in_transaction: bool, result: &Result<T, Error>) {
         self.state = match result.as_ref().err() {
             Some(error) if error.is_lost() => State::Broken,
+            // The client library has its own questions about types prepared, in what is another session by now.
+            Some(error) if error.is_statement_of_another_session() && self.is_pooled() => State::Broken,
             // The writer's server has become a standby: the next connection goes where writing is.
             Some(error) if error.is_read_only_server() && self.access == Access::Write => State::Broken,
             // Only the server's word tells that the statement is over; a parameter is refused before it is sent.
@@ -83,6 +86,11 @@ impl Session {
     /// Waits no longer than the server may take, and a moment for a server that is gone.
     pub(super) async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout(limit, step).await.unwrap_or(Err(Error::Timeout(limit)))
+    }
+
+    /// Whether a pooler stands between, so that no statement may be prepared for longer than a transaction.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.pool.0.database.0.config.pooler == Pooler::Transaction
     }
 
     pub(super) fn limit(&self) -> Duration {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use tokio_postgres::Row;
+use deadpool_postgres::Object;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use super::Pool;
 use super::session::Session;
@@ -67,13 +68,14 @@ impl Pool {
 // === impl Transaction ===
 
 impl Transaction {
-    /// The rows of a statement, which is prepared once for each connection.
+    /// The rows of a statement, which is prepared once for each connection; behind a pooler, each time.
     ///
     /// # Errors
     /// What PostgreSQL said.
     pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let pooled = self.session.is_pooled();
         self.step(async |object| {
-            let statement = object.prepare_cached(sql).await?;
+            let statement = prepare(object, sql, pooled).await?;
             Ok(object.query(&statement, params).await?)
         })
         .await
@@ -84,8 +86,9 @@ impl Transaction {
     /// # Errors
     /// What PostgreSQL said.
     pub async fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        let pooled = self.session.is_pooled();
         self.step(async |object| {
-            let statement = object.prepare_cached(sql).await?;
+            let statement = prepare(object, sql, pooled).await?;
             Ok(object.execute(&statement, params).await?)
         })
         .await
@@ -107,10 +110,7 @@ impl Transaction {
         end(&mut self.session, "ROLLBACK").await
     }
 
-    async fn step<T>(
-        &mut self,
-        step: impl AsyncFnOnce(&deadpool_postgres::Object) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    async fn step<T>(&mut self, step: impl AsyncFnOnce(&Object) -> Result<T, Error>) -> Result<T, Error> {
         let limit = self.session.limit();
         self.session.busy();
         let result = Session::within(limit, step(self.session.object()?)).await;
@@ -123,6 +123,11 @@ impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transaction").finish_non_exhaustive()
     }
+}
+
+/// Behind a pooler the statement goes when it is dropped, before the transaction ends: the next one may be elsewhere.
+async fn prepare(object: &Object, sql: &str, pooled: bool) -> Result<Statement, tokio_postgres::Error> {
+    if pooled { object.prepare(sql).await } else { object.prepare_cached(sql).await }
 }
 
 pub(super) async fn begin(session: &mut Session, options: TransactionOptions, pool: &Pool) -> Result<(), Error> {

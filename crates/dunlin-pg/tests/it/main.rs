@@ -5,6 +5,7 @@
 mod chaos;
 mod heal;
 mod listen;
+mod pooler;
 mod service;
 mod stream;
 mod support;

@@ -1,0 +1,153 @@
+//! Behind PgBouncer, which hands out connections by transaction.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use dunlin_pg::{Access, Config, Event, Pooler, Query, QueryService, Rows, TransactionOptions};
+use dunlin_testkit::PgBouncer;
+
+use crate::support::{Fixture, ask, config, eventually, get, named, post, postgres, text};
+
+const WRITE: TransactionOptions = TransactionOptions { access: Access::Write, isolation: None };
+
+fn bouncer() -> &'static PgBouncer {
+    static BOUNCER: OnceLock<PgBouncer> = OnceLock::new();
+    BOUNCER.get_or_init(|| PgBouncer::start(postgres()))
+}
+
+fn behind(bouncer: &PgBouncer, name: &str) -> Fixture {
+    Fixture::new(Config { url: bouncer.url(), pooler: Pooler::Transaction, pool_size: 8, ..config(name) })
+}
+
+/// Eight at once, over three connections of the pooler's.
+async fn crowd(service: &QueryService, uri: &str, expect: &str) {
+    for _ in 0..5 {
+        for answer in futures_util::future::join_all((0..8).map(|_| ask(service, get(uri, &[])))).await {
+            assert_eq!((answer.status().as_u16(), text(&answer)), (200, expect), "{uri}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn reads_of_every_kind_of_type_go_through_a_pooler() {
+    postgres().psql(
+        "CREATE TYPE p_mood AS ENUM ('fine'); CREATE TYPE p_pair AS (a int, b text); CREATE DOMAIN p_short AS varchar(5);
+         CREATE TABLE p_kinds (id int, mood p_mood, pair p_pair, short p_short, moods p_mood[]);
+         INSERT INTO p_kinds VALUES (1, 'fine', '(1,x)', 'abc', '{fine}')",
+    );
+    let fixture = behind(bouncer(), "p_kinds");
+    let of = |rows, sql: &str| fixture.service(Query { params: named(&["id"]), rows, ..Query::new([sql]) });
+    crowd(&of(Rows::One, "SELECT id FROM p_kinds WHERE id = $1"), "/?id=1", r#"{"id":1}"#).await;
+    // Each has a type that no other one has, so the client library asks about it at another time.
+    crowd(&of(Rows::One, "SELECT mood FROM p_kinds WHERE id = $1"), "/?id=1", r#"{"mood":"fine"}"#).await;
+    crowd(&of(Rows::One, "SELECT pair FROM p_kinds WHERE id = $1"), "/?id=1", r#"{"pair":{"a":1,"b":"x"}}"#).await;
+    crowd(
+        &of(Rows::Many, "SELECT short, moods FROM p_kinds WHERE id = $1"),
+        "/?id=1",
+        r#"[{"short":"abc","moods":["fine"]}]"#,
+    )
+    .await;
+    let read_only = of(
+        Rows::One,
+        "SELECT current_setting('transaction_read_only') AS ro, current_setting('statement_timeout') AS t, $1::int AS id",
+    );
+    crowd(&read_only, "/?id=1", r#"{"ro":"on","t":"5s","id":1}"#).await;
+    let declared = [
+        fixture.declare(Query::new(["SELECT mood, moods FROM p_kinds"])),
+        fixture.declare(Query::new(["SELECT pair FROM p_kinds"])),
+    ];
+    for description in fixture.database.describe(&declared).await.unwrap() {
+        assert!(!description.unwrap().columns.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn writes_and_transactions_go_through_a_pooler() {
+    postgres()
+        .psql("CREATE TABLE p_sums (id int PRIMARY KEY, n int NOT NULL); INSERT INTO p_sums VALUES (1, 0), (2, 0)");
+    let fixture = behind(bouncer(), "p_sums");
+    let add = fixture.service(Query {
+        params: named(&["body.n"]),
+        access: Access::Write,
+        rows: Rows::One,
+        ..Query::new([
+            "UPDATE p_sums SET n = n + $1 WHERE id = 1",
+            "UPDATE p_sums SET n = n - $1 WHERE id = 2 RETURNING n",
+        ])
+    });
+    let all = futures_util::future::join_all((0..40).map(|_| ask(&add, post(r#"{"n": 1}"#)))).await;
+    assert!(all.iter().all(|answer| answer.status() == 200), "{all:?}");
+    assert_eq!(postgres().psql("SELECT n FROM p_sums ORDER BY id"), "40\n-40");
+    assert_eq!(ask(&add, post(r#"{"n": null}"#)).await.status(), 422);
+    assert_eq!(ask(&add, post(r#"{"n": "x"}"#)).await.status(), 400);
+
+    let by_hand = (0..40).map(|_| async {
+        let mut transaction = fixture.pool.begin(WRITE).await?;
+        let rows = transaction.query("SELECT n FROM p_sums WHERE id = $1 FOR UPDATE", &[&1_i32]).await?;
+        let n: i32 = rows[0].get(0);
+        transaction.execute("UPDATE p_sums SET n = $2 WHERE id = $1", &[&1_i32, &(n - 1)]).await?;
+        transaction.commit().await
+    });
+    for done in futures_util::future::join_all(by_hand).await {
+        done.unwrap();
+    }
+    let mut dropped = fixture.pool.begin(WRITE).await.unwrap();
+    dropped.execute("UPDATE p_sums SET n = 1000", &[]).await.unwrap();
+    drop(dropped);
+    eventually("it is rolled back", async || {
+        postgres().try_psql("SELECT n FROM p_sums WHERE id = 1 FOR UPDATE NOWAIT").is_ok_and(|n| n == "0")
+    })
+    .await;
+    // Nothing is left that the next client of the pooler could meet.
+    let left = fixture.service(Query {
+        rows: Rows::One,
+        ..Query::new(["SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE '%p_sums%'"])
+    });
+    crowd(&left, "/", r#"{"n":0}"#).await;
+}
+
+#[tokio::test]
+async fn a_restart_of_the_pooler_or_of_its_servers_heals() {
+    let mut bouncer = PgBouncer::start(postgres());
+    let fixture = behind(&bouncer, "p_heal");
+    let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+    for _ in 0..3 {
+        crowd(&one, "/", r#"{"one":1}"#).await;
+        bouncer.restart();
+        // A pool of connections that are all gone is not noticed by a read.
+        crowd(&one, "/", r#"{"one":1}"#).await;
+        bouncer.stop_hard();
+        assert_eq!(ask(&one, get("/", &[])).await.status(), 503);
+        bouncer.restart();
+        eventually("it heals", async || ask(&one, get("/", &[])).await.status() == 200).await;
+        // The pooler's servers are ended under it: all of those that stand idle are its own.
+        let own = "backend_type = 'client backend' AND application_name = 'p_heal'";
+        postgres().psql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {own}"));
+        eventually("it heals again", async || ask(&one, get("/", &[])).await.status() == 200).await;
+    }
+}
+
+#[tokio::test]
+async fn notices_need_a_way_around_the_pooler() {
+    let through = behind(bouncer(), "p_deaf");
+    assert!(!through.database.can_listen());
+    let mut deaf = through.database.listen(["p_notices"]);
+    assert!(tokio::time::timeout(Duration::from_millis(300), deaf.next()).await.is_err(), "it would hear nothing");
+
+    let around = Fixture::new(Config {
+        url: bouncer().url(),
+        listen_url: Some(postgres().url()),
+        pooler: Pooler::Transaction,
+        ..config("p_hears")
+    });
+    assert!(around.database.can_listen());
+    let mut listener = around.database.listen(["p_notices"]);
+    let next = async |listener: &mut dunlin_pg::Listener| {
+        tokio::time::timeout(Duration::from_secs(10), listener.next()).await.expect("an event within 10 s")
+    };
+    assert_eq!(next(&mut listener).await, Event::Gap);
+    let mut transaction = around.pool.begin(WRITE).await.unwrap();
+    transaction.execute("NOTIFY p_notices, 'a'", &[]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(next(&mut listener).await, Event::Notice { channel: "p_notices".into(), payload: "a".into() });
+}
