@@ -5,8 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::Pool;
 use super::session::Session;
@@ -75,7 +75,11 @@ impl Transaction {
     pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let pooled = self.session.is_pooled();
         self.step(async |object| {
-            let statement = prepare(object, sql, pooled).await?;
+            if pooled {
+                let typed = typed(object, sql, params).await?;
+                return Ok(object.query_typed(sql, &typed).await?);
+            }
+            let statement = object.prepare_cached(sql).await?;
             Ok(object.query(&statement, params).await?)
         })
         .await
@@ -88,7 +92,11 @@ impl Transaction {
     pub async fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let pooled = self.session.is_pooled();
         self.step(async |object| {
-            let statement = prepare(object, sql, pooled).await?;
+            if pooled {
+                let typed = typed(object, sql, params).await?;
+                return Ok(object.execute_typed(sql, &typed).await?);
+            }
+            let statement = object.prepare_cached(sql).await?;
             Ok(object.execute(&statement, params).await?)
         })
         .await
@@ -125,9 +133,15 @@ impl fmt::Debug for Transaction {
     }
 }
 
-/// Behind a pooler the statement goes when it is dropped, before the transaction ends: the next one may be elsewhere.
-async fn prepare(object: &Object, sql: &str, pooled: bool) -> Result<Statement, tokio_postgres::Error> {
-    if pooled { object.prepare(sql).await } else { object.prepare_cached(sql).await }
+/// The parameters with their types, for a statement without a name: one with a name would outlive the transaction in a
+/// pooler's session as long as any of its rows.
+async fn typed<'a>(
+    object: &Object,
+    sql: &str,
+    params: &[&'a (dyn ToSql + Sync)],
+) -> Result<Vec<(&'a (dyn ToSql + Sync), Type)>, tokio_postgres::Error> {
+    let asked = object.prepare(sql).await?;
+    Ok(params.iter().copied().zip(asked.params().iter().cloned()).collect())
 }
 
 pub(super) async fn begin(session: &mut Session, options: TransactionOptions, pool: &Pool) -> Result<(), Error> {
