@@ -1,5 +1,6 @@
 //! What the store is set to.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::store::Error;
@@ -11,6 +12,8 @@ pub struct Config {
     pub url: String,
     /// What the names of all keys and of the channel begin with. Caches that are to share have the same.
     pub prefix: String,
+    /// A PEM file of the certificates to trust instead of the system's, for `rediss://`.
+    pub ca_file: Option<PathBuf>,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
     /// How long the server may take for one command. Past it the command counts as failed.
@@ -36,6 +39,7 @@ impl Config {
         Self {
             url: url.into(),
             prefix: "dunlin:".to_owned(),
+            ca_file: None,
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_millis(250),
             max_backoff: Duration::from_secs(1),
@@ -47,7 +51,20 @@ impl Config {
     }
 
     pub(crate) fn client(&self) -> Result<redis::Client, Error> {
-        redis::Client::open(self.url.as_str()).map_err(Error::Url)
+        if self.url.starts_with("rediss:") {
+            // redis asks rustls for the process's provider, and rustls panics where there is more than one to choose from, or
+            // none. Whoever has chosen is left alone.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let client = match &self.ca_file {
+            None => redis::Client::open(self.url.as_str()),
+            Some(path) => {
+                let root_cert = std::fs::read(path).map_err(|error| Error::Certificates(path.clone(), error))?;
+                let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
+                redis::Client::build_with_tls(self.url.as_str(), certificates)
+            }
+        };
+        client.map_err(Error::Url)
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`RedisStore`]: the handle.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -33,6 +34,9 @@ pub enum Error {
     /// The URL is none of a Redis or Valkey server.
     #[error("not the URL of a Redis or Valkey server: {0}")]
     Url(#[source] redis::RedisError),
+    /// The file of certificates cannot be read.
+    #[error("{0}: cannot be read: {1}")]
+    Certificates(PathBuf, #[source] std::io::Error),
     /// There is no thread to be had.
     #[error("cannot start a thread for the shared cache: {0}")]
     Thread(#[source] std::io::Error),
@@ -45,7 +49,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`Error`], when the URL is none, or the system has no thread left.
+    /// [`Error`], when the URL is none, the certificates cannot be read, or the system has no thread left.
     pub fn open(config: Config) -> Result<Self, Error> {
         let client = config.client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;

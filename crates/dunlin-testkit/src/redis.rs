@@ -14,6 +14,8 @@ use crate::free_port;
 pub struct Redis {
     server: Option<Guarded>,
     port: u16,
+    /// Where it speaks TLS, if it does.
+    tls: Option<u16>,
     dir: TempDir,
 }
 
@@ -27,9 +29,33 @@ impl Redis {
     #[must_use]
     pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("dunlin-redis-").tempdir().expect("make a folder");
-        let mut redis = Self { server: None, port: free_port(), dir };
+        let mut redis = Self { server: None, port: free_port(), tls: None, dir };
         redis.restart();
         redis
+    }
+
+    /// Starts one that speaks TLS as well, with this certificate and key, in PEM.
+    ///
+    /// # Panics
+    /// As [`Redis::start`].
+    #[must_use]
+    pub fn start_tls(certificate: &str, key: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("dunlin-redis-").tempdir().expect("make a folder");
+        for (name, pem) in [("certificate.pem", certificate), ("key.pem", key)] {
+            std::fs::write(dir.path().join(name), pem).expect("write a file");
+        }
+        let mut redis = Self { server: None, port: free_port(), tls: Some(free_port()), dir };
+        redis.restart();
+        redis
+    }
+
+    /// The connection URL with TLS, the certificate's name being `localhost`.
+    ///
+    /// # Panics
+    /// When it was started without.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("rediss://localhost:{}/", self.tls.expect("started without TLS"))
     }
 
     /// The connection URL.
@@ -59,7 +85,14 @@ impl Redis {
         self.stop_hard();
         let program = program().expect("Redis is not installed: apt-get install redis-server");
         let port = self.port.to_string();
-        let args = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(str::to_owned);
+        let mut args =
+            ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(str::to_owned).to_vec();
+        if let Some(port) = self.tls {
+            let file = |name| self.dir.path().join(name).display().to_string();
+            let (port, certificate, key) = (port.to_string(), file("certificate.pem"), file("key.pem"));
+            args.extend(["--tls-port".to_owned(), port, "--tls-cert-file".to_owned(), certificate]);
+            args.extend(["--tls-key-file".to_owned(), key, "--tls-auth-clients".to_owned(), "no".to_owned()]);
+        }
         let log = self.dir.path().join("log");
         self.server =
             Some(Guarded::spawn(&program, &args, None, "TERM", &log, Some(self.dir.path())).expect("start Redis"));

@@ -80,7 +80,7 @@ fn levels(mut table: Section<'_>, levels: &mut Levels) {
 // === impl Cache ===
 
 impl Cache {
-    pub(super) fn read(mut table: Section<'_>) -> Self {
+    pub(super) fn read(mut table: Section<'_>, context: &Context<'_>) -> Self {
         let mut cache = Self::default();
         let config = &mut cache.config;
         table.set("name", &mut config.name);
@@ -95,7 +95,8 @@ impl Cache {
         table.set("tell_key", &mut config.tell_key);
         table.set("notify", &mut cache.notify);
         let prefix: Option<String> = table.read("redis_prefix");
-        cache.redis = table.get("redis").and_then(|value| redis(value, prefix));
+        let ca_file = table.get("redis_ca_file").and_then(|value| context.file(value));
+        cache.redis = table.get("redis").and_then(|value| redis(value, prefix, ca_file));
         table.finish(|_| None);
         cache
     }
@@ -108,12 +109,17 @@ impl Default for Cache {
 }
 
 /// Opens the second level: whether its server is there shows later, and is no error.
-fn redis(value: Value<'_>, prefix: Option<String>) -> Option<RedisStore> {
+fn redis(value: Value<'_>, prefix: Option<String>, ca_file: Option<PathBuf>) -> Option<RedisStore> {
     const EXPECTED: &str = "a URL such as \"redis://127.0.0.1/\"";
     let mut config = dunlin_cache_redis::Config::new(value.str(EXPECTED)?);
     config.prefix = prefix.unwrap_or(config.prefix);
-    // The URL may have a password in it, which the message must not have.
-    RedisStore::open(config).map_err(|_| value.wrong::<()>("this URL", EXPECTED, None)).ok()
+    config.ca_file = ca_file;
+    let wrong = |error| match error {
+        // The URL may have a password in it, which the message must not have.
+        dunlin_cache_redis::Error::Url(_) => value.wrong::<()>("this URL", EXPECTED, None),
+        error => value.wrong(error, EXPECTED, None),
+    };
+    RedisStore::open(config).map_err(wrong).ok()
 }
 
 /// Reads `[fetch]`.

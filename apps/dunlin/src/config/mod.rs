@@ -117,7 +117,7 @@ impl Config {
             admin: table.section("admin", "[admin]").map(Admin::read),
             log: table.section("log", "[log]").map(Log::read).unwrap_or_default(),
             compression: table.section("compression", "[compression]").map(layers::compression).unwrap_or_default(),
-            cache: table.section("cache", "[cache]").map(Cache::read).unwrap_or_default(),
+            cache: table.section("cache", "[cache]").map(|table| Cache::read(table, &context)).unwrap_or_default(),
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, &context)).unwrap_or_default(),
             database: layers::database(database, url.filter(|_| asked), loops, &context),
             routes,

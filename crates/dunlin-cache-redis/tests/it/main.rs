@@ -4,3 +4,4 @@
 
 mod caches;
 mod protocol;
+mod tls;
