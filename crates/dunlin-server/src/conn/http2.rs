@@ -10,6 +10,7 @@ use hyper::server::conn::http2::Builder;
 use super::gate::Gate;
 use super::service::Front;
 use super::state::{Phase, Signal, State};
+use super::streams::Stream;
 use super::{Connect, Wire};
 use crate::event_loop::Loop;
 use crate::framing::FrameMeter;
@@ -60,9 +61,9 @@ pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Serv
 
 impl<F> hyper::rt::Executor<F> for Spawn
 where
-    F: Future<Output: Send> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::spawn(future);
+        tokio::spawn(Stream::new(future));
     }
 }

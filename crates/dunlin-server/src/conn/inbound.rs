@@ -69,7 +69,12 @@ impl Inbound {
     #[cold]
     fn wait(&mut self, cx: &Context<'_>) -> bool {
         let state = &self.state;
-        state.phase() == Phase::Opaque && self.awaited.get_or_insert_with(|| state.streams.watch()).wait(cx.waker())
+        if state.phase() != Phase::Opaque {
+            return false;
+        }
+        let awaited = self.awaited.get_or_insert_with(|| state.streams.watch());
+        awaited.begin();
+        awaited.is_over(cx.waker())
     }
 }
 

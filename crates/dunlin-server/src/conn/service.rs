@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use super::inbound::Inbound;
 use super::state::{Phase, Signal, State, UnderWay};
+use super::streams::Awaited;
 use crate::Config;
 use crate::framing::is_host;
 
@@ -61,8 +62,10 @@ pin_project! {
 pub(crate) struct Outbound {
     body: Body,
     under_way: Option<UnderWay>,
-    /// Whether data was handed to HTTP/2 that has not asked for more yet: the client's window is closed, perhaps.
-    owed: bool,
+    /// Bytes that were handed to HTTP/2, which has not asked for more yet: the client's window is closed, perhaps.
+    owed: Option<usize>,
+    /// Once there were any.
+    paced: Option<Arc<Awaited>>,
 }
 
 // === impl Front ===
@@ -257,30 +260,40 @@ fn finish(mut response: Response<Body>, under_way: Option<UnderWay>, last: bool)
     response.map(|body| {
         // Complete bytes are as good as written: the rest is the socket's, and has its own deadline.
         let under_way = if body.as_bytes().is_some() { None } else { under_way };
-        Outbound { body, under_way, owed: false }
+        Outbound { body, under_way, owed: None, paced: None }
     })
 }
 
 // === impl Outbound ===
 
 impl Outbound {
-    /// Counts this among the streams that HTTP/2 has data of, or no more.
-    fn owe(&mut self, owed: bool) {
+    /// Counts this among the streams that HTTP/2 has data of, so many bytes, or no more.
+    fn owe(&mut self, bytes: Option<usize>) {
         let Some(state) = self.under_way.as_ref().map(UnderWay::state) else { return };
-        if owed != self.owed && state.phase() == Phase::Opaque {
-            self.owed = owed;
-            if owed {
-                state.owed.fetch_add(1, Relaxed)
-            } else {
-                state.owed.fetch_sub(1, Relaxed)
-            };
+        if bytes.is_some() == self.owed.is_some() || state.phase() != Phase::Opaque {
+            return;
         }
+        let paced = self.paced.get_or_insert_with(|| state.answers.watch_answer());
+        match bytes {
+            Some(_) => {
+                paced.begin();
+                state.owed.fetch_add(1, Relaxed);
+            }
+            None => {
+                paced.came(self.owed.unwrap_or(0));
+                state.owed.fetch_sub(1, Relaxed);
+            }
+        }
+        self.owed = bytes;
     }
 }
 
 impl Drop for Outbound {
     fn drop(&mut self) {
-        self.owe(false);
+        self.owe(None);
+        if let (Some(paced), Some(under_way)) = (&self.paced, &self.under_way) {
+            under_way.state().answers.forget(paced);
+        }
     }
 }
 
@@ -290,9 +303,11 @@ impl http_body::Body for Outbound {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        this.owe(false);
+        this.owe(None);
         let frame = Pin::new(&mut this.body).poll_frame(cx);
-        this.owe(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            this.owe(Some(frame.data_ref().map_or(0, Bytes::len)));
+        }
         frame
     }
 

@@ -74,6 +74,8 @@ pub(crate) struct State {
     pub(crate) body_timed_out: AtomicBool,
     /// Bodies of streams that handlers wait for.
     pub(crate) streams: Streams,
+    /// Bodies that streams answer with, piece by piece.
+    pub(crate) answers: Streams,
     /// Streams of answers that HTTP/2 has data of and asks no more of; the client lets nothing through.
     pub(crate) owed: AtomicU32,
     /// Requests that are not answered to the last byte.
@@ -138,6 +140,7 @@ impl State {
             tunnel: AtomicBool::new(false),
             body_timed_out: AtomicBool::new(false),
             streams: Streams::default(),
+            answers: Streams::default(),
             owed: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
             heads: AtomicU64::new(0),

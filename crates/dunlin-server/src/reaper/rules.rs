@@ -85,6 +85,9 @@ impl Rules {
             state.streams.time_out(|pace, waited_for, read| {
                 pace.is_too_slow(waited_for, read, passed, self.body, self.min_rate)
             });
+            state.answers.time_out(|pace, waited_for, taken| {
+                pace.is_too_slow(waited_for, taken, passed, self.write, self.min_rate)
+            });
         }
         match state.phase() {
             Phase::New if since(now, state.accepted_at) > self.first_byte => state.signal(Signal::Close),

@@ -190,3 +190,33 @@ fn a_body_that_stops_is_answered_408_though_another_stream_is_busy() {
         assert_eq!(steady.await.unwrap().status(), 200);
     });
 }
+
+#[test]
+fn an_answer_that_is_not_taken_is_reset_though_another_stream_is_busy() {
+    let server = Fixture::with(Config { write_timeout: Duration::from_millis(300), ..h2c() });
+    run(async {
+        let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+        // Wide for the connection, narrow for each stream.
+        let handshake = h2::client::Builder::new().initial_connection_window_size(1 << 24).handshake(socket);
+        let (client, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        let mut client: SendRequest<Bytes> = client.ready().await.unwrap();
+        let (stalled, _) = client.send_request(get("http://a/stream"), true).unwrap();
+        let (busy, _) = client.send_request(get("http://a/stream"), true).unwrap();
+        let mut stalled = stalled.await.unwrap().into_body();
+        let mut busy = busy.await.unwrap().into_body();
+        for _ in 0..30 {
+            let data = busy.data().await.unwrap().unwrap();
+            busy.flow_control().release_capacity(data.len()).unwrap();
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        let reset = loop {
+            match stalled.data().await.unwrap() {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(reset.is_reset(), "{reset}");
+        assert!(busy.data().await.unwrap().is_ok());
+    });
+}
