@@ -74,6 +74,7 @@ impl Scalar {
             | Type::XML
             | Type::UNKNOWN
             | Type::CSTRING
+            | Type::PG_NODE_TREE
             | Type::REFCURSOR => Scalar::Text,
             Type::CHAR => Scalar::Char,
             Type::VOID => Scalar::Void,

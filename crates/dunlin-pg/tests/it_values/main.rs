@@ -1,6 +1,7 @@
 //! What is written and what is read, against a real PostgreSQL as the oracle.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
+mod catalogue;
 mod formats;
 mod oracle;
 mod params;

@@ -12,7 +12,7 @@ fn check(session: &Session, ty: &str, values: &[&str]) {
 
 /// The same for expressions.
 #[track_caller]
-fn check_sql(session: &Session, ty: &str, expressions: &[&str]) {
+pub(crate) fn check_sql(session: &Session, ty: &str, expressions: &[&str]) {
     let mut rows = format!("(0, NULL::{ty})");
     for (i, expression) in expressions.iter().enumerate() {
         rows.push_str(&format!(", ({}, {expression})", i + 1));
