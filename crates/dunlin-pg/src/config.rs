@@ -14,7 +14,7 @@ use crate::tls::SslMode;
 pub struct Config {
     /// `postgres://user@host:port/database?…`, or `key=value` words, as libpq takes them. Several hosts are tried in
     /// order (`postgres://a,b/db?target_session_attrs=read-write`), so that a failover is followed. Understood besides
-    /// tokio-postgres's own options: every `sslmode`, `sslrootcert`, `passfile`, and `primary`, `standby` and
+    /// tokio-postgres's own options: every `sslmode`, `sslrootcert`, `sslcert` with `sslkey`, `passfile`, and `primary`, `standby` and
     /// `prefer-standby` as `target_session_attrs`.
     pub url: String,
     /// Where reads go instead, replicas say. Their rows may be older than the primary's.

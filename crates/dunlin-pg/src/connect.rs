@@ -64,7 +64,13 @@ impl Connector {
         let mut target = Target::resolve(url, config)?;
         let mode = target.effective_ssl();
         target.pg.ssl_mode(mode.negotiated());
-        let tls = tls::connector(mode, target.ssl_root_cert.as_deref())?;
+        let client = match (&target.ssl_cert, &target.ssl_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path())),
+            (Some(_), None) => return Err(ConfigError::new("sslcert needs its private key: set sslkey")),
+            (None, Some(_)) => return Err(ConfigError::new("sslkey needs its certificate: set sslcert")),
+        };
+        let tls = tls::connector(mode, target.ssl_root_cert.as_deref(), client)?;
         let setup = match config.pooler {
             Pooler::Transaction => String::new(),
             Pooler::None => format!(

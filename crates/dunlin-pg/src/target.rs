@@ -15,6 +15,8 @@ pub(crate) struct Target {
     pub(crate) pg: tokio_postgres::Config,
     pub(crate) ssl_mode: Option<SslMode>,
     pub(crate) ssl_root_cert: Option<PathBuf>,
+    pub(crate) ssl_cert: Option<PathBuf>,
+    pub(crate) ssl_key: Option<PathBuf>,
     pub(crate) session: Session,
     passfile: Option<PathBuf>,
 }
@@ -70,7 +72,8 @@ impl Target {
             TargetSessionAttrs::ReadOnly => Session::ReadOnly,
             _ => Session::Any,
         });
-        Ok(Self { pg, ssl_mode: ours.ssl_mode, ssl_root_cert: ours.ssl_root_cert, session, passfile: ours.passfile })
+        let Ours { ssl_mode, ssl_root_cert, ssl_cert, ssl_key, passfile, .. } = ours;
+        Ok(Self { pg, ssl_mode, ssl_root_cert, ssl_cert, ssl_key, session, passfile })
     }
 
     /// The target with everything that the configuration adds: password, names, times.
@@ -130,6 +133,8 @@ impl fmt::Display for Target {
 struct Ours {
     ssl_mode: Option<SslMode>,
     ssl_root_cert: Option<PathBuf>,
+    ssl_cert: Option<PathBuf>,
+    ssl_key: Option<PathBuf>,
     passfile: Option<PathBuf>,
     session: Option<Session>,
 }
@@ -139,6 +144,8 @@ impl Ours {
         match key {
             "sslmode" => self.ssl_mode = Some(value.parse()?),
             "sslrootcert" => self.ssl_root_cert = Some(value.into()),
+            "sslcert" => self.ssl_cert = Some(value.into()),
+            "sslkey" => self.ssl_key = Some(value.into()),
             "passfile" => self.passfile = Some(value.into()),
             "target_session_attrs" => {
                 self.session = Some(match value {

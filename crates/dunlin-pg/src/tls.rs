@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -88,8 +88,13 @@ impl FromStr for SslMode {
     }
 }
 
-/// A connector for the mode. Reads the root certificates, so it belongs to start-up.
-pub(crate) fn connector(mode: SslMode, root: Option<&Path>) -> Result<MakeRustlsConnect, ConfigError> {
+/// A connector for the mode, which shows the client's certificate, if there is one with its key, to a server that asks. Reads
+/// files, so it belongs to start-up.
+pub(crate) fn connector(
+    mode: SslMode,
+    root: Option<&Path>,
+    client: Option<(&Path, &Path)>,
+) -> Result<MakeRustlsConnect, ConfigError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -103,8 +108,38 @@ pub(crate) fn connector(mode: SslMode, root: Option<&Path>) -> Result<MakeRustls
             .build()
             .map_err(|error| ConfigError::new(format!("sslrootcert: {error}")))?,
     };
-    let config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let config = match client {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+            .map_err(|error| ConfigError::new(format!("sslcert and sslkey: {error}")))?,
+    };
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// The client's certificate and those between it and its root.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let fail = |why: &dyn std::fmt::Display| ConfigError::new(format!("sslcert {}: {why}", file.display()));
+    let pem = fs::read(file).map_err(|error| fail(&error))?;
+    let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|error| fail(&error))?;
+    if chain.is_empty() { Err(fail(&"there is no certificate in it")) } else { Ok(chain) }
+}
+
+/// The client's private key. As libpq has it, nobody else may read it; one that belongs to root, its group may.
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
+    use std::os::unix::fs::MetadataExt;
+    let fail = |why: &dyn std::fmt::Display| ConfigError::new(format!("sslkey {}: {why}", file.display()));
+    let metadata = fs::metadata(file).map_err(|error| fail(&error))?;
+    let forbidden = if metadata.uid() == 0 { 0o027 } else { 0o077 };
+    if metadata.mode() & forbidden != 0 {
+        return Err(fail(&"others may read it; its mode has to be 0600"));
+    }
+    let pem = fs::read(file).map_err(|error| fail(&error))?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => fail(&"there is no private key in it that can be read; an encrypted one cannot"),
+        error => fail(&error),
+    })
 }
 
 /// The trusted roots: of the file, or the system's where none is given or it is `system`.

@@ -32,7 +32,8 @@ fn encrypt(postgres: &mut Postgres, authority: &Authority) {
     let params = CertificateParams::new(vec!["localhost".into()]).unwrap();
     let certificate = params.signed_by(&key, &authority.issuer).unwrap();
     let folder = postgres.psql("SHOW data_directory").trim().to_owned();
-    for (name, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+    let root = std::fs::read_to_string(&authority.file).unwrap();
+    for (name, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem()), ("root.crt", root)] {
         postgres.psql(&format!(
             "COPY (SELECT line FROM regexp_split_to_table($pem${pem}$pem$, E'\\r?\\n') AS line) TO '{folder}/{name}'"
         ));
@@ -42,6 +43,7 @@ fn encrypt(postgres: &mut Postgres, authority: &Authority) {
     let key = Path::new(&folder).join("server.key");
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
     postgres.psql("ALTER SYSTEM SET ssl = on");
+    postgres.psql("ALTER SYSTEM SET ssl_ca_file = 'root.crt'");
     postgres.restart();
 }
 
@@ -89,6 +91,54 @@ async fn every_mode_is_kept() {
     let plain = |mode: SslMode| Config { ssl_mode: Some(mode), ..Config::new(postgres().url()) };
     assert_eq!(encrypted(plain(SslMode::Prefer)).await, Ok(false));
     assert!(encrypted(plain(SslMode::Require)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_says_who_the_client_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, stranger) = (Authority::new(folder.path(), "ca.pem"), Authority::new(folder.path(), "other.pem"));
+    let mut server = Postgres::start();
+    encrypt(&mut server, &authority);
+    let hba = server.psql("SHOW hba_file").trim().to_owned();
+    server.psql(&format!(
+        "COPY (SELECT 'local all all trust' UNION ALL SELECT 'hostssl all all 127.0.0.1/32 cert') TO '{hba}'"
+    ));
+    server.psql("SELECT pg_reload_conf()");
+    let client = |name: &str, user: &str, authority: &Authority| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, user);
+        let files = [folder.path().join(format!("{name}.crt")), folder.path().join(format!("{name}.key"))];
+        std::fs::write(&files[0], params.signed_by(&key, &authority.issuer).unwrap().pem()).unwrap();
+        std::fs::write(&files[1], key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&files[1], std::fs::Permissions::from_mode(0o600)).unwrap();
+        format!("sslcert={}&sslkey={}", files[0].display(), files[1].display())
+    };
+    let (own, foreign, forged) = (
+        client("own", "postgres", &authority),
+        client("foreign", "eve", &authority),
+        client("forged", "postgres", &stranger),
+    );
+    let config = |options: &str| {
+        Config::new(format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=require&{options}", server.port()))
+    };
+    assert_eq!(encrypted(config(&own)).await, Ok(true));
+    for options in [&*foreign, &*forged, ""] {
+        assert!(encrypted(config(options)).await.is_err(), "{options}");
+    }
+    // What cannot work is told at the start, by its name.
+    let refused = |options: &str| dunlin_pg::Database::new(config(options)).unwrap_err().to_string();
+    let (certificate, key) = own.split_once('&').unwrap();
+    assert!(refused(certificate).contains("sslkey"));
+    assert!(refused(key).contains("sslcert"));
+    let file = key.trim_start_matches("sslkey=");
+    assert!(refused(&format!("sslcert={file}&{key}")).contains("no certificate"));
+    assert!(refused(&format!("sslcert=/nowhere&{key}")).contains("sslcert /nowhere"));
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o604)).unwrap();
+    assert!(refused(&own).contains("0600"));
+    let mixed = format!("{certificate}&{}", forged.split_once('&').unwrap().1);
+    assert!(refused(&mixed).contains("sslcert and sslkey"), "{}", refused(&mixed));
 }
 
 #[tokio::test]
