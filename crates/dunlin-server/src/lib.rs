@@ -3,7 +3,8 @@
 //! A [`Server`] is bound by a [`Config`], and started with a factory that makes a service for each of its loops. The
 //! service is any [`tower_service::Service`] of requests, an axum `Router` as well as [`Routes`]. For those who own a
 //! runtime there is [`serve`]. Every deadline and limit of [`Config`] is on by default, and what RFC 9110 and RFC 9112
-//! call wrong is answered before a service sees it.
+//! call wrong is answered before a service sees it. A service that panics is answered 500 for, and its connection closed;
+//! all others go on (where the program unwinds).
 //!
 //! ```
 //! use dunlin_server::{Addr, Config, Routes, Server};
