@@ -4,12 +4,10 @@
 //! entry the number that stood when its fill began: an entry is good while none of its slots holds a higher one. Names share
 //! slots, so that the memory is fixed whatever comes; two that meet only lose an entry that could have stayed.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 use crate::policy::key::KeyHash;
-
-/// 512 KiB. With 10,000 groups that are invalidated all the time, one entry in seven goes without need.
-const SLOTS: usize = 1 << 16;
+use crate::sync::{AtomicU64, SLOTS};
 
 /// The numbers of the last invalidations.
 #[derive(Debug)]
@@ -69,25 +67,5 @@ impl From<KeyHash> for Slot {
 impl From<u64> for Slot {
     fn from(hash: u64) -> Self {
         Self((hash >> 40) as u16)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fill_that_began_before_is_not_current() {
-        let generations = Generations::new();
-        let [a, b] = [Slot(1), Slot(2)];
-        let before = generations.now();
-        generations.invalidate([a]);
-        let after = generations.now();
-        assert!(!generations.is_current(before, &[a, b]));
-        assert!(generations.is_current(before, &[b]));
-        assert!(generations.is_current(after, &[a, b]));
-        generations.flush();
-        assert!(!generations.is_current(after, &[]));
-        assert!(generations.is_current(generations.now(), &[a]));
     }
 }

@@ -61,6 +61,7 @@ mod service;
 mod stats;
 mod status;
 pub mod store;
+mod sync;
 mod tee;
 
 pub use cache::{Cache, CacheLayer};

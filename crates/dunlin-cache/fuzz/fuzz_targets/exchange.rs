@@ -93,7 +93,7 @@ fuzz_target!(|input: &str| {
         let service = cache.layer(RoutePolicy::default()).layer(service);
         for round in 0..3 {
             let mut request = Request::new(Body::empty());
-            *request.uri_mut() = format!("/{inputs}?a={}", inputs % 3).parse().unwrap();
+            *request.uri_mut() = format!("/{inputs}?a={}", *inputs % 3).parse().unwrap();
             // The first asks for all, so that there is something to take parts of.
             if round > 0 {
                 *request.headers_mut() = asked.clone();
