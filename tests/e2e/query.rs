@@ -156,6 +156,22 @@ fn a_statement_that_takes_too_long_is_504() {
 }
 
 #[test]
+fn a_statement_that_nobody_waits_for_is_cancelled() {
+    let url = database().url();
+    let service = Service::start(&format!(
+        "[database]\nurl = \"{url}\"\nstatement_timeout = \"5m\"\n[[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(300), 'left' AS what\"\nrows = \"one\"\n"
+    ));
+    let running = || {
+        database().psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%''left''%' AND state = 'active' AND pid <> pg_backend_pid()")
+    };
+    let mut client = std::net::TcpStream::connect(service.addr).unwrap();
+    std::io::Write::write_all(&mut client, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    dunlin_testkit::eventually("it runs", 10, || running() == "1");
+    drop(client);
+    dunlin_testkit::eventually("it is cancelled", 20, || running() == "0");
+}
+
+#[test]
 fn an_exhausted_pool_is_503_until_a_connection_is_free() {
     let url = database().url();
     let service = Service::start(&format!(

@@ -44,6 +44,9 @@ const SOON: Tick = 40;
 const CLOSING: Tick = 5_000;
 /// How long what a client still sends is thrown away after the last answer.
 const LINGER: Tick = 2_000;
+/// How long a client that closed its half is given for an answer to begin or to go on. One that went away looks the same
+/// until something is sent to it, and what it asked for is not to be worked at for long.
+const HALF_CLOSED: Tick = 2_000;
 
 // === impl Rules ===
 
@@ -93,9 +96,8 @@ impl Rules {
             Phase::New if since(now, state.accepted_at) > self.first_byte => state.signal(Signal::Close),
             Phase::Head if since(now, state.head_since()) > self.header => state.signal(Signal::HeadTimeout),
             Phase::Linger if since(now, state.head_since()) > LINGER => state.signal(Signal::Cut),
-            // Whoever closed its half and then its socket is gone, but that is seen only when something is sent to it.
-            _ if state.half_closed.load(Relaxed) && since(now, state.active()) > self.keep_alive.max(self.write) => {
-                state.signal(Signal::Cut);
+            _ if state.half_closed.load(Relaxed) && since(now, state.active()) > HALF_CLOSED => {
+                state.signal(Signal::Cut)
             }
             _ if since(now, state.accepted_at) > self.max_age => state.signal(Signal::Drain),
             _ => {}

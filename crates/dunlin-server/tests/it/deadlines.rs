@@ -75,13 +75,13 @@ fn an_idle_connection_is_closed_busy_ones_are_not() {
 
 #[test]
 fn a_client_that_closed_its_half_is_not_waited_for_without_end() {
-    let server = Fixture::with(Config { keep_alive: SHORT, write_timeout: SHORT, ..patient() });
+    let server = Fixture::with(patient());
     let mut client = server.connect();
     client.send("GET /wait/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
     let begun = Instant::now();
     client.0.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(client.is_closed());
-    assert!(begun.elapsed() >= SHORT);
+    assert!(begun.elapsed() >= Duration::from_secs(1));
 }
 
 #[test]
