@@ -12,6 +12,10 @@
 //!   forgot a part of what it knew, is not trusted with the rest. What is left is the time that a message takes; while an
 //!   instance is cut off from the server, it does not hear of others' invalidations.
 //!
+//! How long a message takes, `examples/invalidation.rs` tells of your machine: from the invalidation on one instance to the first new
+//! answer of another, half of them took 1.2 ms and 99 in 100 less than 25 ms in a debug build on two cores that five times as much
+//! was waiting for.
+//!
 //! The server has to be one, or one with replicas behind it; Redis from 6.0 on or Valkey. Give it a bound of its own:
 //! `maxmemory` with `maxmemory-policy allkeys-lru`. The store has a thread of its own, and so fits any runtime.
 //!
