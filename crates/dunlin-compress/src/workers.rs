@@ -23,7 +23,8 @@ struct Inner {
     cap: usize,
     /// The most jobs that wait: one for each permit.
     room: Arc<Semaphore>,
-    /// Whether its threads stand back for all others.
+    /// Whether its threads stand back for all others, where a thread can.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "niceness is a whole process's there"))]
     gentle: bool,
     state: Mutex<State>,
     wake: Condvar,

@@ -181,6 +181,7 @@ pub(crate) fn run<F, M, C>(
 }
 
 /// Keeps this thread on the `index`th of the cores that it may use.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn pin(index: usize) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     let pinned = sched_getaffinity(None).and_then(|allowed| {
@@ -193,6 +194,11 @@ fn pin(index: usize) {
     if let Err(error) = pinned {
         tracing::warn!(%error, "an event loop could not be pinned to a core");
     }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn pin(_: usize) {
+    tracing::warn!("this system does not pin threads to cores");
 }
 
 fn runtime(config: &Config) -> io::Result<Runtime> {

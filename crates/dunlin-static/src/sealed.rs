@@ -12,6 +12,7 @@ use dunlin_http::Mapped;
 pub(crate) type Held = (Bytes, Option<Arc<dyn Mapped>>);
 
 /// From here on the kernel's own sending is worth its extra system call. For less, copying measured as fast.
+#[cfg(any(target_os = "linux", target_os = "android", test))]
 const LEAST: usize = 32 << 10;
 
 /// Takes content to be held.

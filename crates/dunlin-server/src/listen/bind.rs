@@ -135,7 +135,7 @@ fn passed_sockets() -> Vec<(String, Socket)> {
             let socket = unsafe { Raw::from_raw_fd(fd) };
             socket.set_cloexec(true).ok()?;
             socket.set_nonblocking(true).ok()?;
-            let socket = match socket.domain().ok()? {
+            let socket = match socket.local_addr().ok()?.domain() {
                 Domain::UNIX => Socket::Unix(std::os::fd::OwnedFd::from(socket).into()),
                 _ => {
                     socket.set_tcp_nodelay(true).ok()?;

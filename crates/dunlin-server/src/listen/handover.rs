@@ -44,6 +44,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a successor may take to make its services.
 const START: Duration = Duration::from_secs(300);
 
+/// How descriptors are sent and received, where the system has a say in it.
+#[cfg(not(target_vendor = "apple"))]
+const FLAGS: (SendFlags, RecvFlags) = (SendFlags::NOSIGNAL, RecvFlags::CMSG_CLOEXEC);
+#[cfg(target_vendor = "apple")]
+const FLAGS: (SendFlags, RecvFlags) = (SendFlags::empty(), RecvFlags::empty());
+
 // === impl Predecessor ===
 
 impl Predecessor {
@@ -123,7 +129,7 @@ fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Socket)]) -> io::Result<(
         let descriptors = [socket.as_fd()];
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
         let text = [&[SOCKET], addr.to_string().as_bytes()].concat();
-        sendmsg(&stream, &[IoSlice::new(&text)], &mut control, SendFlags::NOSIGNAL)?;
+        sendmsg(&stream, &[IoSlice::new(&text)], &mut control, FLAGS.0)?;
         stream.read_exact(&mut answer)?;
     }
     stream.write_all(&[END])?;
@@ -136,7 +142,7 @@ fn receive(stream: &mut UnixStream) -> io::Result<Option<(Addr, Socket)>> {
     let mut text = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(&*stream, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let message = recvmsg(&*stream, &mut [IoSliceMut::new(&mut text)], &mut control, FLAGS.1)?;
     let descriptor = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
@@ -150,6 +156,7 @@ fn receive(stream: &mut UnixStream) -> io::Result<Option<(Addr, Socket)>> {
     stream.write_all(&[SOCKET])?;
     let addr: Addr = addr.ok_or_else(invalid)?;
     let descriptor: OwnedFd = descriptor.ok_or_else(invalid)?;
+    rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC)?;
     let socket = match addr {
         Addr::Tcp(_) => Socket::Tcp(descriptor.into()),
         _ => Socket::Unix(descriptor.into()),
