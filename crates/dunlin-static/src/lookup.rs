@@ -202,13 +202,9 @@ impl Shared {
 
     /// A file that is streamed, with its tag if that is known or soon will be.
     async fn large(self: &Arc<Self>, found: Located, names_tag: bool) -> io::Result<Known> {
-        let known = self
-            .table
-            .get(&found.key)
-            .filter(|entry| !entry.is_in_memory() && entry.is_of(&found.path, &found.stamp, &found.siblings));
-        let mut entry = match known {
-            Some(entry) if entry.is_pending() || entry.identity.validators.etag.is_some() => entry,
-            _ => self.begin(&found).await?,
+        let mut entry = match self.begun(&found) {
+            Some(entry) => entry,
+            None => self.begin(&found).await?,
         };
         if let Some(mut pending) = entry.pending.clone() {
             let done = async move { while pending.changed().await.is_ok() {} };
@@ -222,7 +218,11 @@ impl Shared {
             }
         }
         // Only what is known whole is worth to be kept, and only once is it begun.
-        if entry.identity.validators.etag.is_some() && found.stamp.len <= self.hot_limit() && entry.count() == HOT {
+        if entry.identity.validators.etag.is_some()
+            && found.stamp.len <= self.hot_limit()
+            && !entry.is_in_memory()
+            && entry.count() == HOT
+        {
             self.hold(found.try_clone()?);
         }
         Ok(Known::Disk(entry, Box::new(found)))
@@ -238,8 +238,20 @@ impl Shared {
         });
     }
 
+    /// What is known of a large file whose tag is known, or being computed.
+    fn begun(&self, found: &Located) -> Option<Arc<Entry>> {
+        let known = self.table.get(&found.key)?;
+        let good = known.is_pending() || known.identity.validators.etag.is_some();
+        (good && known.is_of(&found.path, &found.stamp, &found.siblings)).then_some(known)
+    }
+
     /// Begins to compute a large file's tag, and tells what can be answered meanwhile.
     async fn begin(self: &Arc<Self>, found: &Located) -> io::Result<Arc<Entry>> {
+        // Once, however many ask: the others find it begun.
+        let _guard = self.stripe(&found.key).lock().await;
+        if let Some(entry) = self.begun(found) {
+            return Ok(entry);
+        }
         let file = found.file.try_clone()?;
         let text = self.pool.disk(move || snapshot::is_text(&file)).await?;
         let mut entry = self.unread(found, None, text);
@@ -254,7 +266,7 @@ impl Shared {
         let hash = move || {
             let hashed = shared.hash(&found, text).map(Arc::new);
             // Only in the place of what it was begun for: the file may have changed since.
-            if shared.table.get(&found.key).is_some_and(|known| known.stamp == found.stamp) {
+            if shared.table.get(&found.key).is_some_and(|known| known.stamp == found.stamp && !known.is_in_memory()) {
                 match &hashed {
                     Ok(entry) => shared.table.insert(&found.key, Arc::clone(entry)),
                     Err(_) => shared.table.remove(&found.key),
@@ -293,3 +305,6 @@ impl Located {
         Some(Source { file: Arc::new(file), stamp, pool })
     }
 }
+
+#[cfg(test)]
+mod tests;
