@@ -14,6 +14,7 @@ mod files;
 mod files_change;
 mod headers;
 mod interim;
+mod never_stale;
 mod proxy;
 mod query;
 mod restart;

@@ -1,0 +1,113 @@
+//! An answer kept for an hour is the row as it is, whoever changes it, and while the listener's connection is cut.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use dunlin_testkit::raw;
+
+use crate::database;
+use crate::service::Service;
+
+const WRITES: u64 = 60;
+
+/// How long a notice may take where the machine is busy with other things.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What readers and the writer know of each other.
+#[derive(Default)]
+struct Seen {
+    /// What somebody has been answered: whoever asks from now on must not be answered less.
+    least: AtomicU64,
+    hits: AtomicUsize,
+    answers: AtomicUsize,
+    over: AtomicBool,
+}
+
+/// The number in the row, and whether it came from the cache.
+fn read(connection: &mut raw::Connection) -> (u64, bool) {
+    connection.send_request("GET", "/row/1", &[], b"");
+    let response = connection.read("GET").expect("an answer");
+    assert_eq!(response.status, 200, "{}", response.text());
+    let row: serde_json::Value = serde_json::from_slice(&response.body).expect("a row");
+    let hit = response.header("cache-status").is_some_and(|status| status.contains("hit"));
+    (row["n"].as_u64().expect("a number"), hit)
+}
+
+fn reader(service: &Service, seen: &Arc<Seen>) -> JoinHandle<()> {
+    let (addr, seen) = (service.addr, Arc::clone(seen));
+    thread::spawn(move || {
+        let mut connection = raw::Connection::open(addr);
+        while !seen.over.load(Ordering::Acquire) {
+            let least = seen.least.load(Ordering::Acquire);
+            let (n, hit) = read(&mut connection);
+            assert!(n >= least, "{n} was answered after {least}");
+            seen.hits.fetch_add(usize::from(hit), Ordering::Relaxed);
+            seen.answers.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+}
+
+/// Writes by psql, one number after the other, and waits for each to be answered: how long that took after the commit's
+/// return.
+fn write(service: &Service, seen: &Seen, numbers: std::ops::Range<u64>) -> Vec<Duration> {
+    let mut connection = raw::Connection::open(service.addr);
+    let write = |n: u64| {
+        database().psql(&format!("UPDATE ns_rows SET n = {n}"));
+        let committed = Instant::now();
+        loop {
+            let asked = committed.elapsed();
+            if read(&mut connection).0 == n {
+                seen.least.store(n, Ordering::Release);
+                return asked;
+            }
+            assert!(asked < LIMIT, "{n} is not answered {asked:?} after its commit");
+        }
+    };
+    numbers.map(write).collect()
+}
+
+fn tell(what: &str, mut took: Vec<Duration>) {
+    took.sort_unstable();
+    let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+    println!("{what}: the old row was answered until p50 {p50:?}, p99 {p99:?} after the commit's return");
+}
+
+#[test]
+fn no_reader_sees_an_old_row_once_its_notice_has_had_its_time() {
+    database().psql(
+        "CREATE TABLE ns_rows (id bigint PRIMARY KEY, n bigint); INSERT INTO ns_rows VALUES (1, 0);
+         CREATE FUNCTION ns_notify() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('ns_channel', 'ns_rows'); RETURN NULL; END $$;
+         CREATE TRIGGER ns_notify AFTER UPDATE ON ns_rows EXECUTE FUNCTION ns_notify()",
+    );
+    let service = Service::start(&format!(
+        "[database]\nurl = \"{}\"\n[cache]\nnotify = \"ns_channel\"\n[[route]]\npath = \"/row/{{id}}\"\nquery = \"SELECT * FROM ns_rows WHERE id = $1\"\nparams = [\"id\"]\nrows = \"one\"\ncache = {{ age = \"1h\", groups = [\"ns_rows\"] }}\n",
+        database().url()
+    ));
+    let seen = Arc::new(Seen::default());
+    let readers: Vec<_> = (0..3).map(|_| reader(&service, &seen)).collect();
+    tell("listening", write(&service, &seen, 1..WRITES));
+    let (hits, answers) = (seen.hits.load(Ordering::Relaxed), seen.answers.load(Ordering::Relaxed));
+    println!("{hits} of {answers} answers were kept ones");
+    assert!(hits * 2 > answers, "it was shown of kept answers: {hits} of {answers}");
+
+    // The listener's connection is cut at any moment: before a write, while it is told, after.
+    let cuts = {
+        let seen = Arc::clone(&seen);
+        thread::spawn(move || {
+            let mut cut = 0;
+            while !seen.over.load(Ordering::Acquire) {
+                let sql = "SELECT pg_sleep(random() * 0.3); SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN \"ns_channel\"%'";
+                cut += u32::from(database().psql(sql).ends_with('1'));
+            }
+            cut
+        })
+    };
+    tell("cut at random", write(&service, &seen, WRITES..2 * WRITES));
+    seen.over.store(true, Ordering::Release);
+    readers.into_iter().for_each(|reader| reader.join().expect("no old row"));
+    let cut = cuts.join().expect("cuts");
+    println!("the listener was cut {cut} times");
+    assert!(cut > 0);
+}
