@@ -1,8 +1,9 @@
 //! Generations: what was invalidated when, so that a fill that began before is never kept (RFC 9875).
 //!
-//! One counter numbers all invalidations. Each key and each group has a slot that holds the number of its last one, and each
-//! entry the number that stood when its fill began: an entry is good while none of its slots holds a higher one. Names share
-//! slots, so that the memory is fixed whatever comes; two that meet only lose an entry that could have stayed.
+//! One counter numbers all invalidations. Each key and each group has two places that hold the number of its last one, and each
+//! entry the number that stood when its fill began: an entry is good while no name of it has a higher one in both its places.
+//! Names share places, so that the memory is fixed whatever comes; who meets others in both only loses an entry that could
+//! have stayed.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -18,9 +19,9 @@ pub(crate) struct Generations {
     slots: Box<[AtomicU64]>,
 }
 
-/// Where a key's or a group's number stands.
+/// The two places where a key's or a group's number stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(u16);
+pub(crate) struct Slot(u16, u16);
 
 // === impl Generations ===
 
@@ -39,7 +40,9 @@ impl Generations {
     pub(crate) fn invalidate(&self, slots: impl IntoIterator<Item = Slot>) {
         let number = self.last.fetch_add(1, SeqCst) + 1;
         for slot in slots {
-            self.slots[usize::from(slot.0)].fetch_max(number, SeqCst);
+            for place in [slot.0, slot.1] {
+                self.slots[usize::from(place)].fetch_max(number, SeqCst);
+            }
         }
     }
 
@@ -51,8 +54,8 @@ impl Generations {
 
     /// Whether nothing of these slots was invalidated since.
     pub(crate) fn is_current(&self, since: u64, slots: &[Slot]) -> bool {
-        self.floor.load(SeqCst) <= since
-            && slots.iter().all(|slot| self.slots[usize::from(slot.0)].load(SeqCst) <= since)
+        let stands = |place| self.slots[usize::from(place)].load(SeqCst) <= since;
+        self.floor.load(SeqCst) <= since && slots.iter().all(|slot| stands(slot.0) || stands(slot.1))
     }
 }
 
@@ -60,12 +63,12 @@ impl Generations {
 
 impl From<KeyHash> for Slot {
     fn from(hash: KeyHash) -> Self {
-        Self((hash.0 >> 40) as u16)
+        Self((hash.0 >> 40) as u16, (hash.0 >> 104) as u16)
     }
 }
 
 impl From<u64> for Slot {
     fn from(hash: u64) -> Self {
-        Self((hash >> 40) as u16)
+        Self((hash >> 40) as u16, (hash >> 16) as u16)
     }
 }

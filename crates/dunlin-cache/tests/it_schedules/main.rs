@@ -31,9 +31,14 @@ struct World {
     stored: Mutex<Option<(u64, u64)>>,
 }
 
+/// The slot of a name, which shares its second place with all others.
+fn slot(name: u64) -> Slot {
+    Slot::from(name << 40)
+}
+
 /// The slots of the key's groups.
 fn slots() -> [Slot; 2] {
-    [1_u64, 2].map(|slot| Slot::from(slot << 40))
+    [slot(1), slot(2)]
 }
 
 // === impl World ===
@@ -64,7 +69,7 @@ impl World {
         self.origin.store(value, SeqCst);
         match how {
             0 => self.generations.flush(),
-            group => self.generations.invalidate([Slot::from(group << 40)]),
+            group => self.generations.invalidate([slot(group)]),
         }
     }
 }
@@ -94,7 +99,7 @@ fn two_writers() {
         let world = world.clone();
         thread::spawn(move || {
             let value = world.origin.fetch_add(1, SeqCst) + 1;
-            world.generations.invalidate([Slot::from(group << 40)]);
+            world.generations.invalidate([slot(group)]);
             assert!(world.get() >= value);
         })
     });
