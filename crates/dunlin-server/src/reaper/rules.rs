@@ -97,7 +97,7 @@ impl Rules {
             Phase::Head if since(now, state.head_since()) > self.header => state.signal(Signal::HeadTimeout),
             Phase::Linger if since(now, state.head_since()) > LINGER => state.signal(Signal::Cut),
             _ if state.half_closed.load(Relaxed) && since(now, state.active()) > HALF_CLOSED => {
-                state.signal(Signal::Cut)
+                state.signal(Signal::Cut);
             }
             _ if since(now, state.accepted_at) > self.max_age => state.signal(Signal::Drain),
             _ => {}
