@@ -1,7 +1,7 @@
 //! Interim responses (RFC 9110 §15.2) of upstreams.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use dunlin_testkit::Origin;
@@ -44,6 +44,16 @@ fn statuses(connection: &mut Connection) -> Vec<u16> {
     }
 }
 
+/// Reads a request as far as this. An origin that answers before it was asked is a broken one.
+fn read_to(socket: &mut TcpStream, end: &[u8]) {
+    let mut request = Vec::new();
+    while !request.ends_with(end) {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        request.push(byte[0]);
+    }
+}
+
 #[test]
 fn they_come_in_order_ahead_of_the_final_one_and_are_not_stored() {
     let origin = Origin::start(hinting);
@@ -83,6 +93,7 @@ fn they_come_when_they_are_sent_and_only_to_the_one_who_began() {
     let (go_on, told) = mpsc::channel();
     let upstream = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
+        read_to(&mut socket, b"\r\n\r\n");
         socket.write_all(HINTS.as_bytes()).unwrap();
         told.recv().unwrap();
         socket.write_all(ANSWER.as_bytes()).unwrap();
@@ -106,13 +117,9 @@ fn a_body_waits_for_100_and_no_other() {
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let upstream = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
+        read_to(&mut socket, b"\r\n\r\n");
         socket.write_all(format!("{HINTS}HTTP/1.1 100 Continue\r\n\r\n").as_bytes()).unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\nhi") {
-            let mut byte = [0];
-            socket.read_exact(&mut byte).unwrap();
-            request.push(byte[0]);
-        }
+        read_to(&mut socket, b"hi");
         socket.write_all(ANSWER.as_bytes()).unwrap();
         socket
     });
