@@ -123,7 +123,7 @@ fn clock(text: &str) -> Result<(i64, &str), Refused> {
         None => (0, rest),
     };
     let time = ((hour * 60 + minute) * 60 + second) * SECOND + micros;
-    if hour > 24 || minute > 59 || second > 60 || (hour == 24 && time > DAY) {
+    if hour > 24 || minute > 59 || second > 60 || time > DAY {
         return Err(Refused::OutOfRange);
     }
     Ok((time, rest))
