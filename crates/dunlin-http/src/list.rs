@@ -62,21 +62,8 @@ pub const fn is_tchar(byte: u8) -> bool {
 /// Whether `text` is a token (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| TCHAR[usize::from(byte)])
+    !text.is_empty() && text.bytes().all(is_tchar)
 }
-
-/// [`is_tchar`] of every byte.
-static TCHAR: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    loop {
-        table[byte as usize] = is_tchar(byte);
-        if byte == u8::MAX {
-            break table;
-        }
-        byte += 1;
-    }
-};
 
 /// The content of a token or a quoted string, escapes resolved (RFC 9110 §5.6.4); `None` for what is neither.
 #[must_use]

@@ -9,16 +9,9 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
         let (literal, port) = (&rest[..end], &rest[end + 1..]);
         return is_ip_literal(literal) && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port));
     }
-    let (mut len, mut escapes) = (0, false);
-    while let Some(&byte) = text.get(len)
-        && REG_NAME[usize::from(byte)]
-    {
-        escapes |= byte == b'%';
-        len += 1;
-    }
-    let (host, rest) = text.split_at(len);
-    let is_whole = !host.is_empty() && (!escapes || escapes_are_whole(host));
-    is_whole && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
+    let host_len = text.iter().position(|&byte| !is_reg_name(byte)).unwrap_or(text.len());
+    let (host, rest) = text.split_at(host_len);
+    !host.is_empty() && escapes_are_whole(host) && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
 }
 
 /// `port = *DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
@@ -46,19 +39,6 @@ const fn is_reg_name(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%')
 }
-
-/// [`is_reg_name`] of every byte: each request's Host goes through it.
-static REG_NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    loop {
-        table[byte as usize] = is_reg_name(byte);
-        if byte == u8::MAX {
-            break table;
-        }
-        byte += 1;
-    }
-};
 
 fn escapes_are_whole(text: &[u8]) -> bool {
     memchr::memchr_iter(b'%', text)
