@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::{Format as Wire, IsNull, ToSql, Type};
 
 use super::Pool;
-use super::read::{Answer, Whole, bind, blame, collect};
+use super::read::{Answer, Whole, bind, blame, collect, empty};
 use super::session::Session;
 use super::transaction::{self, TransactionOptions};
 use crate::config::Pooler;
@@ -169,8 +169,15 @@ async fn execute_unnamed(
     let texts: Vec<_> = texts.collect();
     session.busy();
     let run = async {
-        let rows = session.object()?.query_typed_raw(&statement.sql, texts).await?;
-        collect(rows, None, query.rows, format, usize::MAX).await
+        let object = session.object()?;
+        let rows = object.query_typed_raw(&statement.sql, texts).await?;
+        let whole = collect(rows, None, query.rows, format, usize::MAX).await?;
+        if query.rows == Rows::One || !matches!(whole, Whole::Changed(0)) {
+            return Ok(whole);
+        }
+        // Nothing came: is it an empty list, or has the statement none to give?
+        let described = object.prepare(&statement.sql).await?;
+        Ok(empty(&Column::all(described.columns())?, 0, query.rows, format))
     };
     let result = Session::within(limit, run).await;
     session.done(true, &result);

@@ -166,7 +166,8 @@ impl Pool {
 
 /// Reads all rows to the server's last word, so that an error after the first one is not missed.
 ///
-/// `columns` are those of the statement; without them, those of the first row.
+/// `columns` are those of the statement; without them, those of the first row. Then an answer without a row is
+/// [`Whole::Changed`], whether or not the statement has columns: nothing here can tell.
 pub(super) async fn collect(
     rows: RowStream,
     columns: Option<&[Column]>,
@@ -204,22 +205,30 @@ pub(super) async fn collect(
         }
         first = false;
     }
-    let changed = rows.rows_affected().unwrap_or_default();
-    // Without columns at hand: rows were changed, and none was told of.
-    if first && columns.map_or(changed > 0, <[Column]>::is_empty) {
-        return Ok(Whole::Changed(changed));
+    if first {
+        let changed = rows.rows_affected().unwrap_or_default();
+        return Ok(empty(columns.unwrap_or_default(), changed, want, format));
     }
-    match want {
-        Rows::One if first => return Ok(Whole::None),
-        Rows::One => {}
-        Rows::Many => {
-            if first {
-                format.begin(columns.unwrap_or_default(), &mut out);
-            }
-            format.end(&mut out);
-        }
+    if want == Rows::Many {
+        format.end(&mut out);
     }
     Ok(Whole::Rows(out.into()))
+}
+
+/// The answer of a statement that gave no row.
+pub(super) fn empty(columns: &[Column], changed: u64, want: Rows, format: Format) -> Whole {
+    if columns.is_empty() {
+        return Whole::Changed(changed);
+    }
+    match want {
+        Rows::One => Whole::None,
+        Rows::Many => {
+            let mut out = Vec::new();
+            format.begin(columns, &mut out);
+            format.end(&mut out);
+            Whole::Rows(out.into())
+        }
+    }
 }
 
 /// The parameters of one statement, typed as it wants them.

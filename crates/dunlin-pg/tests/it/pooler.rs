@@ -107,6 +107,31 @@ async fn writes_and_transactions_go_through_a_pooler() {
 }
 
 #[tokio::test]
+async fn what_gives_no_row_is_answered_as_without_a_pooler() {
+    postgres().psql("CREATE TABLE p_empty (id int)");
+    let write = |sql: &str| Query { access: Access::Write, ..Query::new([sql]) };
+    let cases = [
+        (write("UPDATE p_empty SET id = 1"), 204, ""),
+        (write("UPDATE p_empty SET id = 1 RETURNING id"), 200, "[]"),
+        (Query::new(["SELECT id FROM p_empty"]), 200, "[]"),
+        (Query { rows: Rows::One, ..write("UPDATE p_empty SET id = 1") }, 404, ""),
+        (Query { rows: Rows::One, ..Query::new(["SELECT id FROM p_empty"]) }, 404, ""),
+    ];
+    for fixture in [behind(bouncer(), "p_empty"), Fixture::new(config("p_empty_direct"))] {
+        for (query, status, body) in &cases {
+            let answer = ask(&fixture.service(query.clone()), get("/", &[])).await;
+            assert_eq!(answer.status(), *status, "{query:?}");
+            assert!(*status == 404 || text(&answer) == *body, "{query:?}: {}", text(&answer));
+        }
+        let formats = dunlin_pg::Formats { csv: true, ndjson: false };
+        let csv = fixture.service(Query { formats, ..Query::new(["SELECT id FROM p_empty"]) });
+        let mut request = get("/", &[]);
+        request.headers_mut().insert("accept", http::HeaderValue::from_static("text/csv"));
+        assert_eq!(text(&ask(&csv, request).await), "id\r\n");
+    }
+}
+
+#[tokio::test]
 async fn a_restart_of_the_pooler_or_of_its_servers_heals() {
     let mut bouncer = PgBouncer::start(postgres());
     let fixture = behind(&bouncer, "p_heal");
