@@ -1,7 +1,6 @@
 //! Compression.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use dunlin_testkit::tool;
 
 use crate::service::{Folder, Service};
 
@@ -15,19 +14,6 @@ fn prepare(folder: &Folder) {
 
 fn text() -> String {
     (0..5000).map(|n| format!("let a{n} = {};\n", n * 7919 % 1000)).collect()
-}
-
-/// Decodes with a program that is not ours.
-fn decode(program: &str, body: &[u8]) -> Vec<u8> {
-    let mut child =
-        Command::new(program).args(["-d", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let body = body.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&body));
-    let out = child.wait_with_output().unwrap();
-    let _ = writer.join().unwrap();
-    assert!(out.status.success(), "{program}");
-    out.stdout
 }
 
 #[test]
@@ -52,7 +38,7 @@ fn the_client_says_which_coding() {
             );
             assert_eq!(response.header("accept-ranges"), None);
             assert!(response.body.len() < text().len() / 2);
-            assert_eq!(decode(program, &response.body), text().as_bytes(), "{accept}");
+            assert_eq!(tool(&format!("{program} -dc"), &response.body), text().as_bytes(), "{accept}");
         }
     }
     for accept in ["identity", "", "gzip;q=0", "deflate"] {

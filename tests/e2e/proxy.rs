@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 
 use dunlin_testkit::raw::{self, Connection};
-use dunlin_testkit::{Origin, free_port};
+use dunlin_testkit::{Origin, free_port, tool};
 
 use crate::service::{Service, problem};
 
@@ -162,7 +162,7 @@ fn a_route_may_have_request_bodies_decoded() {
     let service = Service::with("max_body = \"64KiB\"", &routes, |_| ());
     let text = "What is sent compressed is worth the work. ".repeat(200);
     for (program, coding) in [("gzip", "gzip"), ("brotli", "br"), ("zstd", "zstd")] {
-        let body = encode(program, text.as_bytes());
+        let body = tool(&format!("{program} -c"), text.as_bytes());
         let headers = [("Content-Encoding", coding)];
         let answer = raw::request(service.addr, "POST", "/decoded", &headers, &body);
         let told = answer.text();
@@ -170,21 +170,10 @@ fn a_route_may_have_request_bodies_decoded() {
         let answer = raw::request(service.addr, "POST", "/as-it-came", &headers, &body);
         assert!(answer.text().contains(&format!("content-encoding: {coding}")), "{coding}");
     }
-    let bomb = encode("gzip", &vec![0; 10 << 20]);
+    let bomb = tool("gzip -c", &vec![0; 10 << 20]);
     let answer = raw::request(service.addr, "POST", "/decoded", &[("Content-Encoding", "gzip")], &bomb);
     problem(&answer, 413);
     let answer = raw::request(service.addr, "POST", "/decoded", &[("Content-Encoding", "compress")], b"x");
     problem(&answer, 415);
     assert!(answer.header("accept-encoding").is_some_and(|codings| codings.contains("gzip")));
-}
-
-/// What `program` makes of `body`.
-fn encode(program: &str, body: &[u8]) -> Vec<u8> {
-    use std::process::{Command, Stdio};
-    let mut child = Command::new(program).arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut stdin, body) = (child.stdin.take().unwrap(), body.to_vec());
-    let writing = std::thread::spawn(move || stdin.write_all(&body));
-    let out = child.wait_with_output().unwrap();
-    writing.join().unwrap().unwrap();
-    out.stdout
 }

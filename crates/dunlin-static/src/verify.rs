@@ -92,23 +92,10 @@ fn zstd_error(code: usize) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::process::{Command, Stdio};
+    // The command-line tools are encoders of another make.
+    use dunlin_testkit::tool as encode;
 
     use super::*;
-
-    /// By the command-line tools, which are encoders of another make.
-    fn encode(command: &str, content: &[u8]) -> Vec<u8> {
-        let mut words = command.split(' ');
-        let mut tool = Command::new(words.next().unwrap());
-        let mut child = tool.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (mut stdin, content) = (child.stdin.take().unwrap(), content.to_vec());
-        let writer = std::thread::spawn(move || stdin.write_all(&content));
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap().unwrap();
-        assert!(output.status.success(), "{command}");
-        output.stdout
-    }
 
     fn check(coding: Coding, encoded: &[u8], content: &[u8]) -> Result<(), String> {
         decodes_to(coding, encoded, content.len() as u64, &Sha256::digest(content)).map_err(|error| error.to_string())

@@ -4,6 +4,7 @@
 //!   brought back.
 //! - [`raw`]: an HTTP/1.1 client that sends exactly what it is told, and reads one answer.
 //! - [`Origin`]: a scripted HTTP server that counts what it is asked.
+//! - [`tool()`]: what a command-line program makes of some bytes.
 //!
 //! Everything blocks and needs no runtime. What goes wrong panics: it is a test that fails. [`pg`] is the part of it that
 //! finds and runs PostgreSQL, and gives errors instead; the project's commands use it too.
@@ -29,11 +30,13 @@ mod pgbouncer;
 mod postgres;
 pub mod raw;
 mod redis;
+mod tool;
 
 pub use origin::Origin;
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use tool::tool;
 
 /// A port on the loopback address that nobody used a moment ago.
 #[must_use]

@@ -40,7 +40,7 @@ async fn an_event_can_be_read_before_the_next_is_sent() {
         }
         drop(sender);
         encoded.extend_from_slice(&body.collect(usize::MAX).await.unwrap());
-        assert!(tool(coding, &encoded.into()) == sent, "{coding}");
+        assert!(tool(coding, &encoded) == sent, "{coding}");
     }
 }
 

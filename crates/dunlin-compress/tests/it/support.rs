@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::pin::Pin;
-use std::process::{Command, Stdio};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -99,21 +98,14 @@ pub(crate) async fn next(body: &mut Body) -> Bytes {
     body.frame().await.unwrap().unwrap().into_data().unwrap()
 }
 
-/// Decodes with the coding's own command-line tool; or with a library where that is not installed.
-pub(crate) fn tool(coding: Coding, encoded: &Bytes) -> Vec<u8> {
-    let name = match coding {
-        Coding::Gzip => "gzip",
-        Coding::Brotli => "brotli",
-        Coding::Zstd => "zstd",
+/// Decodes with the coding's own command-line tool.
+pub(crate) fn tool(coding: Coding, encoded: &[u8]) -> Vec<u8> {
+    let command = match coding {
+        Coding::Gzip => "gzip -dc",
+        Coding::Brotli => "brotli -dc",
+        Coding::Zstd => "zstd -dc",
     };
-    let command = Command::new(name).args(["-d", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let Ok(mut child) = command else { return library(coding, encoded) };
-    let (mut stdin, input) = (child.stdin.take().unwrap(), encoded.clone());
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success(), "{name} does not take it");
-    output.stdout
+    dunlin_testkit::tool(command, encoded)
 }
 
 /// Decodes as far as the content goes, though it may not have come to its end.
