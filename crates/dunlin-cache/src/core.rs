@@ -8,7 +8,7 @@ use dunlin_http::cache_control::RequestDirectives;
 use dunlin_http::{Body, Clock, Problem};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use moka::sync::Cache as Moka;
+use quick_cache::sync::Cache as Index;
 use smallvec::SmallVec;
 
 use crate::config::{Config, QueryKey, RoutePolicy};
@@ -41,7 +41,7 @@ pub(crate) struct Core {
     /// What is shared with other instances.
     pub(crate) second: Option<Second>,
     /// What `No-Vary-Search` said last, by path.
-    search: Moka<KeyHash, Arc<NoVarySearch>>,
+    search: Index<KeyHash, Arc<NoVarySearch>>,
     any_search: AtomicBool,
 }
 
@@ -106,7 +106,7 @@ impl Core {
     pub(crate) fn new(config: Config, clock: Clock, second: Option<Second>) -> Self {
         let index = (config.memory / 64).clamp(1 << 10, 4 << 20);
         Self {
-            memory: Memory::new(config.memory, config.max_variants.max(1)),
+            memory: Memory::new(config.memory, config.max_entry, config.max_variants.max(1)),
             config,
             clock,
             seeds: Seeds::random(),
@@ -115,7 +115,7 @@ impl Core {
             lonely: Lonely::new(),
             counters: Counters::default(),
             second,
-            search: Moka::new(index / 256),
+            search: Index::new((index / 256) as usize),
             any_search: AtomicBool::new(false),
         }
     }
@@ -142,8 +142,9 @@ impl Core {
         if let Some(reduced) = &reduced {
             target.query = Query::Reduced(reduced);
         }
-        let hash = target.hash(&self.seeds);
-        let found = self.memory.find(hash, &target, &parts.headers, &self.generations);
+        let key = target.bytes();
+        let hash = self.seeds.hash(&key);
+        let found = self.memory.find(hash, &key, &parts.headers, &self.generations);
         let phase = self.judge(parts, &target, hash, found, (asked, plain), policy);
         match phase {
             Phase::Revalidate(_) | Phase::Miss(_) if asked.only_if_cached => Phase::OnlyIfCached(self.only_if_cached()),
@@ -291,7 +292,7 @@ impl Core {
                 self.search.insert(path, Arc::new(rule));
                 self.any_search.store(true, Relaxed);
             }
-            _ if self.any_search.load(Relaxed) => self.search.invalidate(&path),
+            _ if self.any_search.load(Relaxed) => drop(self.search.remove(&path)),
             _ => {}
         }
         let hash = target.hash(&self.seeds);

@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 
 use crate::RoutePolicy;
 use crate::generations::Slot;
-use crate::memo::Memo;
 use crate::policy::s4_1_key::Selecting;
 use crate::policy::s4_2_freshness::{self, Source};
 use crate::policy::s5_2_request::Reuse;
@@ -32,7 +31,12 @@ pub(crate) struct Entry {
     pub(crate) id: BodyId,
     /// Which part of the content the body is, if it is not the whole.
     pub(crate) part: Option<Part>,
-    pub(crate) memo: Memo,
+    /// Its key as a text, once it is stored.
+    pub(crate) key: Bytes,
+    /// What it takes in memory in bytes, once it is stored.
+    pub(crate) weight: usize,
+    /// Whether the body is kept by an entry already, and so in an allocation of just its size.
+    body_is_kept: bool,
 }
 
 /// For how long an entry may be used, and how.
@@ -202,8 +206,7 @@ impl Head {
 
     /// The stored response with this content.
     pub(crate) fn with_body(self, body: &Bytes, part: Option<Part>) -> Entry {
-        // In an allocation of just its size: a slice of a larger read buffer would keep all of that.
-        self.with_kept_body(Bytes::copy_from_slice(body), BodyId::new(), part)
+        Entry { body_is_kept: false, ..self.with_kept_body(body.clone(), BodyId::new(), part) }
     }
 
     /// The stored response with content that is kept already.
@@ -219,8 +222,7 @@ impl Head {
             self.headers.insert(CACHE_CONTROL, value.clone());
             self.told = Told::Placed;
         }
-        self.headers = compact_headers(&self.headers);
-        Entry { head: self, body, id, part, memo: Memo::default() }
+        Entry { head: self, body, id, part, key: Bytes::new(), weight: 0, body_is_kept: true }
     }
 
     /// How old it is (RFC 9111 §4.2.3): `current_age`.
@@ -271,9 +273,24 @@ impl Head {
 // === impl Entry ===
 
 impl Entry {
-    /// What it takes in memory, roughly and rather too much than too little.
-    pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + 64 + self.head.weight() + self.body.len() + 96
+    /// The entry as it is stored under a key: in as few allocations as can be, each of just its size. The body as it came may be a
+    /// slice of a larger read buffer, which it would keep; and what an answer is made of is read fastest where it lies side by side.
+    pub(crate) fn stored_as(mut self, key: &str) -> Self {
+        let lasting = || self.head.headers.iter().filter(|(name, _)| **name != AGE && **name != CACHE_STATUS);
+        let body = if self.body_is_kept { &[] } else { &self.body[..] };
+        let length = key.len() + lasting().map(|(_, value)| value.len()).sum::<usize>() + body.len();
+        let mut record = BytesMut::with_capacity(length);
+        record.extend_from_slice(key.as_bytes());
+        lasting().for_each(|(_, value)| record.extend_from_slice(value.as_bytes()));
+        record.extend_from_slice(body);
+        let mut record = record.freeze();
+        self.key = record.split_to(key.len());
+        self.head.headers = compact(&self.head.headers, &mut record);
+        if !self.body_is_kept {
+            self.body = record;
+        }
+        self.weight = size_of::<Self>() + 64 + self.head.weight() + self.key.len() + self.body.len() + 96;
+        self
     }
 }
 
@@ -307,20 +324,16 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     if lines.is_empty() { None } else { HeaderValue::from_bytes(&lines.join(&b", "[..])).ok() }
 }
 
-/// The header with all values in one allocation of just their size, and with no room to spare. The fields that change with each
+/// The header with no room to spare, and its lasting values taken from where they lie in this order. The fields that change with each
 /// answer come first, where they are found without a look-up.
-fn compact_headers(headers: &HeaderMap) -> HeaderMap {
-    let lasting = || headers.iter().filter(|(name, _)| **name != AGE && **name != CACHE_STATUS);
-    let mut values = BytesMut::with_capacity(lasting().map(|(_, value)| value.len()).sum());
-    lasting().for_each(|(_, value)| values.extend_from_slice(value.as_bytes()));
-    let mut values = values.freeze();
+fn compact(headers: &HeaderMap, values: &mut Bytes) -> HeaderMap {
     let mut compact = HeaderMap::with_capacity(headers.keys_len() + 1);
     for name in [AGE, CACHE_STATUS] {
         if let Some(value) = headers.get(&name) {
             compact.insert(name, value.clone());
         }
     }
-    for (name, value) in lasting() {
+    for (name, value) in headers.iter().filter(|(name, _)| **name != AGE && **name != CACHE_STATUS) {
         let shared = HeaderValue::from_maybe_shared(values.split_to(value.len())).unwrap_or_else(|_| value.clone());
         compact.append(name.clone(), shared);
     }

@@ -54,6 +54,10 @@ impl Generations {
 
     /// Whether nothing of these slots was invalidated since.
     pub(crate) fn is_current(&self, since: u64, slots: &[Slot]) -> bool {
+        // Most often nothing at all was, and the places need not be looked at, which lie far apart.
+        if self.last.load(SeqCst) <= since {
+            return true;
+        }
         let stands = |place| self.slots[usize::from(place)].load(SeqCst) <= since;
         self.floor.load(SeqCst) <= since && slots.iter().all(|slot| stands(slot.0) || stands(slot.1))
     }

@@ -147,11 +147,11 @@ impl Answer<'_> {
         if let Some(own) = entry.head.slots.first_mut() {
             *own = slot;
         }
-        let entry = Arc::new(entry);
         if !core.generations.is_current(entry.since, &entry.slots) {
-            return (entry, None);
+            return (Arc::new(entry), None);
         }
-        core.memory.put(hash, &text, &entry, &core.generations);
+        let entry = Arc::new(entry.stored_as(&text));
+        core.memory.put(hash, &entry, &core.generations);
         (entry, Some(Kept { key: text, of_path: slot != hash.into() }))
     }
 }

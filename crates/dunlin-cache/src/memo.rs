@@ -1,11 +1,11 @@
-//! [`Memo`]: the fields of a hit that change from second to second, made once for each.
+//! The fields of a hit that change from second to second, made once for each.
+
+use std::cell::RefCell;
 
 use http::HeaderValue;
-use parking_lot::Mutex;
 
-/// `Age` and `Cache-Status` as they were last made, with the age and the time to live that they tell.
-#[derive(Debug, Default)]
-pub(crate) struct Memo(Mutex<Option<((u64, i64), Fields)>>);
+/// How many are remembered; a power of two.
+const PLACES: usize = 64;
 
 /// The values of `Age` and `Cache-Status`.
 #[derive(Clone, Debug)]
@@ -14,17 +14,30 @@ pub(crate) struct Fields {
     pub(crate) status: HeaderValue,
 }
 
-// === impl Memo ===
+/// The age and the time to live that fields tell.
+type Told = (u64, i64);
 
-impl Memo {
-    /// The fields for this age and time to live. Nobody waits for the lock: who does not get it makes them.
-    pub(crate) fn get(&self, told: (u64, i64), make: impl FnOnce() -> Fields) -> Fields {
-        let Some(mut last) = self.0.try_lock() else { return make() };
-        match &*last {
-            Some((of, fields)) if *of == told => fields.clone(),
-            _ => last.insert((told, make())).1.clone(),
+thread_local! {
+    /// What was told last. What was stored in the same second and is good for as long tells the same; and what is remembered by a
+    /// thread alone has counts of references that no other one contends for.
+    static LAST: RefCell<[Option<(Told, Fields)>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
+}
+
+/// The fields of a plain hit in the cache of this name, for this age and time to live. They are made by `make` when they are not
+/// remembered.
+pub(crate) fn fields(name: &str, told: Told, make: impl FnOnce() -> Fields) -> Fields {
+    LAST.with_borrow_mut(|last| {
+        let place = &mut last[(told.0.wrapping_mul(31) ^ told.1 as u64) as usize % PLACES];
+        match place {
+            Some((of, fields)) if *of == told && is_of(&fields.status, name) => fields.clone(),
+            _ => place.insert((told, make())).1.clone(),
         }
-    }
+    })
+}
+
+/// Whether a `Cache-Status` is that of the cache of this name.
+fn is_of(status: &HeaderValue, name: &str) -> bool {
+    status.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b";"))
 }
 
 #[cfg(test)]
@@ -32,15 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_made_once_for_each_second() {
-        let memo = Memo::default();
+    fn fields_are_made_once_for_each_second_and_name() {
         let mut made = 0;
-        for told in [(1, 9), (1, 9), (2, 8), (2, 8), (1, 9)] {
-            let fields = memo.get(told, || {
+        for (name, told) in [("a", (1, 9)), ("a", (1, 9)), ("a", (2, 8)), ("a", (1, 9)), ("ab", (1, 9)), ("ab", (1, 9))]
+        {
+            let fields = fields(name, told, || {
                 made += 1;
-                Fields { age: told.0.into(), status: told.1.into() }
+                let status = HeaderValue::try_from(format!("{name}; hit; ttl={}", told.1)).unwrap();
+                Fields { age: told.0.into(), status }
             });
             assert_eq!(fields.age, told.0.to_string());
+            assert!(is_of(&fields.status, name));
         }
         assert_eq!(made, 3);
     }

@@ -1,31 +1,33 @@
-//! The memory level: on moka, weighed in bytes, all variants of a key in one place.
+//! The memory level: weighed in bytes, all variants of a key in one place.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderMap;
-use moka::sync::Cache as Moka;
 use parking_lot::Mutex;
+use quick_cache::sync::{Cache as Index, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
 use smallvec::SmallVec;
 
 use crate::entry::Entry;
 use crate::generations::Generations;
-use crate::policy::key::{KeyHash, Target};
+use crate::policy::key::KeyHash;
 use crate::policy::s4_1_key;
 
-/// What moka, the allocator and the index take for a key, in bytes, found by measuring (see `examples/bound.rs`).
-const OVERHEAD: usize = 420;
+/// What the index and the allocator take for a key, in bytes, found by measuring (see `examples/bound.rs`).
+const OVERHEAD: usize = 300;
+/// What an entry is guessed to weigh: by this the index knows how many keys to remember that it has let go.
+const TYPICAL: u64 = 2048;
+/// The share of memory for what has shown its worth. What comes new has the rest to do so, or to be let go.
+const PROVEN: f64 = 0.9;
 /// Keys that are changed at the same time without waiting for each other.
 const STRIPES: usize = 64;
 
-/// All that is stored for one key.
-#[derive(Debug)]
-pub(crate) struct Resource {
-    /// The key as a text: what its hash stands for.
-    pub(crate) key: Box<str>,
-    /// The newest first.
-    pub(crate) variants: SmallVec<[Arc<Entry>; 1]>,
+/// All that is stored for one key, the newest first.
+#[derive(Clone, Debug)]
+enum Variants {
+    One(Arc<Entry>),
+    Many(Arc<[Arc<Entry>]>),
 }
 
 /// What a look-up found.
@@ -41,13 +43,16 @@ pub(crate) enum Found {
 
 /// The memory level.
 pub(crate) struct Memory {
-    entries: Moka<KeyHash, Arc<Resource>, Unhashed>,
+    entries: Index<KeyHash, Variants, Weigh, Unhashed>,
     stripes: Box<[Mutex<()>]>,
     max_variants: usize,
-    /// Bytes that were put in since moka last threw out what is too much.
-    unsettled: AtomicU64,
-    settle_at: u64,
+    /// The most that one key may weigh.
+    max_weight: u64,
 }
+
+/// Weighs what is stored for a key.
+#[derive(Clone, Copy, Debug)]
+struct Weigh;
 
 /// Keys are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,92 +61,103 @@ pub(crate) struct Unhashed(u64);
 // === impl Memory ===
 
 impl Memory {
-    pub(crate) fn new(bytes: u64, max_variants: usize) -> Self {
-        let entries = Moka::builder()
-            .max_capacity(bytes)
-            .weigher(|_: &KeyHash, resource: &Arc<Resource>| u32::try_from(resource.weight()).unwrap_or(u32::MAX))
-            .build_with_hasher(Unhashed::default());
+    pub(crate) fn new(bytes: u64, max_entry: u64, max_variants: usize) -> Self {
+        // Each shard has its own lock and its own part of the bytes, which has to have room for the largest entry.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let proven = |shards: usize| (bytes as f64 / shards as f64 * PROVEN) as u64;
+        let mut shards = (cores * 4).next_power_of_two();
+        while shards > 1 && proven(shards) < max_entry.saturating_add(TYPICAL) {
+            shards /= 2;
+        }
+        let keys = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
+        let mut options = OptionsBuilder::new();
+        options
+            .shards(shards)
+            .weight_capacity(bytes)
+            .estimated_items_capacity(keys)
+            .hot_allocation(PROVEN)
+            .ghost_allocation(1.0);
+        let (weigh, hasher) = (Weigh, Unhashed::default());
+        let entries = match options.build() {
+            Ok(options) => Index::with_options(options, weigh, hasher, DefaultLifecycle::default()),
+            Err(_) => Index::with(keys, bytes, weigh, hasher, DefaultLifecycle::default()),
+        };
+        let max_weight = proven(entries.num_shards());
         let stripes = (0..STRIPES).map(|_| Mutex::new(())).collect();
-        Self { entries, stripes, max_variants, unsettled: AtomicU64::new(0), settle_at: bytes / 32 }
+        Self { entries, stripes, max_variants, max_weight }
     }
 
-    /// What is stored for this request.
-    pub(crate) fn find(
-        &self,
-        hash: KeyHash,
-        target: &Target<'_>,
-        request: &HeaderMap,
-        generations: &Generations,
-    ) -> Found {
-        let Some(resource) = self.entries.get(&hash) else { return Found::Nothing };
-        if !target.is(&resource.key) {
+    /// What is stored for this request, whose key as a text is `key`.
+    pub(crate) fn find(&self, hash: KeyHash, key: &[u8], request: &HeaderMap, generations: &Generations) -> Found {
+        let Some(variants) = self.entries.get(&hash) else { return Found::Nothing };
+        // Hashes that are equal are of equal keys by far most likely, but a wrong answer must not rest on luck.
+        if *variants.key() != *key {
             return Found::Nothing;
         }
-        let mut other = None;
-        for entry in &resource.variants {
-            if !generations.is_current(entry.since, &entry.slots) {
-                continue;
+        let is_current = |entry: &Entry| generations.is_current(entry.since, &entry.slots);
+        let selects = |entry: &Entry| s4_1_key::selects(&entry.selecting, &entry.headers, request);
+        match variants {
+            Variants::One(entry) if !is_current(&entry) => Found::Nothing,
+            Variants::One(entry) if selects(&entry) => Found::Entry(entry),
+            Variants::One(entry) => Found::OtherVariants(entry),
+            Variants::Many(entries) => {
+                let current = || entries.iter().filter(|entry| is_current(entry));
+                match (current().find(|entry| selects(entry)), current().next_back()) {
+                    (Some(entry), _) => Found::Entry(Arc::clone(entry)),
+                    (None, Some(other)) => Found::OtherVariants(Arc::clone(other)),
+                    (None, None) => Found::Nothing,
+                }
             }
-            if s4_1_key::selects(&entry.selecting, &entry.headers, request) {
-                return Found::Entry(Arc::clone(entry));
-            }
-            other = Some(entry);
         }
-        other.map_or(Found::Nothing, |entry| Found::OtherVariants(Arc::clone(entry)))
     }
 
     /// Stores an entry in the place of the one of the same variant.
-    pub(crate) fn put(&self, hash: KeyHash, key: &str, entry: &Arc<Entry>, generations: &Generations) {
-        let weight = entry.weight() + key.len() + OVERHEAD;
-        {
-            let _guard = self.stripe(hash).lock();
-            let old = self.entries.get(&hash).filter(|resource| *resource.key == *key);
-            let mut variants = SmallVec::with_capacity(1 + old.as_ref().map_or(0, |old| old.variants.len()));
-            variants.push(Arc::clone(entry));
-            for other in old.iter().flat_map(|old| &old.variants) {
-                let keep = generations.is_current(other.since, &other.slots) && are_variants(entry, other);
-                if keep && variants.len() < self.max_variants {
-                    variants.push(Arc::clone(other));
-                }
+    pub(crate) fn put(&self, hash: KeyHash, entry: &Arc<Entry>, generations: &Generations) {
+        let _guard = self.stripe(hash).lock();
+        let old = self.entries.peek(&hash).filter(|old| *old.key() == *entry.key);
+        let mut weight = weight(entry);
+        let mut variants = SmallVec::<[_; 4]>::new();
+        variants.push(Arc::clone(entry));
+        for other in old.iter().flat_map(Variants::all) {
+            let keep = generations.is_current(other.since, &other.slots) && are_variants(entry, other);
+            weight += if keep { self::weight(other) } else { 0 };
+            // The index would rather have none of a key than too much.
+            if keep && variants.len() < self.max_variants && weight <= self.max_weight {
+                variants.push(Arc::clone(other));
             }
-            self.entries.insert(hash, Arc::new(Resource { key: key.into(), variants }));
         }
-        // moka throws out later, by and by. So that "later" has a bound, it is made to after so many bytes.
-        if self.unsettled.fetch_add(weight as u64, Relaxed) + weight as u64 >= self.settle_at {
-            self.unsettled.store(0, Relaxed);
-            self.entries.run_pending_tasks();
+        if let Some(variants) = Variants::of(&variants) {
+            self.entries.insert(hash, variants);
         }
     }
 
     /// Removes one entry, if it is still there.
     pub(crate) fn remove(&self, hash: KeyHash, entry: &Arc<Entry>) {
         let _guard = self.stripe(hash).lock();
-        let Some(resource) = self.entries.get(&hash) else { return };
-        let variants: SmallVec<_> =
-            resource.variants.iter().filter(|other| !Arc::ptr_eq(other, entry)).map(Arc::clone).collect();
-        if variants.is_empty() {
-            self.entries.invalidate(&hash);
-        } else {
-            self.entries.insert(hash, Arc::new(Resource { key: resource.key.clone(), variants }));
+        let Some(old) = self.entries.peek(&hash) else { return };
+        let rest: SmallVec<[_; 4]> =
+            old.all().iter().filter(|other| !Arc::ptr_eq(other, entry)).map(Arc::clone).collect();
+        match Variants::of(&rest) {
+            Some(_) if rest.len() == old.all().len() => {}
+            Some(rest) => self.entries.insert(hash, rest),
+            None => drop(self.entries.remove(&hash)),
         }
     }
 
     /// Removes all of a key.
     pub(crate) fn remove_key(&self, hash: KeyHash) {
         let _guard = self.stripe(hash).lock();
-        self.entries.invalidate(&hash);
+        self.entries.remove(&hash);
     }
 
     /// Removes everything.
     pub(crate) fn clear(&self) {
-        self.entries.invalidate_all();
-        self.entries.run_pending_tasks();
+        self.entries.clear();
     }
 
     /// How many keys there are, and what they weigh.
     pub(crate) fn size(&self) -> (u64, u64) {
-        self.entries.run_pending_tasks();
-        (self.entries.entry_count(), self.entries.weighted_size())
+        (self.entries.len() as u64, self.entries.weight())
     }
 
     fn stripe(&self, hash: KeyHash) -> &Mutex<()> {
@@ -156,12 +172,40 @@ fn are_variants(new: &Entry, old: &Entry) -> bool {
     names(new) == names(old) && new.selecting != old.selecting
 }
 
-// === impl Resource ===
+// === impl Variants ===
 
-impl Resource {
-    fn weight(&self) -> usize {
-        OVERHEAD + self.key.len() + self.variants.iter().map(|entry| entry.weight()).sum::<usize>()
+impl Variants {
+    fn of(entries: &[Arc<Entry>]) -> Option<Self> {
+        match entries {
+            [] => None,
+            [one] => Some(Self::One(Arc::clone(one))),
+            many => Some(Self::Many(many.into())),
+        }
     }
+
+    fn all(&self) -> &[Arc<Entry>] {
+        match self {
+            Self::One(entry) => std::slice::from_ref(entry),
+            Self::Many(entries) => entries,
+        }
+    }
+
+    /// The key as a text: what its hash stands for.
+    fn key(&self) -> &[u8] {
+        self.all().first().map_or(&[], |entry| &entry.key)
+    }
+}
+
+// === impl Weigh ===
+
+impl Weighter<KeyHash, Variants> for Weigh {
+    fn weight(&self, _: &KeyHash, variants: &Variants) -> u64 {
+        variants.all().iter().map(|entry| weight(entry)).sum()
+    }
+}
+
+fn weight(entry: &Entry) -> u64 {
+    (OVERHEAD + entry.weight) as u64
 }
 
 // === impl Unhashed ===

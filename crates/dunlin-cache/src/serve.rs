@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::entry::{CACHE_STATUS, Entry, Head};
 use crate::live::Live;
-use crate::memo::{Fields, Memo};
+use crate::memo::{self, Fields};
 use crate::policy::{s3_4_partial, s4_3_validation};
 use crate::status::{self, CacheStatus};
 
@@ -30,7 +30,7 @@ pub(crate) struct For<'a> {
 
 /// The answer from a stored response. For a part that does not have what is asked for there is none.
 pub(crate) fn entry(entry: &Entry, request: For<'_>, status: CacheStatus<'_>) -> Option<Response<Body>> {
-    let mut headers = header(&entry.head, Some(&entry.memo), request, status);
+    let mut headers = header(&entry.head, request, status);
     // §4.3.2: preconditions are for what would be a 200 or a 206 without them.
     let content = matches!(entry.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
     if content
@@ -95,7 +95,7 @@ fn selection(entry: &Entry, mut headers: HeaderMap, selected: &Selection) -> Res
 
 /// The answer from a response that is coming in; `None` when it is too late to read it from the beginning.
 pub(crate) fn live(live: &Arc<Live>, request: For<'_>, status: CacheStatus<'_>) -> Option<Response<Body>> {
-    let mut headers = header(&live.head, None, request, status);
+    let mut headers = header(&live.head, request, status);
     let head = &live.head;
     if head.status == StatusCode::OK
         && s4_3_validation::not_modified(request.method, request.headers, &head.headers, head.received)
@@ -108,16 +108,14 @@ pub(crate) fn live(live: &Arc<Live>, request: For<'_>, status: CacheStatus<'_>) 
     Some(response(head.status, headers, body))
 }
 
-fn header(head: &Head, memo: Option<&Memo>, request: For<'_>, mut status: CacheStatus<'_>) -> HeaderMap {
+fn header(head: &Head, request: For<'_>, mut status: CacheStatus<'_>) -> HeaderMap {
     let age = head.age(request.now);
     let ttl = status::ttl(head.rules.lifetime, age);
     status.ttl = Some(ttl);
     let make =
         || Fields { age: seconds(age.as_secs()), status: status.to_value(request.name, head.upstream_status.as_ref()) };
-    let fields = match memo {
-        Some(memo) if status.is_plain_hit() => memo.get((age.as_secs(), ttl), make),
-        _ => make(),
-    };
+    let common = status.is_plain_hit() && head.upstream_status.is_none();
+    let fields = if common { memo::fields(request.name, (age.as_secs(), ttl), make) } else { make() };
     let mut headers = head.headers.clone();
     // RFC 9111 §5.1: an Age tells that the origin did not generate or validate this answer for this request.
     let aged = status.hit || status.collapsed || age.as_secs() > 0;

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use dunlin_http::negotiate::Coding;
 use dunlin_http::{Body, BodyId};
 use http::HeaderValue;
-use moka::policy::EvictionPolicy;
 use parking_lot::Mutex;
+use quick_cache::sync::{Cache as Index, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
 use tokio::sync::oneshot;
 
 use crate::head;
@@ -20,18 +21,25 @@ pub(crate) type Key = (BodyId, Coding);
 /// How often an encoding is asked for before it is worth a better one. Most contents of a short life never are.
 const ASKED: u32 = 8;
 
-/// What an entry takes besides the encoding itself, in bytes: the store's own index and queues.
+/// What an entry takes besides the encoding itself, in bytes: the store's own index, and what the allocator adds.
 const OVERHEAD: usize = 320;
+/// What an encoding is guessed to take: by this the index knows how many keys to remember that it has let go.
+const TYPICAL: u64 = 4096;
+/// Bytes of a part of the store with a lock of its own, at least.
+const SHARD: u64 = 12 << 20;
 
 /// Keeps encodings, within a bound of bytes. Each is made once, however many ask for it.
 pub(crate) struct Store {
-    kept: moka::sync::Cache<Key, Arc<Kept>, foldhash::fast::RandomState>,
+    kept: Index<Key, Arc<Kept>, Weigh, foldhash::fast::RandomState>,
     /// Who waits for what is being made.
     flights: Mutex<HashMap<Key, Vec<Waiter>>>,
     made: AtomicU64,
 }
 
 type Waiter = oneshot::Sender<Arc<Kept>>;
+
+#[derive(Clone, Copy, Debug)]
+struct Weigh;
 
 /// What came of encoding a content.
 #[derive(Debug)]
@@ -72,16 +80,21 @@ pub(crate) struct Lead {
 
 impl Store {
     pub(crate) fn new(bytes: u64) -> Self {
-        let weigh = |_: &Key, kept: &Arc<Kept>| {
-            let len = kept.encoding.as_ref().map_or(0, |encoding| encoding.bytes.len());
-            u32::try_from(len + OVERHEAD).unwrap_or(u32::MAX)
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut shards = (cores * 4).next_power_of_two();
+        while shards > 1 && bytes / shards as u64 <= SHARD {
+            shards /= 2;
+        }
+        let keys = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
+        let hasher = foldhash::fast::RandomState::default();
+        let mut options = OptionsBuilder::new();
+        // Contents die without a word. What nobody asks for any more sinks all the same, however much it once was liked: a use
+        // counts only until the hand of the clock has come by.
+        options.shards(shards).weight_capacity(bytes).estimated_items_capacity(keys).hot_allocation(0.9);
+        let kept = match options.build() {
+            Ok(options) => Index::with_options(options, Weigh, hasher, DefaultLifecycle::default()),
+            Err(_) => Index::with(keys, bytes, Weigh, hasher, DefaultLifecycle::default()),
         };
-        let kept = moka::sync::Cache::builder()
-            .max_capacity(bytes)
-            .weigher(weigh)
-            // Contents die without a word; what nobody asks for any more has to sink, however much it once was liked.
-            .eviction_policy(EvictionPolicy::lru())
-            .build_with_hasher(foldhash::fast::RandomState::default());
         Self { kept, flights: Mutex::default(), made: AtomicU64::new(0) }
     }
 
@@ -118,8 +131,15 @@ impl Store {
 
     /// How many encodings are kept, their bytes with all that is kept about them, and how many were ever made.
     pub(crate) fn figures(&self) -> (u64, u64, u64) {
-        self.kept.run_pending_tasks();
-        (self.kept.entry_count(), self.kept.weighted_size(), self.made.load(Ordering::Relaxed))
+        (self.kept.len() as u64, self.kept.weight(), self.made.load(Ordering::Relaxed))
+    }
+}
+
+// === impl Weigh ===
+
+impl Weighter<Key, Arc<Kept>> for Weigh {
+    fn weight(&self, _: &Key, kept: &Arc<Kept>) -> u64 {
+        (kept.encoding.as_ref().map_or(0, |encoding| encoding.bytes.len()) + OVERHEAD) as u64
     }
 }
 

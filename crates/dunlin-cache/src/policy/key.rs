@@ -1,6 +1,6 @@
 //! The primary key (RFC 9111 §2): scheme, authority, path, and what of the query counts.
 //!
-//! A key is written piece by piece, into a hash on each request and into a text only when something is stored, so that a hit
+//! A key is a text that tells all that counts. It is written into a buffer on the stack, unless it is uncommonly long, so that a hit
 //! allocates nothing for it.
 
 use std::hash::{BuildHasher, Hasher};
@@ -9,6 +9,7 @@ use dunlin_http::query;
 use foldhash::quality::FixedState;
 use http::header::HOST;
 use http::request::Parts;
+use smallvec::SmallVec;
 
 use crate::QueryKey;
 
@@ -31,6 +32,9 @@ pub(crate) enum Query<'a> {
     /// What is left of it by `No-Vary-Search`.
     Reduced(&'a str),
 }
+
+/// A key as the bytes of its text.
+pub(crate) type KeyBytes = SmallVec<[u8; 120]>;
 
 /// A key's hash. Its seeds are random for each cache, so that nobody outside can make two keys meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +65,7 @@ impl<'a> Target<'a> {
     }
 
     /// Writes the key in pieces; equal keys give equal pieces.
-    fn write(&self, sink: &mut dyn FnMut(&str)) {
+    fn write(&self, sink: &mut impl FnMut(&str)) {
         self.write_path(sink);
         match self.query {
             Query::Whole(None) => {}
@@ -86,7 +90,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn write_path(&self, sink: &mut dyn FnMut(&str)) {
+    fn write_path(&self, sink: &mut impl FnMut(&str)) {
         sink(if self.secure { "https://" } else { "http://" });
         // Without a branch for each byte, so that it is done many bytes at a time.
         if self.authority.bytes().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
@@ -99,15 +103,12 @@ impl<'a> Target<'a> {
 
     /// The key's hash.
     pub(crate) fn hash(&self, seeds: &Seeds) -> KeyHash {
-        seeds.hash(|sink| self.write(sink))
+        seeds.hash(&self.bytes())
     }
 
     /// The hash of what all keys of this path have in common. No key has it itself.
     pub(crate) fn path_hash(&self, seeds: &Seeds) -> KeyHash {
-        seeds.hash(|sink| {
-            self.write_path(sink);
-            sink("#path");
-        })
+        seeds.hash(self.path_text().as_bytes())
     }
 
     /// What all keys of this path have in common, as a text. No key is it itself.
@@ -130,11 +131,11 @@ impl<'a> Target<'a> {
         text
     }
 
-    /// Whether the key is this text. Hashes that are equal are so by far most likely, but a wrong answer must not rest on luck.
-    pub(crate) fn is(&self, text: &str) -> bool {
-        let mut rest = Some(text);
-        self.write(&mut |piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
-        rest.is_some_and(str::is_empty)
+    /// The key as the bytes of its text.
+    pub(crate) fn bytes(&self) -> KeyBytes {
+        let mut bytes = KeyBytes::new();
+        self.write(&mut |piece| bytes.extend_from_slice(piece.as_bytes()));
+        bytes
     }
 
     /// Whether the key is made from a part of the query, so that one URL does not tell it.
@@ -152,13 +153,14 @@ impl Seeds {
         Self(FixedState::with_seed(random()), FixedState::with_seed(random()))
     }
 
-    fn hash(&self, write: impl Fn(&mut dyn FnMut(&str))) -> KeyHash {
-        let (mut one, mut two) = (self.0.build_hasher(), self.1.build_hasher());
-        write(&mut |piece| {
-            one.write(piece.as_bytes());
-            two.write(piece.as_bytes());
-        });
-        KeyHash(u128::from(one.finish()) << 64 | u128::from(two.finish()))
+    /// The hash of a key.
+    pub(crate) fn hash(&self, key: &[u8]) -> KeyHash {
+        let half = |seed: &FixedState| {
+            let mut hasher = seed.build_hasher();
+            hasher.write(key);
+            u128::from(hasher.finish())
+        };
+        KeyHash(half(&self.0) << 64 | half(&self.1))
     }
 
     /// The hash of a name.
@@ -209,10 +211,10 @@ mod tests {
             Query::Reduced("x=1&"),
         ];
         for (at, one) in different.iter().enumerate() {
-            assert!(target(*one).is(&target(*one).text()));
+            assert_eq!(*target(*one).bytes(), *target(*one).text().as_bytes());
             for other in &different[at + 1..] {
                 assert_ne!(target(*one).hash(&seeds), target(*other).hash(&seeds), "{one:?} {other:?}");
-                assert!(!target(*one).is(&target(*other).text()), "{one:?} {other:?}");
+                assert_ne!(target(*one).text(), target(*other).text(), "{one:?} {other:?}");
             }
         }
     }

@@ -212,7 +212,7 @@ mod tests {
                         slots: SmallVec::new(),
                         since: 7,
                     };
-                    head.with_body(&Bytes::from(body), None)
+                    head.with_kept_body(Bytes::from(body), BodyId::new(), None)
                 },
             )
     }
