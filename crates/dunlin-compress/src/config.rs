@@ -28,7 +28,8 @@ pub struct Config {
 /// A level for each coding, in the coding's own scale.
 ///
 /// For gzip that is zlib's. Content that is complete in memory is encoded by libdeflate, at the level that comes to
-/// about the same size.
+/// about the same size; up to 16 KiB that are sent once, at levels from 3 to 6, to one about five hundredths larger, in
+/// a quarter of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Levels {
     /// 1 to 9.

@@ -73,7 +73,7 @@ fn passing(shared: &Shared, coding: Coding, content: &Bytes) -> Source {
     if content.len() > WHOLE {
         return Source::Slices;
     }
-    let effort = Effort::once(coding, shared.config.level.of(coding));
+    let effort = Effort::once(coding, shared.config.level.of(coding), content.len());
     if effort.cost(content.len()) <= BUDGET {
         return whole(effort, content).map_or(Source::Slices, |encoded| Source::Ready(Arc::new(Kept::first(encoded))));
     }

@@ -1,5 +1,6 @@
 //! A body that is encoded as it flows.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use crate::layer::Shared;
 
 /// Output is passed on when there is this much of it, in bytes.
 const FRAME: usize = 16 << 10;
+
+/// A stream of a known length of at most this many bytes is collected, as long as it comes at once: encoding it in one go
+/// costs half as much.
+const COLLECTED: u64 = 64 << 10;
 
 /// A stream, encoded.
 ///
@@ -45,8 +50,11 @@ pub(crate) struct Encoded {
 /// A stream, and what was read of it already.
 pub(crate) struct Begun {
     body: Body,
-    first: Option<Option<Result<Frame<Bytes>, BoxError>>>,
+    ahead: VecDeque<Polled>,
 }
+
+/// What a body gives: a frame, an error, or its end.
+type Polled = Option<Result<Frame<Bytes>, BoxError>>;
 
 /// What a stream turned out to be.
 pub(crate) enum Peeked {
@@ -89,27 +97,47 @@ struct Returned {
 
 impl Begun {
     pub(crate) const fn not(body: Body) -> Self {
-        Self { body, first: None }
+        Self { body, ahead: VecDeque::new() }
     }
 
     /// The content of a stream that is none: one that knows its length, and has all of it at once. Other frameworks box
-    /// what is complete like that.
-    pub(crate) fn peek(mut body: Body, cx: &mut Context<'_>) -> Peeked {
-        let Some(len) = body.len() else { return Peeked::Stream(Self::not(body)) };
-        let Poll::Ready(first) = Pin::new(&mut body).poll_frame(cx) else { return Peeked::Stream(Self::not(body)) };
-        match first {
-            Some(Ok(frame))
-                if frame.data_ref().is_some_and(|data| data.len() as u64 == len) && body.is_end_stream() =>
-            {
-                Peeked::Complete(frame.into_data().unwrap_or_default())
+    /// what is complete like that, and a short answer from an upstream comes so. Nothing is waited for.
+    pub(crate) fn peek(body: Body, cx: &mut Context<'_>) -> Peeked {
+        let (len, mut this) = (body.len(), Self::not(body));
+        let Some(len) = len else { return Peeked::Stream(this) };
+        let mut have = 0;
+        while let Poll::Ready(polled) = Pin::new(&mut this.body).poll_frame(cx) {
+            let data = polled.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            let data = data.map_or(0, |data| data.len() as u64);
+            this.ahead.push_back(polled);
+            have += data;
+            if have == len && this.body.is_end_stream() {
+                return Peeked::Complete(this.join());
             }
-            first => Peeked::Stream(Self { body, first: Some(first) }),
+            if have >= len || data == 0 || len > COLLECTED {
+                break;
+            }
         }
+        Peeked::Stream(this)
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(first),
+    /// The data that was read.
+    fn join(self) -> Bytes {
+        let mut data = self.ahead.into_iter().flatten().flatten().filter_map(|frame| frame.into_data().ok());
+        let first = data.next().unwrap_or_default();
+        let mut rest = data.peekable();
+        if rest.peek().is_none() {
+            return first;
+        }
+        let mut whole = Vec::with_capacity(COLLECTED as usize);
+        whole.extend_from_slice(&first);
+        rest.for_each(|piece| whole.extend_from_slice(&piece));
+        whole.into()
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
+        match self.ahead.pop_front() {
+            Some(polled) => Poll::Ready(polled),
             None => Pin::new(&mut self.body).poll_frame(cx),
         }
     }
@@ -182,7 +210,7 @@ impl Encoded {
         Frame::data(if out.len() < out.capacity() / 2 { Bytes::copy_from_slice(&out) } else { out.into() })
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
         loop {
             if let State::Full(room, _) = &mut self.state {
                 let room = ready!(room.as_mut().poll(cx));
@@ -252,7 +280,7 @@ impl http_body::Body for Encoded {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Polled> {
         let this = self.get_mut();
         let polled = this.poll(cx);
         if let Poll::Ready(Some(Err(_))) = polled {

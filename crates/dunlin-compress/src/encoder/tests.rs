@@ -90,7 +90,7 @@ fn whole_content_gets_shorter_or_stays() {
     for coding in Coding::ALL {
         for len in [0, 1, 20, 100, 5_000, 65_535, 65_536, 300_000] {
             let content = text(len);
-            if let Some(encoded) = whole(Effort::once(coding, 6), &content).unwrap() {
+            if let Some(encoded) = whole(Effort::once(coding, 6, len), &content).unwrap() {
                 assert!(encoded.len() < len && decode(coding, &encoded) == content, "{coding} {len}");
             } else {
                 assert!(len < 200, "{coding} {len}");
