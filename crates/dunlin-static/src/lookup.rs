@@ -1,6 +1,6 @@
 //! What is known of a path: from the table when it is fresh, from the disk when not.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,13 +49,22 @@ pub(crate) enum Known {
     Missing,
 }
 
+/// What looking at the disk came to.
+enum Looked {
+    Found(Found),
+    /// A file that was not in memory before.
+    Loaded(Arc<Entry>),
+}
+
 /// A file that was found for a path.
 pub(crate) struct Located {
     /// The path that was asked for.
     pub(crate) key: String,
+    /// The file's own path: it differs when the file is a folder's index.
     pub(crate) path: String,
     pub(crate) file: File,
     pub(crate) stamp: Stamp,
+    /// What stands beside it, if that was looked for.
     pub(crate) siblings: Siblings,
     /// When it was looked for.
     pub(crate) at: SystemTime,
@@ -94,21 +103,23 @@ impl Shared {
     pub(crate) async fn find(self: &Arc<Self>, path: &str, names_tag: bool) -> io::Result<Known> {
         // A file may grow beyond what is held in memory, or shrink to it, between the steps.
         for _ in 0..4 {
-            let at = self.config.clock.now();
-            match self.resolve(path, at).await? {
+            let found = match self.look(path, self.config.clock.now()).await? {
+                Looked::Loaded(entry) => return Ok(Known::Memory(entry)),
+                Looked::Found(found) => found,
+            };
+            match found {
                 Found::Unslashed => return Ok(Known::Unslashed),
                 Found::Folder(folder) => return Ok(Known::Folder(folder)),
                 Found::Missing => {
                     self.table.remove(path);
                     return Ok(Known::Missing);
                 }
-                Found::File { path: real, file, stamp, siblings } => {
-                    let located = Located { key: path.to_owned(), path: real, file, stamp, siblings, at };
+                Found::File(found) => {
                     let limit = self.limit(path);
-                    if stamp.len > limit {
-                        return self.large(located, names_tag).await;
+                    if found.stamp.len > limit {
+                        return self.large(found, names_tag).await;
                     }
-                    if let Some(entry) = self.small(located, limit).await? {
+                    if let Some(entry) = self.small(found, limit).await? {
                         return Ok(Known::Memory(entry));
                     }
                 }
@@ -118,16 +129,30 @@ impl Shared {
     }
 
     /// On the loop if the kernel has all of it in memory, else by the pool.
-    async fn resolve(self: &Arc<Self>, path: &str, now: SystemTime) -> io::Result<Found> {
-        match self.resolve_now(path, now, Wait::No) {
+    async fn look(self: &Arc<Self>, path: &str, now: SystemTime) -> io::Result<Looked> {
+        match self.resolve(path, now, Wait::No) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            found => return found,
+            found => return found.map(Looked::Found),
         }
         let (shared, path) = (Arc::clone(self), path.to_owned());
-        self.pool.disk(move || shared.resolve_now(&path, now, Wait::Yes)).await
+        let look = move || {
+            let found = shared.resolve(&path, now, Wait::Yes)?;
+            // A small file that nobody knows yet is loaded as well, unless somebody is about it: that saves the way to
+            // the loop and back.
+            if let Found::File(found) = &found
+                && found.stamp.len <= shared.config.max_file
+                && let Ok(_guard) = shared.stripe(&path).try_lock()
+                && shared.table.get(&path).is_none()
+                && let Some(entry) = shared.load(found, shared.config.max_file)?
+            {
+                return Ok(Looked::Loaded(entry));
+            }
+            Ok(Looked::Found(found))
+        };
+        self.pool.disk(look).await
     }
 
-    fn resolve_now(&self, path: &str, now: SystemTime, wait: Wait) -> io::Result<Found> {
+    fn resolve(&self, path: &str, now: SystemTime, wait: Wait) -> io::Result<Found> {
         let nanos = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         let age = nanos.wrapping_sub(self.root_checked.load(Ordering::Relaxed));
         if u128::from(age) >= self.believed().as_nanos() {
@@ -140,14 +165,13 @@ impl Shared {
             }
             self.root_checked.store(nanos, Ordering::Relaxed);
         }
-        let found = resolve(&self.root, path, &self.config.index, self.config.listing, wait)?;
-        match found {
-            Found::File { path, file, stamp, .. } if self.config.precompressed => {
-                let siblings = Siblings::find(&self.root, &path, wait)?;
-                Ok(Found::File { path, file, stamp, siblings })
-            }
-            found => Ok(found),
+        let mut found = resolve(&self.root, path, now, &self.config, wait)?;
+        if let Found::File(found) = &mut found
+            && self.config.precompressed
+        {
+            found.siblings = Siblings::find(&self.root, &found.path, wait)?;
         }
+        Ok(found)
     }
 
     /// How large the file at `path` may be to be held: one that was found hot stays so when it changes.
@@ -162,7 +186,7 @@ impl Shared {
     }
 
     /// A file that is held in memory; `None` if it turns out too large.
-    async fn small(self: &Arc<Self>, found: Located, limit: u64) -> io::Result<Option<Arc<Entry>>> {
+    async fn small(self: &Arc<Self>, found: Box<Located>, limit: u64) -> io::Result<Option<Arc<Entry>>> {
         if let Some(entry) = self.table.get(&found.key).filter(|entry| entry.is_in_memory()) {
             if entry.is_of(&found.path, &found.stamp, &found.siblings) {
                 entry.confirm(found.at);
@@ -201,7 +225,7 @@ impl Shared {
     }
 
     /// A file that is streamed, with its tag if that is known or soon will be.
-    async fn large(self: &Arc<Self>, found: Located, names_tag: bool) -> io::Result<Known> {
+    async fn large(self: &Arc<Self>, found: Box<Located>, names_tag: bool) -> io::Result<Known> {
         let mut entry = match self.begun(&found) {
             Some(entry) => entry,
             None => self.begin(&found).await?,
@@ -225,7 +249,7 @@ impl Shared {
         {
             self.hold(found.try_clone()?);
         }
-        Ok(Known::Disk(entry, Box::new(found)))
+        Ok(Known::Disk(entry, found))
     }
 
     /// Takes a file into memory that was asked for often, while this answer is still streamed.
@@ -288,6 +312,11 @@ impl Shared {
 // === impl Located ===
 
 impl Located {
+    pub(crate) fn new(key: &str, path: String, (file, metadata): (File, &Metadata), at: SystemTime) -> Self {
+        let stamp = Stamp::of(metadata);
+        Self { key: key.to_owned(), path, file, stamp, siblings: Siblings::default(), at }
+    }
+
     fn try_clone(&self) -> io::Result<Self> {
         let (key, path, file) = (self.key.clone(), self.path.clone(), self.file.try_clone()?);
         Ok(Self { key, path, file, stamp: self.stamp, siblings: self.siblings.try_clone()?, at: self.at })

@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io;
+use std::time::SystemTime;
 
+use crate::Config;
+use crate::lookup::Located;
 use crate::root::{Root, Wait, is_missing};
-use crate::stamp::Stamp;
-use crate::variant::Siblings;
 
 /// What a path names.
 pub(crate) enum Found {
-    /// A file, open, and what stands beside it if that was looked for. Its path differs from the one asked for when it
-    /// is a folder's index.
-    File { path: String, file: File, stamp: Stamp, siblings: Siblings },
+    /// A file, open.
+    File(Box<Located>),
     /// A folder that was named without its slash.
     Unslashed,
     /// A folder without an index.
@@ -21,8 +21,8 @@ pub(crate) enum Found {
 }
 
 /// Finds what `path` names. It was let through by [`crate::path::parse`].
-pub(crate) fn resolve(root: &Root, path: &str, index: &[String], listing: bool, wait: Wait) -> io::Result<Found> {
-    match find(root, path, index, listing, wait) {
+pub(crate) fn resolve(root: &Root, path: &str, now: SystemTime, config: &Config, wait: Wait) -> io::Result<Found> {
+    match find(root, path, now, config, wait) {
         Err(error) if is_missing(&error) => {
             // The client is told nothing, and whoever wonders about a 404 is.
             tracing::debug!(path, %error, "not served");
@@ -32,22 +32,17 @@ pub(crate) fn resolve(root: &Root, path: &str, index: &[String], listing: bool, 
     }
 }
 
-fn find(root: &Root, path: &str, index: &[String], listing: bool, wait: Wait) -> io::Result<Found> {
+fn find(root: &Root, path: &str, now: SystemTime, config: &Config, wait: Wait) -> io::Result<Found> {
     if path.is_empty() || path.ends_with('/') {
-        return folder(root, path, index, listing, wait);
+        return folder(root, path, now, config, wait);
     }
     let file = root.open(path, wait)?;
     let metadata = file.metadata()?;
     if metadata.is_file() {
-        return Ok(Found::File {
-            path: path.to_owned(),
-            file,
-            stamp: Stamp::of(&metadata),
-            siblings: Siblings::default(),
-        });
+        return Ok(Found::File(Box::new(Located::new(path, path.to_owned(), (file, &metadata), now))));
     }
     // A device, a pipe or a socket is nothing to serve, and a folder is only worth a redirect if something is there.
-    let folder = metadata.is_dir().then(|| folder(root, &format!("{path}/"), index, listing, wait));
+    let folder = metadata.is_dir().then(|| folder(root, &format!("{path}/"), now, config, wait));
     match folder {
         Some(Ok(Found::Missing)) | None => Ok(Found::Missing),
         Some(Ok(_)) => Ok(Found::Unslashed),
@@ -55,19 +50,19 @@ fn find(root: &Root, path: &str, index: &[String], listing: bool, wait: Wait) ->
     }
 }
 
-fn folder(root: &Root, path: &str, index: &[String], listing: bool, wait: Wait) -> io::Result<Found> {
-    for name in index {
-        let path = format!("{path}{name}");
-        match root.open(&path, wait).and_then(|file| Ok((file.metadata()?, file))) {
+fn folder(root: &Root, path: &str, now: SystemTime, config: &Config, wait: Wait) -> io::Result<Found> {
+    for name in &config.index {
+        let index = format!("{path}{name}");
+        match root.open(&index, wait).and_then(|file| Ok((file.metadata()?, file))) {
             Ok((metadata, file)) if metadata.is_file() => {
-                return Ok(Found::File { path, file, stamp: Stamp::of(&metadata), siblings: Siblings::default() });
+                return Ok(Found::File(Box::new(Located::new(path, index, (file, &metadata), now))));
             }
             Ok(_) => {}
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    if !listing {
+    if !config.listing {
         return Ok(Found::Missing);
     }
     let file = root.open(path, wait)?;
