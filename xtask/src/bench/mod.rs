@@ -4,16 +4,16 @@
 //! that a drift of the machine hits all alike. What lasts is the ratio of CPU time per request: the server's own user and
 //! system time, divided by the requests it answered. Throughput beside it is capped by the generator.
 
+mod load;
 mod process;
 mod scale;
 mod servers;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use dunlin_testkit::Origin;
 
 use crate::cargo::build_release;
@@ -24,31 +24,29 @@ use servers::Kind;
 /// One kind of work: a path to ask for, by how many connections, with which fields.
 struct Work {
     name: &'static str,
+    /// With `*`, each request is for another file, which the server has not seen yet.
     path: &'static str,
     connections: u32,
-    fields: &'static [&'static str],
+    fields: &'static [(&'static str, &'static str)],
 }
 
-const WORK: [Work; 8] = [
+const GZIP: &[(&str, &str)] = &[("Accept-Encoding", "gzip")];
+
+const WORK: [Work; 10] = [
     Work { name: "hello", path: "/", connections: 64, fields: &[] },
     Work { name: "static 4 KB", path: "/static/small.css", connections: 64, fields: &[] },
     Work { name: "static 88 KB", path: "/static/medium.js", connections: 64, fields: &[] },
     Work { name: "static 10 MB", path: "/static/big.bin", connections: 8, fields: &[] },
-    Work {
-        name: "88 KB, gzip asked for",
-        path: "/static/medium.js",
-        connections: 64,
-        fields: &["Accept-Encoding: gzip"],
-    },
+    Work { name: "88 KB, gzip asked for", path: "/static/medium.js", connections: 64, fields: GZIP },
+    Work { name: "88 KB, gzip, first time", path: "/static/first/*.js", connections: 1, fields: GZIP },
     Work { name: "13 KB from the cache", path: "/cached/rows", connections: 64, fields: &[] },
-    Work {
-        name: "the same, gzip asked for",
-        path: "/cached/rows",
-        connections: 64,
-        fields: &["Accept-Encoding: gzip"],
-    },
-    Work { name: "a connection for each", path: "/", connections: 64, fields: &["Connection: close"] },
+    Work { name: "the same, gzip asked for", path: "/cached/rows", connections: 64, fields: GZIP },
+    Work { name: "13 KB proxied, gzip", path: "/proxied/rows", connections: 64, fields: GZIP },
+    Work { name: "a connection for each", path: "/", connections: 64, fields: &[("Connection", "close")] },
 ];
+
+/// The first of the files that each server is warmed up with; those before it are measured.
+const WARM_UP: usize = servers::FILES - 40;
 
 /// What one run of a server at one kind of work came to.
 #[derive(Clone, Copy)]
@@ -57,6 +55,8 @@ struct Figure {
     cpu: f64,
     /// Requests per second.
     rate: f64,
+    /// Bytes of an answer's content.
+    size: usize,
 }
 
 pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>, scale: bool) -> Result<()> {
@@ -73,6 +73,12 @@ pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>, scale: bool
         return scale::scale(&exe, folder.path(), rounds, seconds);
     }
     servers::write_files(folder.path())?;
+    // Whatever else works for the load, the origin too, stays off the server's core.
+    let own = std::process::id().to_string();
+    ensure!(
+        Command::new("taskset").args(["-cp", "1", &own]).output()?.status.success(),
+        "there are two cores to pin to"
+    );
     let origin = origin();
     let kinds = [Kind::Dunlin(exe), Kind::Nginx];
     let mut figures = vec![[Vec::new(), Vec::new()]; WORK.len()];
@@ -82,7 +88,6 @@ pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>, scale: bool
             let server = kind.start(folder.path(), origin.addr())?;
             for (work, figures) in WORK.iter().zip(&mut figures) {
                 if only.is_none_or(|only| work.name.contains(only)) {
-                    load(server.addr(), work, Duration::from_secs(1))?;
                     figures[at].push(measure(&server, work, seconds)?);
                 }
             }
@@ -90,6 +95,15 @@ pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>, scale: bool
     }
     print(&figures);
     Ok(())
+}
+
+// === impl Work ===
+
+impl Work {
+    /// What the request of this number asks for.
+    fn target(&self, number: usize) -> String {
+        self.path.replace('*', &number.to_string())
+    }
 }
 
 /// An upstream whose answer of 13 KB may be kept for an hour.
@@ -104,44 +118,34 @@ fn origin() -> Origin {
     })
 }
 
+/// Warms the server up, and measures it.
 fn measure(server: &Server, work: &Work, seconds: u32) -> Result<Figure> {
+    let addr = server.addr();
+    let (warm, measured) = (WARM_UP..servers::FILES, 1..WARM_UP);
+    let load = |time, files| match work.path.contains('*') {
+        true => load::each(addr, work, files),
+        false => load::repeat(addr, work, Duration::from_secs(time)),
+    };
+    let size = load::size(addr, work);
+    load(1, warm)?;
     let before = server.cpu()?;
-    let (requests, rate) = load(server.addr(), work, Duration::from_secs(seconds.into()))?;
+    let load::Load { requests, rate } = load(seconds.into(), measured)?;
     let cpu = (server.cpu()? - before).as_secs_f64() / requests * 1e6;
-    Ok(Figure { cpu, rate })
-}
-
-/// Runs wrk; requests answered, and how many a second.
-fn load(addr: SocketAddr, work: &Work, time: Duration) -> Result<(f64, f64)> {
-    let mut wrk = Command::new("taskset");
-    wrk.args(["-c", "1", "wrk", "-t1", &format!("-c{}", work.connections), &format!("-d{}s", time.as_secs())]);
-    for field in work.fields {
-        wrk.args(["-H", field]);
-    }
-    let out = wrk.arg(format!("http://{addr}{}", work.path)).output()?;
-    let text = String::from_utf8_lossy(&out.stdout);
-    if let Some(line) = text.lines().find(|line| line.contains("Non-2xx")) {
-        bail!("{}: {}", work.name, line.trim());
-    }
-    let word_before =
-        |mark: &str| text.lines().find(|line| line.contains(mark))?.split_whitespace().next()?.parse().ok();
-    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
-    let requests = word_before(" requests in ");
-    requests.zip(rate).with_context(|| format!("wrk said:\n{text}"))
+    Ok(Figure { cpu, rate, size })
 }
 
 fn print(figures: &[[Vec<Figure>; 2]]) {
-    println!("{:<26}{:>16}{:>16}{:>9}   dunlin     nginx", "µs of CPU per request", "dunlin", "nginx", "ratio");
+    println!(
+        "{:<26}{:>16}{:>16}{:>9}   dunlin     nginx       bytes",
+        "µs of CPU per request", "dunlin", "nginx", "ratio"
+    );
     for (work, [ours, theirs]) in WORK.iter().zip(figures) {
         let (Some(ours), Some(theirs)) = (median(ours), median(theirs)) else { continue };
+        print!("{:<26}{:>16.1}{:>16.1}{:>9.2}", work.name, ours.cpu, theirs.cpu, ours.cpu / theirs.cpu);
+        print!("   {:>6.0}/s  {:>6.0}/s", ours.rate, theirs.rate);
         println!(
-            "{:<26}{:>16.1}{:>16.1}{:>9.2}   {:>6.0}/s  {:>6.0}/s",
-            work.name,
-            ours.cpu,
-            theirs.cpu,
-            ours.cpu / theirs.cpu,
-            ours.rate,
-            theirs.rate
+            "   {}",
+            if ours.size == theirs.size { ours.size.to_string() } else { format!("{} {}", ours.size, theirs.size) }
         );
     }
 }

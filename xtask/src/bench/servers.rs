@@ -39,9 +39,12 @@ impl Kind {
     }
 }
 
+/// How many files there are to be asked for once.
+pub(super) const FILES: usize = 400;
+
 /// The files that are served: sizes as they are on the web, content that compresses as scripts do.
 pub(crate) fn write_files(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder.join("static"))?;
+    std::fs::create_dir_all(folder.join("static/first"))?;
     let script: String = (0..)
         .map(|n: u32| format!("const v{n}=f({},\"{:x}\");\n", n * 31 % 97, n.wrapping_mul(2_654_435_761)))
         .take(4000)
@@ -49,7 +52,11 @@ pub(crate) fn write_files(folder: &Path) -> Result<()> {
     write(folder, "static/small.css", &script[..4096])?;
     write(folder, "static/medium.js", &script[..88 * 1024])?;
     let noise: Vec<u8> = (0..10_485_760_u64).map(|n| (n.wrapping_mul(6_364_136_223_846_793_005) >> 56) as u8).collect();
-    write(folder, "static/big.bin", noise)
+    write(folder, "static/big.bin", noise)?;
+    for n in 0..FILES {
+        write(folder, &format!("static/first/{n}.js"), &format!("/* {n} */{script}")[..88 * 1024])?;
+    }
+    Ok(())
 }
 
 /// Greets, by so many loops.
@@ -80,6 +87,9 @@ files = "static"
 path = "/cached/{{*rest}}"
 proxy = "http://{origin}"
 cache = true
+[[route]]
+path = "/proxied/{{*rest}}"
+proxy = "http://{origin}"
 "#,
         free_port()
     )
@@ -103,11 +113,13 @@ http {{
   gzip_types text/css application/javascript application/json;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   proxy_cache_path {folder}/cache keys_zone=c:10m max_size=1g;
+  upstream origin {{ server {origin}; keepalive 64; }}
   server {{
     listen {addr} backlog=4096;
     location = / {{ default_type text/plain; return 200 "Hello, World!"; }}
     location /static/ {{ alias {folder}/static/; }}
-    location /cached/ {{ proxy_pass http://{origin}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Accept-Encoding ""; proxy_cache c; }}
+    location /cached/ {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Accept-Encoding ""; proxy_cache c; }}
+    location /proxied/ {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Accept-Encoding ""; }}
   }}
 }}
 "#

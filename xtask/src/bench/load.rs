@@ -1,0 +1,53 @@
+//! The load: the same request by many connections, or each file once by one.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use dunlin_testkit::raw::{self, Connection};
+
+use super::Work;
+
+/// What a server was asked.
+pub(super) struct Load {
+    pub(super) requests: f64,
+    /// Requests per second.
+    pub(super) rate: f64,
+}
+
+/// Has wrk ask for `work` again and again.
+pub(super) fn repeat(addr: SocketAddr, work: &Work, time: Duration) -> Result<Load> {
+    let mut wrk = Command::new("taskset");
+    wrk.args(["-c", "1", "wrk", "-t1", &format!("-c{}", work.connections), &format!("-d{}s", time.as_secs())]);
+    for (name, value) in work.fields {
+        wrk.args(["-H", &format!("{name}: {value}")]);
+    }
+    let out = wrk.arg(format!("http://{addr}{}", work.path)).output()?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    if let Some(line) = text.lines().find(|line| line.contains("Non-2xx")) {
+        bail!("{}: {}", work.name, line.trim());
+    }
+    let word_before =
+        |mark: &str| text.lines().find(|line| line.contains(mark))?.split_whitespace().next()?.parse().ok();
+    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    let load = word_before(" requests in ").zip(rate).map(|(requests, rate)| Load { requests, rate });
+    load.with_context(|| format!("wrk said:\n{text}"))
+}
+
+/// Asks for `work` once for each of `numbers`, one after the other on one connection.
+pub(super) fn each(addr: SocketAddr, work: &Work, numbers: std::ops::Range<usize>) -> Result<Load> {
+    let mut connection = Connection::open(addr);
+    let (start, requests) = (Instant::now(), numbers.len() as f64);
+    for number in numbers {
+        connection.send_request("GET", &work.target(number), work.fields, b"");
+        let response = connection.read("GET")?;
+        ensure!(response.status == 200, "{}: {}", work.name, response.status);
+    }
+    Ok(Load { requests, rate: requests / start.elapsed().as_secs_f64() })
+}
+
+/// How many bytes of content the answer to `work` has.
+pub(super) fn size(addr: SocketAddr, work: &Work) -> usize {
+    raw::request(addr, "GET", &work.target(0), work.fields, b"").body.len()
+}
