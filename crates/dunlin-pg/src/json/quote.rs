@@ -6,14 +6,36 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// Writes `text` as a JSON string.
+#[inline]
 pub(crate) fn string(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    // A database whose encoding is SQL_ASCII keeps any bytes, and JSON is UTF-8.
-    std::str::from_utf8(text).map_err(|_| Malformed)?;
     out.reserve(text.len() + 2);
-    out.push(b'"');
-    escaped(text, out);
+    if !is_plain(text) {
+        // A database whose encoding is SQL_ASCII keeps any bytes, and JSON is UTF-8.
+        std::str::from_utf8(text).map_err(|_| Malformed)?;
+        out.push(b'"');
+        escaped(text, out);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text);
+    }
     out.push(b'"');
     Ok(())
+}
+
+/// Whether it is ASCII that stands in a JSON string as it is, as most text does: told in one pass.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    // The last eight bytes, which some of the words have too; or what there is, after blanks.
+    let tail = match text.last_chunk::<8>() {
+        Some(tail) => u64::from_le_bytes(*tail),
+        None => rest.iter().fold(ONES * u64::from(b' '), |word, &byte| word << 8 | u64::from(byte)),
+    };
+    let found = words.iter().fold(tail | special(tail), |found, word| {
+        let word = u64::from_le_bytes(*word);
+        found | word | special(word)
+    });
+    found & HIGH == 0
 }
 
 /// Writes as a JSON string what `write` appends, which is escaped only if it needs to be.
@@ -64,18 +86,23 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
 fn first_special(text: &[u8]) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // In each, the lowest bit that is set is exact; those above it may be false.
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let quote = zero_bytes(word ^ (ONES * u64::from(b'"')));
-        let slash = zero_bytes(word ^ (ONES * u64::from(b'\\')));
-        let found = (control | quote | slash) & HIGH;
+        let found = special(u64::from_le_bytes(*word)) & HIGH;
         if found != 0 {
             return Some(i * 8 + found.trailing_zeros() as usize / 8);
         }
     }
     let at = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\')?;
     Some(words.len() * 8 + at)
+}
+
+/// Sets the high bit of each byte that JSON does not allow in a string; the lowest one that is set is exact, those above it
+/// may be false.
+#[inline]
+const fn special(word: u64) -> u64 {
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = zero_bytes(word ^ (ONES * b'"' as u64));
+    let slash = zero_bytes(word ^ (ONES * b'\\' as u64));
+    control | quote | slash
 }
 
 const fn zero_bytes(word: u64) -> u64 {
@@ -124,6 +151,7 @@ mod tests {
         fn the_fast_scan_finds_what_the_slow_one_finds(text in prop::collection::vec(any::<u8>(), 0..40)) {
             let slow = text.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\');
             prop_assert_eq!(first_special(&text), slow);
+            prop_assert_eq!(is_plain(&text), slow.is_none() && text.is_ascii());
         }
     }
 }

@@ -125,6 +125,13 @@ impl Scalar {
         match self {
             Scalar::Text => quote::string(raw, out),
             _ if self.is_bare(raw) => self.text(raw, Style::Iso, out),
+            // Digits and signs, of which none needs an escape.
+            Scalar::Uuid | Scalar::Date | Scalar::Time | Scalar::Timestamp | Scalar::TimestampTz => {
+                out.push(b'"');
+                self.text(raw, Style::Iso, out)?;
+                out.push(b'"');
+                Ok(())
+            }
             _ => quote::quoted(out, |out| self.text(raw, Style::Iso, out)),
         }
     }

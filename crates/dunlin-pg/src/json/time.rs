@@ -37,6 +37,7 @@ pub(crate) fn timestamp(micros: i64, zone: bool, style: Style, out: &mut Vec<u8>
         _ => {}
     }
     let (year, month, day) = civil(micros.div_euclid(DAY));
+    out.reserve(32);
     year_month_day(year, month, day, out);
     out.push(if style == Style::Iso { b'T' } else { b' ' });
     time(micros.rem_euclid(DAY), out);
@@ -51,7 +52,7 @@ pub(crate) fn time(micros: i64, out: &mut Vec<u8>) {
     let seconds = (micros / SECOND) as u32;
     let ([h, i], [m, n], [s, t]) = (pair(seconds / 3600), pair(seconds / 60 % 60), pair(seconds % 60));
     out.extend_from_slice(&[h, i, b':', m, n, b':', s, t]);
-    fraction(micros % SECOND, out);
+    fraction((micros % SECOND) as u32, out);
 }
 
 /// A time of day, and its zone in seconds west of UTC.
@@ -110,37 +111,34 @@ fn seconds_part(micros: i64, out: &mut Vec<u8>) {
             out.push(b'-');
         }
         integer(micros.abs() / SECOND, out);
-        fraction(micros.abs() % SECOND, out);
+        fraction((micros.abs() % SECOND) as u32, out);
         out.push(b'S');
     }
 }
 
 /// The microseconds of a second, without the zeros at their end.
-fn fraction(micros: i64, out: &mut Vec<u8>) {
+fn fraction(micros: u32, out: &mut Vec<u8>) {
     if micros == 0 {
         return;
     }
-    let mut digits = [b'.'; 7];
-    let mut rest = micros as u32;
-    for digit in digits[1..].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
+    let ([a, b], [c, d], [e, f]) = (pair(micros / 10_000), pair(micros / 100 % 100), pair(micros % 100));
+    let digits = [b'.', a, b, c, d, e, f];
     let zeros = digits.iter().rev().take_while(|&&d| d == b'0').count();
-    out.extend_from_slice(&digits[..7 - zeros]);
+    out.extend_from_slice(&digits);
+    out.truncate(out.len() - zeros);
 }
 
-fn year_month_day(year: i64, month: i64, day: i64, out: &mut Vec<u8>) {
+fn year_month_day(year: i64, month: u32, day: u32, out: &mut Vec<u8>) {
     // There is no year zero: 1 BC comes before AD 1.
     let year = if year > 0 { year } else { 1 - year };
+    let ([m, n], [d, e]) = (pair(month), pair(day));
     if year < 10_000 {
-        let ([a, b], [c, d]) = (pair(year as u32 / 100), pair(year as u32 % 100));
-        out.extend_from_slice(&[a, b, c, d]);
+        let ([a, b], [c, f]) = (pair(year as u32 / 100), pair(year as u32 % 100));
+        out.extend_from_slice(&[a, b, c, f, b'-', m, n, b'-', d, e]);
     } else {
         integer(year, out);
+        out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
     }
-    let ([m, n], [d, e]) = (pair(month as u32), pair(day as u32));
-    out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
 }
 
 fn era(year: i64, out: &mut Vec<u8>) {
@@ -149,24 +147,33 @@ fn era(year: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Two digits.
+/// The last two digits.
 fn pair(n: u32) -> [u8; 2] {
-    [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[0; 2]; 100];
+        let mut n = 0;
+        while n < 100 {
+            pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+            n += 1;
+        }
+        pairs
+    };
+    PAIRS[n as usize % 100]
 }
 
 /// Year, month and day of a day counted from 2000-01-01, in the proleptic Gregorian calendar with a year zero.
 ///
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
-fn civil(days: i64) -> (i64, i64, i64) {
+fn civil(days: i64) -> (i64, u32, u32) {
     let z = days + EPOCH + 719_468;
     let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
+    let doe = z.rem_euclid(146_097) as u32;
     let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
+    let year = i64::from(yoe) + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
 
@@ -208,7 +215,7 @@ mod tests {
         #[test]
         fn days_and_dates_are_inverse(days in -2_500_000i64..2_147_483_493) {
             let (year, month, day) = civil(days);
-            prop_assert_eq!(days_of(year, month, day), days);
+            prop_assert_eq!(days_of(year, i64::from(month), i64::from(day)), days);
         }
 
         #[test]
