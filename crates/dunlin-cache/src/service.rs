@@ -75,79 +75,123 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let phase = self.core.begin(&parts, body.is_end_stream(), &self.policy);
-        let counters = &self.core.counters;
-        let state = match phase {
-            Phase::Hit(hit) => {
-                counters.hits.add();
-                if let Some(stale) = hit.refresh {
-                    counters.stale.add();
-                    self.refresh(&parts, *stale);
-                }
-                State::Ready { response: Some(hit.response) }
-            }
-            Phase::OnlyIfCached(response) => State::Ready { response: Some(response) },
-            Phase::Bypass(reason) => {
-                counters.bypassed.add();
-                let pass = self.pass();
-                State::Asking { asking: Box::pin(pass.bypass(Request::from_parts(parts, Body::new(body)), reason)) }
-            }
-            Phase::Revalidate(stale) => {
-                counters.misses.add();
-                State::Asking { asking: Box::pin(self.ask().revalidate(parts, *stale)) }
-            }
-            Phase::Miss(miss) => {
-                counters.misses.add();
-                State::Asking { asking: Box::pin(self.ask().miss(parts, *miss)) }
-            }
-        };
-        ResponseFuture { state }
+        let Self { inner, core, policy } = self;
+        // The one that is ready goes, with a clone left in its place.
+        respond(core, policy, request, || {
+            let clone = inner.clone();
+            std::mem::replace(inner, clone)
+        })
     }
 }
 
-impl<S: Clone> CacheService<S> {
-    /// The inner service that is ready, with a clone left in its place.
-    fn take_inner(&mut self) -> S {
-        let clone = self.inner.clone();
-        std::mem::replace(&mut self.inner, clone)
-    }
-
-    fn pass(&mut self) -> Pass<S> {
-        Pass { core: Arc::clone(&self.core), policy: Arc::clone(&self.policy), service: self.take_inner() }
-    }
-
-    fn ask(&mut self) -> Ask<S> {
-        Ask(self.pass())
-    }
-
-    /// Validates what is stale while it is used, unless somebody does already.
-    fn refresh<R>(&mut self, parts: &Parts, stale: Revalidate)
+impl<S, R> CacheService<S>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    /// As [`Service::call`], for an owner that has only a reference: the inner service is cloned when it is asked, and not for
+    /// a hit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {dunlin_cache::{Cache, Config, RoutePolicy}, dunlin_http::Body, http::{Request, Response}, tower::Layer};
+    /// let handler = tower::service_fn(async |_: Request<Body>| {
+    ///     let response = Response::builder().header("cache-control", "max-age=60");
+    ///     response.body(Body::from("hello"))
+    /// });
+    /// let service = Cache::new(Config::default()).layer(RoutePolicy::default()).layer(handler);
+    /// for status in ["dunlin; fwd=uri-miss; fwd-status=200; ttl=60; stored", "dunlin; hit; ttl=60"] {
+    ///     let response = service.answer(Request::new(Body::empty())).await?;
+    ///     assert_eq!(response.headers()["cache-status"], status);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn answer<B>(&self, request: Request<B>) -> ResponseFuture<S::Error>
     where
-        S: Service<Request<Body>, Response = Response<R>> + Send + 'static,
-        S::Future: Send,
-        S::Error: Send,
-        R: http_body::Body<Data = Bytes> + Send + 'static,
-        R::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
     {
-        let core = &self.core;
-        if let Role::Leader(lead) = core.flights.join(stale.key.flight, &stale.key.slots, &core.generations) {
-            let mut request = fill::whole_request(parts);
-            // The one who asked is answered already.
-            request.extensions.remove::<Interim>();
-            let fill = Fill {
-                core: Arc::clone(core),
-                policy: Arc::clone(&self.policy),
-                service: self.inner.clone(),
-                request,
-                key: stale.key,
-                stored: Some(stale.stored),
-                why: stale.why,
-                asked: stale.asked,
-                stood: None,
-            };
-            tokio::spawn(fill.run(lead, None));
+        respond(&self.core, &self.policy, request, || self.inner.clone())
+    }
+}
+
+/// Answers a request. When the inner service is needed, `inner` gives one.
+fn respond<S, B, R>(
+    core: &Arc<Core>,
+    policy: &Arc<RoutePolicy>,
+    request: Request<B>,
+    inner: impl FnOnce() -> S,
+) -> ResponseFuture<S::Error>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    let pass = || Pass { core: Arc::clone(core), policy: Arc::clone(policy), service: inner() };
+    let counters = &core.counters;
+    let state = match core.begin(&parts, body.is_end_stream(), policy) {
+        Phase::Hit(hit) => {
+            counters.hits.add();
+            if let Some(stale) = hit.refresh {
+                counters.stale.add();
+                refresh(pass(), &parts, *stale);
+            }
+            State::Ready { response: Some(hit.response) }
         }
+        Phase::OnlyIfCached(response) => State::Ready { response: Some(response) },
+        Phase::Bypass(reason) => {
+            counters.bypassed.add();
+            let request = Request::from_parts(parts, Body::new(body));
+            State::Asking { asking: Box::pin(pass().bypass(request, reason)) }
+        }
+        Phase::Revalidate(stale) => {
+            counters.misses.add();
+            State::Asking { asking: Box::pin(Ask(pass()).revalidate(parts, *stale)) }
+        }
+        Phase::Miss(miss) => {
+            counters.misses.add();
+            State::Asking { asking: Box::pin(Ask(pass()).miss(parts, *miss)) }
+        }
+    };
+    ResponseFuture { state }
+}
+
+/// Validates what is stale while it is used, unless somebody does already.
+fn refresh<S, R>(pass: Pass<S>, parts: &Parts, stale: Revalidate)
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    let Pass { core, policy, service } = pass;
+    if let Role::Leader(lead) = core.flights.join(stale.key.flight, &stale.key.slots, &core.generations) {
+        let mut request = fill::whole_request(parts);
+        // The one who asked is answered already.
+        request.extensions.remove::<Interim>();
+        let fill = Fill {
+            core,
+            policy,
+            service,
+            request,
+            key: stale.key,
+            stored: Some(stale.stored),
+            why: stale.why,
+            asked: stale.asked,
+            stood: None,
+        };
+        tokio::spawn(fill.run(lead, None));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::assess::{Verdict, announced, assess};
 use crate::content::{self, Source};
 use crate::encoder::{Spec, Window};
 use crate::head;
-use crate::layer::Shared;
+use crate::layer::{Held, Shared};
 use crate::store::Kept;
 use crate::stream::{Begun, Encoded, Peeked};
 
@@ -31,7 +31,7 @@ pin_project! {
         #[pin]
         inner: F,
         asked: Asked,
-        shared: Arc<Shared>,
+        held: Arc<Held>,
         waiting: Option<Box<Waiting>>,
     }
 }
@@ -67,8 +67,8 @@ enum Outcome {
 // === impl ResponseFuture ===
 
 impl<F> ResponseFuture<F> {
-    pub(crate) const fn new(inner: F, asked: Asked, shared: Arc<Shared>) -> Self {
-        Self { inner, asked, shared, waiting: None }
+    pub(crate) const fn new(inner: F, asked: Asked, held: Arc<Held>) -> Self {
+        Self { inner, asked, held, waiting: None }
     }
 }
 
@@ -84,7 +84,7 @@ where
         let this = self.project();
         if this.waiting.is_none() {
             let (parts, body) = ready!(this.inner.poll(cx))?.into_parts();
-            match respond(this.shared, this.asked, parts, Body::new(body), cx) {
+            match respond(&this.held.0, this.asked, parts, Body::new(body), cx) {
                 Outcome::Response(response) => return Poll::Ready(Ok(response)),
                 Outcome::Waiting(waiting) => *this.waiting = Some(waiting),
             }
@@ -97,7 +97,7 @@ where
         let Waiting { answer, content, .. } = *waiting;
         Poll::Ready(Ok(match received {
             Ok(kept) => answer.whole(&kept, content.into()),
-            Err(_) => answer.stream(this.shared, Begun::not(content.into())),
+            Err(_) => answer.stream(&this.held.0, Begun::not(content.into())),
         }))
     }
 }

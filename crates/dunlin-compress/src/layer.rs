@@ -51,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) overflowed: AtomicU64,
 }
 
+/// A service's hold on what all share. It is counted by itself, so that requests on different threads do not contend for one
+/// count.
+pub(crate) struct Held(pub(crate) Arc<Shared>);
+
 // === impl CompressLayer ===
 
 impl CompressLayer {

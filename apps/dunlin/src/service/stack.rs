@@ -37,13 +37,13 @@ pin_project! {
 // === impl Stack ===
 
 impl Stack {
-    /// Answers one request. The layers are always ready, and a clone is as good as the one that it was made from.
+    /// Answers one request, without a clone of the layers: the counts of what all loops share would be contended for.
     pub(crate) fn call(&self, request: Request<Body>) -> StackFuture {
         match self {
             Self::Plain(endpoint) => StackFuture::Plain { future: endpoint.answer(request) },
-            Self::Compressed(service) => StackFuture::Compressed { future: service.clone().call(request) },
-            Self::Cached(service) => StackFuture::Cached { future: service.clone().call(request) },
-            Self::Full(service) => StackFuture::Full { future: service.clone().call(request) },
+            Self::Compressed(service) => StackFuture::Compressed { future: service.answer(request, Endpoint::answer) },
+            Self::Cached(service) => StackFuture::Cached { future: service.answer(request) },
+            Self::Full(service) => StackFuture::Full { future: service.answer(request, CacheService::answer) },
         }
     }
 }
