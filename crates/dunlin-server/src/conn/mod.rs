@@ -1,18 +1,16 @@
 //! A connection, from its first byte to its last.
 
+mod call;
 mod gate;
 mod http1;
 mod http2;
-mod inbound;
-mod interim;
-mod outgoing;
 mod preamble;
 mod refusal;
+mod request;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod sendfile;
-mod service;
 mod state;
-mod streams;
+mod turn;
 mod wire;
 
 use std::net::SocketAddr;
@@ -29,7 +27,6 @@ use crate::event_loop::Loop;
 use crate::listen::Accepted;
 use crate::reaper::Registered;
 use preamble::{Protocol, Ready};
-use refusal::{capabilities, panicked, refuse};
 pub(crate) use state::{Phase, Signal, State, Tick, Ticks};
 pub(crate) use wire::Wire;
 
@@ -50,7 +47,7 @@ pub struct Connection {
 pub trait Connect: Clone + Send + 'static {
     /// The body of its answers.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
-    /// The service of one connection. It is cloned for each request.
+    /// The service of one connection. Streams of HTTP/2 have a clone each; HTTP/1.1 calls the one, request by request.
     type Service: Service<Request<Body>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send + 'static>
         + Clone
         + Send
@@ -111,10 +108,11 @@ impl Connection {
     }
 
     /// Where interim responses to `request` go, such as 103; ask when the service is called with it. There are none for
-    /// HTTP/1.0 (RFC 9110 §15.2), and none for HTTP/2, whose implementation here has no way to send them.
+    /// HTTP/1.0 (RFC 9110 §15.2), and none for HTTP/2 and for requests that ask for an upgrade, whose implementation
+    /// here has no way to send them.
     #[must_use]
     pub fn interim<B>(self: &Arc<Self>, request: &Request<B>) -> Option<Interim> {
-        if request.version() != Version::HTTP_11 {
+        if request.version() != Version::HTTP_11 || self.state.phase() == Phase::Opaque {
             return None;
         }
         let number = self.state.called();

@@ -6,17 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::task::AtomicWaker;
 
+use super::http1::InterimQueue;
 use super::gate::Returned;
-use super::interim::InterimQueue;
-use super::outgoing::Outgoing;
-use super::streams::Streams;
+use super::http2::Streams;
+use super::turn::Turn;
 
 /// Milliseconds since the loop began; see [`Ticks`].
 pub(crate) type Tick = u32;
 
-/// A loop's coarse clock: a number that the reaper writes many times a second and that costs the hot path one load.
+/// A loop's coarse clock: numbers that the reaper writes many times a second and that cost the hot path one load each.
 #[derive(Debug, Default)]
-pub(crate) struct Ticks(AtomicU32);
+pub(crate) struct Ticks {
+    now: AtomicU32,
+    /// Seconds since 1970.
+    seconds: AtomicU64,
+}
 
 /// What the reaper, or whoever shuts the loop down, asks of a connection. Later ones outweigh earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,29 +84,19 @@ pub(crate) struct State {
     pub(crate) owed: AtomicU32,
     /// Requests that are not answered to the last byte.
     under_way: AtomicU32,
-    /// Requests that were let through to hyper.
-    heads: AtomicU64,
     /// Requests that reached the service.
     called: AtomicU64,
     /// Requests whose service panicked.
     panics: AtomicU32,
-    /// Whether what came next was no request.
-    pub(crate) rejected: AtomicBool,
-    /// Whether bytes, or their end, are held back until a request is answered.
-    pub(crate) undecided: AtomicBool,
     /// Whether the client has said that it sends no more, and is still to be answered.
     pub(crate) half_closed: AtomicBool,
-    /// The number of the request whose body nobody reads on, though more of it is to come.
-    body_left: AtomicU64,
-    /// Whether any request had an `Expect` field.
-    pub(crate) expects: AtomicBool,
     signal: AtomicU8,
     waker: AtomicWaker,
     /// Whether the waker was used up, or there was none yet.
     wants_waker: AtomicBool,
     returned: Mutex<Option<Returned>>,
     pub(crate) interim: InterimQueue,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) turn: Turn,
 }
 
 /// A request that is under way, until this is dropped.
@@ -113,11 +107,17 @@ pub(crate) struct UnderWay(Arc<State>);
 
 impl Ticks {
     pub(crate) fn now(&self) -> Tick {
-        self.0.load(Relaxed)
+        self.now.load(Relaxed)
     }
 
-    pub(crate) fn set(&self, now: Tick) {
-        self.0.store(now, Relaxed);
+    /// The time of day, in seconds since 1970.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.seconds.load(Relaxed)
+    }
+
+    pub(crate) fn set(&self, now: Tick, seconds: u64) {
+        self.now.store(now, Relaxed);
+        self.seconds.store(seconds, Relaxed);
     }
 }
 
@@ -143,20 +143,15 @@ impl State {
             answers: Streams::default(),
             owed: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
-            heads: AtomicU64::new(0),
             called: AtomicU64::new(0),
             panics: AtomicU32::new(0),
-            rejected: AtomicBool::new(false),
-            undecided: AtomicBool::new(false),
             half_closed: AtomicBool::new(false),
-            body_left: AtomicU64::new(0),
-            expects: AtomicBool::new(false),
             signal: AtomicU8::new(Signal::None as u8),
             waker: AtomicWaker::new(),
             wants_waker: AtomicBool::new(true),
             returned: Mutex::new(None),
             interim: InterimQueue::default(),
-            outgoing: Outgoing::default(),
+            turn: Turn::default(),
         }
     }
 
@@ -204,8 +199,20 @@ impl State {
 
     pub(crate) fn count_written(&self, n: usize) {
         self.written.store(self.written.load(Relaxed) + n as u64, Relaxed);
-        self.outgoing.count(n);
+        self.turn.count(n);
         self.active.store(self.ticks.now(), Relaxed);
+    }
+
+    /// A request of HTTP/1.1 is taken up, one after the other: no read-modify-write is needed.
+    pub(super) fn begin_only(&self) {
+        self.called.store(self.called() + 1, Relaxed);
+        self.under_way.store(1, Relaxed);
+    }
+
+    /// It is answered.
+    pub(super) fn end_only(&self) {
+        self.touch();
+        self.under_way.store(0, Release);
     }
 
     pub(crate) fn begin_request(self: &Arc<Self>) -> UnderWay {
@@ -238,14 +245,6 @@ impl State {
 
     pub(crate) fn panics(&self) -> u64 {
         self.panics.load(Relaxed).into()
-    }
-
-    pub(crate) fn set_heads(&self, heads: u64) {
-        self.heads.store(heads, Relaxed);
-    }
-
-    pub(crate) fn heads(&self) -> u64 {
-        self.heads.load(Relaxed)
     }
 
     /// Asks something of the connection's task. What was asked before is kept if it outweighs this.
@@ -296,37 +295,9 @@ impl State {
         self.wake();
     }
 
-    /// Whether every request that was let through is answered, as far as the socket took it.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.under_way() == 0 && self.called() >= self.heads() && !self.wants_write.load(Relaxed)
-    }
-
-    /// Whether the request that bytes were held back for is answered now. It is said once.
-    pub(crate) fn takes_up_held(&self) -> bool {
-        let now = self.undecided.load(Relaxed) && self.is_settled();
-        if now {
-            self.undecided.store(false, Relaxed);
-        }
-        now
-    }
-
-    /// Whether the body of the last request that was let through is not read to its end, so that the connection is
-    /// over.
-    pub(crate) fn body_broke_off(&self) -> bool {
-        self.is_in_last_body()
-            && (self.rejected.load(Relaxed)
-                || self.body_timed_out.load(Relaxed)
-                || self.body_left.load(Relaxed) == self.called())
-    }
-
-    /// Whether the last request that was let through is the service's already, and more of its body is to come.
-    pub(super) fn is_in_last_body(&self) -> bool {
-        self.phase() == Phase::Body && self.called() >= self.heads()
-    }
-
-    /// Nobody reads the body of the request of this number on.
-    pub(super) fn leave_body(&self, number: u64) {
-        self.body_left.store(number, Relaxed);
+    /// Whether every request is answered, as far as the socket took it.
+    fn is_settled(&self) -> bool {
+        self.under_way() == 0 && !self.wants_write.load(Relaxed)
     }
 
     pub(crate) fn park(&self) {

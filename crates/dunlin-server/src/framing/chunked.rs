@@ -1,5 +1,7 @@
 //! The chunked transfer coding (RFC 9112 §7.1), byte for byte.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::{HeadLimits, Reject};
 
 /// Where in a chunked body the next byte stands.
@@ -23,7 +25,20 @@ pub(super) enum Chunked {
     Trailers,
 }
 
-/// RFC 9112 §7.1.1: "A server ought to limit the total length of chunk extensions". hyper stops at 16 KiB a body.
+/// What the bytes are that come next.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// So many bytes of framing, not of data.
+    Framing(usize),
+    /// So many bytes of data.
+    Data(usize),
+    /// The trailer section, in so many bytes, and the end.
+    End(Option<HeaderMap>, usize),
+    /// None, or too few to tell.
+    More,
+}
+
+/// RFC 9112 §7.1.1: "A server ought to limit the total length of chunk extensions".
 const MAX_LINE: u16 = 1024;
 
 // === impl Chunked ===
@@ -33,30 +48,27 @@ impl Chunked {
         Self::Size { size: 0, digits: 0 }
     }
 
-    /// Reads on: how many bytes belong to the body and may be let through, and whether it ended with them. Trailers
-    /// are let through as a whole; 0 bytes mean that more must come.
-    pub(super) fn advance(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(usize, bool), Reject> {
+    /// Reads on: what the next bytes are.
+    pub(super) fn next(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Part, Reject> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             match *self {
+                Self::Data { .. } | Self::Trailers if at > 0 => return Ok(Part::Framing(at)),
                 Self::Data { left } => {
-                    let n = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
-                    at += n;
+                    let n = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     let left = left - n as u64;
                     *self = if left == 0 { Self::DataCr } else { Self::Data { left } };
-                    continue;
+                    return Ok(Part::Data(n));
                 }
                 Self::Trailers => {
-                    return Ok(match trailers(&bytes[at..], limits)? {
-                        Some(n) => (at + n, true),
-                        None => (at, false),
-                    });
+                    let trailers = trailers(bytes, limits)?;
+                    return Ok(trailers.map_or(Part::More, |(trailers, n)| Part::End(trailers, n)));
                 }
                 _ => *self = self.step(byte)?,
             }
             at += 1;
         }
-        Ok((at, false))
+        Ok(if at == 0 { Part::More } else { Part::Framing(at) })
     }
 
     fn step(self, byte: u8) -> Result<Self, Reject> {
@@ -102,15 +114,22 @@ impl Chunked {
     }
 }
 
-/// The length of a trailer section, its last CRLF included, if it is complete.
-fn trailers(bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
+/// A trailer section, if it is complete, and its length, the last CRLF included.
+fn trailers(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Option<HeaderMap>, usize)>, Reject> {
     const BAD: Reject = Reject::bad("the trailer section is malformed");
     if bytes.starts_with(b"\r\n") {
-        return Ok(Some(2));
+        return Ok(Some((None, 2)));
     }
     let mut fields = [httparse::EMPTY_HEADER; 64];
     match httparse::parse_headers(bytes, &mut fields) {
-        Ok(httparse::Status::Complete((len, _))) if super::head::only_crlf(&bytes[..len]) => Ok(Some(len)),
+        Ok(httparse::Status::Complete((len, fields))) if super::head::only_crlf(&bytes[..len]) => {
+            let mut map = HeaderMap::with_capacity(fields.len());
+            for field in fields {
+                let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| BAD)?;
+                map.append(name, HeaderValue::from_bytes(field.value).map_err(|_| BAD)?);
+            }
+            Ok(Some((Some(map), len)))
+        }
         Ok(httparse::Status::Partial) if bytes.len() <= limits.bytes => Ok(None),
         _ => Err(BAD),
     }

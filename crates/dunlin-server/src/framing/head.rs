@@ -2,66 +2,121 @@
 
 use std::mem::MaybeUninit;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::{Framing, HeadLimits, Reject, is_host};
 
 /// A head that is complete and has one meaning.
 #[derive(Debug)]
-pub(super) struct Head {
-    /// Its length in bytes, with empty lines before it and the one at its end.
-    pub(super) len: usize,
-    pub(super) framing: Framing,
-    /// Whether it asks for another protocol.
-    pub(super) upgrade: bool,
+pub(crate) struct Head {
+    pub(crate) request: Request<()>,
+    pub(crate) framing: Framing,
+    /// Whether the client wants the connection to go on (RFC 9112 §9.3).
+    pub(crate) persists: bool,
+    /// The head as it came, if it asks for another protocol.
+    pub(crate) upgrade: Option<Bytes>,
     /// Whether it has an `Expect` field.
-    pub(super) expects: bool,
+    pub(crate) expects: bool,
+    /// Whether the client takes trailer fields (RFC 9110 §6.5.1).
+    pub(crate) takes_trailers: bool,
 }
 
 /// Room for fields on the stack; [`HeadLimits::fields`] bounds them further.
 const MAX_FIELDS: usize = 256;
 
-/// Reads a head: `None` while it is not complete.
-pub(super) fn parse(bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Reject> {
-    let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX_FIELDS];
+type FieldRoom<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS];
+
+const BARE_LF: Reject = Reject::bad("a line ends without CR");
+
+/// Where the head ends that `bytes` begin with; `None` while it is not complete, but good as far as it goes. The first
+/// `seen` bytes were found to be so before.
+pub(super) fn end(bytes: &[u8], seen: usize, limits: &HeadLimits) -> Result<Option<usize>, Reject> {
+    let mut lines = 0;
+    for at in memchr::memchr_iter(b'\n', &bytes[seen..]).map(|at| seen + at) {
+        // RFC 9112 §2.2: a recipient may take a bare LF for a line's end. It may also not, and one that does reads
+        // another request than one that does not.
+        if at == 0 || bytes[at - 1] != b'\r' {
+            return Err(BARE_LF);
+        }
+        if at > 2 && bytes[at - 2] == b'\n' {
+            return Ok(Some(at + 1));
+        }
+        lines += 1;
+    }
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    // A head that comes in pieces is judged line by line.
+    if seen == 0 || lines > 0 {
+        let mut fields: FieldRoom<'_> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        if let Err(error) = request.parse_with_uninit_headers(bytes, &mut fields) {
+            let reject = refuse(error, bytes, limits);
+            return if reject == OTHER_VERSION && later_minor(bytes).is_some() { Ok(None) } else { Err(reject) };
+        }
+    }
+    partial(bytes, limits).map(|()| None)
+}
+
+/// Reads a head that is complete. `spare` is an empty map whose memory its fields may have.
+pub(super) fn read(head: &Bytes, limits: &HeadLimits, spare: &mut HeaderMap) -> Result<Head, Reject> {
+    match parse(head, limits, spare) {
+        Err(OTHER_VERSION) => {}
+        read => return read,
+    }
+    // RFC 9112 §2.3: a message of a later minor version is to be read as one of the highest version that is known.
+    let at = later_minor(head).ok_or(OTHER_VERSION)?;
+    let mut as_known = head.to_vec();
+    as_known[at] = b'1';
+    parse(&as_known.into(), limits, spare)
+}
+
+fn parse(head: &Bytes, limits: &HeadLimits, spare: &mut HeaderMap) -> Result<Head, Reject> {
+    let mut fields: FieldRoom<'_> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
-    let len = match request.parse_with_uninit_headers(bytes, &mut fields) {
-        Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) => return partial(bytes, limits).map(|_| None),
-        Err(error) => return Err(refuse(error, bytes, limits)),
-    };
-    if len > limits.bytes || request.headers.len() > limits.fields {
+    match request.parse_with_uninit_headers(head, &mut fields) {
+        Ok(httparse::Status::Complete(len)) if len == head.len() => {}
+        Ok(_) => return Err(Reject::bad("the head is malformed")),
+        Err(error) => return Err(refuse(error, head, limits)),
+    }
+    if head.len() > limits.bytes || request.headers.len() > limits.fields {
         return Err(TOO_LARGE);
     }
-    // RFC 9112 §2.2: a recipient may take a bare LF for a line's end. It may also not, and one that does reads
-    // another request than one that does not.
-    if !only_crlf(&bytes[..len]) {
-        return Err(Reject::bad("a line ends without CR"));
+    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    check_target(method, target.as_bytes(), limits)?;
+    let mut told = Told::default();
+    spare.reserve(request.headers.len());
+    for field in request.headers.iter() {
+        told.see(field.name, field.value)?;
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| BAD_NAME)?;
+        // SAFETY: httparse takes a field's value to be HTAB, SP to `~` and 0x80 to 0xff, as `HeaderValue` does.
+        let value = unsafe { HeaderValue::from_maybe_shared_unchecked(head.slice_ref(field.value)) };
+        spare.append(name, value);
     }
     let is_11 = request.version == Some(1);
-    let method = request.method.unwrap_or_default();
-    check_target(method, request.path.unwrap_or_default().as_bytes(), limits)?;
-    let mut fields = Fields::default();
-    for field in request.headers.iter() {
-        fields.see(field.name, field.value)?;
-    }
-    fields.check(is_11, len).map(Some)
+    let mut made = Request::new(());
+    *made.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| BAD_LINE)?;
+    *made.uri_mut() = Uri::from_maybe_shared(head.slice_ref(target.as_bytes())).map_err(|_| BAD_TARGET)?;
+    *made.version_mut() = if is_11 { Version::HTTP_11 } else { Version::HTTP_10 };
+    *made.headers_mut() = std::mem::take(spare);
+    told.into_head(made, is_11, head)
 }
 
 /// A head of which a part came: is it still within the limits?
-pub(super) fn partial(bytes: &[u8], limits: &HeadLimits) -> Result<usize, Reject> {
+fn partial(bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
     if bytes.len() > limits.target {
-        let line = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).map_or(bytes, |at| &bytes[at..]);
         // RFC 9112 §3: "a server that receives a request-target longer than any URI it wishes to parse MUST respond
         // with a 414".
-        if line.len() > limits.target + 32 && memchr::memchr(b'\n', &line[..limits.target + 32]).is_none() {
+        let line = &bytes[..bytes.len().min(limits.target + 33)];
+        if line.len() > limits.target + 32 && memchr::memchr(b'\n', line).is_none() {
             return Err(TARGET_TOO_LONG);
         }
     }
-    if bytes.len() >= limits.bytes { Err(TOO_LARGE) } else { Ok(0) }
+    if bytes.len() >= limits.bytes { Err(TOO_LARGE) } else { Ok(()) }
 }
 
-/// Whether every line of a head that httparse took ends with CRLF.
+/// Whether every line that httparse took ends with CRLF.
 pub(super) fn only_crlf(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
 }
@@ -70,6 +125,9 @@ const TOO_LARGE: Reject =
     Reject::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too large");
 const OTHER_VERSION: Reject =
     Reject::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this server speaks HTTP/1.1 and HTTP/1.0 here");
+const BAD_NAME: Reject = Reject::bad("a field's name is malformed");
+const BAD_LINE: Reject = Reject::bad("the request line is malformed");
+const BAD_TARGET: Reject = Reject::bad("the request target is malformed");
 const TARGET_TOO_LONG: Reject = Reject::new(StatusCode::URI_TOO_LONG, "the request target is too long");
 
 fn refuse(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> Reject {
@@ -78,21 +136,17 @@ fn refuse(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> Reject {
     }
     match error {
         httparse::Error::TooManyHeaders => TOO_LARGE,
-        httparse::Error::HeaderName => Reject::bad("a field's name is malformed"),
+        httparse::Error::HeaderName => BAD_NAME,
         httparse::Error::HeaderValue => Reject::bad("a field's value is malformed"),
         httparse::Error::NewLine => Reject::bad("a line ends malformed"),
         httparse::Error::Version if other_version(bytes).is_some() => OTHER_VERSION,
-        _ => Reject::bad("the request line is malformed"),
+        _ => BAD_LINE,
     }
 }
 
-/// RFC 9112 §2.3: a message of a later minor version is to be read as one of the highest version that is known. Where
-/// its digit stands, if that is all that is wrong.
+/// Where the digit of a minor version stands that is later than ours, if that is all that is wrong.
 #[cold]
-pub(super) fn later_minor(bytes: &[u8], reject: Reject) -> Option<usize> {
-    if reject != OTHER_VERSION {
-        return None;
-    }
+fn later_minor(bytes: &[u8]) -> Option<usize> {
     let (version, at) = other_version(bytes)?;
     (version[0] == b'1' && version[2] > b'1').then_some(at)
 }
@@ -100,14 +154,13 @@ pub(super) fn later_minor(bytes: &[u8], reject: Reject) -> Option<usize> {
 /// The version that a request line ends with, if it is well-formed (RFC 9112 §2.3) and not ours, and where its last
 /// digit stands.
 fn other_version(bytes: &[u8]) -> Option<([u8; 3], usize)> {
-    let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
-    let line = bytes[begin..].split(|&byte| byte == b'\n').next()?;
+    let line = bytes.split(|&byte| byte == b'\n').next()?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut parts = line.split(|&byte| byte == b' ');
     let version = parts.nth(2).and_then(|version| version.strip_prefix(b"HTTP/"))?;
     match version {
         &[major, b'.', minor] if parts.next().is_none() && major.is_ascii_digit() && minor.is_ascii_digit() => {
-            Some(([major, b'.', minor], begin + line.len() - 1))
+            Some(([major, b'.', minor], line.len() - 1))
         }
         _ => None,
     }
@@ -115,7 +168,6 @@ fn other_version(bytes: &[u8]) -> Option<([u8; 3], usize)> {
 
 /// RFC 9112 §3.2: four forms, each with its methods.
 fn check_target(method: &str, target: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
-    const BAD: Reject = Reject::bad("the request target is malformed");
     if target.len() > limits.target {
         return Err(TARGET_TOO_LONG);
     }
@@ -124,20 +176,20 @@ fn check_target(method: &str, target: &[u8], limits: &HeadLimits) -> Result<(), 
         let has_port = memchr::memrchr(b':', target).is_some_and(|at| at + 1 < target.len());
         let is_target = target.starts_with(b"/") || (has_port && is_host(target));
         return Err(if !is_target {
-            BAD
+            BAD_TARGET
         } else {
             Reject::new(StatusCode::METHOD_NOT_ALLOWED, "this server is no proxy")
         });
     }
     // Fragments are never sent, and bytes beyond ASCII never without escapes (RFC 3986 §2).
     if target.iter().any(|&byte| byte == b'#' || byte >= 0x80) {
-        return Err(BAD);
+        return Err(BAD_TARGET);
     }
     match target {
         [b'/', ..] => Ok(()),
         b"*" if method == "OPTIONS" => Ok(()),
-        b"*" => Err(BAD),
-        _ => absolute_form(target).ok_or(BAD),
+        b"*" => Err(BAD_TARGET),
+        _ => absolute_form(target).ok_or(BAD_TARGET),
     }
 }
 
@@ -153,20 +205,25 @@ fn absolute_form(target: &[u8]) -> Option<()> {
 
 /// What the fields say that frames the message or directs it.
 #[derive(Debug, Default)]
-struct Fields {
+struct Told {
     hosts: u8,
     length: Option<u64>,
     coded: bool,
     chunked: bool,
     /// A coding besides chunked, which this server does not know.
     other_coding: bool,
+    /// Whether there is an `Upgrade` field, and what Connection says.
     upgrade: bool,
+    wants_upgrade: bool,
+    close: bool,
+    keep_alive: bool,
     expects: bool,
+    takes_trailers: bool,
 }
 
-// === impl Fields ===
+// === impl Told ===
 
-impl Fields {
+impl Told {
     #[inline]
     fn see(&mut self, name: &str, value: &[u8]) -> Result<(), Reject> {
         match name.len() {
@@ -177,7 +234,14 @@ impl Fields {
                 }
             }
             6 if name.eq_ignore_ascii_case("expect") => self.expects = true,
-            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade = true,
+            2 if name.eq_ignore_ascii_case("te") => self.takes_trailers |= has_token(value, b"trailers"),
+            // RFC 9113 §3.1: the upgrade to HTTP/2 is no more.
+            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade |= !has_token(value, b"h2c"),
+            10 if name.eq_ignore_ascii_case("connection") => {
+                self.close |= has_token(value, b"close");
+                self.keep_alive |= has_token(value, b"keep-alive");
+                self.wants_upgrade |= has_token(value, b"upgrade");
+            }
             14 if name.eq_ignore_ascii_case("content-length") => {
                 // RFC 9110 §8.6: a list of equal lengths may be taken for one, or rejected. Nobody has a reason to
                 // send one, so it is rejected.
@@ -208,7 +272,7 @@ impl Fields {
         Ok(())
     }
 
-    fn check(self, is_11: bool, len: usize) -> Result<Head, Reject> {
+    fn into_head(self, request: Request<()>, is_11: bool, bytes: &Bytes) -> Result<Head, Reject> {
         // RFC 9112 §3.2: "a server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
         // that lacks a Host header field and to any request message that contains more than one".
         match self.hosts {
@@ -233,9 +297,22 @@ impl Fields {
             }
             (None, true) => Framing::Chunked,
         };
-        // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
-        Ok(Head { len, framing, upgrade: self.upgrade && is_11, expects: self.expects })
+        Ok(Head {
+            request,
+            framing,
+            persists: if is_11 { !self.close } else { self.keep_alive && !self.close },
+            // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request." It
+            // may ignore any, and does where a body comes first.
+            upgrade: (self.upgrade && self.wants_upgrade && is_11 && framing == Framing::Length(0)).then(|| bytes.clone()),
+            expects: self.expects && is_11,
+            takes_trailers: self.takes_trailers,
+        })
     }
+}
+
+/// Whether a list has a token, in whatever case.
+fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|&byte| byte == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// `Content-Length = 1*DIGIT`, as far as it fits.

@@ -1,11 +1,9 @@
 //! Where one request ends and the next begins, by RFC 9112 and nothing else.
 //!
-//! [`Framer`] reads what comes from the socket before hyper does, and lets through only what has one meaning: complete
-//! heads that are checked, and bodies of which every byte of framing is. It is pure: bytes in, a verdict out.
-//!
-//! hyper parses what is let through once more. It is more lenient in places (it takes bare LF, both lengths, any
-//! Host), and what it does not take it answers in its own way.
+//! [`Framer`] takes what comes from the socket apart into heads and pieces of bodies, and takes only what has one
+//! meaning: nothing ambiguous reaches a handler. It is pure: bytes in, requests or a verdict out.
 
+mod body;
 mod chunked;
 mod frames;
 mod head;
@@ -13,10 +11,13 @@ mod host;
 #[cfg(test)]
 mod tests;
 
-use http::StatusCode;
+use bytes::{Buf, BytesMut};
+use http::{HeaderMap, StatusCode};
 
-use chunked::Chunked;
+use body::Body;
+pub(crate) use body::Piece;
 pub(crate) use frames::FrameMeter;
+pub(crate) use head::Head;
 pub(crate) use host::is_host;
 
 /// What a head may be at most.
@@ -30,26 +31,15 @@ pub(crate) struct HeadLimits {
 /// Tells requests apart in a stream of bytes.
 #[derive(Debug)]
 pub(crate) struct Framer {
-    next: Next,
+    /// What came and was not taken yet.
+    held: BytesMut,
+    /// So many bytes of `held` are no complete head, but good so far.
+    seen: usize,
+    /// While more of a request's body is to come.
+    body: Option<Body>,
     limits: HeadLimits,
-    /// Heads that were let through on this connection.
-    heads: u64,
-    /// Whether the request under way asks for an upgrade.
-    upgrade: bool,
-    /// Whether any head had an `Expect` field.
-    expects: bool,
-    /// Where the next head names a later minor version than ours.
-    later_minor: Option<usize>,
-}
-
-/// What comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    Head,
-    Length(u64),
-    Chunked(Chunked),
-    /// The answer to a request for an upgrade decides what the bytes are.
-    Undecided,
+    /// Whether the head that was rejected is one of a HEAD request.
+    rejected_head: bool,
 }
 
 /// How the length of a body is told.
@@ -66,118 +56,94 @@ pub(crate) struct Reject {
     pub(crate) detail: &'static str,
 }
 
-/// What [`Framer::scan`] found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Scan {
-    /// So many bytes may be let through.
-    pub(crate) passed: usize,
-    /// Why the rest may not, ever. Without it the rest waits for more bytes to come.
-    pub(crate) reject: Option<Reject>,
-}
-
 // === impl Framer ===
 
 impl Framer {
-    /// `heads` were let through on this connection before.
-    pub(crate) const fn new(limits: HeadLimits, heads: u64) -> Self {
-        Self { next: Next::Head, limits, heads, upgrade: false, expects: false, later_minor: None }
+    /// `held` was read already.
+    pub(crate) const fn new(held: BytesMut, limits: HeadLimits) -> Self {
+        Self { held, seen: 0, body: None, limits, rejected_head: false }
     }
 
-    /// Reads on. `bytes` begins where the last scan stopped letting through; the first `seen` of them were there then.
-    pub(crate) fn scan(&mut self, bytes: &[u8], seen: usize) -> Scan {
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            let step = match &mut self.next {
-                Next::Head if seen > at && memchr::memchr(b'\n', &bytes[seen..]).is_none() => {
-                    head::partial(rest, &self.limits)
-                }
-                Next::Head => self.head(rest),
-                Next::Length(left) => {
-                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
-                    *left -= n as u64;
-                    if *left == 0 {
-                        self.end_message();
-                    }
-                    Ok(n)
-                }
-                Next::Chunked(chunked) => match chunked.advance(rest, &self.limits) {
-                    Ok((n, ended)) => {
-                        if ended {
-                            self.end_message();
-                        }
-                        Ok(n)
-                    }
-                    Err(reject) => Err(reject),
-                },
-                Next::Undecided => Ok(0),
-            };
-            match step {
-                Ok(0) => break,
-                Ok(n) => at += n,
-                Err(reject) => return Scan { passed: at, reject: Some(reject) },
-            }
+    /// What came and was not taken yet; more may be added behind it.
+    pub(crate) const fn held(&mut self) -> &mut BytesMut {
+        &mut self.held
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Lets an empty buffer go.
+    pub(crate) fn park(&mut self) {
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
         }
-        Scan { passed: at, reject: None }
     }
 
-    /// Where the digit of a minor version stands, counted from the last byte that was let through, that is to become a
-    /// 1 before the head is read: hyper's parser takes 0 and 1 alone.
-    pub(crate) const fn take_later_minor(&mut self) -> Option<usize> {
-        self.later_minor.take()
+    pub(crate) fn into_held(self) -> BytesMut {
+        self.held
     }
 
-    pub(crate) const fn is_later_minor(&self) -> bool {
-        self.later_minor.is_some()
+    /// The next head, once it is complete. `spare` is an empty map whose memory its fields may have.
+    ///
+    /// To be asked for when no body is under way any more.
+    pub(crate) fn head(&mut self, spare: &mut HeaderMap) -> Result<Option<Head>, Reject> {
+        // RFC 9112 §2.2: empty lines before a request line are ignored.
+        while self.held.starts_with(b"\r\n") {
+            self.held.advance(2);
+            self.seen = 0;
+        }
+        let len = head::end(&self.held, self.seen, &self.limits).inspect_err(|_| {
+            self.rejected_head = self.held.starts_with(b"HEAD ");
+        })?;
+        let Some(len) = len else {
+            self.seen = self.held.len();
+            return Ok(None);
+        };
+        self.seen = 0;
+        let head = self.held.split_to(len).freeze();
+        let head = head::read(&head, &self.limits, spare).inspect_err(|_| {
+            self.rejected_head = head.starts_with(b"HEAD ");
+        })?;
+        self.body = match head.framing {
+            Framing::Length(0) => None,
+            Framing::Length(length) => Some(Body::Length(length)),
+            Framing::Chunked => Some(Body::chunked()),
+        };
+        Ok(Some(head))
+    }
+
+    /// The next piece of the body; `None` while there is nothing of it.
+    pub(crate) fn piece(&mut self) -> Result<Option<Piece>, Reject> {
+        let Some(body) = &mut self.body else { return Ok(Some(Piece::End(None))) };
+        let piece = body.next(&mut self.held, &self.limits)?;
+        if matches!(piece, Some(Piece::End(_))) || self.body == Some(Body::Length(0)) {
+            self.body = None;
+        }
+        Ok(piece)
+    }
+
+    /// Whether what was rejected began like a HEAD request, whose answer has no content.
+    pub(crate) const fn rejected_head(&self) -> bool {
+        self.rejected_head
     }
 
     /// Whether the next byte belongs to a body.
     pub(crate) const fn in_body(&self) -> bool {
-        matches!(self.next, Next::Length(_) | Next::Chunked(_))
+        self.body.is_some()
     }
 
-    /// How many heads were let through.
-    pub(crate) const fn heads(&self) -> u64 {
-        self.heads
-    }
-
-    pub(crate) const fn expects(&self) -> bool {
-        self.expects
-    }
-
-    /// Whether what follows depends on the answer to a request for an upgrade.
-    pub(crate) const fn is_undecided(&self) -> bool {
-        matches!(self.next, Next::Undecided)
-    }
-
-    /// The upgrade was declined: HTTP goes on.
-    pub(crate) const fn decline_upgrade(&mut self) {
-        self.upgrade = false;
-        self.next = Next::Head;
-    }
-
-    fn head(&mut self, bytes: &[u8]) -> Result<usize, Reject> {
-        let head = match head::parse(bytes, &self.limits) {
-            Ok(Some(head)) => head,
-            Ok(None) => return Ok(0),
-            Err(reject) => {
-                self.later_minor = head::later_minor(bytes, reject);
-                return if self.later_minor.is_some() { Ok(0) } else { Err(reject) };
-            }
-        };
-        self.heads += 1;
-        self.upgrade = head.upgrade;
-        self.expects |= head.expects;
-        match head.framing {
-            Framing::Length(0) => self.end_message(),
-            Framing::Length(length) => self.next = Next::Length(length),
-            Framing::Chunked => self.next = Next::Chunked(Chunked::new()),
+    /// How many bytes of the body's data are still to come, where that is known.
+    pub(crate) const fn left(&self) -> Option<u64> {
+        match self.body {
+            None => Some(0),
+            Some(Body::Length(left)) => Some(left),
+            Some(Body::Chunked(_)) => None,
         }
-        Ok(head.len)
-    }
-
-    const fn end_message(&mut self) {
-        self.next = if self.upgrade { Next::Undecided } else { Next::Head };
     }
 }
 

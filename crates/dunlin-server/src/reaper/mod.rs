@@ -8,8 +8,9 @@ mod rules;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use dunlin_http::Clock;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -186,7 +187,8 @@ impl Registry {
         // 2^32 milliseconds are 49 days; deadlines are differences, but `due` is compared, so the clock stands at the
         // end rather than begin anew.
         let now = Tick::try_from(self.begun.elapsed().as_millis()).unwrap_or(Tick::MAX);
-        self.ticks.set(now);
+        let seconds = Clock::system().now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.ticks.set(now, seconds);
         now
     }
 

@@ -1,5 +1,9 @@
 //! HTTP/2 on a connection: hyper's, with limits.
 
+mod inbound;
+mod service;
+mod streams;
+
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,12 +12,13 @@ use bytes::BytesMut;
 use hyper::server::conn::http2::Builder;
 
 use super::gate::Gate;
-use super::service::Front;
 use super::state::{Phase, Signal, State};
-use super::streams::Stream;
 use super::{Connect, Wire};
 use crate::event_loop::Loop;
 use crate::framing::FrameMeter;
+pub(super) use service::Front;
+use streams::Stream;
+pub(crate) use streams::Streams;
 
 /// Runs hyper's streams as tasks of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +28,8 @@ struct Spawn;
 pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Service, state: &Arc<State>, owner: &Loop) {
     let config = &owner.shared().config;
     state.set_phase(Phase::Opaque);
-    let gate = Gate::opaque(wire, held, FrameMeter::new(config.http2.max_control_rate), state.clone());
-    let front = Front::new(service, state.clone(), config);
+    let gate = Gate::http2(wire, held, FrameMeter::new(config.http2.max_control_rate), state.clone());
+    let front = Front::new(service, state.clone(), config.max_body);
     let fields = u32::try_from(config.max_head).unwrap_or(u32::MAX);
     let mut hyper = Box::pin(
         Builder::new(Spawn)
@@ -38,7 +43,7 @@ pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Serv
     let mut told = false;
     poll_fn(|cx| {
         state.register(cx.waker());
-        state.outgoing.begin_turn();
+        state.turn.begin();
         let signal = state.signalled();
         if signal == Signal::Cut {
             return Poll::Ready(());

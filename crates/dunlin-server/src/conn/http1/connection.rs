@@ -1,0 +1,282 @@
+//! [`Http1`]: a connection from one request to the next.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dunlin_http::{Body, BoxError};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use tower_service::Service;
+
+use super::end::Why;
+use super::exchange::{Exchange, Stage};
+use super::io::{Io, ROOM};
+use super::output::Output;
+use super::response::{self, Asked, Content};
+use crate::Config;
+use crate::conn::Wire;
+use crate::conn::call::Call;
+use crate::conn::refusal::{capabilities, panicked, refuse};
+use crate::conn::request::{awaits_continue, normalise};
+use crate::conn::state::{Phase, Signal, State};
+use crate::framing::{Framer, Framing, Head};
+use crate::reaper::Registered;
+
+/// A connection from one request to the next.
+pub(super) struct Http1<'a, S: Service<Request<Body>>> {
+    io: Io<'a>,
+    service: S,
+    /// Where the service's futures run, one after the other.
+    call: Option<Pin<Box<Call<S::Future>>>>,
+    /// The request that is under way.
+    exchange: Option<Exchange>,
+    /// Once nothing more is to be read here.
+    left: Option<Left>,
+    /// Memory for the fields of the next request.
+    spare: HeaderMap,
+    registered: &'a Registered,
+    config: &'a Config,
+}
+
+/// Why a connection is left.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// It is over, perhaps with a last answer.
+    Over(Option<Why>),
+    /// It broke, or is to be cut whatever is under way.
+    Cut,
+    /// The request whose head this is asks for another protocol.
+    Upgrade(Bytes),
+}
+
+/// Requests that are answered before others have their turn.
+const TURN: usize = 64;
+/// A map of fields with more room than this is not kept.
+const MAX_SPARE: usize = 64;
+
+// === impl Http1 ===
+
+impl<'a, S, B> Http1<'a, S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(
+        wire: Wire,
+        framer: Framer,
+        service: S,
+        state: &'a Arc<State>,
+        registered: &'a Registered,
+        config: &'a Config,
+    ) -> Self {
+        let io = Io { wire, framer, output: Output::default(), ended: false, state };
+        Self { io, service, call: None, exchange: None, left: None, spare: HeaderMap::new(), registered, config }
+    }
+
+    pub(super) fn into_parts(self) -> (Wire, Framer) {
+        (self.io.wire, self.io.framer)
+    }
+
+    /// Serves until there is a reason to leave.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
+        self.io.state.register(cx.waker());
+        self.io.state.turn.begin();
+        for _ in 0..TURN {
+            if self.io.state.signalled() == Signal::Cut {
+                return Poll::Ready(Left::Cut);
+            }
+            let polled = if self.exchange.is_some() { self.poll_exchange(cx) } else { self.poll_next(cx) };
+            match ready!(polled) {
+                Ok(None) => {}
+                Ok(Some(left)) => return Poll::Ready(left),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection broke");
+                    return Poll::Ready(Left::Cut);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes up the next request. Answers to those before it go out together once no other has come in full.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+        if self.left.is_some() || !self.io.output.has_room() {
+            ready!(self.io.poll_flush(cx))?;
+        }
+        if self.left.is_some() {
+            return Poll::Ready(Ok(self.left.take()));
+        }
+        match self.io.framer.head(&mut self.spare) {
+            Ok(Some(head)) => self.begin(head),
+            Ok(None) => return self.poll_head(cx),
+            Err(reject) => self.left = Some(Left::Over(Some(Why::Rejected(reject)))),
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Waits for more of a head.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+        ready!(self.io.poll_flush(cx))?;
+        let (state, is_idle) = (self.io.state, self.io.framer.is_empty());
+        match state.phase() {
+            _ if !is_idle => state.set_phase(Phase::Head),
+            Phase::New => {}
+            _ => state.set_phase(Phase::Between),
+        }
+        match state.signalled() {
+            _ if self.io.ended => return Poll::Ready(Ok(Some(Left::Over(None)))),
+            Signal::HeadTimeout if !is_idle => return Poll::Ready(Ok(Some(Left::Over(Some(Why::TimedOut))))),
+            Signal::Close | Signal::HeadTimeout => return Poll::Ready(Ok(Some(Left::Over(None)))),
+            Signal::Park if is_idle && !state.is_parked() => self.park(),
+            _ => {}
+        }
+        if state.is_parked() {
+            ready!(self.io.wire.poll_readable(cx))?;
+            state.unpark();
+            self.registered.watch();
+        }
+        self.io.poll_fill(cx, ROOM).map_ok(|_| None)
+    }
+
+    /// Lets all memory go that an idle connection does not need.
+    fn park(&mut self) {
+        self.io.framer.park();
+        self.io.output.park();
+        self.call = None;
+        self.spare = HeaderMap::new();
+        self.io.state.park();
+    }
+
+    fn begin(&mut self, head: Head) {
+        let Head { mut request, framing, persists, upgrade, expects, takes_trailers } = head;
+        if let Some(head) = upgrade {
+            self.left = Some(Left::Upgrade(head));
+            return;
+        }
+        let (state, config) = (self.io.state, self.config);
+        state.begin_only();
+        state.set_phase(if self.io.framer.in_body() { Phase::Body } else { Phase::Between });
+        let is_last = config.keep_alive.is_zero() || state.called() >= config.max_requests_per_connection;
+        let asked = Asked {
+            to_head: *request.method() == Method::HEAD,
+            is_10: request.version() == Version::HTTP_10,
+            persists: persists && !is_last,
+        };
+        let exchange = self.exchange.insert(Exchange::new(asked, expects, takes_trailers));
+        match admit(&mut request, framing, expects, config) {
+            Ok(awaits_continue) => exchange.awaits_continue = awaits_continue,
+            Err(status) => {
+                exchange.asked.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
+                return self.respond(refuse(status, ""));
+            }
+        }
+        // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
+        if request.uri().path() == "*" {
+            return self.respond(capabilities());
+        }
+        let request = request.map(|()| exchange.body(framing, &mut self.io, config.max_body));
+        match &mut self.call {
+            Some(call) => call.as_mut().begin(request),
+            None => self.call = Some(Box::pin(Call::new(request))),
+        }
+    }
+
+    /// Works at the request that is under way, until it is answered.
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+        while let Some(exchange) = &mut self.exchange {
+            exchange.feed(&mut self.io, cx)?;
+            match exchange.stage {
+                Stage::Answering => match ready!(self.poll_call(cx)) {
+                    Ok(response) => self.respond(response),
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+                Stage::Sending { .. } => ready!(exchange.poll_send(&mut self.io, cx))?,
+                Stage::Answered => {
+                    if !ready!(exchange.poll_rest(&mut self.io, cx))? {
+                        self.left = Some(Left::Over(None));
+                    }
+                    self.exchange = None;
+                    self.io.state.end_only();
+                }
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Runs the service.
+    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Response<Body>>> {
+        loop {
+            let Some(call) = &mut self.call else { return Poll::Ready(Ok(refuse(StatusCode::BAD_REQUEST, ""))) };
+            match call.as_mut().poll(&mut self.service, cx) {
+                Poll::Ready(Ok(Ok(response))) => return Poll::Ready(Ok(response)),
+                Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
+                Poll::Ready(Err(panic)) => {
+                    if let Some(exchange) = &mut self.exchange {
+                        exchange.asked.persists = false;
+                    }
+                    return Poll::Ready(Ok(panicked(&*panic, Some(self.io.state))));
+                }
+                Poll::Pending => {}
+            }
+            self.io.take_interim();
+            self.io.flush(cx)?;
+            let Some(exchange) = &mut self.exchange else { return Poll::Pending };
+            if !exchange.feed_or_listen(&mut self.io, cx)? {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Answers the request that is under way.
+    fn respond(&mut self, response: Response<Body>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let (state, io) = (self.io.state, &mut self.io);
+        if state.interim.is_open() {
+            state.interim.close();
+            io.take_interim();
+        }
+        let mut response = response;
+        if response.status().is_informational() {
+            tracing::error!(status = response.status().as_u16(), "a service answered with an interim status");
+            exchange.asked.persists = false;
+            response = refuse(StatusCode::INTERNAL_SERVER_ERROR, "");
+        }
+        let (mut parts, body) = response.into_parts();
+        exchange.asked.persists &= state.signalled() < Signal::Drain && exchange.reads_on(&mut io.framer);
+        let length = body.len();
+        let seconds = state.ticks.seconds();
+        let written = response::write(io.output.gathered(), &parts, length, exchange.asked, seconds);
+        if !written.persists {
+            exchange.asked.persists = false;
+            self.left = Some(Left::Over(None));
+        }
+        exchange.stage = match written.content {
+            Content::None => Stage::Answered,
+            Content::Length(_) if body.as_bytes().is_some() => {
+                io.output.push_body(body);
+                Stage::Answered
+            }
+            content => Stage::Sending { body, content },
+        };
+        if parts.headers.capacity() <= MAX_SPARE {
+            parts.headers.clear();
+            self.spare = parts.headers;
+        }
+    }
+}
+
+/// What is to be known of a request before its service is called: whether its client awaits a 100 (Continue), or the
+/// status that it is refused with.
+fn admit(request: &mut Request<()>, framing: Framing, expects: bool, config: &Config) -> Result<bool, StatusCode> {
+    normalise(request)?;
+    let awaits_continue = expects && awaits_continue(request)?;
+    match framing {
+        Framing::Length(length) if length > config.max_body => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        _ => Ok(awaits_continue),
+    }
+}

@@ -1,0 +1,95 @@
+//! How a connection ends.
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
+use http::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::response::{write_date, write_field, write_status_line};
+use crate::conn::Wire;
+use crate::conn::refusal::refuse;
+use crate::conn::state::{Phase, Signal, State};
+use crate::event_loop::Loop;
+use crate::framing::{Framer, Reject};
+
+/// Why a connection is over, where its client is to be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Why {
+    /// What came next was no request.
+    Rejected(Reject),
+    /// The head of a request did not come in time.
+    TimedOut,
+}
+
+/// Ends a connection on which all is answered that can be.
+pub(super) async fn run(mut wire: Wire, framer: &Framer, why: Option<Why>, state: &State, owner: &Loop) {
+    if let Some(why) = why {
+        let reject = match why {
+            Why::Rejected(reject) => reject,
+            Why::TimedOut => {
+                owner.stats.timed_out();
+                Reject::new(StatusCode::REQUEST_TIMEOUT, "the head of the request did not come in time")
+            }
+        };
+        owner.stats.rejected();
+        let answer = last_answer(reject, framer.rejected_head(), state.ticks.seconds());
+        let sent = until(Signal::Cut, state, wire.write_all(&answer)).await;
+        if !matches!(sent, Some(Ok(()))) {
+            return;
+        }
+    }
+    // RFC 9112 §9.6: closing with bytes unread resets the connection, and the client may lose the answer. So the
+    // server closes its half and reads on for a while.
+    state.set_phase(Phase::Linger);
+    until(Signal::Cut, state, linger(&mut wire)).await;
+    close(wire).await;
+}
+
+async fn linger(wire: &mut Wire) {
+    if wire.shutdown().await.is_err() {
+        return;
+    }
+    let mut sink = [0; 2048];
+    while wire.read(&mut sink).await.is_ok_and(|n| n > 0) {}
+}
+
+/// The last answer on a connection whose next bytes are no request, as it goes onto the wire. One to HEAD has no
+/// content (RFC 9110 §9.3.2).
+fn last_answer(reject: Reject, to_head: bool, seconds: u64) -> Vec<u8> {
+    let (parts, body) = refuse(reject.status, reject.detail).into_parts();
+    let body = body.try_into_bytes().unwrap_or_default();
+    let mut out = Vec::with_capacity(256 + body.len());
+    write_status_line(&mut out, parts.status);
+    for (name, value) in &parts.headers {
+        write_field(&mut out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    write_field(&mut out, b"content-length", body.len().to_string().as_bytes());
+    write_field(&mut out, b"connection", b"close");
+    write_date(&mut out, seconds);
+    out.extend_from_slice(b"\r\n");
+    if !to_head {
+        out.extend_from_slice(&body);
+    }
+    out
+}
+
+/// TLS tells the peer that nothing more comes (RFC 8446 §6.1); a plain socket does so by closing.
+pub(in crate::conn) async fn close(mut wire: Wire) {
+    if matches!(wire, Wire::Tls(_)) {
+        let _ = Box::pin(wire.shutdown()).await;
+    }
+}
+
+/// Runs `future`, but not beyond being told `signal` or more.
+pub(in crate::conn) async fn until<F: Future>(signal: Signal, state: &State, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| {
+        state.register(cx.waker());
+        if state.signalled() >= signal {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}

@@ -1,0 +1,288 @@
+//! [`Exchange`]: a request and its answer.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use dunlin_http::{Body, BodyError};
+use http::HeaderMap;
+use http_body::Body as _;
+
+use super::incoming::{Feed, Reader, channel};
+use super::io::{Io, ROOM};
+use super::response::{Asked, Content, write_field};
+use crate::conn::state::Phase;
+use crate::framing::{Framer, Framing, Piece};
+
+/// A request and its answer.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) asked: Asked,
+    pub(super) stage: Stage,
+    /// Whether the client holds the body back until it is asked for it (RFC 9110 §10.1.1).
+    pub(super) awaits_continue: bool,
+    takes_trailers: bool,
+    /// Where the body of the request goes, while somebody may read it.
+    feed: Option<Feed>,
+    /// Whether the body cannot be read on.
+    broke: bool,
+    /// Bytes of the body that were read for nobody.
+    unwanted: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The service works at it.
+    Answering,
+    /// The head of the answer is written, its content is not.
+    Sending { body: Body, content: Content },
+    /// All of the answer is written.
+    Answered,
+}
+
+/// So much of a body that no handler wants is read all the same, so that the connection can go on.
+const MAX_UNWANTED: u64 = 64 << 10;
+/// Room for a body, in bytes.
+const BODY_ROOM: u64 = 64 << 10;
+
+// === impl Exchange ===
+
+impl Exchange {
+    pub(super) const fn new(asked: Asked, awaits_continue: bool, takes_trailers: bool) -> Self {
+        let stage = Stage::Answering;
+        Self { asked, stage, awaits_continue, takes_trailers, feed: None, broke: false, unwanted: 0 }
+    }
+
+    /// The body of the request. One that came with its head is complete.
+    pub(super) fn body(&mut self, framing: Framing, io: &mut Io<'_>, limit: u64) -> Body {
+        let length = match framing {
+            Framing::Length(0) => return Body::empty(),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked => None,
+        };
+        if length.is_some_and(|length| length <= io.framer.len() as u64)
+            && let Ok(Some(Piece::Data(all))) = io.framer.piece()
+        {
+            io.state.set_phase(Phase::Between);
+            return all.into();
+        }
+        let (feed, incoming) = channel(limit, length, io.state);
+        self.feed = Some(feed);
+        Body::new(incoming)
+    }
+
+    /// Hands what came of the body to its reader, if that waits; whether there was anything.
+    pub(super) fn feed(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<bool> {
+        let Some(feed) = &self.feed else { return Ok(false) };
+        match feed.reader() {
+            Reader::Waits => {}
+            Reader::Busy => {
+                io.state.wants_read.store(false, Relaxed);
+                return Ok(false);
+            }
+            Reader::Gone => {
+                self.feed = None;
+                return Ok(false);
+            }
+        }
+        loop {
+            match io.framer.piece() {
+                Ok(Some(Piece::Data(data))) => feed.data(data, !io.framer.in_body()),
+                Ok(Some(Piece::End(trailers))) => feed.end(trailers),
+                Ok(None) if io.state.body_timed_out.load(Relaxed) => {
+                    self.broke = true;
+                    feed.fail(BodyError::Timeout);
+                }
+                Ok(None) if io.ended => {
+                    self.broke = true;
+                    feed.fail(BodyError::Other("the client closed before the body was complete".into()));
+                }
+                Ok(None) => {
+                    if std::mem::take(&mut self.awaits_continue) && matches!(self.stage, Stage::Answering) {
+                        io.output.gathered().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                        io.flush(cx)?;
+                    }
+                    if fill_body(io, cx)?.is_pending() {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                Err(reject) => {
+                    self.broke = true;
+                    feed.fail(BodyError::Other(reject.detail.into()));
+                }
+            }
+            self.awaits_continue = false;
+            if self.broke || !io.framer.in_body() {
+                self.feed = None;
+            }
+            if !io.framer.in_body() {
+                io.state.set_phase(Phase::Between);
+            }
+            return Ok(true);
+        }
+    }
+
+    /// While there is nothing else to do: hands on what came of the body, or else looks whether the client is there.
+    pub(super) fn feed_or_listen(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<bool> {
+        let fed = self.feed(io, cx)?;
+        if !fed && !io.framer.in_body() {
+            io.read_ahead(cx)?;
+        }
+        Ok(fed)
+    }
+
+    /// Whether the rest of the body will be read, so that the connection can go on behind it. What nobody wants is
+    /// where it is little.
+    pub(super) fn reads_on(&mut self, framer: &mut Framer) -> bool {
+        if !framer.in_body() {
+            return true;
+        }
+        if self.broke {
+            return false;
+        }
+        if self.feed.as_ref().is_some_and(|feed| feed.reader() != Reader::Gone) {
+            return true;
+        }
+        self.feed = None;
+        !self.awaits_continue && self.discard(framer) && framer.left().is_some_and(|left| left <= MAX_UNWANTED)
+    }
+
+    /// Throws away what came of a body that nobody wants; whether it is still little and well-formed.
+    fn discard(&mut self, framer: &mut Framer) -> bool {
+        while framer.in_body() {
+            match framer.piece() {
+                Ok(Some(Piece::Data(data))) => self.unwanted += data.len() as u64,
+                Ok(Some(Piece::End(_))) => {}
+                Ok(None) => break,
+                Err(_) => self.broke = true,
+            }
+            if self.broke || self.unwanted > MAX_UNWANTED {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends the content of the answer.
+    pub(super) fn poll_send(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let Stage::Sending { body, content } = &mut self.stage else { return Poll::Ready(Ok(())) };
+            if !io.output.has_room() {
+                ready!(io.poll_flush(cx))?;
+            }
+            let frame = match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().map_err(|frame| frame.into_trailers().ok()),
+                Poll::Ready(Some(Err(error))) => {
+                    // The client sees that this is not all: the connection ends here.
+                    io.flush(cx)?;
+                    return Poll::Ready(Err(io::Error::other(error)));
+                }
+                Poll::Ready(None) => Err(None),
+                Poll::Pending => {
+                    io.flush(cx)?;
+                    if self.feed_or_listen(io, cx)? {
+                        continue;
+                    }
+                    return Poll::Pending;
+                }
+            };
+            let is_complete = match (frame, content) {
+                (Ok(data), Content::Chunked) => {
+                    if !data.is_empty() {
+                        io.output.push_chunk(data);
+                    }
+                    false
+                }
+                (Ok(data), Content::Length(left)) => {
+                    *left = left.checked_sub(data.len() as u64).ok_or_else(|| io::Error::other("more than its length"))?;
+                    io.output.push(data);
+                    *left == 0
+                }
+                (Ok(data), Content::UntilClose | Content::None) => {
+                    io.output.push(data);
+                    false
+                }
+                (Err(trailers), Content::Chunked) => {
+                    write_last_chunk(io.output.gathered(), trailers.as_ref().filter(|_| self.takes_trailers));
+                    true
+                }
+                (Err(_), Content::Length(_)) => {
+                    io.flush(cx)?;
+                    return Poll::Ready(Err(io::Error::other("less than its length")));
+                }
+                (Err(_), Content::UntilClose | Content::None) => true,
+            };
+            if is_complete {
+                self.stage = Stage::Answered;
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Behind the answer: sees the body of the request to its end; whether the connection can go on.
+    pub(super) fn poll_rest(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if !io.framer.in_body() || self.broke {
+                return Poll::Ready(Ok(self.asked.persists && !self.broke));
+            }
+            if self.feed.is_some() {
+                io.flush(cx)?;
+                if self.feed(io, cx)? || self.feed.is_none() {
+                    continue;
+                }
+                return Poll::Pending;
+            }
+            if !self.asked.persists || !self.discard(&mut io.framer) {
+                return Poll::Ready(Ok(false));
+            }
+            if !io.framer.in_body() {
+                io.state.set_phase(Phase::Between);
+                continue;
+            }
+            io.flush(cx)?;
+            if io.ended || io.state.body_timed_out.load(Relaxed) {
+                return Poll::Ready(Ok(false));
+            }
+            ready!(fill_body(io, cx)?);
+        }
+    }
+}
+
+/// Reads on in a body. How long the client may be waited for is the reaper's to say.
+fn fill_body(io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+    let room = io.framer.left().unwrap_or(BODY_ROOM).clamp(ROOM as u64, BODY_ROOM);
+    let filled = io.poll_fill(cx, room as usize);
+    io.state.wants_read.store(filled.is_pending(), Relaxed);
+    match filled {
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Ready(Ok(_)) => Ok(Poll::Ready(())),
+        Poll::Pending => Ok(Poll::Pending),
+    }
+}
+
+/// The end of a chunked body (RFC 9112 §7.1). Fields that frame, route or authenticate do not come in trailers (RFC 9110
+/// §6.5.1).
+fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
+    use http::header;
+    const FORBIDDEN: [header::HeaderName; 12] = [
+        header::AUTHORIZATION,
+        header::CACHE_CONTROL,
+        header::CONNECTION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+        header::HOST,
+        header::SET_COOKIE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+    ];
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| !FORBIDDEN.contains(name)) {
+        write_field(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,80 @@
+//! [`Io`]: both directions of a connection's socket.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncReadExt;
+
+use super::output::Output;
+use crate::conn::Wire;
+use crate::conn::state::State;
+use crate::framing::Framer;
+
+/// Both directions of a connection's socket, and what waits in between.
+#[derive(Debug)]
+pub(super) struct Io<'a> {
+    pub(super) wire: Wire,
+    pub(super) framer: Framer,
+    pub(super) output: Output,
+    /// Whether the client said that it sends no more.
+    pub(super) ended: bool,
+    pub(super) state: &'a Arc<State>,
+}
+
+/// Room for what a client sends, in bytes, but for bodies.
+pub(super) const ROOM: usize = 4096;
+
+// === impl Io ===
+
+impl Io<'_> {
+    /// Reads once, with so much `room` or more; false at the end of what the client sends.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<bool>> {
+        let held = self.framer.held();
+        held.reserve(room);
+        let n = ready!(pin!(self.wire.read_buf(held)).poll(cx))?;
+        if n == 0 {
+            self.ended = true;
+        } else {
+            self.state.count_read(n);
+        }
+        Poll::Ready(Ok(n > 0))
+    }
+
+    /// Reads a little of what comes behind the request that is worked at: so a client that leaves is noticed.
+    pub(super) fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.ended && self.framer.len() < ROOM {
+            match self.poll_fill(cx, ROOM) {
+                Poll::Ready(Ok(true)) => {}
+                // RFC 9112 §9.6: a client may close its half behind its last request and still wait for the answer.
+                Poll::Ready(Ok(false)) => self.state.half_closed.store(true, Relaxed),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.output.poll_flush(&mut self.wire, cx, self.state)
+    }
+
+    /// Sends what it can, to go on with something else.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes up the interim responses that wait, to the request that is worked at.
+    pub(super) fn take_interim(&mut self) {
+        if self.state.interim.is_waiting() {
+            let out = self.output.gathered();
+            self.state.interim.take(|bytes| out.extend_from_slice(bytes));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! HTTP/1.1 on a connection: one request after the other, each from the socket to its handler and back.
+
+mod connection;
+mod end;
+mod exchange;
+mod incoming;
+mod interim;
+mod io;
+mod output;
+mod response;
+mod upgrade;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::state::State;
+use super::{Connect, Wire};
+use crate::event_loop::Loop;
+use crate::framing::Framer;
+use crate::reaper::Registered;
+use connection::{Http1, Left};
+pub(super) use end::{close, until};
+pub(crate) use interim::InterimQueue;
+
+/// Serves HTTP/1.1 on `wire`, from which `held` was read already.
+pub(super) async fn run<C: Connect>(
+    mut wire: Wire,
+    mut held: BytesMut,
+    service: C::Service,
+    state: &Arc<State>,
+    registered: &Registered,
+    owner: &Loop,
+) {
+    loop {
+        let framer = Framer::new(held, owner.head_limits());
+        let mut http1 = Http1::new(wire, framer, service.clone(), state, registered, &owner.shared().config);
+        let left = poll_fn(|cx| http1.poll(cx)).await;
+        let (own, framer) = http1.into_parts();
+        match left {
+            Left::Cut => return,
+            // What is rare is boxed, so that the task of an idle connection stays small.
+            Left::Over(None) if framer.is_empty() && !framer.in_body() => return close(own).await,
+            Left::Over(why) => return Box::pin(end::run(own, &framer, why, state, owner)).await,
+            Left::Upgrade(head) => {
+                let upgrade = upgrade::run::<C>(own, head, framer.into_held(), service.clone(), state, owner);
+                let Some(declined) = Box::pin(upgrade).await else { return };
+                (wire, held) = (declined.wire, declined.held);
+            }
+        }
+    }
+}

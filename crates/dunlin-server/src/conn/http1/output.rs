@@ -1,0 +1,145 @@
+//! [`Output`]: what is on its way to the socket.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use dunlin_http::{Body, Mapped};
+use smallvec::SmallVec;
+use tokio::io::AsyncWrite;
+
+use crate::conn::Wire;
+use crate::conn::state::State;
+
+/// What is on its way to the socket: bytes that were gathered, and behind them at most one piece of content that is
+/// sent from where it lies.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    gathered: Vec<u8>,
+    /// So much of `gathered` is sent.
+    sent: usize,
+    piece: Bytes,
+    /// The file in which `piece` lies.
+    mapping: Option<Arc<dyn Mapped>>,
+    /// What follows the piece.
+    behind: &'static [u8],
+}
+
+/// A piece of so many bytes is copied: handing the kernel one more slice costs more.
+const SMALL: usize = 2048;
+/// So much is gathered before it is sent.
+const ENOUGH: usize = 16 << 10;
+/// From so many bytes on the kernel is told to send a file rather than given a copy.
+const MAPPED: usize = 16 << 10;
+
+// === impl Output ===
+
+impl Output {
+    pub(super) fn is_empty(&self) -> bool {
+        self.gathered.is_empty() && self.piece.is_empty()
+    }
+
+    /// Whether more may be added without sending first.
+    pub(super) fn has_room(&self) -> bool {
+        self.piece.is_empty() && self.gathered.len() < ENOUGH
+    }
+
+    /// Where bytes are gathered. Only while it [has room](Self::has_room).
+    pub(super) const fn gathered(&mut self) -> &mut Vec<u8> {
+        debug_assert!(self.piece.is_empty(), "these would go ahead of the piece");
+        &mut self.gathered
+    }
+
+    /// Adds content that is complete.
+    pub(super) fn push_body(&mut self, body: Body) {
+        let mapping = body.mapping().filter(|_| body.len() >= Some(MAPPED as u64)).cloned();
+        if let Ok(bytes) = body.try_into_bytes() {
+            self.push(bytes);
+            self.mapping = mapping;
+        }
+    }
+
+    /// Adds a piece of content.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if piece.len() <= SMALL {
+            self.gathered().extend_from_slice(&piece);
+        } else {
+            self.piece = piece;
+        }
+    }
+
+    /// Adds a chunk of the chunked coding (RFC 9112 §7.1).
+    pub(super) fn push_chunk(&mut self, data: Bytes) {
+        use std::io::Write as _;
+        let _ = write!(self.gathered(), "{:x}\r\n", data.len());
+        self.push(data);
+        if self.piece.is_empty() {
+            self.gathered.extend_from_slice(b"\r\n");
+        } else {
+            self.behind = b"\r\n";
+        }
+    }
+
+    /// Lets the memory go, all of which is sent.
+    pub(super) fn park(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Sends all of it.
+    pub(super) fn poll_flush(&mut self, wire: &mut Wire, cx: &mut Context<'_>, state: &State) -> Poll<io::Result<()>> {
+        if self.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.is_empty() {
+            let written = match state.turn.poll(cx) {
+                Poll::Ready(most) => self.poll_write(wire, cx, most),
+                Poll::Pending => Poll::Pending,
+            };
+            if written.is_pending() {
+                state.wants_write.store(true, Relaxed);
+            }
+            let n = ready!(written)?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            state.count_written(n);
+            self.advance(n);
+        }
+        state.wants_write.store(false, Relaxed);
+        Pin::new(wire).poll_flush(cx)
+    }
+
+    fn poll_write(&self, wire: &mut Wire, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        let wire = Pin::new(wire);
+        if self.piece.is_empty() {
+            return wire.poll_write(cx, &self.gathered[self.sent..]);
+        }
+        let slices = [&self.gathered[self.sent..], &self.piece, self.behind].map(IoSlice::new);
+        let slices: SmallVec<[IoSlice<'_>; 3]> = slices.into_iter().filter(|slice| !slice.is_empty()).collect();
+        wire.poll_send(cx, &slices, self.mapping.as_deref(), most)
+    }
+
+    fn advance(&mut self, mut n: usize) {
+        let gathered = (self.gathered.len() - self.sent).min(n);
+        self.sent += gathered;
+        n -= gathered;
+        if self.sent < self.gathered.len() {
+            return;
+        }
+        self.gathered.clear();
+        self.sent = 0;
+        let piece = self.piece.len().min(n);
+        self.piece.advance(piece);
+        self.behind = &self.behind[n - piece..];
+        if self.piece.is_empty() {
+            self.piece = Bytes::new();
+            self.mapping = None;
+            self.gathered.extend_from_slice(std::mem::take(&mut self.behind));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The head of a response, as it goes onto the wire (RFC 9112 §4 and §6).
+
+use std::cell::RefCell;
+use std::time::{Duration, UNIX_EPOCH};
+
+use dunlin_http::date;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::response::Parts;
+use http::{HeaderValue, StatusCode};
+
+/// What the response answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) to_head: bool,
+    /// Whether the client speaks HTTP/1.0.
+    pub(super) is_10: bool,
+    /// Whether the connection may go on behind it.
+    pub(super) persists: bool,
+}
+
+/// How the content of a response is told from what follows it (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// There is none.
+    None,
+    /// So many bytes are left of it.
+    Length(u64),
+    Chunked,
+    /// It ends with the connection.
+    UntilClose,
+}
+
+/// What was written, and what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) content: Content,
+    /// Whether the connection goes on.
+    pub(super) persists: bool,
+}
+
+/// Writes the head of a final response whose content is of this `length`, where that is known. What frames the message
+/// is the server's to say, whatever the fields say; `seconds` since 1970 are its Date if it has none.
+pub(super) fn write(out: &mut Vec<u8>, parts: &Parts, length: Option<u64>, asked: Asked, seconds: u64) -> Written {
+    let Parts { status, headers, .. } = parts;
+    out.reserve(128 + 48 * headers.len());
+    write_status_line(out, *status);
+    let (mut closes, mut dated, mut told_length) = (false, false, None);
+    for (name, value) in headers {
+        if *name == CONTENT_LENGTH {
+            told_length = Some(value);
+            continue;
+        }
+        if *name == TRANSFER_ENCODING {
+            continue;
+        }
+        if *name == CONNECTION {
+            closes |= is_close(value);
+            continue;
+        }
+        dated |= *name == DATE;
+        write_field(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    let content = content(*status, length, told_length, asked);
+    write_framing(out, *status, length, told_length, content, asked);
+    let persists = asked.persists && !closes && content != Content::UntilClose;
+    if !persists {
+        out.extend_from_slice(b"connection: close\r\n");
+    } else if asked.is_10 {
+        out.extend_from_slice(b"connection: keep-alive\r\n");
+    }
+    if !dated {
+        write_date(out, seconds);
+    }
+    out.extend_from_slice(b"\r\n");
+    Written { content, persists }
+}
+
+/// Writes the version that the server speaks, whichever the client's is (RFC 9110 §6.2).
+pub(super) fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    if status == StatusCode::OK {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+pub(super) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn write_date(out: &mut Vec<u8>, seconds: u64) {
+    thread_local! {
+        /// The last second that was written, and its date.
+        static DATE: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
+    }
+    DATE.with_borrow_mut(|(second, text)| {
+        if *second != seconds || text.is_empty() {
+            (*second, *text) = (seconds, date::format(UNIX_EPOCH + Duration::from_secs(seconds)));
+        }
+        write_field(out, b"date", text.as_bytes());
+    });
+}
+
+/// RFC 9112 §6.3, as a sender.
+fn content(status: StatusCode, length: Option<u64>, told: Option<&HeaderValue>, asked: Asked) -> Content {
+    match length {
+        _ if asked.to_head || !may_have_content(status) => Content::None,
+        Some(0) => Content::None,
+        Some(length) => Content::Length(length),
+        // A stream whose length its maker knows.
+        None => match told.and_then(number) {
+            Some(length) => Content::Length(length),
+            None if asked.is_10 => Content::UntilClose,
+            None => Content::Chunked,
+        },
+    }
+}
+
+/// RFC 9110 §6.4.1 and §15.3.6.
+const fn may_have_content(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn write_framing(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    length: Option<u64>,
+    told: Option<&HeaderValue>,
+    content: Content,
+    asked: Asked,
+) {
+    let length = match content {
+        Content::Length(length) => Some(length),
+        Content::Chunked => return out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Content::UntilClose => return,
+        Content::None => match status {
+            // RFC 9110 §8.6: none in a 204.
+            StatusCode::NO_CONTENT => return,
+            StatusCode::RESET_CONTENT => Some(0),
+            // What a GET would have been answered with, if anybody said it.
+            StatusCode::NOT_MODIFIED => told.and_then(number),
+            _ if asked.to_head => told.and_then(number).or(length.filter(|length| *length > 0)),
+            _ => Some(0),
+        },
+    };
+    if let Some(length) = length {
+        write_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    }
+}
+
+fn number(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.parse().ok()
+}
+
+fn is_close(value: &HeaderValue) -> bool {
+    value.as_bytes().split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+
+    use super::*;
+
+    const GET: Asked = Asked { to_head: false, is_10: false, persists: true };
+    const HEAD: Asked = Asked { to_head: true, ..GET };
+    const OLD: Asked = Asked { is_10: true, ..GET };
+
+    /// The head of a response of this status and these fields, but for its Date, with what follows.
+    #[track_caller]
+    fn check(status: u16, fields: &[(&str, &str)], length: Option<u64>, asked: Asked, expect: &str, content: Content) {
+        let mut response = Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let (parts, ()) = response.body(()).unwrap().into_parts();
+        let mut out = Vec::new();
+        let written = write(&mut out, &parts, length, asked, 784_111_777);
+        let text = String::from_utf8(out).unwrap().replace("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "");
+        assert_eq!(text, format!("HTTP/1.1 {}\r\n\r\n", expect.replace('|', "\r\n")));
+        assert_eq!(written.content, content);
+        assert_eq!(written.persists, !text.contains("connection: close"));
+    }
+
+    #[test]
+    fn the_length_is_told_as_it_is() {
+        check(200, &[], Some(5), GET, "200 OK|content-length: 5", Content::Length(5));
+        check(200, &[("content-length", "9")], Some(5), GET, "200 OK|content-length: 5", Content::Length(5));
+        check(200, &[("content-length", "9")], None, GET, "200 OK|content-length: 9", Content::Length(9));
+        check(200, &[("content-length", "x")], None, GET, "200 OK|transfer-encoding: chunked", Content::Chunked);
+        check(404, &[], Some(0), GET, "404 Not Found|content-length: 0", Content::None);
+        check(200, &[("transfer-encoding", "gzip")], Some(1), GET, "200 OK|content-length: 1", Content::Length(1));
+        check(200, &[], None, OLD, "200 OK|connection: close", Content::UntilClose);
+        check(200, &[], Some(1), OLD, "200 OK|content-length: 1|connection: keep-alive", Content::Length(1));
+    }
+
+    #[test]
+    fn some_have_no_content() {
+        check(204, &[("content-length", "9")], Some(5), GET, "204 No Content", Content::None);
+        check(205, &[], Some(5), GET, "205 Reset Content|content-length: 0", Content::None);
+        check(304, &[], Some(0), GET, "304 Not Modified", Content::None);
+        check(304, &[("content-length", "9")], Some(0), GET, "304 Not Modified|content-length: 9", Content::None);
+        check(200, &[], Some(5), HEAD, "200 OK|content-length: 5", Content::None);
+        check(200, &[("content-length", "9")], Some(0), HEAD, "200 OK|content-length: 9", Content::None);
+        check(200, &[], None, HEAD, "200 OK", Content::None);
+        check(599, &[], Some(0), HEAD, "599 ", Content::None);
+    }
+
+    #[test]
+    fn the_connection_is_the_servers() {
+        let ends = Asked { persists: false, ..GET };
+        check(200, &[], Some(0), ends, "200 OK|content-length: 0|connection: close", Content::None);
+        let close = [("connection", "x, Close"), ("x", "y")];
+        check(200, &close, Some(0), GET, "200 OK|x: y|content-length: 0|connection: close", Content::None);
+        check(200, &[("connection", "x")], Some(0), GET, "200 OK|content-length: 0", Content::None);
+    }
+}

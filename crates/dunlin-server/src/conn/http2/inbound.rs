@@ -1,0 +1,94 @@
+//! [`Inbound`]: the body of a request that hyper reads, as handlers see it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dunlin_http::{Body, BodyError, BoxError};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::streams::Awaited;
+use crate::conn::state::State;
+
+/// The body of a request: bounded, and with errors that say what a server answers.
+pub(crate) struct Inbound {
+    /// `None` once it ended or failed.
+    incoming: Option<Incoming>,
+    left: u64,
+    limit: u64,
+    state: Arc<State>,
+    /// Once it was waited for.
+    awaited: Option<Arc<Awaited>>,
+}
+
+// === impl Inbound ===
+
+impl Inbound {
+    /// An empty body stays empty, and costs nothing.
+    pub(crate) fn wrap(incoming: Incoming, limit: u64, state: &Arc<State>) -> Body {
+        if incoming.is_end_stream() {
+            return Body::empty();
+        }
+        Body::new(Self { incoming: Some(incoming), left: limit, limit, state: state.clone(), awaited: None })
+    }
+
+    /// Nothing came yet; whether that was for too long.
+    #[cold]
+    fn wait(&mut self, cx: &Context<'_>) -> bool {
+        let awaited = self.awaited.get_or_insert_with(|| self.state.streams.watch());
+        awaited.begin();
+        awaited.is_over(cx.waker())
+    }
+}
+
+impl http_body::Body for Inbound {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let polled = Pin::new(incoming).poll_frame(cx);
+        if polled.is_pending() && self.wait(cx) {
+            self.incoming = None;
+            return Poll::Ready(Some(Err(BodyError::Timeout.into())));
+        }
+        let polled = ready!(polled);
+        if !matches!(polled, Some(Ok(_))) {
+            self.incoming = None;
+        }
+        let frame = match polled {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(BodyError::Other(error.into()).into()))),
+            None => return Poll::Ready(None),
+        };
+        let len = frame.data_ref().map_or(0, Bytes::len);
+        if let Some(awaited) = &self.awaited {
+            awaited.came(len);
+        }
+        let len = len as u64;
+        if len > self.left {
+            self.left = 0;
+            return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit }.into())));
+        }
+        self.left -= len;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        if let Some(awaited) = self.awaited.take() {
+            self.state.streams.forget(&awaited);
+        }
+    }
+}

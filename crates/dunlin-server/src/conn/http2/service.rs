@@ -1,0 +1,194 @@
+//! [`Front`]: what hyper calls, with what the server itself answers before its service.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dunlin_http::{Body, BoxError};
+use http::{Request, Response, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::inbound::Inbound;
+use super::streams::Awaited;
+use crate::conn::call::Call;
+use crate::conn::refusal::{capabilities, panicked, refuse};
+use crate::conn::request::{awaits_continue, normalise};
+use crate::conn::state::{State, UnderWay};
+
+/// The service of a connection as hyper calls it.
+#[derive(Debug)]
+pub(crate) struct Front<S> {
+    service: S,
+    state: Arc<State>,
+    /// Bytes of a body, at most.
+    max_body: u64,
+}
+
+pin_project! {
+    /// An answer under way.
+    pub(crate) struct Answer<S, F> {
+        #[pin]
+        step: Step<S, F>,
+        under_way: Option<UnderWay>,
+    }
+}
+
+pin_project! {
+    #[project = StepProj]
+    enum Step<S, F> {
+        /// By the server itself.
+        Answered { response: Option<Response<Body>> },
+        Calling { service: S, #[pin] call: Call<F> },
+    }
+}
+
+/// The body of an answer. One that streams keeps its request under way until it ends.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    body: Body,
+    under_way: Option<UnderWay>,
+    /// Bytes that were handed to hyper, which has not asked for more yet: the client's window is closed, perhaps.
+    owed: Option<usize>,
+    /// Once there were any.
+    paced: Option<Arc<Awaited>>,
+}
+
+// === impl Front ===
+
+impl<S> Front<S> {
+    pub(crate) const fn new(service: S, state: Arc<State>, max_body: u64) -> Self {
+        Self { service, state, max_body }
+    }
+
+    /// What the server itself answers, if it is for it to do.
+    fn answer(&self, request: &mut Request<Incoming>) -> Option<Response<Body>> {
+        if let Err(status) = normalise(request).and_then(|()| awaits_continue(request)) {
+            return Some(refuse(status, ""));
+        }
+        if request.body().size_hint().lower() > self.max_body {
+            return Some(refuse(StatusCode::PAYLOAD_TOO_LARGE, ""));
+        }
+        // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
+        (request.uri().path() == "*").then(capabilities)
+    }
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Outbound>;
+    type Error = BoxError;
+    type Future = Answer<S, S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let under_way = Some(self.state.begin_request());
+        let step = match self.answer(&mut request) {
+            Some(response) => Step::Answered { response: Some(response) },
+            None => {
+                let request = request.map(|body| Inbound::wrap(body, self.max_body, &self.state));
+                Step::Calling { service: self.service.clone(), call: Call::new(request) }
+            }
+        };
+        Answer { step, under_way }
+    }
+}
+
+// === impl Answer ===
+
+impl<S, B> Future for Answer<S, S::Future>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<Outbound>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = match this.step.project() {
+            StepProj::Answered { response } => response.take().unwrap_or_default(),
+            StepProj::Calling { service, call } => match ready!(call.poll(service, cx)) {
+                Ok(response) => response?,
+                Err(panic) => panicked(&*panic, this.under_way.as_ref().map(UnderWay::state)),
+            },
+        };
+        let under_way = this.under_way.take();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(under_way) = &under_way
+        {
+            under_way.state().tunnel.store(true, Relaxed);
+        }
+        Poll::Ready(Ok(response.map(|body| {
+            // Complete bytes are as good as written: the rest is the socket's, and has its own deadline.
+            let under_way = if body.as_bytes().is_some() { None } else { under_way };
+            Outbound { body, under_way, owed: None, paced: None }
+        })))
+    }
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    /// Counts this among the streams that HTTP/2 has data of, so many bytes, or no more.
+    fn owe(&mut self, bytes: Option<usize>) {
+        let Some(state) = self.under_way.as_ref().map(UnderWay::state) else { return };
+        if bytes.is_some() == self.owed.is_some() {
+            return;
+        }
+        let paced = self.paced.get_or_insert_with(|| state.answers.watch_answer());
+        match bytes {
+            Some(_) => {
+                paced.begin();
+                state.owed.fetch_add(1, Relaxed);
+            }
+            None => {
+                paced.came(self.owed.unwrap_or(0));
+                state.owed.fetch_sub(1, Relaxed);
+            }
+        }
+        self.owed = bytes;
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.owe(None);
+        if let (Some(paced), Some(under_way)) = (&self.paced, &self.under_way) {
+            under_way.state().answers.forget(paced);
+        }
+    }
+}
+
+impl http_body::Body for Outbound {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        this.owe(None);
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            this.owe(Some(frame.data_ref().map_or(0, Bytes::len)));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
