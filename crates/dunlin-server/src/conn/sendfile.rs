@@ -1,7 +1,7 @@
 //! Sending what lies in a mapped file without copying it (`sendfile(2)`).
 //!
-//! hyper hands over slices of memory. Where one of them lies in the [`Mapped`] file that the answer named, the kernel is
-//! told to send that part of the file instead. What goes out is the same to the byte.
+//! What is to be written are slices of memory. Where one of them lies in the [`Mapped`] file that the answer named, the
+//! kernel is told to send that part of the file instead. What goes out is the same to the byte.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::task::AtomicWaker;
 
-use super::http1::InterimQueue;
 use super::gate::Returned;
+use super::http1::InterimQueue;
 use super::http2::Streams;
 use super::turn::Turn;
 

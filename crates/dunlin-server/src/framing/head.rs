@@ -303,7 +303,8 @@ impl Told {
             persists: if is_11 { !self.close } else { self.keep_alive && !self.close },
             // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request." It
             // may ignore any, and does where a body comes first.
-            upgrade: (self.upgrade && self.wants_upgrade && is_11 && framing == Framing::Length(0)).then(|| bytes.clone()),
+            upgrade: (self.upgrade && self.wants_upgrade && is_11 && framing == Framing::Length(0))
+                .then(|| bytes.clone()),
             expects: self.expects && is_11,
             takes_trailers: self.takes_trailers,
         })
@@ -311,7 +312,7 @@ impl Told {
 }
 
 /// Whether a list has a token, in whatever case.
-fn has_token(list: &[u8], token: &[u8]) -> bool {
+pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|&byte| byte == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
 }
 

@@ -13,6 +13,7 @@ mod support;
 mod any_bytes;
 mod attacks;
 mod basics;
+mod bodies;
 mod deadlines;
 mod descriptors;
 mod floods;

@@ -158,3 +158,28 @@ fn what_lies_in_a_mapped_file_is_encrypted_like_the_rest() {
         assert!(answer.ends_with(&crate::mapped::in_memory(3_000_000)[5..]), "{} bytes", answer.len());
     });
 }
+
+#[test]
+fn all_of_a_long_answer_comes_to_a_slow_reader_and_the_next_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = write_pair(dir.path());
+    let server = Fixture::with(tls(dir.path()));
+    run(async {
+        let mut stream = connect(&server, &certificate, &[]).await.unwrap();
+        for length in [5_000_000, 100_000, 2_000_000] {
+            stream.write_all(format!("GET /big/{length} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.unwrap();
+            assert!(body.iter().all(|byte| *byte == b'x'));
+        }
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("Hello, World!"), "{answer}");
+    });
+}

@@ -196,7 +196,8 @@ impl Exchange {
                     false
                 }
                 (Ok(data), Content::Length(left)) => {
-                    *left = left.checked_sub(data.len() as u64).ok_or_else(|| io::Error::other("more than its length"))?;
+                    *left =
+                        left.checked_sub(data.len() as u64).ok_or_else(|| io::Error::other("more than its length"))?;
                     io.output.push(data);
                     *left == 0
                 }

@@ -1,8 +1,7 @@
-//! Interim responses (RFC 9110 §15.2), which hyper's server cannot send: they go to the socket ahead of what it writes.
+//! Interim responses (RFC 9110 §15.2).
 //!
-//! A request's handler may send them from wherever it runs, until the final response begins. What it sends waits in a queue that
-//! only [`Gate`](super::gate::Gate) empties, and only when all that hyper has written is out of its hands: so an interim
-//! response never stands within another one. The final response is held back until the queue is empty.
+//! A request's handler may send them from wherever it runs, until the final response begins. What it sends waits in a
+//! queue that only the connection empties, ahead of the final response: so one never stands within another.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -44,7 +43,7 @@ impl InterimQueue {
         self.open.store(request, Relaxed);
     }
 
-    /// Takes no more, as the final response is there; whether some still wait to be written, and it has to wait, too.
+    /// Takes no more, as the final response is there; whether some still wait to be written.
     pub(crate) fn close(&self) -> bool {
         if self.open.load(Relaxed) != 0 {
             // Under the lock: whoever is about to add one has done so now, or will not.

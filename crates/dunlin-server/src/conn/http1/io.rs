@@ -27,14 +27,19 @@ pub(super) struct Io<'a> {
 
 /// Room for what a client sends, in bytes, but for bodies.
 pub(super) const ROOM: usize = 4096;
+/// With less room than this nothing is read. While there is more the memory is not changed for another, so that many
+/// small pieces share it.
+const MIN_ROOM: usize = 1024;
 
 // === impl Io ===
 
 impl Io<'_> {
-    /// Reads once, with so much `room` or more; false at the end of what the client sends.
+    /// Reads once, into so much `room` if there is to be more of it; false at the end of what the client sends.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<bool>> {
         let held = self.framer.held();
-        held.reserve(room);
+        if held.capacity() - held.len() < MIN_ROOM {
+            held.reserve(room);
+        }
         let n = ready!(pin!(self.wire.read_buf(held)).poll(cx))?;
         if n == 0 {
             self.ended = true;

@@ -26,6 +26,8 @@ pub(super) struct Output {
     mapping: Option<Arc<dyn Mapped>>,
     /// What follows the piece.
     behind: &'static [u8],
+    /// Whether TLS may still hold some of what it was given.
+    unflushed: bool,
 }
 
 /// A piece of so many bytes is copied: handing the kernel one more slice costs more.
@@ -38,7 +40,7 @@ const MAPPED: usize = 16 << 10;
 // === impl Output ===
 
 impl Output {
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_written(&self) -> bool {
         self.gathered.is_empty() && self.piece.is_empty()
     }
 
@@ -85,17 +87,17 @@ impl Output {
 
     /// Lets the memory go, all of which is sent.
     pub(super) fn park(&mut self) {
-        if self.is_empty() {
+        if self.is_written() && !self.unflushed {
             *self = Self::default();
         }
     }
 
     /// Sends all of it.
     pub(super) fn poll_flush(&mut self, wire: &mut Wire, cx: &mut Context<'_>, state: &State) -> Poll<io::Result<()>> {
-        if self.is_empty() {
+        if self.is_written() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
-        while !self.is_empty() {
+        while !self.is_written() {
             let written = match state.turn.poll(cx) {
                 Poll::Ready(most) => self.poll_write(wire, cx, most),
                 Poll::Pending => Poll::Pending,
@@ -109,9 +111,13 @@ impl Output {
             }
             state.count_written(n);
             self.advance(n);
+            self.unflushed = true;
         }
-        state.wants_write.store(false, Relaxed);
-        Pin::new(wire).poll_flush(cx)
+        let flushed = Pin::new(wire).poll_flush(cx);
+        state.wants_write.store(flushed.is_pending(), Relaxed);
+        ready!(flushed)?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write(&self, wire: &mut Wire, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {

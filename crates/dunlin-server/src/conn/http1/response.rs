@@ -8,6 +8,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 
+use crate::framing::has_token;
+
 /// What the response answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -54,7 +56,7 @@ pub(super) fn write(out: &mut Vec<u8>, parts: &Parts, length: Option<u64>, asked
             continue;
         }
         if *name == CONNECTION {
-            closes |= is_close(value);
+            closes |= has_token(value.as_bytes(), b"close");
             continue;
         }
         dated |= *name == DATE;
@@ -157,10 +159,6 @@ fn write_framing(
 
 fn number(value: &HeaderValue) -> Option<u64> {
     value.to_str().ok()?.parse().ok()
-}
-
-fn is_close(value: &HeaderValue) -> bool {
-    value.as_bytes().split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 #[cfg(test)]
