@@ -11,7 +11,7 @@ use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Wire;
-use super::state::{Signal, State};
+use super::state::State;
 use crate::framing::FrameMeter;
 
 /// Stands between the socket and hyper, and counts both ways, so that the reaper sees progress. When hyper lets it go,
@@ -29,6 +29,8 @@ pub(crate) struct Gate {
     undecided: bool,
     /// Where the bytes are frames of HTTP/2.
     meter: Option<FrameMeter>,
+    /// Whether there were too many of them that do nothing. Nothing is let through any more.
+    flooded: bool,
 }
 
 /// What is left of a [`Gate`].
@@ -37,6 +39,8 @@ pub(crate) struct Returned {
     pub(crate) wire: Wire,
     /// What was read and not handed on.
     pub(crate) held: BytesMut,
+    /// Whether it ended for a flood of frames.
+    pub(crate) flooded: bool,
 }
 
 // === impl Gate ===
@@ -44,14 +48,14 @@ pub(crate) struct Returned {
 impl Gate {
     /// A gate for HTTP/2, of which `held` came already.
     pub(super) fn http2(wire: Wire, held: BytesMut, mut meter: FrameMeter, state: Arc<State>) -> Self {
-        let meter = meter.scan(&held, state.ticks.now()).then_some(meter);
-        Self { wire: Some(wire), state, head: Bytes::new(), held, undecided: false, meter }
+        let flooded = !meter.scan(&held, state.ticks.now());
+        Self { wire: Some(wire), state, head: Bytes::new(), held, undecided: false, meter: Some(meter), flooded }
     }
 
     /// A gate for the request of this `head`, which asks for an upgrade. What follows is for the other protocol, or
     /// else not for hyper.
     pub(super) const fn undecided(wire: Wire, head: Bytes, held: BytesMut, state: Arc<State>) -> Self {
-        Self { wire: Some(wire), state, head, held, undecided: true, meter: None }
+        Self { wire: Some(wire), state, head, held, undecided: true, meter: None, flooded: false }
     }
 
     fn wire(&mut self) -> io::Result<Pin<&mut Wire>> {
@@ -90,6 +94,9 @@ fn hand_on<B: Buf + AsRef<[u8]>>(from: &mut B, to: &mut ReadBufCursor<'_>) {
 impl hyper::rt::Read for Gate {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.flooded {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         if !this.head.is_empty() {
             hand_on(&mut this.head, &mut buf);
             return Poll::Ready(Ok(()));
@@ -114,7 +121,8 @@ impl hyper::rt::Read for Gate {
         if let Some(meter) = &mut this.meter
             && !meter.scan(filled, this.state.ticks.now())
         {
-            this.state.signal(Signal::Cut);
+            this.flooded = true;
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         let n = filled.len();
         // SAFETY: `own` filled the first `n` bytes of the cursor.
@@ -159,6 +167,7 @@ impl hyper::rt::Write for Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         let Some(wire) = self.wire.take() else { return };
-        self.state.give_back(Returned { wire, held: std::mem::take(&mut self.held) });
+        let held = std::mem::take(&mut self.held);
+        self.state.give_back(Returned { wire, held, flooded: self.flooded });
     }
 }

@@ -42,16 +42,23 @@ pub(super) async fn run(mut wire: Wire, framer: &Framer, why: Option<Why>, state
     // RFC 9112 §9.6: closing with bytes unread resets the connection, and the client may lose the answer. So the
     // server closes its half and reads on for a while.
     state.set_phase(Phase::Linger);
-    until(Signal::Cut, state, linger(&mut wire)).await;
+    until(Signal::Cut, state, linger(&mut wire, usize::MAX)).await;
     close(wire).await;
 }
 
-async fn linger(wire: &mut Wire) {
+/// Closes this half, and throws away what the client still sends until it closes the other, but hardly more than `most`
+/// bytes.
+pub(in crate::conn) async fn linger(wire: &mut Wire, most: usize) {
     if wire.shutdown().await.is_err() {
         return;
     }
-    let mut sink = [0; 2048];
-    while wire.read(&mut sink).await.is_ok_and(|n| n > 0) {}
+    let (mut sink, mut read) = ([0; 2048], 0);
+    while read < most {
+        match wire.read(&mut sink).await {
+            Ok(n) if n > 0 => read += n,
+            _ => return,
+        }
+    }
 }
 
 /// The last answer on a connection whose next bytes are no request, as it goes onto the wire. One to HEAD has no

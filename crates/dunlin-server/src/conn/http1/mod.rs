@@ -21,7 +21,7 @@ use crate::event_loop::Loop;
 use crate::framing::Framer;
 use crate::reaper::Registered;
 use connection::{Http1, Left};
-pub(super) use end::{close, until};
+pub(super) use end::{close, linger, until};
 pub(crate) use interim::InterimQueue;
 
 /// Serves HTTP/1.1 on `wire`, from which `held` was read already.

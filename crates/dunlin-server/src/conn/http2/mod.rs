@@ -6,12 +6,15 @@ mod streams;
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use bytes::BytesMut;
 use hyper::server::conn::http2::Builder;
+use tokio::io::AsyncWriteExt;
 
-use super::gate::Gate;
+use super::gate::{Gate, Returned};
+use super::http1::{close, linger, until};
 use super::state::{Phase, Signal, State};
 use super::{Connect, Wire};
 use crate::event_loop::Loop;
@@ -19,6 +22,9 @@ use crate::framing::FrameMeter;
 pub(super) use service::Front;
 use streams::Stream;
 pub(crate) use streams::Streams;
+
+/// GOAWAY for a flood (RFC 9113 §6.8 and §10.5): any stream may have been worked at.
+const ENHANCE_YOUR_CALM: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x0b";
 
 /// Runs hyper's streams as tasks of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +63,18 @@ pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Serv
     })
     .await;
     drop(hyper);
-    if let Some(returned) = state.take_back() {
-        super::http1::close(returned.wire).await;
+    let Some(Returned { mut wire, flooded, .. }) = state.take_back() else { return };
+    // Behind a frame that is written in part it would be taken for the rest.
+    if flooded && !state.wants_write.load(Relaxed) {
+        state.set_phase(Phase::Linger);
+        until(Signal::Cut, state, async {
+            if wire.write_all(ENHANCE_YOUR_CALM).await.is_ok() {
+                linger(&mut wire, 64 << 10).await;
+            }
+        })
+        .await;
     }
+    close(wire).await;
 }
 
 // === impl Spawn ===
