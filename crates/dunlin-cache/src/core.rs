@@ -48,7 +48,9 @@ pub(crate) struct Core {
 /// What happens to a request.
 pub(crate) enum Phase {
     /// It is answered from what is stored.
-    Hit(Hit),
+    Hit(Response<Body>),
+    /// It is answered from what is stored and stale, to be validated meanwhile (RFC 5861 §3).
+    Stale(Response<Body>, Box<Revalidate>),
     /// What is stored may not be used without asking the origin about it.
     Revalidate(Box<Revalidate>),
     /// Nothing stored answers it.
@@ -57,12 +59,6 @@ pub(crate) enum Phase {
     Bypass(Reason),
     /// Nothing stored answers it, and it wants nothing else (RFC 9111 §5.2.1.7).
     OnlyIfCached(Response<Body>),
-}
-
-pub(crate) struct Hit {
-    pub(crate) response: Response<Body>,
-    /// What was stale, to be validated meanwhile (RFC 5861 §3).
-    pub(crate) refresh: Option<Box<Revalidate>>,
 }
 
 pub(crate) struct Revalidate {
@@ -181,9 +177,11 @@ impl Core {
                 let text = self.config.tell_key.then(|| target.text());
                 let status = CacheStatus { hit: true, key: text.as_deref(), ..CacheStatus::default() };
                 if let Some(response) = serve::entry(&stored, self.request(parts, plain, now), status) {
-                    let refresh = (verdict == Verdict::StaleWhileRevalidate && stored.part.is_none())
-                        .then(|| Box::new(Revalidate { key: key(Some(&stored)), stored, why: Forward::Stale, asked }));
-                    return Phase::Hit(Hit { response, refresh });
+                    if verdict != Verdict::StaleWhileRevalidate || stored.part.is_some() {
+                        return Phase::Hit(response);
+                    }
+                    let (key, why) = (key(Some(&stored)), Forward::Stale);
+                    return Phase::Stale(response, Box::new(Revalidate { key, stored, why, asked }));
                 }
                 Forward::Partial
             }

@@ -42,6 +42,7 @@
 //! # }
 //! ```
 
+mod ask;
 mod cache;
 mod config;
 mod core;

@@ -8,18 +8,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError, Interim};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tokio::sync::{oneshot, watch};
 use tower_service::Service;
 
+use crate::ask::Ask;
 use crate::config::RoutePolicy;
-use crate::core::{Core, Miss, Phase, Revalidate};
-use crate::fill::{self, Fill, Own};
-use crate::flights::{Lead, Manner, Outcome, Role};
+use crate::core::{Core, Phase, Revalidate};
+use crate::fill::{self, Fill};
+use crate::flights::Role;
 use crate::pass::Pass;
-use crate::serve::{self, For};
-use crate::status::CacheStatus;
 
 /// The cache in front of a service; see [`Cache::layer`](crate::Cache::layer).
 ///
@@ -77,10 +75,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Self { inner, core, policy } = self;
         // The one that is ready goes, with a clone left in its place.
-        respond(core, policy, request, || {
+        let inner = || {
             let clone = inner.clone();
             std::mem::replace(inner, clone)
-        })
+        };
+        respond(core, policy, request, inner, |_| {})
     }
 }
 
@@ -116,16 +115,31 @@ where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        respond(&self.core, &self.policy, request, || self.inner.clone())
+        self.answer_telling(request, |_| {})
+    }
+
+    /// As [`CacheService::answer`], where the inner service has to be told more than the cache: `tell` adds it to the request,
+    /// before this returns, if the inner service is asked. So a hit does not pay for it.
+    pub fn answer_telling<B>(
+        &self,
+        request: Request<B>,
+        tell: impl FnOnce(&mut Request<Body>),
+    ) -> ResponseFuture<S::Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        respond(&self.core, &self.policy, request, || self.inner.clone(), tell)
     }
 }
 
-/// Answers a request. When the inner service is needed, `inner` gives one.
+/// Answers a request. When the inner service is needed, `inner` gives one, and `tell` tells it of the request what the cache need not know.
 fn respond<S, B, R>(
     core: &Arc<Core>,
     policy: &Arc<RoutePolicy>,
     request: Request<B>,
     inner: impl FnOnce() -> S,
+    tell: impl FnOnce(&mut Request<Body>),
 ) -> ResponseFuture<S::Error>
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
@@ -137,37 +151,46 @@ where
     R::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let pass = || Pass { core: Arc::clone(core), policy: Arc::clone(policy), service: inner() };
     let counters = &core.counters;
-    let state = match core.begin(&parts, body.is_end_stream(), policy) {
-        Phase::Hit(hit) => {
+    let phase = core.begin(&parts, body.is_end_stream(), policy);
+    let goes_on = |parts, body| {
+        let mut request = Request::from_parts(parts, body);
+        tell(&mut request);
+        (request, Pass { core: Arc::clone(core), policy: Arc::clone(policy), service: inner() })
+    };
+    match phase {
+        Phase::Hit(response) => {
             counters.hits.add();
-            if let Some(stale) = hit.refresh {
-                counters.stale.add();
-                refresh(pass(), &parts, *stale);
-            }
-            State::Ready { response: Some(hit.response) }
+            ResponseFuture::ready(response)
         }
-        Phase::OnlyIfCached(response) => State::Ready { response: Some(response) },
+        Phase::Stale(response, stale) => {
+            counters.hits.add();
+            counters.stale.add();
+            let (request, pass) = goes_on(fill::whole_request(&parts), Body::empty());
+            refresh(pass, request.into_parts().0, *stale);
+            ResponseFuture::ready(response)
+        }
+        Phase::OnlyIfCached(response) => ResponseFuture::ready(response),
         Phase::Bypass(reason) => {
             counters.bypassed.add();
-            let request = Request::from_parts(parts, Body::new(body));
-            State::Asking { asking: Box::pin(pass().bypass(request, reason)) }
+            let (request, pass) = goes_on(parts, Body::new(body));
+            ResponseFuture::asking(pass.bypass(request, reason))
         }
         Phase::Revalidate(stale) => {
             counters.misses.add();
-            State::Asking { asking: Box::pin(Ask(pass()).revalidate(parts, *stale)) }
+            let (request, pass) = goes_on(parts, Body::empty());
+            ResponseFuture::asking(Ask(pass).revalidate(request.into_parts().0, *stale))
         }
         Phase::Miss(miss) => {
             counters.misses.add();
-            State::Asking { asking: Box::pin(Ask(pass()).miss(parts, *miss)) }
+            let (request, pass) = goes_on(parts, Body::empty());
+            ResponseFuture::asking(Ask(pass).miss(request.into_parts().0, *miss))
         }
-    };
-    ResponseFuture { state }
+    }
 }
 
 /// Validates what is stale while it is used, unless somebody does already.
-fn refresh<S, R>(pass: Pass<S>, parts: &Parts, stale: Revalidate)
+fn refresh<S, R>(pass: Pass<S>, mut request: Parts, stale: Revalidate)
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
@@ -177,186 +200,25 @@ where
 {
     let Pass { core, policy, service } = pass;
     if let Role::Leader(lead) = core.flights.join(stale.key.flight, &stale.key.slots, &core.generations) {
-        let mut request = fill::whole_request(parts);
         // The one who asked is answered already.
         request.extensions.remove::<Interim>();
-        let fill = Fill {
-            core,
-            policy,
-            service,
-            request,
-            key: stale.key,
-            stored: Some(stale.stored),
-            why: stale.why,
-            asked: stale.asked,
-            stood: None,
-        };
+        let Revalidate { key, stored, why, asked } = stale;
+        let fill = Fill { core, policy, service, request, key, stored: Some(stored), why, asked, stood: None };
         tokio::spawn(fill.run(lead, None));
     }
 }
 
-/// A request for which the origin is asked.
-struct Ask<S>(Pass<S>);
-
-impl<S, R> Ask<S>
-where
-    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
-    async fn revalidate(self, parts: Parts, stale: Revalidate) -> Result<Response<Body>, S::Error> {
-        if parts.method == Method::HEAD {
-            // §4.3.5: what comes tells whether the stored answer to a GET is still good.
-            return self.0.head(parts, stale.key, Some(stale.stored), stale.why, stale.asked).await;
-        }
-        let fill = (stale.key, Some(stale.stored), stale.why, stale.asked);
-        self.collapsed(parts, fill).await
-    }
-
-    async fn miss(self, parts: Parts, miss: Miss) -> Result<Response<Body>, S::Error> {
-        if parts.method == Method::HEAD {
-            return self.0.head(parts, miss.key, None, miss.why, miss.asked).await;
-        }
-        if Core::asks_for_part(&parts) {
-            return self.0.part(parts, miss.key, miss.part, miss.why).await;
-        }
-        if let Some(part) = miss.part {
-            return self.0.complete(parts, miss.key, part, miss.why).await;
-        }
-        let now = self.0.core.clock.now();
-        if self.0.core.lonely.has(miss.key.hash, now) {
-            return self.0.alone(parts, &miss.key, miss.why, None).await;
-        }
-        self.collapsed(parts, (miss.key, None, miss.why, miss.asked)).await
-    }
-
-    /// Asks together with all others who ask for the same.
-    async fn collapsed(self, parts: Parts, fill: FillOf) -> Result<Response<Body>, S::Error> {
-        let (mut key, stored, why, asked) = fill;
-        let core = Arc::clone(&self.0.core);
-        // What is waited for may turn out to be another variant; then it is known what they vary by.
-        for _ in 0..2 {
-            let mut unshared = None;
-            let (outcome, collapsed) = match core.flights.join(key.flight, &key.slots, &core.generations) {
-                Role::Leader(lead) => {
-                    let fill = Fill {
-                        core: Arc::clone(&core),
-                        policy: Arc::clone(&self.0.policy),
-                        service: self.0.service.clone(),
-                        request: fill::whole_request(&parts),
-                        key: key.clone(),
-                        stored: stored.clone(),
-                        why,
-                        asked,
-                        stood: None,
-                    };
-                    match lead_fill(fill, lead).await {
-                        Led::Shared(outcome, fields) => {
-                            unshared = fields;
-                            (outcome, false)
-                        }
-                        Led::Own(response) => return response,
-                    }
-                }
-                Role::Waiter(waiter) => match tokio::time::timeout(core.config.lock_timeout, told(waiter)).await {
-                    Ok(outcome) => (outcome, true),
-                    Err(_) => return self.0.alone(parts, &key, why, Some("lock-timeout")).await,
-                },
-            };
-            match answer(&core, &parts, &outcome, collapsed) {
-                Ok(mut response) => {
-                    response.headers_mut().extend(unshared.unwrap_or_default());
-                    return Ok(response);
-                }
-                Err(Some(variant)) => key.flight = key.hash.0 ^ u128::from(variant),
-                Err(None) => break,
-            }
-        }
-        self.0.alone(parts, &key, why, None).await
-    }
-}
-
-type FillOf = (
-    crate::core::Key,
-    Option<Arc<crate::entry::Entry>>,
-    crate::status::Forward,
-    dunlin_http::cache_control::RequestDirectives,
-);
-
-/// What a fill came to for the one who began it.
-enum Led<E> {
-    /// What is for all, with the fields that are for this one alone.
-    Shared(Outcome, Option<HeaderMap>),
-    /// What is for this one alone.
-    Own(Result<Response<Body>, E>),
-}
-
-/// Makes a fill in a task of its own, so that it goes on if we leave, and waits for what it comes to.
-async fn lead_fill<S, R>(fill: Fill<S>, lead: Lead) -> Led<S::Error>
-where
-    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
-    let outcome = lead.watch();
-    let (own, mine) = oneshot::channel();
-    tokio::spawn(fill.run(lead, Some(own)));
-    match mine.await {
-        Ok(Own::Response(response)) => Led::Own(Ok(response)),
-        Ok(Own::Error(error)) => Led::Own(Err(error)),
-        Ok(Own::Fields(fields)) => Led::Shared(told(outcome).await, Some(fields)),
-        Err(_) => Led::Shared(told(outcome).await, None),
-    }
-}
-
-/// What a fill comes to.
-async fn told(mut outcome: watch::Receiver<Option<Outcome>>) -> Outcome {
-    let told = outcome.wait_for(Option::is_some).await;
-    told.ok().and_then(|told| told.clone()).unwrap_or(Outcome::Alone)
-}
-
-/// The answer to one request from what a fill came to. `Err` when there is none: with what the variants are told by, or alone.
-fn answer(core: &Core, parts: &Parts, outcome: &Outcome, collapsed: bool) -> Result<Response<Body>, Option<u64>> {
-    let (head, manner) = match outcome {
-        Outcome::Entry(entry, manner) => (&entry.head, *manner),
-        Outcome::Live(live, manner) => (&live.head, *manner),
-        Outcome::Alone => return Err(None),
-    };
-    if collapsed {
-        let allowed = crate::policy::s4_1_key::selects(&head.selecting, &head.headers, &parts.headers);
-        if !allowed {
-            return Err(Some(core.variant(&head.selecting, &parts.headers)));
-        }
-    }
-    let request = For {
-        method: &parts.method,
-        headers: &parts.headers,
-        plain: false,
-        now: core.clock.now(),
-        name: &core.config.name,
-    };
-    let Manner { forward, status, stored, detail } = manner;
-    // What came from the second level was not asked of the origin by anybody.
-    let hit = forward.is_none();
-    let collapsed = collapsed && !hit;
-    let status =
-        CacheStatus { hit, forward, forward_status: status, stored, collapsed, detail, ..CacheStatus::default() };
-    let response = match outcome {
-        Outcome::Entry(entry, _) => serve::entry(entry, request, status),
-        Outcome::Live(live, _) => serve::live(live, request, status),
-        Outcome::Alone => None,
-    };
-    if collapsed && response.is_some() {
-        core.counters.collapsed.add();
-    }
-    response.ok_or(None)
-}
-
 // === impl ResponseFuture ===
+
+impl<E> ResponseFuture<E> {
+    fn ready(response: Response<Body>) -> Self {
+        Self { state: State::Ready { response: Some(response) } }
+    }
+
+    fn asking(asking: impl Future<Output = Result<Response<Body>, E>> + Send + 'static) -> Self {
+        Self { state: State::Asking { asking: Box::pin(asking) } }
+    }
+}
 
 impl<E> Future for ResponseFuture<E> {
     type Output = Result<Response<Body>, E>;

@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dunlin_http::media_type::MediaType;
-use dunlin_http::negotiate::Coding;
+use dunlin_http::negotiate::{AcceptEncoding, Choice, Coding};
 use dunlin_http::{Body, BoxError};
+use http::header::IF_NONE_MATCH;
 use http::response::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Frame;
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
@@ -62,6 +63,27 @@ struct Answer {
 enum Outcome {
     Response(Response<Body>),
     Waiting(Box<Waiting>),
+}
+
+// === impl Asked ===
+
+impl Asked {
+    pub(crate) fn by<A>(request: &Request<A>, offered: &[Coding]) -> Self {
+        let headers = request.headers();
+        let coding = match AcceptEncoding::of(headers).choose(offered) {
+            Choice::Coding(coding) => Some(coding),
+            // Deviates from RFC 9110 §12.5.3: a client that refuses identity and takes nothing that is on offer gets
+            // identity all the same, because the handler's work is done by then, and an answer that the client may be
+            // able to read is worth more to it than a 406.
+            Choice::Identity | Choice::Nothing => None,
+        };
+        Self {
+            coding,
+            head: *request.method() == Method::HEAD,
+            connect: *request.method() == Method::CONNECT,
+            if_none_match: headers.get(IF_NONE_MATCH).cloned(),
+        }
+    }
 }
 
 // === impl ResponseFuture ===
@@ -116,7 +138,7 @@ fn respond(shared: &Arc<Shared>, asked: &Asked, mut parts: Parts, body: Body, cx
     };
     let verdict = match asked.connect {
         true => Verdict::Leave,
-        false => assess(&shared.config.types, shared.config.min_size, &parts, size),
+        false => assess(&shared.listed, shared.config.min_size, &parts, size),
     };
     match (verdict, asked.coding) {
         (Verdict::Leave, _) => {}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tower_layer::Layer;
 
+use crate::assess::Listed;
 use crate::store::Store;
 use crate::workers::Workers;
 use crate::{Compress, Config, ConfigError};
@@ -41,6 +42,7 @@ pub struct Stats {
 /// What all services of one layer share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) listed: Listed,
     /// `None` when nothing is to be kept.
     pub(crate) store: Option<Arc<Store>>,
     /// For what somebody waits for.
@@ -69,6 +71,7 @@ impl CompressLayer {
 
     fn of(config: Config) -> Self {
         let shared = Shared {
+            listed: Listed::new(config.types.clone()),
             store: (config.store > 0).then(|| Arc::new(Store::new(config.store))),
             workers: Arc::new(Workers::new(config.threads)),
             background: Workers::background(BACKLOG),

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::negotiate::{AcceptEncoding, Choice};
 use dunlin_http::{Body, BoxError};
-use http::header::IF_NONE_MATCH;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use tower_service::Service;
 
 use crate::future::{Asked, ResponseFuture};
@@ -30,25 +28,8 @@ impl<S> Compress<S> {
     /// Answers one request by what `call` gets of the inner service: for those that need only a reference to it, which is
     /// cheaper than a clone.
     pub fn answer<A, F>(&self, request: Request<A>, call: impl FnOnce(&S, Request<A>) -> F) -> ResponseFuture<F> {
-        let asked = self.asked(&request);
+        let asked = Asked::by(&request, &self.held.0.config.prefer);
         ResponseFuture::new(call(&self.inner, request), asked, Arc::clone(&self.held))
-    }
-
-    fn asked<A>(&self, request: &Request<A>) -> Asked {
-        let headers = request.headers();
-        let coding = match AcceptEncoding::of(headers).choose(&self.held.0.config.prefer) {
-            Choice::Coding(coding) => Some(coding),
-            // Deviates from RFC 9110 §12.5.3: a client that refuses identity and takes nothing that is on offer gets
-            // identity all the same, because the handler's work is done by then, and an answer that the client may be
-            // able to read is worth more to it than a 406.
-            Choice::Identity | Choice::Nothing => None,
-        };
-        Asked {
-            coding,
-            head: *request.method() == Method::HEAD,
-            connect: *request.method() == Method::CONNECT,
-            if_none_match: headers.get(IF_NONE_MATCH).cloned(),
-        }
     }
 }
 
@@ -67,7 +48,7 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future> {
-        let asked = self.asked(&request);
+        let asked = Asked::by(&request, &self.held.0.config.prefer);
         ResponseFuture::new(self.inner.call(request), asked, Arc::clone(&self.held))
     }
 }

@@ -1,15 +1,21 @@
 //! The field `Vary` (RFC 9110 §12.5.5).
 
-use http::header::VARY;
+use http::header::{Entry, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::list;
 
 /// Says that the answer depends on the request's field `name`, unless the headers already say so.
 pub fn add(headers: &mut HeaderMap, name: &'static str) {
-    let said = list::elements(headers, &VARY).any(|element| element == "*" || element.eq_ignore_ascii_case(name));
-    if !said {
-        headers.append(VARY, HeaderValue::from_static(name));
+    match headers.entry(VARY) {
+        Entry::Vacant(vacant) => drop(vacant.insert(HeaderValue::from_static(name))),
+        Entry::Occupied(mut lines) => {
+            let is_it = |element: &str| element == "*" || element.eq_ignore_ascii_case(name);
+            let said = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(list::split).any(is_it);
+            if !said {
+                lines.append(HeaderValue::from_static(name));
+            }
+        }
     }
 }
 

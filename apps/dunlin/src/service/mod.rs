@@ -87,8 +87,11 @@ impl Service<Request<Body>> for ConnectionApp {
             Match::Found { value: &index, .. } => {
                 let watch = Watch::new(state.clone(), index, access);
                 let route = &state.routes[index];
-                self.tell(route, &mut request);
-                Observe::new(Answer::Route { future: route.stack.call(request) }, watch)
+                if route.is_cached && self.connection.is_secure() {
+                    request.extensions_mut().insert(Scheme::HTTPS);
+                }
+                let future = route.stack.call(request, |request| self.tell(route, request));
+                Observe::new(Answer::Route { future }, watch)
             }
             missed => {
                 let response = Some(refuse(&missed, state.router.knows(request.method())));
@@ -99,7 +102,7 @@ impl Service<Request<Body>> for ConnectionApp {
 }
 
 impl ConnectionApp {
-    /// What the layers cannot see of the connection goes along with the request, where they need it.
+    /// What the endpoint cannot see of the connection goes along with the request, where it needs it.
     fn tell(&self, route: &RouteState, request: &mut Request<Body>) {
         if route.is_proxy {
             let ip = self.connection.remote().map(|remote| remote.ip());
@@ -107,9 +110,6 @@ impl ConnectionApp {
             if let Some(interim) = self.connection.interim(request) {
                 request.extensions_mut().insert(interim);
             }
-        }
-        if route.is_cached && self.connection.is_secure() {
-            request.extensions_mut().insert(Scheme::HTTPS);
         }
     }
 }

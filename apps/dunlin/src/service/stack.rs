@@ -37,13 +37,22 @@ pin_project! {
 // === impl Stack ===
 
 impl Stack {
-    /// Answers one request, without a clone of the layers: the counts of what all loops share would be contended for.
-    pub(crate) fn call(&self, request: Request<Body>) -> StackFuture {
+    /// Answers one request, without a clone of the layers: the counts of what all loops share would be contended for. `tell` adds to
+    /// the request what only the endpoint needs to know.
+    pub(crate) fn call(&self, mut request: Request<Body>, tell: impl FnOnce(&mut Request<Body>)) -> StackFuture {
         match self {
-            Self::Plain(endpoint) => StackFuture::Plain { future: endpoint.answer(request) },
-            Self::Compressed(service) => StackFuture::Compressed { future: service.answer(request, Endpoint::answer) },
-            Self::Cached(service) => StackFuture::Cached { future: service.answer(request) },
-            Self::Full(service) => StackFuture::Full { future: service.answer(request, CacheService::answer) },
+            Self::Plain(endpoint) => {
+                tell(&mut request);
+                StackFuture::Plain { future: endpoint.answer(request) }
+            }
+            Self::Compressed(service) => {
+                tell(&mut request);
+                StackFuture::Compressed { future: service.answer(request, Endpoint::answer) }
+            }
+            Self::Cached(service) => StackFuture::Cached { future: service.answer_telling(request, tell) },
+            Self::Full(service) => StackFuture::Full {
+                future: service.answer(request, |cache, request| cache.answer_telling(request, tell)),
+            },
         }
     }
 }
