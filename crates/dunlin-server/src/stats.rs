@@ -32,19 +32,15 @@ pub struct LoopStats {
     pub panicked: u64,
 }
 
-/// The counters behind [`LoopStats`].
+/// The counters behind [`LoopStats`], but for those of the registry.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     accepted: AtomicU64,
-    /// Of connections that are gone.
-    requests: AtomicU64,
     rejected: AtomicU64,
     timed_out: AtomicU64,
     refused: AtomicU64,
     full: AtomicU64,
     handed_over: AtomicU64,
-    /// Of connections that are gone.
-    panicked: AtomicU64,
 }
 
 // === impl Stats ===
@@ -52,10 +48,6 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn accepted(&self) {
         self.accepted.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn requests(&self, n: u64) {
-        self.requests.fetch_add(n, Relaxed);
     }
 
     pub(crate) fn rejected(&self) {
@@ -78,23 +70,20 @@ impl Stats {
         self.handed_over.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn panicked(&self, n: u64) {
-        self.panicked.fetch_add(n, Relaxed);
-    }
-
     pub(crate) fn read(&self, index: usize, registry: &Registry) -> LoopStats {
+        let (requests, panicked) = registry.requests();
         LoopStats {
             index,
             connections: registry.len(),
             parked: registry.parked(),
             accepted: self.accepted.load(Relaxed),
-            requests: self.requests.load(Relaxed) + registry.requests(),
+            requests,
             rejected: self.rejected.load(Relaxed),
             timed_out: self.timed_out.load(Relaxed),
             refused: self.refused.load(Relaxed),
             full: self.full.load(Relaxed),
             handed_over: self.handed_over.load(Relaxed),
-            panicked: self.panicked.load(Relaxed) + registry.panics(),
+            panicked,
         }
     }
 }

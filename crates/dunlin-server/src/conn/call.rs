@@ -34,11 +34,6 @@ impl<F> Call<F> {
         Self::Waiting { request: Some(request) }
     }
 
-    /// Another call in the same place.
-    pub(super) fn begin(mut self: Pin<&mut Self>, request: Request<Body>) {
-        self.set(Self::new(request));
-    }
-
     /// The service's response or its error; or what it panicked with, which is not polled again.
     #[inline]
     pub(super) fn poll<S, B>(

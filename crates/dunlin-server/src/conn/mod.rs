@@ -171,8 +171,6 @@ pub(crate) async fn run<C: Connect>(
         Protocol::Http1 => http1::run::<C>(wire, held, service, &state, &registered, &owner).await,
         Protocol::Http2 => Box::pin(http2::run::<C>(wire, held, service, &state, &owner)).await,
     }
-    owner.stats.requests(state.called());
-    owner.stats.panicked(state.panics());
 }
 
 /// A client has too many connections.

@@ -74,6 +74,7 @@ async fn read_all(mut wire: Wire, mut remote: Option<SocketAddr>, owner: &Loop) 
         (wire, _) => wire,
     };
     if config.h2c && !matches!(wire, Wire::Tls(_)) {
+        held.reserve(4096);
         while held.len() < PREFACE.len() && PREFACE.starts_with(&held) {
             if wire.read_buf(&mut held).await? == 0 {
                 break;

@@ -35,6 +35,9 @@ struct Table {
     entries: Slab<Entry>,
     /// When each entry is looked at next: apart from the entries, so that a sweep over many idle ones is short.
     due: Vec<Tick>,
+    /// Of connections that are gone.
+    requests: u64,
+    panics: u64,
 }
 
 #[derive(Debug)]
@@ -100,14 +103,13 @@ impl Registry {
         self.table().entries.iter().filter(|(_, entry)| entry.state.is_parked()).count()
     }
 
-    /// How many requests those that are open have brought.
-    pub(crate) fn requests(&self) -> u64 {
-        self.table().entries.iter().map(|(_, entry)| entry.state.called()).sum()
-    }
-
-    /// How many of those panicked.
-    pub(crate) fn panics(&self) -> u64 {
-        self.table().entries.iter().map(|(_, entry)| entry.state.panics()).sum()
+    /// How many requests came, and how many of them panicked.
+    pub(crate) fn requests(&self) -> (u64, u64) {
+        let table = self.table();
+        let gone = (table.requests, table.panics);
+        table.entries.iter().fold(gone, |(requests, panics), (_, Entry { state, .. })| {
+            (requests + state.called(), panics + state.panics())
+        })
     }
 
     /// Runs the clock and the deadlines. It rests while there is no connection, and goes slowly while all are parked.
@@ -172,7 +174,7 @@ impl Registry {
         let now = self.set_clock();
         let draining = self.draining.load(Ordering::Acquire);
         let mut table = self.table();
-        let Table { entries, due } = &mut *table;
+        let Table { entries, due, .. } = &mut *table;
         for (key, due) in due.iter_mut().enumerate().filter(|(_, due)| **due <= now) {
             let Some(Entry { state, watch }) = entries.get_mut(key) else {
                 *due = Tick::MAX;
@@ -210,7 +212,11 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.registry.table().entries.remove(self.key);
+        let mut table = self.registry.table();
+        let Entry { state, .. } = table.entries.remove(self.key);
+        table.requests += state.called();
+        table.panics += state.panics();
+        drop(table);
         if self.registry.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.registry.changed.notify_waiters();
         }

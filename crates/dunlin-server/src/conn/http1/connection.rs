@@ -28,14 +28,13 @@ use crate::reaper::Registered;
 pub(super) struct Http1<'a, S: Service<Request<Body>>> {
     io: Io<'a>,
     service: S,
-    /// Where the service's futures run, one after the other.
-    call: Option<Pin<Box<Call<S::Future>>>>,
     /// The request that is under way.
-    exchange: Option<Exchange>,
+    exchange: Option<Exchange<S::Future>>,
     /// Once nothing more is to be read here.
     left: Option<Left>,
-    /// Memory for the fields of the next request.
-    spare: HeaderMap,
+    /// Memory for the fields of the next request, and for its call.
+    spare_fields: HeaderMap,
+    spare_call: Option<Pin<Box<Call<S::Future>>>>,
     registered: &'a Registered,
     config: &'a Config,
 }
@@ -74,7 +73,8 @@ where
         config: &'a Config,
     ) -> Self {
         let io = Io { wire, framer, output: Output::default(), ended: false, state };
-        Self { io, service, call: None, exchange: None, left: None, spare: HeaderMap::new(), registered, config }
+        let spare_fields = HeaderMap::new();
+        Self { io, service, exchange: None, left: None, spare_fields, spare_call: None, registered, config }
     }
 
     pub(super) fn into_parts(self) -> (Wire, Framer) {
@@ -111,7 +111,7 @@ where
         if self.left.is_some() {
             return Poll::Ready(Ok(self.left.take()));
         }
-        match self.io.framer.head(&mut self.spare) {
+        match self.io.framer.head(&mut self.spare_fields) {
             Ok(Some(head)) => self.begin(head),
             Ok(None) => return self.poll_head(cx),
             Err(reject) => self.left = Some(Left::Over(Some(Why::Rejected(reject)))),
@@ -147,8 +147,8 @@ where
     fn park(&mut self) {
         self.io.framer.park();
         self.io.output.park();
-        self.call = None;
-        self.spare = HeaderMap::new();
+        self.spare_call = None;
+        self.spare_fields = HeaderMap::new();
         self.io.state.park();
     }
 
@@ -180,20 +180,34 @@ where
             return self.respond(capabilities());
         }
         let request = request.map(|()| exchange.body(framing, &mut self.io, config.max_body));
-        match &mut self.call {
-            Some(call) => call.as_mut().begin(request),
-            None => self.call = Some(Box::pin(Call::new(request))),
-        }
+        exchange.stage = Stage::Answering(match self.spare_call.take() {
+            Some(mut call) => {
+                call.set(Call::new(request));
+                call
+            }
+            None => Box::pin(Call::new(request)),
+        });
     }
 
     /// Works at the request that is under way, until it is answered.
     fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
         while let Some(exchange) = &mut self.exchange {
             exchange.feed(&mut self.io, cx)?;
-            match exchange.stage {
-                Stage::Answering => match ready!(self.poll_call(cx)) {
-                    Ok(response) => self.respond(response),
-                    Err(error) => return Poll::Ready(Err(error)),
+            match &mut exchange.stage {
+                Stage::Answering(call) => match call.as_mut().poll(&mut self.service, cx) {
+                    Poll::Ready(Ok(Ok(response))) => self.respond(response),
+                    Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
+                    Poll::Ready(Err(panic)) => {
+                        exchange.asked.persists = false;
+                        self.respond(panicked(&*panic, Some(self.io.state)));
+                    }
+                    Poll::Pending => {
+                        self.io.take_interim();
+                        self.io.flush(cx)?;
+                        if !exchange.feed_or_listen(&mut self.io, cx)? {
+                            return Poll::Pending;
+                        }
+                    }
                 },
                 Stage::Sending { .. } => ready!(exchange.poll_send(&mut self.io, cx))?,
                 Stage::Answered => {
@@ -208,33 +222,12 @@ where
         Poll::Ready(Ok(None))
     }
 
-    /// Runs the service.
-    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Response<Body>>> {
-        loop {
-            let Some(call) = &mut self.call else { return Poll::Ready(Ok(refuse(StatusCode::BAD_REQUEST, ""))) };
-            match call.as_mut().poll(&mut self.service, cx) {
-                Poll::Ready(Ok(Ok(response))) => return Poll::Ready(Ok(response)),
-                Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
-                Poll::Ready(Err(panic)) => {
-                    if let Some(exchange) = &mut self.exchange {
-                        exchange.asked.persists = false;
-                    }
-                    return Poll::Ready(Ok(panicked(&*panic, Some(self.io.state))));
-                }
-                Poll::Pending => {}
-            }
-            self.io.take_interim();
-            self.io.flush(cx)?;
-            let Some(exchange) = &mut self.exchange else { return Poll::Pending };
-            if !exchange.feed_or_listen(&mut self.io, cx)? {
-                return Poll::Pending;
-            }
-        }
-    }
-
     /// Answers the request that is under way.
     fn respond(&mut self, response: Response<Body>) {
         let Some(exchange) = &mut self.exchange else { return };
+        if let Stage::Answering(call) = std::mem::replace(&mut exchange.stage, Stage::Answered) {
+            self.spare_call = Some(call);
+        }
         let (state, io) = (self.io.state, &mut self.io);
         if state.interim.is_open() {
             state.interim.close();
@@ -265,7 +258,7 @@ where
         };
         if parts.headers.capacity() <= MAX_SPARE {
             parts.headers.clear();
-            self.spare = parts.headers;
+            self.spare_fields = parts.headers;
         }
     }
 }

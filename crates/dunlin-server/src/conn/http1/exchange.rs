@@ -12,14 +12,14 @@ use http_body::Body as _;
 use super::incoming::{Feed, Reader, channel};
 use super::io::{Io, ROOM};
 use super::response::{Asked, Content, write_field};
+use crate::conn::call::Call;
 use crate::conn::state::Phase;
 use crate::framing::{Framer, Framing, Piece};
 
 /// A request and its answer.
-#[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Exchange<F> {
     pub(super) asked: Asked,
-    pub(super) stage: Stage,
+    pub(super) stage: Stage<F>,
     /// Whether the client holds the body back until it is asked for it (RFC 9110 §10.1.1).
     pub(super) awaits_continue: bool,
     takes_trailers: bool,
@@ -31,10 +31,9 @@ pub(super) struct Exchange {
     unwanted: u64,
 }
 
-#[derive(Debug)]
-pub(super) enum Stage {
+pub(super) enum Stage<F> {
     /// The service works at it.
-    Answering,
+    Answering(Pin<Box<Call<F>>>),
     /// The head of the answer is written, its content is not.
     Sending { body: Body, content: Content },
     /// All of the answer is written.
@@ -48,9 +47,10 @@ const BODY_ROOM: u64 = 64 << 10;
 
 // === impl Exchange ===
 
-impl Exchange {
+impl<F> Exchange<F> {
+    /// Nothing is worked at yet.
     pub(super) const fn new(asked: Asked, awaits_continue: bool, takes_trailers: bool) -> Self {
-        let stage = Stage::Answering;
+        let stage = Stage::Answered;
         Self { asked, stage, awaits_continue, takes_trailers, feed: None, broke: false, unwanted: 0 }
     }
 
@@ -99,7 +99,7 @@ impl Exchange {
                     feed.fail(BodyError::Other("the client closed before the body was complete".into()));
                 }
                 Ok(None) => {
-                    if std::mem::take(&mut self.awaits_continue) && matches!(self.stage, Stage::Answering) {
+                    if std::mem::take(&mut self.awaits_continue) && matches!(self.stage, Stage::Answering(_)) {
                         io.output.gathered().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                         io.flush(cx)?;
                     }
