@@ -12,21 +12,29 @@ static PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-au
 
 /// Removes the fields that concern one connection: those that Connection names, and those that always do.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
+    let named = |line: &HeaderValue| {
+        ![&b"keep-alive"[..], b"close"].iter().any(|usual| line.as_bytes().eq_ignore_ascii_case(usual))
+    };
+    if headers.get_all(CONNECTION).iter().any(named) {
         let named: Vec<HeaderName> =
             list::elements(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect();
         // Host and Content-Length are how a message is routed and framed; no sender may take them away from here on.
         for name in named.into_iter().filter(|name| *name != HOST && *name != CONTENT_LENGTH) {
             headers.remove(name);
         }
-        headers.remove(CONNECTION);
     }
-    for name in [&TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION] {
-        headers.remove(name);
-    }
+    remove(headers, &[&CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION]);
     // RFC 9110 §11.7: these are between a client and its own proxy, which this is not.
-    for name in [&PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &PROXY_AUTHENTICATION_INFO] {
-        headers.remove(name);
+    remove(headers, &[&PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &PROXY_AUTHENTICATION_INFO]);
+}
+
+/// Removes those of `names` that are there. Most are not: to compare them with the few fields that are is less work than
+/// to hash each.
+pub(super) fn remove(headers: &mut HeaderMap, names: &[&HeaderName]) {
+    for &name in names {
+        if headers.keys().any(|key| key == name) {
+            headers.remove(name);
+        }
     }
 }
 
@@ -112,6 +120,7 @@ mod tests {
     fn hop_by_hop_fields_go() {
         check(&[("keep-alive", "timeout=5"), ("te", "trailers"), ("x", "1")], &["x"]);
         check(&[("connection", "close"), ("proxy-connection", "close"), ("upgrade", "h2c")], &[]);
+        check(&[("connection", "Keep-Alive"), ("keep-alive", "timeout=5"), ("close", "1")], &["close"]);
         check(&[("proxy-authenticate", "Basic"), ("proxy-authorization", "x")], &[]);
         check(&[("transfer-encoding", "chunked"), ("trailer", "x"), ("warning", "1")], &["trailer", "warning"]);
     }

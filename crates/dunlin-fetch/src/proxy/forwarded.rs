@@ -7,6 +7,8 @@ use std::str::FromStr;
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::fields::remove;
+
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -84,9 +86,7 @@ impl From<IpAddr> for Network {
 pub(super) fn tell(headers: &mut HeaderMap, peer: Peer, trusted: &[Network], fields: Fields) {
     let trusts = peer.ip.is_some_and(|ip| trusted.iter().any(|network| network.contains(ip)));
     if !trusts {
-        for name in [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED] {
-            headers.remove(name);
-        }
+        remove(headers, &[&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED]);
     }
     let host = headers.get(HOST).cloned();
     let proto = if peer.https { "https" } else { "http" };
