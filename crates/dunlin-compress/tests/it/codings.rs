@@ -44,6 +44,11 @@ async fn streams() {
                 let encoded = content(response).await;
                 assert!(tool(coding, &encoded) == sent, "{coding} {size} by {piece}");
             }
+            let response = ask(&layer, request(coding.as_str()), plain(known(&text(size), piece))).await;
+            let is_encoded = response.headers().contains_key(CONTENT_ENCODING);
+            let body = content(response).await;
+            let decoded = if is_encoded { tool(coding, &body) } else { body.to_vec() };
+            assert!(decoded == text(size), "{coding} {size} by {piece}, known");
         }
     }
 }

@@ -61,33 +61,6 @@ async fn complete_content_in_a_box_is_no_stream() {
     assert!(tool(Coding::Gzip, &content(response).await) == text(3000));
 }
 
-/// A stream that knows its length.
-struct Known {
-    frames: Sent,
-    left: u64,
-}
-
-impl http_body::Body for Known {
-    type Data = Bytes;
-    type Error = dunlin_http::BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.frames).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            self.left -= frame.data_ref().map_or(0, |data| data.len() as u64);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.left)
-    }
-}
-
 #[tokio::test]
 async fn short_content_that_is_all_there_is_no_stream_and_what_is_not_is_not_waited_for() {
     let sent = text(50_000);
@@ -97,7 +70,7 @@ async fn short_content_that_is_all_there_is_no_stream_and_what_is_not_is_not_wai
             for at in (0..there).step_by(10_000) {
                 sender.send(Ok(Frame::data(sent.slice(at..at + 10_000)))).unwrap();
             }
-            let answer = plain(Body::new(Known { frames: Sent(receiver), left: 50_000 }));
+            let answer = plain(Body::new(Known::of(50_000, receiver)));
             let response = ask(&eager(), request(coding.as_str()), answer).await;
             assert_eq!(response.headers().contains_key("content-length"), there == 50_000, "{coding} {there}");
             let (mut body, mut encoded) = (response.into_body(), Vec::new());

@@ -10,7 +10,7 @@ use dunlin_compress::{CompressLayer, Config};
 use dunlin_http::negotiate::Coding;
 use dunlin_http::{Body, BoxError};
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt, service_fn};
@@ -79,14 +79,56 @@ impl http_body::Body for Sent {
     }
 }
 
+/// A stream of what is sent to it, of a length that it knows.
+pub(crate) struct Known {
+    frames: Sent,
+    left: u64,
+}
+
+impl Known {
+    pub(crate) fn of(len: usize, frames: mpsc::UnboundedReceiver<Result<Frame<Bytes>, BoxError>>) -> Self {
+        Self { frames: Sent(frames), left: len as u64 }
+    }
+}
+
+impl http_body::Body for Known {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.frames).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.left -= frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
 /// A stream of `content` in pieces of `len` bytes, all ready at once.
 pub(crate) fn pieces(content: &Bytes, len: usize) -> Body {
+    Body::new(Sent(ready(content, len)))
+}
+
+/// The same of a length that is known.
+pub(crate) fn known(content: &Bytes, len: usize) -> Body {
+    Body::new(Known::of(content.len(), ready(content, len)))
+}
+
+fn ready(content: &Bytes, len: usize) -> mpsc::UnboundedReceiver<Result<Frame<Bytes>, BoxError>> {
     let (sender, receiver) = mpsc::unbounded_channel();
     for at in (0..content.len()).step_by(len) {
         let piece = content.slice(at..content.len().min(at + len));
         sender.send(Ok(Frame::data(piece))).unwrap();
     }
-    Body::new(Sent(receiver))
+    receiver
 }
 
 pub(crate) async fn content(response: Response<Body>) -> Bytes {
