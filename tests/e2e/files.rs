@@ -1,6 +1,6 @@
 //! `files` routes.
 
-use dunlin_testkit::raw;
+use dunlin_testkit::raw::{self, Connection};
 
 use crate::service::{Folder, Service, problem};
 
@@ -97,4 +97,28 @@ fn a_change_on_disk_is_seen() {
     service.folder().write("public/a.css", "a { color: green }");
     dunlin_testkit::eventually("the change is seen", 3, || service.get("/static/a.css").text() == "a { color: green }");
     assert_ne!(service.get("/static/a.css").header("etag"), old.header("etag"));
+}
+
+/// 640 MiB are on their way at once, and none of them waits in memory for its client.
+#[cfg(target_os = "linux")]
+#[test]
+fn sixty_four_clients_of_a_large_file_take_little_memory() {
+    const LEN: usize = 10 << 20;
+    let service = Service::with("", ROUTE, |folder| folder.write("public/big.bin", vec![7; LEN]));
+    service.get("/static/none");
+    let idle = service.memory("VmRSS");
+    let mut clients: Vec<_> = (0..64).map(|_| Connection::open(service.addr)).collect();
+    for client in &mut clients {
+        client.send_request("GET", "/static/big.bin", &[], b"");
+    }
+    for client in &mut clients {
+        assert_eq!(client.read_head().unwrap().status, 200);
+        client.read_exact(64 << 10).unwrap();
+    }
+    let rest = vec![7; LEN - (64 << 10)];
+    for client in &mut clients {
+        assert!(client.read_exact(rest.len()).unwrap() == rest);
+    }
+    let peak = service.memory("VmHWM");
+    assert!(peak <= idle + (64 << 20), "{} MiB at most, {} MiB idle", peak >> 20, idle >> 20);
 }

@@ -141,6 +141,14 @@ impl Service {
         log
     }
 
+    /// A figure of `/proc/PID/status`, in bytes: `VmRSS`, what it has in memory now, or `VmHWM`, the most it ever had.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a figure of that name");
+        line.split_whitespace().find_map(|word| word.parse::<u64>().ok()).expect("a number") * 1024
+    }
+
     pub(crate) fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("a process number");
         // SAFETY: the child has not been waited for, so its number is its own.
