@@ -12,8 +12,11 @@ use crate::service::Service;
 
 const WRITES: u64 = 60;
 
-/// How long a notice may take where the machine is busy with other things.
-const LIMIT: Duration = Duration::from_secs(10);
+const CUTS: usize = 5;
+
+/// How long a notice may take where the machine is busy with other things: the server's process that is to send it waits for
+/// a processor as any other, for seconds when ten want each.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What readers and the writer know of each other.
 #[derive(Default)]
@@ -22,6 +25,8 @@ struct Seen {
     least: AtomicU64,
     hits: AtomicUsize,
     answers: AtomicUsize,
+    /// How often the listener's connection was cut.
+    cuts: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -51,7 +56,7 @@ fn reader(service: &Service, seen: &Arc<Seen>) -> JoinHandle<()> {
 
 /// Writes by psql, one number after the other, and waits for each to be answered: how long that took after the commit's
 /// return.
-fn write(service: &Service, seen: &Seen, numbers: std::ops::Range<u64>) -> Vec<Duration> {
+fn write(service: &Service, seen: &Seen, numbers: impl Iterator<Item = u64>) -> Vec<Duration> {
     let mut connection = raw::Connection::open(service.addr);
     let write = |n: u64| {
         database().psql(&format!("UPDATE ns_rows SET n = {n}"));
@@ -70,8 +75,10 @@ fn write(service: &Service, seen: &Seen, numbers: std::ops::Range<u64>) -> Vec<D
 
 fn tell(what: &str, mut took: Vec<Duration>) {
     took.sort_unstable();
-    let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
-    println!("{what}: the old row was answered until p50 {p50:?}, p99 {p99:?} after the commit's return");
+    let (p50, p99, max) = (took[took.len() / 2], took[took.len() * 99 / 100], took[took.len() - 1]);
+    println!(
+        "{what}: the old row was answered until p50 {p50:?}, p99 {p99:?}, at most {max:?} after the commit's return"
+    );
 }
 
 #[test]
@@ -96,18 +103,18 @@ fn no_reader_sees_an_old_row_once_its_notice_has_had_its_time() {
     let cuts = {
         let seen = Arc::clone(&seen);
         thread::spawn(move || {
-            let mut cut = 0;
             while !seen.over.load(Ordering::Acquire) {
                 let sql = "SELECT pg_sleep(random() * 0.3); SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN \"ns_channel\"%'";
-                cut += u32::from(database().psql(sql).ends_with('1'));
+                seen.cuts.fetch_add(usize::from(database().psql(sql).ends_with('1')), Ordering::Relaxed);
             }
-            cut
         })
     };
-    tell("cut at random", write(&service, &seen, WRITES..2 * WRITES));
+    let cuts_so_far = || seen.cuts.load(Ordering::Relaxed);
+    let numbers = (WRITES..20 * WRITES).take_while(|n| *n < 2 * WRITES || cuts_so_far() < CUTS);
+    tell("cut at random", write(&service, &seen, numbers));
     seen.over.store(true, Ordering::Release);
     readers.into_iter().for_each(|reader| reader.join().expect("no old row"));
-    let cut = cuts.join().expect("cuts");
-    println!("the listener was cut {cut} times");
-    assert!(cut > 0);
+    cuts.join().expect("cuts");
+    println!("the listener was cut {} times", cuts_so_far());
+    assert!(cuts_so_far() > 0);
 }

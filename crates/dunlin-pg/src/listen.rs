@@ -130,15 +130,16 @@ async fn listen(
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(()),
             },
-            // A connection that is gone without a word would be listened to for ever.
+            // A connection that is gone without a word would be listened to for ever. To listen again changes nothing, and
+            // who looks at `pg_stat_activity` still sees what the connection is for.
             () = tokio::time::sleep(SILENCE), if probe.is_none() => {
-                let ask = tokio::time::timeout(SILENCE, client.simple_query(""));
+                let ask = tokio::time::timeout(SILENCE, client.batch_execute(&names));
                 probe = Some(Box::pin(ask));
             }
             alive = async { match &mut probe { Some(probe) => probe.await, None => std::future::pending().await } } => {
                 probe = None;
                 match alive {
-                    Ok(answer) => { answer?; }
+                    Ok(answer) => answer?,
                     Err(_) => return Err(Error::Unreachable("the listener's connection is silent".into())),
                 }
             }
