@@ -1,6 +1,7 @@
 //! [`Entry`]: one stored response, with all that was worked out when it was stored.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -28,6 +29,8 @@ pub(crate) const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-group
 pub(crate) struct Entry {
     pub(crate) head: Head,
     pub(crate) body: Bytes,
+    /// What comes after the body, if anything.
+    pub(crate) trailers: Option<Arc<HeaderMap>>,
     pub(crate) id: BodyId,
     /// Which part of the content the body is, if it is not the whole.
     pub(crate) part: Option<Part>,
@@ -222,7 +225,7 @@ impl Head {
             self.headers.insert(CACHE_CONTROL, value.clone());
             self.told = Told::Placed;
         }
-        Entry { head: self, body, id, part, key: Bytes::new(), weight: 0, body_is_kept: true }
+        Entry { head: self, body, trailers: None, id, part, key: Bytes::new(), weight: 0, body_is_kept: true }
     }
 
     /// How old it is (RFC 9111 §4.2.3): `current_age`.
@@ -264,15 +267,23 @@ impl Head {
             .iter()
             .map(|(name, value)| 48 + name.as_str().len() + value.as_deref().map_or(0, str::len))
             .sum();
-        let fields: usize = self.headers.iter().map(|(name, value)| 128 + name.as_str().len() + value.len()).sum();
         let groups: usize = self.groups.iter().map(|group| 32 + group.len()).sum();
-        names + fields + groups
+        names + fields(&self.headers) + groups
     }
 }
 
 // === impl Entry ===
 
 impl Entry {
+    /// The entry with what came after its body. No length is told then: a connection on which it is has no place for trailers
+    /// (RFC 9112 §6.3, §7.1.2).
+    pub(crate) fn with_trailers(mut self, trailers: Option<Arc<HeaderMap>>) -> Self {
+        if trailers.is_some() {
+            self.head.headers.remove(CONTENT_LENGTH);
+        }
+        Self { trailers, ..self }
+    }
+
     /// The entry as it is stored under a key: in as few allocations as can be, each of just its size. The body as it came may be a
     /// slice of a larger read buffer, which it would keep; and what an answer is made of is read fastest where it lies side by side.
     pub(crate) fn stored_as(mut self, key: &str) -> Self {
@@ -289,7 +300,8 @@ impl Entry {
         if !self.body_is_kept {
             self.body = record;
         }
-        self.weight = size_of::<Self>() + 64 + self.head.weight() + self.key.len() + self.body.len() + 96;
+        let trailers = self.trailers.as_deref().map_or(0, fields);
+        self.weight = size_of::<Self>() + 64 + self.head.weight() + self.key.len() + self.body.len() + trailers + 96;
         self
     }
 }
@@ -300,6 +312,11 @@ impl Deref for Entry {
     fn deref(&self) -> &Head {
         &self.head
     }
+}
+
+/// What fields take in memory.
+fn fields(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| 128 + name.as_str().len() + value.len()).sum()
 }
 
 /// `max-age` of so long.

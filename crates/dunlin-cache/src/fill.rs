@@ -204,16 +204,20 @@ where
 /// Reads an answer to its end, for those who read it with us and to keep it.
 async fn receive(core: &Core, answer: &Answer<'_>, mut content: Body, live: &Live) {
     let mut kept = Written::Kept;
+    let mut trailers = None;
     loop {
         if kept == Written::Windowed && live.room().await.is_err() {
             return;
         }
         match content.frame().await {
-            Some(Ok(frame)) => {
-                if let Ok(chunk) = frame.into_data() {
-                    kept = live.write(chunk);
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(chunk) => kept = live.write(chunk),
+                Err(frame) => {
+                    let came = frame.into_trailers().unwrap_or_default();
+                    trailers = answer.trailers(core, &live.head, came);
+                    live.trail(trailers.as_deref().cloned().unwrap_or_default());
                 }
-            }
+            },
             Some(Err(_)) => {
                 if let Some(entry) = live.whole().and_then(|bytes| answer.broken_off(live.head.clone(), &bytes)) {
                     answer.keep(core, entry);
@@ -228,7 +232,7 @@ async fn receive(core: &Core, answer: &Answer<'_>, mut content: Body, live: &Liv
             return live.end(Err(()));
         }
         if let Ok(entry) = answer.entry(live.head.clone(), bytes, None) {
-            answer.keep(core, entry);
+            answer.keep(core, entry.with_trailers(trailers));
         }
     }
     live.end(Ok(()));

@@ -85,7 +85,9 @@ impl Answer<'_> {
         s4_3_validation::update(&mut headers, fresh, &told);
         let directives = Effective::of(&headers, &core.config.targets);
         let allowed = s3_storing::may_store(self.request, stored.status, &headers, &directives, self.policy);
-        let with_body = |head: Head| head.with_kept_body(stored.body.clone(), stored.id, stored.part);
+        let with_body = |head: Head| {
+            head.with_kept_body(stored.body.clone(), stored.id, stored.part).with_trailers(stored.trailers.clone())
+        };
         match allowed.and_then(|()| self.head_with(core, stored.status, headers.clone(), &directives)) {
             Ok(head) => (with_body(head), true),
             Err(_) => {
@@ -94,6 +96,13 @@ impl Answer<'_> {
                 (with_body(head), false)
             }
         }
+    }
+
+    /// The trailers of an answer with this head, as far as all may have them; `None` when there are none.
+    pub(crate) fn trailers(&self, core: &Core, head: &Head, trailers: HeaderMap) -> Option<Arc<HeaderMap>> {
+        let directives = Effective::of(&head.headers, &core.config.targets);
+        let shared = s3_storing::shared_trailers(trailers, &directives, self.policy);
+        (!shared.is_empty()).then(|| Arc::new(shared))
     }
 
     /// The entry of a complete answer; of a 206 the part it says it is, joined to the stored one where they fit.

@@ -5,6 +5,9 @@
 //! long; `groups` names what they belong to, and [`Cache::invalidate_groups`] empties a group at once, so that an answer may be
 //! kept for an hour and still never be older than the last change.
 //!
+//! Who asks for what is on its way already reads the same answer as it comes, its trailers too. Those are stored with it, apart
+//! from its header, as RFC 9111 §3.1 asks, but without what is for one client alone: a `Set-Cookie` and fields that `private` names.
+//!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -64,6 +67,7 @@ mod status;
 pub mod store;
 mod sync;
 mod tee;
+mod trailed;
 
 pub use cache::{Cache, CacheLayer};
 pub use config::{Config, QueryKey, RoutePolicy};

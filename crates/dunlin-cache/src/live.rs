@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use dunlin_http::BoxError;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
@@ -36,6 +37,8 @@ struct State {
     /// It is too large to keep.
     window: bool,
     end: Option<Result<(), ()>>,
+    /// What comes after the last chunk; none while it is empty.
+    trailers: HeaderMap,
     readers: Vec<Option<Reader>>,
     writer: Option<Waker>,
 }
@@ -53,6 +56,8 @@ pub(crate) struct LiveBody {
     live: Arc<Live>,
     reader: usize,
     left: Option<u64>,
+    /// Whether it has given the trailers.
+    trailed: bool,
 }
 
 /// What became of a chunk.
@@ -83,7 +88,7 @@ impl Live {
         }
         state.readers.push(Some(Reader::default()));
         let reader = state.readers.len() - 1;
-        Some(LiveBody { live: Arc::clone(self), reader, left: self.length })
+        Some(LiveBody { live: Arc::clone(self), reader, left: self.length, trailed: false })
     }
 
     /// Adds a chunk.
@@ -117,6 +122,11 @@ impl Live {
             Poll::Pending
         })
         .await
+    }
+
+    /// Says what comes after the last chunk.
+    pub(crate) fn trail(&self, trailers: HeaderMap) {
+        self.state.lock().trailers = trailers;
     }
 
     /// Ends it: complete, or broken off.
@@ -188,7 +198,11 @@ impl http_body::Body for LiveBody {
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
         match state.end {
-            Some(Ok(())) => Poll::Ready(None),
+            Some(Ok(())) if this.trailed || state.trailers.is_empty() => Poll::Ready(None),
+            Some(Ok(())) => {
+                this.trailed = true;
+                Poll::Ready(Some(Ok(Frame::trailers(state.trailers.clone()))))
+            }
             Some(Err(())) => Poll::Ready(Some(Err("the origin broke off its answer".into()))),
             None => {
                 if let Some(Some(reader)) = state.readers.get_mut(this.reader) {
@@ -202,7 +216,8 @@ impl http_body::Body for LiveBody {
     fn is_end_stream(&self) -> bool {
         let state = self.live.state.lock();
         let next = state.readers.get(self.reader).and_then(Option::as_ref).map(|reader| reader.next);
-        state.end == Some(Ok(())) && next.is_none_or(|next| next - state.gone >= state.chunks.len())
+        let has_given_all = next.is_none_or(|next| next - state.gone >= state.chunks.len());
+        state.end == Some(Ok(())) && has_given_all && (self.trailed || state.trailers.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {

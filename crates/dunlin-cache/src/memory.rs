@@ -62,11 +62,11 @@ pub(crate) struct Unhashed(u64);
 
 impl Memory {
     pub(crate) fn new(bytes: u64, max_entry: u64, max_variants: usize) -> Self {
-        // Each shard has its own lock and its own part of the bytes, which has to have room for the largest entry.
+        // Each shard has its own lock and its own part of the bytes, which has to have room for two of the largest entries.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let proven = |shards: usize| (bytes as f64 / shards as f64 * PROVEN) as u64;
         let mut shards = (cores * 4).next_power_of_two();
-        while shards > 1 && proven(shards) < max_entry.saturating_add(TYPICAL) {
+        while shards > 1 && proven(shards) < max_entry.saturating_add(TYPICAL).saturating_mul(2) {
             shards /= 2;
         }
         let keys = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);

@@ -279,7 +279,7 @@ where
         };
         let content = match content.try_into_bytes() {
             Ok(bytes) => {
-                keeper.keep(bytes.clone());
+                keeper.keep(bytes.clone(), None);
                 bytes.into()
             }
             Err(content) => Body::new(Tee::new(content, keeper)),

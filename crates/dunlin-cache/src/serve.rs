@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::memo::{self, Fields};
 use crate::policy::{s3_4_partial, s4_3_validation};
 use crate::status::{self, CacheStatus};
+use crate::trailed::Trailed;
 
 /// What an answer is made for.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +59,11 @@ pub(crate) fn entry(entry: &Entry, request: For<'_>, status: CacheStatus<'_>) ->
             return Some(selection(entry, headers, &selected));
         }
     }
-    let body =
-        if *request.method == Method::HEAD { Body::empty() } else { Body::identified(entry.body.clone(), entry.id) };
+    let body = match &entry.trailers {
+        _ if *request.method == Method::HEAD => Body::empty(),
+        None => Body::identified(entry.body.clone(), entry.id),
+        Some(trailers) => Body::new(Trailed::new(entry.body.clone(), HeaderMap::clone(trailers))),
+    };
     Some(response(entry.status, headers, body))
 }
 

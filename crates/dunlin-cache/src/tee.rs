@@ -30,16 +30,20 @@ pub(crate) struct Keeper {
 pub(crate) struct Tee {
     inner: Body,
     kept: Option<(BytesMut, Keeper)>,
+    trailers: Option<HeaderMap>,
 }
 
 // === impl Keeper ===
 
 impl Keeper {
-    /// Keeps the answer with this content.
-    pub(crate) fn keep(self, bytes: Bytes) {
+    /// Keeps the answer with this content, and what came after it.
+    pub(crate) fn keep(self, bytes: Bytes, trailers: Option<HeaderMap>) {
         let answer = Answer { key: &self.key, policy: &self.policy, request: &self.request, times: self.times };
+        let trailers = trailers.and_then(|trailers| answer.trailers(&self.core, &self.head, trailers));
         if let Ok(entry) = answer.entry(self.head, bytes, self.part.as_deref()) {
-            answer.keep(&self.core, entry);
+            // Those of a part are of that part: they are not known to fit what it is joined to.
+            let trailers = trailers.filter(|_| entry.part.is_none() && self.part.is_none());
+            answer.keep(&self.core, entry.with_trailers(trailers));
         }
     }
 
@@ -52,12 +56,12 @@ impl Keeper {
 
 impl Tee {
     pub(crate) fn new(inner: Body, keeper: Keeper) -> Self {
-        Self { inner, kept: Some((BytesMut::new(), keeper)) }
+        Self { inner, kept: Some((BytesMut::new(), keeper)), trailers: None }
     }
 
     fn finish(&mut self) {
         if let Some((bytes, keeper)) = self.kept.take() {
-            keeper.keep(bytes.freeze());
+            keeper.keep(bytes.freeze(), self.trailers.take());
         }
     }
 }
@@ -70,6 +74,9 @@ impl http_body::Body for Tee {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
+                if let (Some(trailers), Some(_)) = (frame.trailers_ref(), &self.kept) {
+                    self.trailers = Some(trailers.clone());
+                }
                 if let (Some(chunk), Some((bytes, keeper))) = (frame.data_ref(), &mut self.kept) {
                     if bytes.len() + chunk.len() <= keeper.most() {
                         bytes.extend_from_slice(chunk);

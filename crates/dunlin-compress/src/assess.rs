@@ -117,7 +117,7 @@ impl<'h> Fields<'h> {
                 fields.content_type.get_or_insert(value);
             } else if *name == CACHE_CONTROL {
                 // No other directive of RFC 9111 has an `f`; so nearly no list needs to be taken apart.
-                fields.limited |= value.as_bytes().iter().any(|byte| byte.eq_ignore_ascii_case(&b'f'));
+                fields.limited |= memchr::memchr2(b'f', b'F', value.as_bytes()).is_some();
             } else if *name == CONTENT_ENCODING {
                 fields.encoded = true;
             } else if *name == CONTENT_RANGE {

@@ -135,6 +135,15 @@ pub(crate) fn strip(headers: &mut HeaderMap, directives: &Effective) {
     }
 }
 
+/// The trailer fields that may be stored, and given to all who ask for the same; they stay apart from the header (RFC 9111 §3.1).
+pub(crate) fn shared_trailers(mut trailers: HeaderMap, directives: &Effective, policy: &RoutePolicy) -> HeaderMap {
+    strip(&mut trailers, directives);
+    if !policy.set_cookie {
+        trailers.remove(SET_COOKIE);
+    }
+    trailers
+}
+
 /// The fields that are for this one answer only, as `no-cache` or `private` name them.
 pub(crate) fn unshared(headers: &HeaderMap, directives: &Effective) -> HeaderMap {
     let mut found = HeaderMap::new();

@@ -3,6 +3,7 @@
 //! A record begins with its version. One of another version is not read: instances of two versions may share a store, and each sees
 //! what its own kind wrote. Integers are big-endian; a text or a body stands behind its length.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -15,7 +16,7 @@ use crate::generations::Slot;
 use crate::policy::s4_1_key::Selecting;
 
 /// Changes with everything that an older reader would not understand, or take for something else.
-const VERSION: &[u8; 4] = b"DLC1";
+const VERSION: &[u8; 4] = b"DLC2";
 
 /// The record of an entry that is a whole.
 pub(crate) fn write(entry: &Entry) -> Bytes {
@@ -56,6 +57,12 @@ pub(crate) fn write(entry: &Entry) -> Bytes {
         text(value.as_bytes(), &mut out);
     }
     text(&entry.body, &mut out);
+    let trailers = entry.trailers.as_deref();
+    out.put_u32(trailers.map_or(0, HeaderMap::len) as u32);
+    for (name, value) in trailers.into_iter().flatten() {
+        text(name.as_str().as_bytes(), &mut out);
+        text(value.as_bytes(), &mut out);
+    }
     out.freeze()
 }
 
@@ -88,14 +95,12 @@ pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Opt
     let selecting =
         (0..rest.u32()?).map(|_| Some((rest.name()?, rest.option(Reader::string)?))).collect::<Option<Selecting>>()?;
     let groups = (0..rest.u32()?).map(|_| rest.string()).collect::<Option<_>>()?;
-    let mut headers = HeaderMap::new();
-    for _ in 0..rest.u32()? {
-        headers.try_append(rest.name()?, rest.value()?).ok()?;
-    }
+    let headers = rest.fields()?;
     let body = rest.text()?;
+    let trailers = Some(rest.fields()?).filter(|trailers| !trailers.is_empty()).map(Arc::new);
     let head =
         Head { status, headers, upstream_status, told, selecting, received, initial_age, rules, groups, slots, since };
-    rest.0.is_empty().then(|| head.with_kept_body(body, BodyId::new(), None))
+    rest.0.is_empty().then(|| head.with_kept_body(body, BodyId::new(), None).with_trailers(trailers))
 }
 
 fn duration(duration: Duration, out: &mut BytesMut) {
@@ -127,6 +132,14 @@ impl Reader {
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?[..].try_into().ok()
+    }
+
+    fn fields(&mut self) -> Option<HeaderMap> {
+        let mut fields = HeaderMap::new();
+        for _ in 0..self.u32()? {
+            fields.try_append(self.name()?, self.value()?).ok()?;
+        }
+        Some(fields)
     }
 
     fn u8(&mut self) -> Option<u8> {
@@ -196,6 +209,7 @@ mod tests {
         let fields = prop::collection::vec((name(), value()), 0..6);
         let groups = prop::collection::vec("\\PC{0,8}", 0..3);
         let body = prop::collection::vec(any::<u8>(), 0..100);
+        let body = (body, prop::collection::vec((name(), value()), 0..3));
         ((200u16..600, seconds(), seconds(), rules), told, prop::option::of(value()), selecting, fields, groups, body)
             .prop_map(
                 |((status, received, initial_age, rules), told, upstream_status, selecting, fields, groups, body)| {
@@ -212,7 +226,10 @@ mod tests {
                         slots: SmallVec::new(),
                         since: 7,
                     };
-                    head.with_kept_body(Bytes::from(body), BodyId::new(), None)
+                    let (body, trailers) = body;
+                    let trailers = Some(HeaderMap::from_iter(trailers)).filter(|trailers| !trailers.is_empty());
+                    let entry = head.with_kept_body(Bytes::from(body), BodyId::new(), None);
+                    entry.with_trailers(trailers.map(Arc::new))
                 },
             )
     }

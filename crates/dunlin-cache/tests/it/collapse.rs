@@ -9,15 +9,29 @@ use bytes::Bytes;
 use dunlin_cache::{Config, RoutePolicy};
 use dunlin_http::{Body, BoxError};
 use futures_util::future::join_all;
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body as _, Frame};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::{Notify, mpsc};
 
-use crate::world::{Fields, World, request, response, settle};
+use crate::world::{Fields, World, headers, request, response, settle};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
 type Chunk = Result<Bytes, BoxError>;
+
+/// A body of one chunk with these trailers after it.
+fn trailed(content: &'static str, fields: Fields<'_>) -> Body {
+    let (data, trailers) = (Frame::data(Bytes::from_static(content.as_bytes())), Frame::trailers(headers(fields)));
+    Body::new(StreamBody::new(futures_util::stream::iter([Ok::<_, BoxError>(data), Ok(trailers)])))
+}
+
+/// What is read of a body: its content and its trailers.
+async fn read(response: Response<Body>) -> (Bytes, HeaderMap) {
+    let all = BodyExt::collect(response.into_body()).await.unwrap();
+    let trailers = all.trailers().cloned().unwrap_or_default();
+    (all.to_bytes(), trailers)
+}
 
 struct Stream(mpsc::UnboundedReceiver<Chunk>);
 
@@ -94,6 +108,35 @@ async fn an_answer_is_read_by_all_while_it_comes() {
     settle().await;
     let hit = world.get("/a", &[]).await;
     assert_eq!((hit.is_hit(), hit.text(), world.origin.count()), (true, "one two", 1));
+}
+
+#[tokio::test]
+async fn trailers_are_given_to_all_and_kept() {
+    const GIVEN: Fields<'_> = &[("server-timing", "db;dur=3"), ("digest", "sha-256=x")];
+    let came = [GIVEN, &[("set-cookie", "a=b"), ("secret", "1"), ("connection", "close")]].concat();
+    for partly in [false, true] {
+        let world = World::new();
+        let fields: Fields<'static> =
+            if partly { &[("cache-control", "max-age=60, private=\"secret\"")] } else { &[FRESH] };
+        let came: Vec<_> = came.iter().copied().filter(|(name, _)| partly || *name != "secret").collect();
+        world.origin.reply_with(move |_| response(200, fields, trailed("content", &came)));
+        let (first, second) =
+            tokio::join!(world.open(request("GET", "/a", &[])), world.open(request("GET", "/a", &[])));
+        for response in [first, second] {
+            assert_eq!(read(response).await, ("content".into(), headers(GIVEN)));
+        }
+        settle().await;
+        for (name, value) in [("x", "y"), ("range", "bytes=100-")] {
+            let hit = world.open(request("GET", "/a", &[(name, value)])).await;
+            match name {
+                "x" => assert_eq!(read(hit).await, ("content".into(), headers(GIVEN))),
+                _ => assert_eq!((hit.status(), hit.body().len()), (StatusCode::RANGE_NOT_SATISFIABLE, Some(0))),
+            }
+        }
+        let part = world.open(request("GET", "/a", &[("range", "bytes=0-2")])).await;
+        assert_eq!(read(part).await, ("con".into(), HeaderMap::new()));
+        assert_eq!(world.origin.count(), 1);
+    }
 }
 
 #[tokio::test]

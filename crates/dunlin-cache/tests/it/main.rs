@@ -5,6 +5,7 @@
 mod anything;
 mod collapse;
 mod groups;
+mod memory;
 mod model;
 mod rfc9111;
 mod rfc9211;

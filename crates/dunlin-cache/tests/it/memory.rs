@@ -1,0 +1,62 @@
+//! What stays in memory, and what goes.
+
+use dunlin_cache::{Config, RoutePolicy};
+use dunlin_http::Body;
+
+use crate::world::{Fields, World, response};
+
+const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+
+/// A cache of so many bytes in front of an origin whose answers are all of one size.
+fn world(config: Config, size: usize, fields: Fields<'static>) -> World {
+    let world = World::configured(config, RoutePolicy::default());
+    world.origin.reply_with(move |_| response(200, fields, Body::from(vec![b'x'; size])));
+    world
+}
+
+#[tokio::test]
+async fn the_bound_holds_and_the_largest_entry_has_room() {
+    for max_entry in [1 << 20, 100 << 10] {
+        let memory = max_entry * 2;
+        let config = Config { memory, max_entry, ..Config::default() };
+        let world = world(config, max_entry as usize, FRESH);
+        for key in 0..20 {
+            let path = format!("/{key}");
+            world.get(&path, &[]).await;
+            assert!(world.get(&path, &[]).await.is_hit(), "{max_entry} {key}");
+            let stats = world.cache.stats();
+            assert!(stats.bytes <= memory && stats.keys > 0, "{stats:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn variants_that_one_key_has_no_room_for_make_room_for_the_newest() {
+    let (max_entry, fields) = (100 << 10, &[("cache-control", "max-age=60"), ("vary", "foo")]);
+    let world = world(Config { memory: max_entry * 3, max_entry, ..Config::default() }, max_entry as usize, fields);
+    for variant in ["1", "2", "3", "4", "5"] {
+        world.get("/a", &[("foo", variant)]).await;
+        assert!(world.get("/a", &[("foo", variant)]).await.is_hit());
+    }
+    assert!(world.get("/a", &[("foo", "4")]).await.is_hit());
+    assert!(!world.get("/a", &[("foo", "1")]).await.is_hit());
+}
+
+#[tokio::test]
+async fn what_is_asked_for_again_outlives_what_is_asked_for_once() {
+    let world = world(Config { memory: 2 << 20, max_entry: 10 << 10, ..Config::default() }, 1000, FRESH);
+    let popular: Vec<_> = (0..100).map(|key| format!("/popular/{key}")).collect();
+    for round in 0..50 {
+        for path in &popular {
+            world.get(path, &[]).await;
+        }
+        for key in 0..200 {
+            world.get(&format!("/once/{round}/{key}"), &[]).await;
+        }
+    }
+    let before = world.origin.count();
+    for path in &popular {
+        world.get(path, &[]).await;
+    }
+    assert!(world.origin.count() - before < 10, "{} of 100 had gone", world.origin.count() - before);
+}
