@@ -101,10 +101,12 @@ mod linux {
             let mut file = File::from(create()?);
             file.write_all(bytes)?;
             fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+            // Private, because older kernels do not share a file that is sealed against writing. Populated, because
+            // whoever reads the mapping, to encode or encrypt it, reads all of it, and would fault page by page.
+            let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
             // SAFETY: a new mapping at a place that the kernel chooses. `len` is not zero. Nobody can write to the file
             // or cut it short, now that it is sealed, so the bytes stay as they are for as long as they are mapped.
-            // Private, because older kernels do not share a file that is sealed against writing.
-            let at = unsafe { mmap(ptr::null_mut(), bytes.len(), ProtFlags::READ, MapFlags::PRIVATE, &file, 0) }?;
+            let at = unsafe { mmap(ptr::null_mut(), bytes.len(), ProtFlags::READ, flags, &file, 0) }?;
             let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
             Ok(Self { file, at, len: bytes.len(), _seat: seat })
         }
