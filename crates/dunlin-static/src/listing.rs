@@ -43,9 +43,9 @@ pub(crate) async fn list(shared: &Arc<Shared>, folder: File, path: &str, request
     let (work, path) = (Arc::clone(shared), path.to_owned());
     let make = move || {
         let (items, more) = read(&work, &folder, &path)?;
-        Ok(if json { page::json(&path, &items, more) } else { page::html(&path, &items, more) })
+        Ok(variant(if json { page::json(&path, &items, more) } else { page::html(&path, &items, more) }, json))
     };
-    Ok(variant(shared.pool.disk(make).await?, json))
+    shared.pool.disk(make).await
 }
 
 fn variant(text: String, json: bool) -> Variant {

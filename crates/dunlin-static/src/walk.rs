@@ -1,8 +1,7 @@
 //! Resolution beneath a folder, component by component, where the kernel does not do it.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CString;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
@@ -55,7 +54,7 @@ fn step(here: BorrowedFd<'_>, name: &CString, flags: OFlags, last: bool) -> Resu
 fn push_front(names: &mut VecDeque<CString>, path: &[u8]) -> Result<(), Errno> {
     for name in path.split(|&byte| byte == b'/').rev() {
         if !name.is_empty() && name != b"." {
-            names.push_front(CString::new(OsStr::from_bytes(name).as_bytes()).map_err(|_| Errno::INVAL)?);
+            names.push_front(CString::new(name).map_err(|_| Errno::INVAL)?);
         }
     }
     Ok(())

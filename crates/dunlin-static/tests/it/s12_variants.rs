@@ -1,9 +1,9 @@
 //! RFC 9110 §12: which representation a client gets of a file that has encodings beside it.
 
-use std::process::Command;
 use std::time::Duration;
 
 use dunlin_static::Config;
+use dunlin_testkit::tool;
 use http::Method;
 
 use crate::support::{Site, write};
@@ -16,10 +16,8 @@ fn text() -> String {
 fn site(max_file: u64) -> Site {
     let config = Config { max_file, seen_within: Duration::ZERO, ..Config::default() };
     let site = Site::new(&[("a.css", &text()), ("plain.css", &text())], config);
-    for tool in ["gzip -k", "brotli -k", "zstd -qk"] {
-        let mut words = tool.split(' ');
-        let done = Command::new(words.next().unwrap()).args(words).arg(site.path("a.css")).status().unwrap();
-        assert!(done.success(), "{tool}");
+    for (command, extension) in [("gzip -c", "gz"), ("brotli -c", "br"), ("zstd -qc", "zst")] {
+        write(&site.path(&format!("a.css.{extension}")), tool(command, text().as_bytes()));
     }
     site
 }
