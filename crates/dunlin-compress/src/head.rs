@@ -1,6 +1,6 @@
 //! The head of an answer, brought in line with what happens to its body. Pure.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use dunlin_http::conditional::etags;
 use dunlin_http::negotiate::Coding;
 use dunlin_http::vary;
@@ -66,9 +66,4 @@ fn weaken(headers: &mut HeaderMap) {
             *tag = weak;
         }
     }
-}
-
-/// The value of `Content-Length`.
-pub(crate) fn length(content: &Bytes) -> HeaderValue {
-    HeaderValue::from(content.len())
 }

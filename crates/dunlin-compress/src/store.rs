@@ -13,8 +13,6 @@ use quick_cache::sync::{Cache as Index, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 use tokio::sync::oneshot;
 
-use crate::head;
-
 /// Which content, in which coding.
 pub(crate) type Key = (BodyId, Coding);
 
@@ -213,7 +211,7 @@ impl Kept {
 
 impl Encoding {
     fn new(bytes: Bytes) -> Self {
-        Self { id: BodyId::new(), length: head::length(&bytes), bytes }
+        Self { id: BodyId::new(), length: HeaderValue::from(bytes.len()), bytes }
     }
 
     /// The body, under an id of its own.

@@ -7,5 +7,6 @@ mod decompress;
 mod heads;
 mod kept;
 mod negotiation;
+mod sample;
 mod streams;
 mod support;
