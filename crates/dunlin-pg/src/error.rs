@@ -106,10 +106,18 @@ impl Error {
         }
     }
 
-    /// Whether the prepared statement has to be prepared again: its result changed type, or it is gone.
+    /// Whether the prepared statement has to be prepared again: its result changed type, what its parameters were taken for no
+    /// longer fits, or it is gone. Nothing was done then, or it was undone.
     pub(crate) fn is_stale_plan(&self) -> bool {
+        const OTHER_TYPES: [SqlState; 4] = [
+            SqlState::UNDEFINED_FUNCTION,
+            SqlState::DATATYPE_MISMATCH,
+            SqlState::CANNOT_COERCE,
+            SqlState::UNDEFINED_OBJECT,
+        ];
         self.as_db_error().is_some_and(|error| {
             self.is_statement_of_another_session()
+                || OTHER_TYPES.contains(error.code())
                 || (*error.code() == SqlState::FEATURE_NOT_SUPPORTED
                     && (error.routine() == Some("RevalidateCachedQuery")
                         || error.message().contains("cached plan must not change result type")))

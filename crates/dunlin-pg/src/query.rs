@@ -1,9 +1,10 @@
 //! [`Query`]: a declared query, its statements and where their parameters come from.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
+use tokio_postgres::types::Type;
 
 use crate::param::Param;
 use crate::sql;
@@ -107,11 +108,13 @@ pub enum Place {
 pub struct QueryError(String);
 
 /// A statement made ready: dense parameters and which of the query's each is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) sql: Arc<str>,
     /// For each of its own parameters the index in [`Query::params`].
     pub(crate) uses: Vec<usize>,
+    /// The types of its parameters as the server last had them, for where no prepared statement remembers them.
+    types: Mutex<Option<Arc<[Type]>>>,
 }
 
 // === impl Query ===
@@ -165,13 +168,31 @@ impl Query {
                 }
             }
             let uses = numbers.iter().map(|number| number - 1).collect();
-            statements.push(Statement { sql: sql.into(), uses });
+            statements.push(Statement { sql: sql.into(), uses, types: Mutex::default() });
         }
         if let Some(unused) = used.iter().position(|used| !used) {
             let name = self.params[unused].name();
             return Err(QueryError(format!("params has {name:?} as ${}, which no statement uses", unused + 1)));
         }
         Ok(statements)
+    }
+}
+
+impl Statement {
+    pub(crate) fn types(&self) -> Option<Arc<[Type]>> {
+        self.remembered().clone()
+    }
+
+    pub(crate) fn remember(&self, types: &[Type]) -> Arc<[Type]> {
+        self.remembered().insert(types.into()).clone()
+    }
+
+    pub(crate) fn forget_types(&self) {
+        *self.remembered() = None;
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Option<Arc<[Type]>>> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::types::{Format as Wire, IsNull, ToSql, Type};
-
 use super::Pool;
 use super::read::{Answer, Whole, bind, blame, collect, empty};
 use super::session::Session;
@@ -156,7 +154,7 @@ async fn execute(
     }
 }
 
-/// A statement without a name, for a pooler between: the parameters go as text, and the server finds their types.
+/// A statement without a name, for a pooler between, inside of a transaction. The types of its parameters are asked for once.
 async fn execute_unnamed(
     session: &mut Session,
     query: &Declared,
@@ -165,58 +163,37 @@ async fn execute_unnamed(
     format: Format,
 ) -> Result<Whole, Error> {
     let limit = session.limit();
-    let texts = statement.uses.iter().map(|&index| (Plain::of(params.get(index)), Type::UNKNOWN));
-    let texts: Vec<_> = texts.collect();
     session.busy();
     let run = async {
         let object = session.object()?;
-        let rows = object.query_typed_raw(&statement.sql, texts).await?;
+        let types = match statement.types() {
+            Some(types) => types,
+            None => statement.remember(object.prepare(&statement.sql).await?.params()),
+        };
+        // Refused here, before it is sent: the session is as it was.
+        let bound = match bind(query, statement, &types, params) {
+            Ok(bound) => bound,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let typed = bound.into_iter().zip(types.iter().cloned());
+        let rows = object.query_typed_raw(&statement.sql, typed).await?;
         let whole = collect(rows, None, query.rows, format, usize::MAX).await?;
         if query.rows == Rows::One || !matches!(whole, Whole::Changed(0)) {
-            return Ok(whole);
+            return Ok(Ok(whole));
         }
         // Nothing came: is it an empty list, or has the statement none to give?
         let described = object.prepare(&statement.sql).await?;
-        Ok(empty(&Column::all(described.columns())?, 0, query.rows, format))
+        Ok(Ok(empty(&Column::all(described.columns())?, 0, query.rows, format)))
     };
     let result = Session::within(limit, run).await;
     session.done(true, &result);
-    result.map_err(|error| blame(error, query, statement))
-}
-
-/// A parameter in PostgreSQL's text form.
-#[derive(Debug)]
-struct Plain(Option<String>);
-
-impl Plain {
-    fn of(param: Option<&Param>) -> Self {
-        use serde_json::Value;
-        Self(match param {
-            None | Some(Param::Null | Param::Json(Value::Null)) => None,
-            Some(Param::Text(text) | Param::Json(Value::String(text))) => Some(text.clone()),
-            Some(Param::Json(value)) => Some(value.to_string()),
-            Some(Param::Many(texts)) => {
-                let quoted =
-                    texts.iter().map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
-                Some(format!("{{{}}}", quoted.collect::<Vec<_>>().join(",")))
+    match result {
+        Ok(whole) => whole,
+        Err(error) => {
+            if error.is_stale_plan() {
+                statement.forget_types();
             }
-        })
+            Err(blame(error, query, statement))
+        }
     }
-}
-
-impl ToSql for Plain {
-    fn to_sql(&self, _: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        out.extend_from_slice(self.0.as_deref().unwrap_or_default().as_bytes());
-        Ok(if self.0.is_some() { IsNull::No } else { IsNull::Yes })
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &Type) -> Wire {
-        Wire::Text
-    }
-
-    tokio_postgres::types::to_sql_checked!();
 }

@@ -107,6 +107,38 @@ async fn writes_and_transactions_go_through_a_pooler() {
 }
 
 #[tokio::test]
+async fn parameters_are_typed_as_without_a_pooler() {
+    postgres().psql("CREATE TABLE p_typed (id int, name text); INSERT INTO p_typed VALUES (1, 'one'), (2, 'two')");
+    for fixture in [behind(bouncer(), "p_typed"), Fixture::new(config("p_typed_direct"))] {
+        let any = fixture.service(Query {
+            params: named(&["id"]),
+            ..Query::new(["SELECT name FROM p_typed WHERE id = ANY($1) ORDER BY id"])
+        });
+        let one = fixture.service(Query {
+            params: named(&["id"]),
+            rows: Rows::One,
+            ..Query::new(["SELECT name FROM p_typed WHERE id = $1"])
+        });
+        for (service, uri, status, part) in [
+            (&any, "/?id=2", 200, r#"[{"name":"two"}]"#),
+            (&any, "/?id=1&id=2", 200, r#"[{"name":"one"},{"name":"two"}]"#),
+            (&any, "/?id=x", 400, "expected integer[]"),
+            (&one, "/?id=1", 200, r#"{"name":"one"}"#),
+            (&one, "/?id=x", 400, "id: expected integer"),
+            (&one, "/?id=1&id=2", 400, "id: expected integer"),
+        ] {
+            let answer = ask(service, get(uri, &[])).await;
+            assert!(answer.status() == status && text(&answer).contains(part), "{uri}: {}", text(&answer));
+        }
+        // The types that were asked for are remembered, until they do not fit any more.
+        postgres().psql("ALTER TABLE p_typed ALTER COLUMN id TYPE text");
+        assert_eq!(text(&ask(&one, get("/?id=1", &[])).await), r#"{"name":"one"}"#);
+        postgres().psql("ALTER TABLE p_typed ALTER COLUMN id TYPE int USING id::int");
+        assert_eq!(text(&ask(&one, get("/?id=2", &[])).await), r#"{"name":"two"}"#);
+    }
+}
+
+#[tokio::test]
 async fn what_gives_no_row_is_answered_as_without_a_pooler() {
     postgres().psql("CREATE TABLE p_empty (id int)");
     let write = |sql: &str| Query { access: Access::Write, ..Query::new([sql]) };
