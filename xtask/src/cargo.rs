@@ -27,9 +27,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds the service's release and gives its path.
-pub(crate) fn build_release() -> Result<PathBuf> {
-    let mut build = cargo(&["build", "--release", "--package", "dunlin", "--message-format=json-render-diagnostics"]);
+/// Builds the release of what `args` name and gives the executable's path.
+pub(crate) fn build_release(args: &[&str]) -> Result<PathBuf> {
+    let mut build = cargo(&["build", "--release", "--message-format=json-render-diagnostics"]);
+    build.args(args);
     let out = build.stderr(Stdio::inherit()).output().context("cargo did not start")?;
     if !out.status.success() {
         bail!("the build failed");

@@ -34,21 +34,8 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Measure the service beside nginx, on the same work
-    Bench {
-        /// How often each is measured; the median counts
-        #[arg(long, default_value_t = 3)]
-        rounds: usize,
-        /// Seconds for each measurement
-        #[arg(long, default_value_t = 3)]
-        seconds: u32,
-        /// Only the work whose name contains this
-        #[arg(long)]
-        only: Option<String>,
-        /// Instead: two loops against one, and hello's latency beside 15,000 idle connections
-        #[arg(long)]
-        scale: bool,
-    },
+    /// Measure the service beside others, on the same work
+    Bench(bench::Options),
     /// What continuous integration runs: format, lints, tests, documentation
     Ci,
 }
@@ -57,7 +44,7 @@ fn main() -> std::process::ExitCode {
     let done = match Args::parse().command {
         Command::Run { args } => run::run(&args),
         Command::Test { args } => test::test(&args),
-        Command::Bench { rounds, seconds, only, scale } => bench::bench(rounds, seconds, only.as_deref(), scale),
+        Command::Bench(options) => bench::bench(&options),
         Command::Ci => ci::ci(),
     };
     match done {

@@ -14,7 +14,7 @@ use crate::{say, signals};
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     say("building the release (the first time takes some minutes)");
-    let exe = build_release()?;
+    let exe = build_release(&["--package", "dunlin"])?;
     signals::catch();
     let database = Database::open()?;
     let mut serve = Command::new(exe);

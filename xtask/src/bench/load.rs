@@ -1,7 +1,7 @@
 //! The load: the same request by many connections, or each file once by one.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -23,10 +23,14 @@ pub(super) fn repeat(addr: SocketAddr, work: &Work, time: Duration) -> Result<Lo
     for (name, value) in work.fields {
         wrk.args(["-H", &format!("{name}: {value}")]);
     }
-    let out = wrk.arg(format!("http://{addr}{}", work.path)).output()?;
+    said(work.name, &wrk.arg(format!("http://{addr}{}", work.path)).output()?)
+}
+
+/// What wrk told; an answer that is no success is an error.
+pub(super) fn said(work: &str, out: &Output) -> Result<Load> {
     let text = String::from_utf8_lossy(&out.stdout);
     if let Some(line) = text.lines().find(|line| line.contains("Non-2xx")) {
-        bail!("{}: {}", work.name, line.trim());
+        bail!("{work}: {}", line.trim());
     }
     let word_before =
         |mark: &str| text.lines().find(|line| line.contains(mark))?.split_whitespace().next()?.parse().ok();

@@ -4,6 +4,7 @@
 //! that a drift of the machine hits all alike. What lasts is the ratio of CPU time per request: the server's own user and
 //! system time, divided by the requests it answered. Throughput beside it is capped by the generator.
 
+mod database;
 mod load;
 mod process;
 mod scale;
@@ -59,7 +60,27 @@ struct Figure {
     size: usize,
 }
 
-pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>, scale: bool) -> Result<()> {
+/// What is measured, and how long.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How often each is measured; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds for each measurement
+    #[arg(long, default_value_t = 3)]
+    seconds: u32,
+    /// Only the work whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// Instead: queries, beside actix-web with deadpool-postgres
+    #[arg(long)]
+    database: bool,
+    /// Instead: two loops against one, and hello's latency beside 15,000 idle connections
+    #[arg(long, conflicts_with = "database")]
+    scale: bool,
+}
+
+pub(crate) fn bench(options: &Options) -> Result<()> {
     for (program, why) in [("wrk", "the load generator"), ("nginx", "the peer"), ("taskset", "to pin each to a core")] {
         let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output()?.status.success();
         if !found {
@@ -67,34 +88,45 @@ pub(crate) fn bench(rounds: usize, seconds: u32, only: Option<&str>, scale: bool
         }
     }
     say("building the release");
-    let exe = build_release()?;
+    let exe = build_release(&["--package", "dunlin"])?;
     let folder = tempfile::Builder::new().prefix("dunlin-bench-").tempdir_in("/var/tmp")?;
-    if scale {
-        return scale::scale(&exe, folder.path(), rounds, seconds);
+    if options.scale {
+        return scale::scale(&exe, folder.path(), options.rounds, options.seconds);
     }
-    servers::write_files(folder.path())?;
     // Whatever else works for the load, the origin too, stays off the server's core.
     let own = std::process::id().to_string();
     ensure!(
         Command::new("taskset").args(["-cp", "1", &own]).output()?.status.success(),
         "there are two cores to pin to"
     );
+    if options.database {
+        return database::database(&exe, folder.path(), options);
+    }
+    servers::write_files(folder.path())?;
     let origin = origin();
     let kinds = [Kind::Dunlin(exe), Kind::Nginx];
     let mut figures = vec![[Vec::new(), Vec::new()]; WORK.len()];
-    for round in 1..=rounds {
-        say(format_args!("round {round} of {rounds}"));
+    for round in 1..=options.rounds {
+        say(format_args!("round {round} of {}", options.rounds));
         for (at, kind) in kinds.iter().enumerate() {
             let server = kind.start(folder.path(), origin.addr())?;
             for (work, figures) in WORK.iter().zip(&mut figures) {
-                if only.is_none_or(|only| work.name.contains(only)) {
-                    figures[at].push(measure(&server, work, seconds)?);
+                if options.wants(work.name) {
+                    figures[at].push(measure(&server, work, options.seconds)?);
                 }
             }
         }
     }
     print(&figures);
     Ok(())
+}
+
+// === impl Options ===
+
+impl Options {
+    fn wants(&self, work: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| work.contains(only))
+    }
 }
 
 // === impl Work ===

@@ -14,6 +14,12 @@ pub(crate) struct Server {
     addr: SocketAddr,
 }
 
+/// Bytes of memory that a process has, and has had at most.
+pub(crate) struct Memory {
+    pub(crate) now: u64,
+    pub(crate) peak: u64,
+}
+
 // === impl Server ===
 
 impl Server {
@@ -35,6 +41,17 @@ impl Server {
 
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The memory of the server's own process.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let bytes = |name: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+        };
+        let memory = bytes("VmRSS").zip(bytes("VmHWM")).map(|(now, peak)| Memory { now, peak });
+        memory.context("the system does not tell a process's memory")
     }
 
     /// The user and system time of the process and its descendants so far.

@@ -1,0 +1,130 @@
+//! `cargo xtask bench --database`: queries beside actix-web with deadpool-postgres, which is built for it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use dunlin_testkit::{Postgres, free_port, raw};
+
+use super::load::{Load, said};
+use super::process::Server;
+use super::{Figure, Options, median, write};
+use crate::cargo::build_release;
+use crate::say;
+
+const USERS: &str = "CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL, email text NOT NULL, created_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO users SELECT n, 'User ' || n, 'user' || n || '@example.com' FROM generate_series(1, 100000) n;
+ANALYZE users";
+
+/// Work, and where each server has it; the peer has no cache.
+const WORK: [(&str, &str, Option<&str>); 5] = [
+    ("hello", "/", Some("/")),
+    ("one row", "/one/", Some("/one/")),
+    ("20 rows", "/twenty/", Some("/twenty/")),
+    ("20 rows, no transaction", "/twenty/", Some("/bare/")),
+    ("one row, kept", "/kept/", None),
+];
+
+/// Keys are drawn from so many.
+const KEYS: usize = 10_000;
+
+pub(super) fn database(exe: &Path, folder: &Path, options: &Options) -> Result<()> {
+    say("building the peer");
+    let peer = build_release(&["--manifest-path", "xtask/peer/Cargo.toml", "--target-dir", "target/peer"])?;
+    let postgres = Postgres::start();
+    postgres.psql(USERS);
+    let mut figures = vec![[Vec::new(), Vec::new()]; WORK.len()];
+    for round in 1..=options.rounds {
+        say(format_args!("round {round} of {}", options.rounds));
+        for (at, server) in [ours, theirs].into_iter().enumerate() {
+            let exe = if at == 0 { exe } else { &peer };
+            let server = server(exe, folder, &postgres.url())?;
+            for ((name, ours, theirs), figures) in WORK.iter().zip(&mut figures) {
+                let path = if at == 0 { Some(*ours) } else { *theirs };
+                if let Some(path) = path.filter(|_| options.wants(name)) {
+                    figures[at].push(measure(&server, folder, path, options.seconds)?);
+                }
+            }
+        }
+    }
+    print(&figures);
+    memory(exe, folder, &postgres.url())
+}
+
+fn print(figures: &[[Vec<Figure>; 2]]) {
+    println!("{:<26}{:>16}{:>16}{:>9}   dunlin  actix-web", "µs of CPU per request", "dunlin", "actix-web", "ratio");
+    let hello = figures.first().and_then(|[ours, _]| median(ours));
+    for ((name, ..), [ours, theirs]) in WORK.iter().zip(figures) {
+        let Some(ours) = median(ours) else { continue };
+        print!("{name:<26}{:>16.1}", ours.cpu);
+        match (median(theirs), hello) {
+            (Some(theirs), _) => {
+                println!(
+                    "{:>16.1}{:>9.2}   {:>6.0}/s  {:>6.0}/s",
+                    theirs.cpu,
+                    ours.cpu / theirs.cpu,
+                    ours.rate,
+                    theirs.rate
+                );
+            }
+            (None, Some(hello)) => println!("{:>25.2}   {:>6.0}/s  (to hello)", ours.cpu / hello.cpu, ours.rate),
+            (None, None) => println!("{:>25}   {:>6.0}/s", "", ours.rate),
+        }
+    }
+}
+
+/// How much memory an answer of 100,000 rows takes while it is sent.
+fn memory(exe: &Path, folder: &Path, url: &str) -> Result<()> {
+    let server = ours(exe, folder, url)?;
+    let _ = raw::get(server.addr(), "/one/1");
+    let idle = server.memory()?;
+    let size = raw::get(server.addr(), "/all").body.len();
+    let most = server.memory()?.peak.saturating_sub(idle.now);
+    println!("100,000 rows, {:.1} MB: at most {:.1} MiB above idle", size as f64 / 1e6, most as f64 / 1_048_576.0);
+    Ok(())
+}
+
+fn ours(exe: &Path, folder: &Path, url: &str) -> Result<Server> {
+    let addr = free_addr();
+    let route = |path: &str, sql: &str, rest: &str| {
+        format!("[[route]]\npath = \"{path}\"\nquery = \"SELECT * FROM users {sql}\"\n{rest}\n")
+    };
+    let one = "params = [\"id\"]\nrows = \"one\"";
+    let config = format!(
+        "[server]\nlisten = \"{addr}\"\nworkers = 1\n[log]\naccess = false\n[database]\nurl = \"{url}\"\n[[route]]\npath = \"/\"\ntext = \"Hello, World!\"\n"
+    ) + &route("/one/{id}", "WHERE id = $1", one)
+        + &route("/kept/{id}", "WHERE id = $1", &format!("{one}\ncache = {{ age = \"1h\", groups = [\"users\"] }}"))
+        + &route("/twenty/{id}", "WHERE id BETWEEN $1 AND $1 + 19", "params = [\"id\"]")
+        + &route("/all", "", "");
+    write(folder, "database.toml", config)?;
+    let config = folder.join("database.toml").display().to_string();
+    Server::start(exe, &["serve", "--config", &config], addr, "0")
+}
+
+fn theirs(exe: &Path, _: &Path, url: &str) -> Result<Server> {
+    let addr = free_addr();
+    Server::start(exe, &[&addr.to_string(), url], addr, "0")
+}
+
+fn free_addr() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
+/// Has wrk ask for `path` with keys that are drawn at random.
+fn measure(server: &Server, folder: &Path, path: &str, seconds: u32) -> Result<Figure> {
+    let key = if path.len() > 1 { format!(" .. math.random({KEYS})") } else { String::new() };
+    let script = format!("request = function() return wrk.format(\"GET\", \"{path}\"{key}) end\n");
+    write(folder, "keys.lua", script)?;
+    let script = folder.join("keys.lua").display().to_string();
+    let load = |time: Duration| {
+        let time = format!("-d{}s", time.as_secs());
+        let args = ["-c", "1", "wrk", "-t1", "-c64", &time, "-s", &script, &format!("http://{}", server.addr())];
+        said(path, &Command::new("taskset").args(args).output()?)
+    };
+    load(Duration::from_secs(1))?;
+    let before = server.cpu()?;
+    let Load { requests, rate } = load(Duration::from_secs(seconds.into()))?;
+    Ok(Figure { cpu: (server.cpu()? - before).as_secs_f64() / requests * 1e6, rate, size: 0 })
+}
