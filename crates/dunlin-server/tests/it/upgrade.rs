@@ -81,3 +81,15 @@ fn without_101_it_is_http_as_before() {
     assert_eq!(client.answer().unwrap().status, 400);
     assert!(client.is_closed());
 }
+
+#[test]
+fn the_last_request_of_a_connection_may_ask_too() {
+    let server = Fixture::with(Config { max_requests_per_connection: 2, ..config() });
+    let mut client = server.connect();
+    client.send(ASK.replace("/tunnel", "/").repeat(3));
+    for last in [None, Some("close")] {
+        let answer = client.answer().unwrap();
+        assert_eq!((answer.text(), answer.field("connection")), ("Hello, World!", last));
+    }
+    assert!(client.is_closed());
+}

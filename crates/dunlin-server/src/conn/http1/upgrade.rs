@@ -31,10 +31,12 @@ pub(super) async fn run<C: Connect>(
     state.set_phase(Phase::Opaque);
     let gate = Gate::undecided(wire, head, held, state.clone());
     let front = Front::new(service, state.clone(), config.max_body);
+    let (before, mut told) = (state.called(), false);
+    let is_last = config.keep_alive.is_zero() || before + 1 >= config.max_requests_per_connection;
     let mut builder = Builder::new();
     builder.max_buf_size((config.max_head + 8192).max(64 << 10)).max_headers(config.max_fields);
+    builder.keep_alive(!is_last && state.signalled() < Signal::Drain);
     let mut hyper = Box::pin(builder.serve_connection(gate, front).with_upgrades());
-    let (before, mut told) = (state.called(), false);
     poll_fn(|cx| {
         state.register(cx.waker());
         state.turn.begin();
