@@ -1,20 +1,22 @@
-//! What a hit costs inside the process: `cargo run --release --example hits`. Run it under callgrind for a count of instructions
-//! that does not depend on the machine's mood.
+//! What a hit costs inside the process: `cargo run --release --example hits -- [requests] [keys] [bytes of each body]`. Run it
+//! under callgrind for a count of instructions that does not depend on the machine's mood. With many keys, asked for at random,
+//! it is memory that counts.
 
 use std::convert::Infallible;
 use std::time::Instant;
 
 use dunlin_cache::{Cache, Config, RoutePolicy};
 use dunlin_http::Body;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 use tower::{Layer, Service, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let hits: u32 = std::env::args().nth(1).and_then(|argument| argument.parse().ok()).unwrap_or(1_000_000);
+    let argument = |at, other| std::env::args().nth(at).and_then(|argument| argument.parse().ok()).unwrap_or(other);
+    let (hits, keys, bytes): (u32, u32, u32) = (argument(1, 1_000_000), argument(2, 1), argument(3, 13_000));
     let cache = Cache::new(Config::default());
-    let origin = service_fn(async |_: Request<Body>| {
-        let mut response = Response::new(Body::from(vec![b'x'; 13_000]));
+    let origin = service_fn(move |_: Request<Body>| async move {
+        let mut response = Response::new(Body::from(vec![b'x'; bytes as usize]));
         for (name, value) in [
             ("cache-control", "max-age=3600"),
             ("content-type", "application/json"),
@@ -27,17 +29,28 @@ async fn main() {
     });
     let mut service = cache.layer(RoutePolicy::default()).layer(origin);
     let mut request = Request::new(());
-    *request.uri_mut() = http::Uri::from_static("/api/items?page=3");
     request.headers_mut().insert("host", HeaderValue::from_static("127.0.0.1:8080"));
     request.headers_mut().insert("accept-encoding", HeaderValue::from_static("gzip"));
+    let uris: Vec<Uri> = (0..keys).filter_map(|key| format!("/api/items?page={key}").parse().ok()).collect();
+    let mut ask = async |uri: &Uri| {
+        let mut request = request.clone().map(|()| Body::empty());
+        *request.uri_mut() = uri.clone();
+        let Ok(response) = service.call(request).await;
+        // As who sends it does, look at all of it.
+        let sum = |bytes: &[u8]| bytes.iter().fold(0, |sum: usize, byte| sum.wrapping_add(usize::from(*byte)));
+        let head: usize = response.headers().values().map(|value| sum(value.as_bytes())).sum();
+        head.wrapping_add(response.body().as_bytes().map_or(0, sum))
+    };
+    for uri in &uris {
+        ask(uri).await;
+    }
 
     let begun = Instant::now();
-    let mut bytes = 0;
+    let (mut sum, mut random) = (0_usize, 1_u64);
     for _ in 0..hits {
-        let request = request.clone().map(|()| Body::empty());
-        let Ok(response) = service.call(request).await;
-        bytes += response.body().as_bytes().map_or(0, <[u8]>::len);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        sum = sum.wrapping_add(ask(&uris[(random >> 33) as usize % uris.len()]).await);
     }
     let each = begun.elapsed() / hits;
-    println!("{hits} requests, {bytes} bytes, {each:?} each, {} hits", cache.stats().hits);
+    println!("{hits} requests, {each:?} each, {} hits, {sum}", cache.stats().hits);
 }

@@ -18,11 +18,15 @@ use crate::policy::s4_2_freshness::{self, Source};
 use crate::policy::s5_2_request::Reuse;
 use crate::policy::s5_2_response::Effective;
 use crate::policy::{s3_storing, s4_3_validation};
+use crate::prefetch::prefetch;
 
 /// The field that says how caches handled a response (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// The groups of a response (RFC 9875 §2).
 pub(crate) const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+
+/// What a field takes in a header besides its value, about.
+const FIELD: usize = 104;
 
 /// One stored response. It never changes: what freshens it makes another with the same body.
 #[derive(Debug)]
@@ -40,6 +44,9 @@ pub(crate) struct Entry {
     pub(crate) weight: usize,
     /// Whether the body is kept by an entry already, and so in an allocation of just its size.
     body_is_kept: bool,
+    /// Where the first of its fields lies, as far as it is known, and how many bytes their values take: only to fetch them ahead.
+    fields_at: usize,
+    values: usize,
 }
 
 /// For how long an entry may be used, and how.
@@ -225,7 +232,8 @@ impl Head {
             self.headers.insert(CACHE_CONTROL, value.clone());
             self.told = Told::Placed;
         }
-        Entry { head: self, body, trailers: None, id, part, key: Bytes::new(), weight: 0, body_is_kept: true }
+        let (key, trailers) = (Bytes::new(), None);
+        Entry { head: self, body, trailers, id, part, key, weight: 0, body_is_kept: true, fields_at: 0, values: 0 }
     }
 
     /// How old it is (RFC 9111 §4.2.3): `current_age`.
@@ -284,19 +292,26 @@ impl Entry {
         Self { trailers, ..self }
     }
 
+    /// Has what a plain answer is made of fetched: the fields; the key, the values and the body, which lie side by side.
+    pub(crate) fn prefetch(&self) {
+        prefetch(std::ptr::without_provenance(self.fields_at), self.headers.len() * FIELD);
+        prefetch(self.key.as_ptr(), self.key.len() + self.values + self.body.len());
+    }
+
     /// The entry as it is stored under a key: in as few allocations as can be, each of just its size. The body as it came may be a
     /// slice of a larger read buffer, which it would keep; and what an answer is made of is read fastest where it lies side by side.
     pub(crate) fn stored_as(mut self, key: &str) -> Self {
         let lasting = || self.head.headers.iter().filter(|(name, _)| **name != AGE && **name != CACHE_STATUS);
         let body = if self.body_is_kept { &[] } else { &self.body[..] };
-        let length = key.len() + lasting().map(|(_, value)| value.len()).sum::<usize>() + body.len();
-        let mut record = BytesMut::with_capacity(length);
+        self.values = lasting().map(|(_, value)| value.len()).sum();
+        let mut record = BytesMut::with_capacity(key.len() + self.values + body.len());
         record.extend_from_slice(key.as_bytes());
         lasting().for_each(|(_, value)| record.extend_from_slice(value.as_bytes()));
         record.extend_from_slice(body);
         let mut record = record.freeze();
         self.key = record.split_to(key.len());
         self.head.headers = compact(&self.head.headers, &mut record);
+        self.fields_at = self.head.headers.keys().next().map_or(0, |name| std::ptr::from_ref(name).addr());
         if !self.body_is_kept {
             self.body = record;
         }

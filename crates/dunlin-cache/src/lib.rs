@@ -60,6 +60,7 @@ mod memo;
 mod memory;
 mod pass;
 mod policy;
+mod prefetch;
 mod serve;
 mod service;
 mod stats;

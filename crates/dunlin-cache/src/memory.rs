@@ -13,6 +13,7 @@ use crate::entry::Entry;
 use crate::generations::Generations;
 use crate::policy::key::KeyHash;
 use crate::policy::s4_1_key;
+use crate::prefetch::prefetch;
 
 /// What the index and the allocator take for a key, in bytes, found by measuring (see `examples/bound.rs`).
 const OVERHEAD: usize = 300;
@@ -24,7 +25,7 @@ const PROVEN: f64 = 0.9;
 const STRIPES: usize = 64;
 
 /// All that is stored for one key, the newest first.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Variants {
     One(Arc<Entry>),
     Many(Arc<[Arc<Entry>]>),
@@ -90,6 +91,9 @@ impl Memory {
     /// What is stored for this request, whose key as a text is `key`.
     pub(crate) fn find(&self, hash: KeyHash, key: &[u8], request: &HeaderMap, generations: &Generations) -> Found {
         let Some(variants) = self.entries.get(&hash) else { return Found::Nothing };
+        if let Variants::One(entry) = &variants {
+            entry.prefetch();
+        }
         // Hashes that are equal are of equal keys by far most likely, but a wrong answer must not rest on luck.
         if *variants.key() != *key {
             return Found::Nothing;
@@ -173,6 +177,19 @@ fn are_variants(new: &Entry, old: &Entry) -> bool {
 }
 
 // === impl Variants ===
+
+impl Clone for Variants {
+    fn clone(&self) -> Self {
+        match self {
+            Self::One(entry) => {
+                // Who clones it is about to read it, and the count of references is far away from there already.
+                prefetch(Arc::as_ptr(entry).cast(), size_of::<Entry>());
+                Self::One(Arc::clone(entry))
+            }
+            Self::Many(entries) => Self::Many(Arc::clone(entries)),
+        }
+    }
+}
 
 impl Variants {
     fn of(entries: &[Arc<Entry>]) -> Option<Self> {
