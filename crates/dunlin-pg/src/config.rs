@@ -40,7 +40,7 @@ pub struct Config {
     pub shared: usize,
     /// How long opening a connection may take, TLS and password included.
     pub connect_timeout: Duration,
-    /// How long a request may wait for a connection.
+    /// How long a request may wait for a connection. Zero: not at all.
     pub acquire_timeout: Duration,
     /// How long the server may work on a statement. For an answer in a stream it counts for each part of it.
     pub statement_timeout: Duration,
@@ -106,7 +106,6 @@ impl Config {
         }
         let finite = [
             ("connect_timeout", self.connect_timeout),
-            ("acquire_timeout", self.acquire_timeout),
             ("statement_timeout", self.statement_timeout),
             ("idle_transaction_timeout", self.idle_transaction_timeout),
         ];

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::TargetSessionAttrs;
@@ -55,6 +56,12 @@ struct Gate {
 /// A connection, and the task that drives it. The task holds the connection's share of the budget.
 pub(crate) type Opened = (Client, JoinHandle<()>);
 
+/// A connection for one purpose.
+pub(crate) struct Alone {
+    pub(crate) client: Client,
+    driver: JoinHandle<()>,
+}
+
 type RawConnection = Connection<Socket, <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream>;
 
 // === impl Connector ===
@@ -97,7 +104,7 @@ impl Connector {
 
     /// Why no connection is to be tried now, if so: the last failure, until its pause is over.
     pub(crate) fn refused(&self) -> Option<Error> {
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.gate.lock();
         // One failure may be an accident; two in a row are an outage.
         let shut = gate.failures > 1 && gate.until.is_some_and(|until| Instant::now() < until);
         shut.then(|| Error::Unreachable(gate.reason.clone().unwrap_or_else(|| "unknown".into())))
@@ -105,13 +112,13 @@ impl Connector {
 
     /// How long until the next try is due.
     pub(crate) fn pause(&self) -> Duration {
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.gate.lock();
         gate.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// The last failure, until a connection succeeds.
     pub(crate) fn trouble(&self) -> Option<Arc<str>> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner).reason.clone()
+        self.gate.lock().reason.clone()
     }
 
     /// A connection that holds `share` of the budget as long as it lives. `queued` is zero whenever all that was asked of it
@@ -137,6 +144,12 @@ impl Connector {
             Ok(connected) => connected.map_err(|error| Error::Unreachable(one_line(&error).into())),
             Err(_) => Err(Error::Unreachable(format!("no connection within {:?}", self.timeout).into())),
         }
+    }
+
+    /// A connection beside the budget, which is closed when it is dropped.
+    pub(crate) async fn open_alone(&self) -> Result<Alone, Error> {
+        let (client, connection) = self.open_raw().await?;
+        Ok(Alone { client, driver: drive(connection, None, Arc::default()) })
     }
 
     /// Cancels what a connection is doing. It must be nobody else's, and not be used again.
@@ -200,11 +213,11 @@ impl Connector {
     }
 
     fn succeeded(&self) {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Gate::default();
+        *self.gate.lock() = Gate::default();
     }
 
     fn failed(&self, reason: &str) {
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gate = self.gate.lock();
         let now = Instant::now();
         // Handshakes that were under way together are one failure.
         if gate.until.is_none_or(|until| until <= now) {
@@ -216,6 +229,12 @@ impl Connector {
             tracing::warn!(database = %self.target, reason, "the database cannot be reached");
             gate.reason = Some(reason.into());
         }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
@@ -252,7 +271,7 @@ impl Room {
 
     fn evict(&self) {
         let mut done = false;
-        let mut evictions = self.evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut evictions = self.evictions.lock();
         evictions.retain(|evict| {
             let found = if done { Some(false) } else { evict() };
             done |= found == Some(true);

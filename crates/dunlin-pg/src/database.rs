@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, ConfigError, Pooler};
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::listen::Listener;
 use crate::pool::Pool;
 use crate::query::{Access, Query, QueryError, Statement};
+use crate::stats::{Counters, Stats};
 
 /// A database, and how many connections this process may have to it. Cheap to clone; nothing is connected until a
 /// [`Pool`] is made.
@@ -33,7 +35,8 @@ pub(crate) struct Inner {
     pub(crate) room: Arc<Room>,
     /// What each shared connection prepares when it opens; a declared statement knows its place.
     pub(crate) statements: RwLock<Vec<Arc<str>>>,
-    pub(crate) counters: Counters,
+    /// What each pool did; it counts still when the pool is gone.
+    counters: Mutex<Vec<Arc<Counters>>>,
 }
 
 /// A query that was declared to a [`Database`], for any of its pools.
@@ -44,41 +47,6 @@ pub struct Declared {
     pub(crate) slot: Option<usize>,
     /// How many more answers go to a connection of their own, because one was large or slow.
     heavy: AtomicU8,
-}
-
-/// What a database did since it was made, for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// The most connections: the budget.
-    pub budget: u64,
-    /// Shared connections that are open.
-    pub shared: u64,
-    /// Other connections that are open.
-    pub own: u64,
-    /// How many of those are at work.
-    pub busy: u64,
-    /// Statements and transactions that were run.
-    pub queries: u64,
-    /// Reads that were answered by another one's.
-    pub joined: u64,
-    /// Reads and transactions that were run again: a lost connection, a stale plan, a serialization failure.
-    pub retried: u64,
-    /// Requests that found no connection in time.
-    pub exhausted: u64,
-    /// Statements that were cancelled on the server, since nobody waited for them.
-    pub cancelled: u64,
-    /// Shared connections that were lost or given up.
-    pub lost: u64,
-}
-
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) queries: AtomicU64,
-    pub(crate) joined: AtomicU64,
-    pub(crate) retried: AtomicU64,
-    pub(crate) exhausted: AtomicU64,
-    pub(crate) cancelled: AtomicU64,
-    pub(crate) lost: AtomicU64,
 }
 
 /// How many answers go to a connection of their own after one was too much for a shared one.
@@ -112,7 +80,7 @@ impl Database {
             checkouts: Arc::new(Semaphore::new(rest)),
             room: Arc::new(Room { open: Arc::new(Semaphore::new(rest)), evictions: Mutex::default() }),
             statements: RwLock::default(),
-            counters: Counters::default(),
+            counters: Mutex::default(),
             config,
         })))
     }
@@ -156,11 +124,9 @@ impl Database {
     /// When the database cannot be asked, or refuses a statement. What was run before that stands, unless the script has
     /// a transaction of its own.
     pub async fn script(&self, sql: &str) -> Result<(), Error> {
-        let (client, connection) = self.0.writes.open_raw().await?;
-        let driver = tokio::spawn(async move { drop(connection.await) });
+        let alone = self.0.writes.open_alone().await?;
         let limit = self.0.config.statement_timeout;
-        let done = tokio::time::timeout(limit, client.batch_execute(sql)).await;
-        driver.abort();
+        let done = tokio::time::timeout(limit, alone.client.batch_execute(sql)).await;
         Ok(done.map_err(|_| Error::Timeout(limit))??)
     }
 
@@ -190,19 +156,27 @@ impl Database {
         let Inner { config, counters, links, checkouts, room, .. } = &*self.0;
         let shared = config.shared_count() * config.pools;
         let rest = config.pool_size - shared;
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = counters.lock();
+        let sum = |of: fn(&Counters) -> &AtomicU64| counters.iter().map(|pool| of(pool).load(Ordering::Relaxed)).sum();
         Stats {
             budget: config.pool_size as u64,
             shared: (shared - links.available_permits()) as u64,
             own: (rest - room.open.available_permits()) as u64,
             busy: (rest - checkouts.available_permits()) as u64,
-            queries: load(&counters.queries),
-            joined: load(&counters.joined),
-            retried: load(&counters.retried),
-            exhausted: load(&counters.exhausted),
-            cancelled: load(&counters.cancelled),
-            lost: load(&counters.lost),
+            queries: sum(|pool| &pool.queries),
+            joined: sum(|pool| &pool.joined),
+            retried: sum(|pool| &pool.retried),
+            exhausted: sum(|pool| &pool.exhausted),
+            cancelled: sum(|pool| &pool.cancelled),
+            lost: sum(|pool| &pool.lost),
         }
+    }
+
+    /// For one more pool to count in.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        let counters = Arc::<Counters>::default();
+        self.0.counters.lock().push(counters.clone());
+        counters
     }
 
     pub(crate) fn connector(&self, access: Access) -> &Arc<Connector> {
@@ -213,11 +187,11 @@ impl Database {
     }
 
     pub(crate) fn statements(&self) -> Vec<Arc<str>> {
-        self.0.statements.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.statements.read().clone()
     }
 
     fn slot(&self, sql: &Arc<str>) -> usize {
-        let mut statements = self.0.statements.write().unwrap_or_else(PoisonError::into_inner);
+        let mut statements = self.0.statements.write();
         statements.iter().position(|known| known == sql).unwrap_or_else(|| {
             statements.push(sql.clone());
             statements.len() - 1

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use crate::config::Pooler;
@@ -21,18 +20,6 @@ pub struct Description {
     pub columns: Vec<(String, String)>,
 }
 
-/// A connection for describing, closed when it is dropped.
-struct Asked {
-    client: Client,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
 pub(crate) async fn all(
     database: &Database,
     queries: &[Arc<Declared>],
@@ -45,11 +32,7 @@ pub(crate) async fn all(
         let place = if query.access == Access::Read { &mut reads } else { &mut writes };
         let asked = match place {
             Some(asked) => asked,
-            None => {
-                let (client, connection) = database.connector(query.access).open_raw().await?;
-                let driver = tokio::spawn(async move { drop(connection.await) });
-                place.insert(Asked { client, driver })
-            }
+            None => place.insert(database.connector(query.access).open_alone().await?),
         };
         let answer = tokio::time::timeout(limit, one(query, &asked.client)).await;
         if database.0.config.pooler == Pooler::Transaction {

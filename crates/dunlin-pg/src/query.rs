@@ -1,9 +1,10 @@
 //! [`Query`]: a declared query, its statements and where their parameters come from.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use http::StatusCode;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::types::Type;
 
 use crate::param::Param;
@@ -192,7 +193,7 @@ impl Statement {
     }
 
     fn remembered(&self) -> MutexGuard<'_, Option<Arc<[Type]>>> {
-        self.types.lock().unwrap_or_else(PoisonError::into_inner)
+        self.types.lock()
     }
 }
 

@@ -5,8 +5,9 @@
 //! crowd costs two reads, and every answer is at least as new as its request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use tokio::sync::watch;
 
@@ -118,7 +119,7 @@ impl<T> Flights<T> {
     }
 
     fn map(&self) -> MutexGuard<'_, Map<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

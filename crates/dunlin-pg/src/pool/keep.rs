@@ -47,7 +47,7 @@ pub(super) fn deadpool(database: &Database, access: Access) -> Pool {
         });
         Some(!removed.removed.is_empty())
     };
-    database.0.room.evictions.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(evict));
+    database.0.room.evictions.lock().push(Box::new(evict));
     pool
 }
 

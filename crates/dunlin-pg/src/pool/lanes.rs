@@ -7,9 +7,10 @@
 //! cancelled in both cases; that can hit nobody, for by then all that is under way there has been given up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::Inner;
@@ -95,8 +96,8 @@ impl Lanes {
         }
     }
 
-    fn links(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Link>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn links(&self) -> MutexGuard<'_, Vec<Arc<Link>>> {
+        self.open.lock()
     }
 
     fn add(&self, link: Arc<Link>) {
@@ -179,7 +180,7 @@ fn review(inner: &Arc<Inner>, watched: &mut Vec<Watched>) {
         if !keep {
             inner.lanes.remove(&watch.link);
             let lost = u64::from(watch.link.client.is_closed());
-            inner.database.0.counters.lost.fetch_add(lost, Ordering::Relaxed);
+            inner.counters.lost.fetch_add(lost, Ordering::Relaxed);
         }
         keep
     });
@@ -187,7 +188,7 @@ fn review(inner: &Arc<Inner>, watched: &mut Vec<Watched>) {
 
 fn give_up(inner: &Arc<Inner>, link: &Arc<Link>) {
     tracing::debug!(waiting = link.waiting(), "a shared connection stands still and is given up");
-    inner.database.0.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+    inner.counters.cancelled.fetch_add(1, Ordering::Relaxed);
     let connector = inner.database.connector(Access::Read).clone();
     let token = link.client.cancel_token();
     link.cut();

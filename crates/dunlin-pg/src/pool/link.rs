@@ -1,9 +1,10 @@
 //! [`Link`]: a connection that many reads share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Statement};
 
@@ -141,8 +142,8 @@ impl Link {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    fn plans(&self) -> std::sync::MutexGuard<'_, Vec<Option<Arc<Plan>>>> {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    fn plans(&self) -> MutexGuard<'_, Vec<Option<Arc<Plan>>>> {
+        self.plans.lock()
     }
 }
 

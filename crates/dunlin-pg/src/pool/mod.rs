@@ -26,6 +26,7 @@ use self::session::Session;
 use crate::database::Database;
 use crate::error::Error;
 use crate::query::Access;
+use crate::stats::Counters;
 
 /// The connections of one event loop. Cheap to clone; make one on each loop, by [`Database::pool`].
 ///
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     reads: deadpool_postgres::Pool,
     writes: deadpool_postgres::Pool,
     flights: Flights<read::Whole>,
+    counters: Arc<Counters>,
 }
 
 // === impl Pool ===
@@ -51,6 +53,7 @@ impl Pool {
             reads: keep::deadpool(&database, Access::Read),
             writes: keep::deadpool(&database, Access::Write),
             flights: Flights::default(),
+            counters: database.counters(),
             database,
         });
         tokio::spawn(lanes::keep(Arc::downgrade(&inner)));
@@ -88,7 +91,7 @@ impl Pool {
         let wait = database.0.config.acquire_timeout;
         let permit = database.0.checkouts.clone().acquire_owned();
         let Ok(Ok(permit)) = tokio::time::timeout(wait, permit).await else {
-            database.0.counters.exhausted.fetch_add(1, Ordering::Relaxed);
+            self.0.counters.exhausted.fetch_add(1, Ordering::Relaxed);
             return Err(Error::Exhausted);
         };
         let pool = if access == Access::Read { reads } else { writes };

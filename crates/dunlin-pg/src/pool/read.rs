@@ -55,7 +55,7 @@ impl Pool {
     /// # Errors
     /// A parameter that does not fit; what PostgreSQL said; no connection.
     pub async fn run(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
-        self.0.database.0.counters.queries.fetch_add(1, Ordering::Relaxed);
+        self.0.counters.queries.fetch_add(1, Ordering::Relaxed);
         let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted > 0) else {
             return Box::pin(self.own(query, params, format)).await;
         };
@@ -71,7 +71,7 @@ impl Pool {
                     whole
                 }
                 Flight::Joined(whole) => {
-                    self.0.database.0.counters.joined.fetch_add(1, Ordering::Relaxed);
+                    self.0.counters.joined.fetch_add(1, Ordering::Relaxed);
                     whole
                 }
             }
@@ -160,7 +160,7 @@ impl Pool {
     }
 
     pub(super) fn retried(&self) {
-        self.0.database.0.counters.retried.fetch_add(1, Ordering::Relaxed);
+        self.0.counters.retried.fetch_add(1, Ordering::Relaxed);
     }
 }
 

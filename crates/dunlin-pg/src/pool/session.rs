@@ -113,7 +113,7 @@ impl Session {
         let permit = self.permit.take();
         let connector = self.pool.0.database.connector(self.access).clone();
         let token = object.cancel_token();
-        self.pool.0.database.0.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        self.pool.0.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         async move {
             for pause in CANCELLATIONS {
                 connector.cancel(&token).await;

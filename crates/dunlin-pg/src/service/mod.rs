@@ -35,7 +35,11 @@ const MAX_BODY: usize = 1024 * 1024;
 ///
 /// A complete answer to a read has an `ETag` from its content, and `If-None-Match` is 304.
 #[derive(Clone)]
-pub struct QueryService {
+pub struct QueryService(Arc<Inner>);
+
+/// Behind a count of the service's own: the query's is that of all event loops.
+#[derive(Clone)]
+struct Inner {
     pool: Pool,
     query: Arc<Declared>,
     max_body: usize,
@@ -58,23 +62,23 @@ struct Asked {
 impl QueryService {
     /// The query on the pool of this event loop.
     #[must_use]
-    pub const fn new(pool: Pool, query: Arc<Declared>) -> Self {
-        Self { pool, query, max_body: MAX_BODY }
+    pub fn new(pool: Pool, query: Arc<Declared>) -> Self {
+        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY }))
     }
 
     /// The most bytes that a JSON body may have; 1 MiB unless told. More is 413.
     #[must_use]
-    pub const fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        Arc::make_mut(&mut self.0).max_body = bytes;
         self
     }
 
     /// Answers a request whose path's parameters the caller has in hand. As a [`Service`] it takes them from the request's
     /// extensions.
     pub fn answer(&self, request: Request<Body>, path: &PathParams) -> Answering {
-        let this = self.clone();
+        let this = self.0.clone();
         // What is rare is left out of the future of a read, which stays small so.
-        if self.query.reads_body() {
+        if this.query.reads_body() {
             let path = path.clone();
             return Box::pin(async move {
                 let (parts, body) = request.into_parts();
@@ -91,7 +95,11 @@ impl QueryService {
         let asked = Asked::of(&this.query, parts.method, parts.headers);
         Box::pin(async move { Ok(this.respond(params, asked).await) })
     }
+}
 
+// === impl Inner ===
+
+impl Inner {
     async fn respond(&self, params: Result<Params, Error>, asked: Asked) -> Response<Body> {
         let answer = match params {
             Ok(params) => self.pool.run(&self.query, &params, asked.format).await,
@@ -183,7 +191,7 @@ where
 
 impl fmt::Debug for QueryService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryService").field("query", &self.query).finish_non_exhaustive()
+        f.debug_struct("QueryService").field("query", &self.0.query).finish_non_exhaustive()
     }
 }
 
