@@ -97,7 +97,7 @@ impl Codec {
     fn reset(&mut self) -> bool {
         match self {
             Self::Gzip(gzip) => gzip.reset(),
-            // The encoder has no reset. Its tables are allocated for each content.
+            // It has no reset, and wants its tables cleared for each content wherever their memory comes from.
             Self::Brotli(_) => false,
             Self::Zstd(zstd) => zstd.reset(),
         }
