@@ -14,9 +14,9 @@ pub struct Config {
     pub name: String,
     /// Bytes in memory: bodies, heads, keys and index together.
     pub memory: u64,
-    /// The largest body that is kept. A larger answer streams through.
+    /// The largest body that is kept, if memory has room for it. A larger answer streams through.
     pub max_entry: u64,
-    /// Answers kept for one key, one for each variant; beyond that the oldest goes.
+    /// Answers kept for one key, one for each variant. Beyond that the oldest goes, and beyond the part of memory that the key is in.
     pub max_variants: usize,
     /// How long a request waits for another's fill of the same key before it asks the origin itself.
     pub lock_timeout: Duration,

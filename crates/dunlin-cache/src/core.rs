@@ -99,10 +99,13 @@ pub(crate) struct Place {
 // === impl Core ===
 
 impl Core {
-    pub(crate) fn new(config: Config, clock: Clock, second: Option<Second>) -> Self {
+    pub(crate) fn new(mut config: Config, clock: Clock, second: Option<Second>) -> Self {
+        let memory = Memory::new(config.memory, config.max_entry, config.max_variants.max(1));
+        // What memory has no room for is not said to be stored.
+        config.max_entry = config.max_entry.min(memory.largest());
         let index = (config.memory / 64).clamp(1 << 10, 4 << 20);
         Self {
-            memory: Memory::new(config.memory, config.max_entry, config.max_variants.max(1)),
+            memory,
             config,
             clock,
             seeds: Seeds::random(),

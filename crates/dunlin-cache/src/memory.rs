@@ -88,6 +88,11 @@ impl Memory {
         Self { entries, stripes, max_variants, max_weight }
     }
 
+    /// The largest body that it has room for, when its head is of a usual size.
+    pub(crate) fn largest(&self) -> u64 {
+        self.max_weight.saturating_sub(2 * TYPICAL)
+    }
+
     /// What is stored for this request, whose key as a text is `key`.
     pub(crate) fn find(&self, hash: KeyHash, key: &[u8], request: &HeaderMap, generations: &Generations) -> Found {
         let Some(variants) = self.entries.get(&hash) else { return Found::Nothing };

@@ -31,6 +31,19 @@ async fn the_bound_holds_and_the_largest_entry_has_room() {
 }
 
 #[tokio::test]
+async fn what_memory_has_no_room_for_is_not_said_to_be_stored() {
+    let world = world(Config { memory: 100 << 10, ..Config::default() }, 95 << 10, FRESH);
+    for _ in 0..2 {
+        let answer = world.get("/a", &[]).await;
+        assert_eq!(
+            (answer.cache_status(), answer.body.len()),
+            ("dunlin; fwd=uri-miss; fwd-status=200; detail=too-large", 95 << 10)
+        );
+    }
+    assert_eq!(world.cache.stats().keys, 0);
+}
+
+#[tokio::test]
 async fn variants_that_one_key_has_no_room_for_make_room_for_the_newest() {
     let (max_entry, fields) = (100 << 10, &[("cache-control", "max-age=60"), ("vary", "foo")]);
     let world = world(Config { memory: max_entry * 3, max_entry, ..Config::default() }, max_entry as usize, fields);
