@@ -31,7 +31,7 @@ pub(super) struct Output {
 }
 
 /// A piece of so many bytes is copied: handing the kernel one more slice costs more.
-const SMALL: usize = 2048;
+const SMALL: usize = 8192;
 /// So much is gathered before it is sent.
 const ENOUGH: usize = 16 << 10;
 /// From so many bytes on the kernel is told to send a file rather than given a copy.
