@@ -1,5 +1,7 @@
 //! The response cache.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -42,6 +44,24 @@ fn a_fresh_answer_is_kept_as_its_origin_says() {
     service.get_with("/auth", &[("Authorization", "Basic x")]);
     service.get_with("/auth", &[("Authorization", "Basic x")]);
     assert_eq!(origin.count(), before + 2);
+}
+
+#[test]
+fn what_comes_after_the_body_is_kept_with_it() {
+    let origin = Origin::start(|_| {
+        let fields = "Cache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\nTrailer: Digest\r\n";
+        format!("HTTP/1.1 200 OK\r\n{fields}\r\n4\r\nkept\r\n0\r\nDigest: x\r\n\r\n").into()
+    });
+    let service = Service::start(&format!("[[route]]\npath = \"/\"\nproxy = \"{}\"\ncache = true\n", origin.url()));
+    for hit in [false, true] {
+        let mut client = TcpStream::connect(service.addr).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer.contains("dunlin; hit"), hit, "{answer}");
+        assert!(answer.ends_with("4\r\nkept\r\n0\r\ndigest: x\r\n\r\n"), "{answer}");
+    }
+    assert_eq!(origin.count(), 1);
 }
 
 #[test]
