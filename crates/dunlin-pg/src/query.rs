@@ -209,6 +209,16 @@ impl Isolation {
     }
 }
 
+impl From<Isolation> for tokio_postgres::IsolationLevel {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::ReadCommitted => Self::ReadCommitted,
+            Isolation::RepeatableRead => Self::RepeatableRead,
+            Isolation::Serializable => Self::Serializable,
+        }
+    }
+}
+
 // === impl Source ===
 
 impl Source {

@@ -34,6 +34,7 @@ impl Pool {
         loop {
             let result = match (query.access, query.rows, single) {
                 (Access::Read, Rows::Many, true) => self.stream(query, params, format).await,
+                (Access::Read, Rows::Many, false) if query.is_heavy() => self.stream(query, params, format).await,
                 (_, _, true) => self.single(query, params, format).await,
                 (_, _, false) => self.transact(query, params, format, pooled).await,
             };
@@ -54,13 +55,15 @@ impl Pool {
     /// One statement, which is a transaction by itself.
     async fn single(&self, query: &Declared, params: &[Param], format: Format) -> Result<Answer, Error> {
         let mut session = self.checkout(query.access).await?;
-        execute(&mut session, query, &query.statements()[0], params, format, false).await.map(answer)
+        let (statement, limit) = (&query.statements()[0], usize::MAX);
+        execute(&mut session, query, statement, params, (format, limit), false).await.map(answer)
     }
 
-    /// Statements in one transaction; the last one answers.
+    /// Statements in one transaction; the last one answers. A list that is too much to be held in memory is read again, in a
+    /// stream.
     async fn transact(
         &self,
-        query: &Declared,
+        query: &Arc<Declared>,
         params: &[Param],
         format: Format,
         pooled: bool,
@@ -68,13 +71,21 @@ impl Pool {
         let mut session = self.checkout(query.access).await?;
         let options = TransactionOptions { access: query.access, isolation: query.isolation };
         transaction::begin(&mut session, options, self).await?;
+        let streams = query.access == Access::Read && query.rows == Rows::Many;
+        let limit = if streams { self.0.database.0.config.stream_from } else { usize::MAX };
         let mut whole = Whole::None;
         for statement in query.statements() {
             whole = if pooled {
-                execute_unnamed(&mut session, query, statement, params, format).await?
+                execute_unnamed(&mut session, query, statement, params, (format, limit)).await?
             } else {
-                execute(&mut session, query, statement, params, format, true).await?
+                execute(&mut session, query, statement, params, (format, limit), true).await?
             };
+            if matches!(whole, Whole::Large) {
+                query.weigh(true);
+                // The rest of the rows is still to come; the server notices when nobody takes them.
+                session.discard();
+                return self.stream(query, params, format).await;
+            }
         }
         transaction::end(&mut session, "COMMIT").await?;
         Ok(answer(whole))
@@ -118,13 +129,13 @@ fn answer(whole: Whole) -> Answer {
     }
 }
 
-/// A prepared statement, its rows held in memory: it writes, or has one row.
+/// A prepared statement, its rows held in memory, as many as the limit allows.
 async fn execute(
     session: &mut Session,
     query: &Declared,
     statement: &Statement,
     params: &[Param],
-    format: Format,
+    (format, most): (Format, usize),
     in_transaction: bool,
 ) -> Result<Whole, Error> {
     let limit = session.limit();
@@ -139,7 +150,7 @@ async fn execute(
             Err(refused) => return Ok(Err(refused)),
         };
         let rows = object.query_raw(&prepared, bound).await?;
-        collect(rows, Some(&columns), query.rows, format, usize::MAX).await.map(Ok)
+        collect(rows, Some(&columns), query.rows, format, most).await.map(Ok)
     };
     let result = Session::within(limit, run).await;
     session.done(in_transaction, &result);
@@ -160,7 +171,7 @@ async fn execute_unnamed(
     query: &Declared,
     statement: &Statement,
     params: &[Param],
-    format: Format,
+    (format, most): (Format, usize),
 ) -> Result<Whole, Error> {
     let limit = session.limit();
     session.busy();
@@ -177,7 +188,7 @@ async fn execute_unnamed(
         };
         let typed = bound.into_iter().zip(types.iter().cloned());
         let rows = object.query_typed_raw(&statement.sql, typed).await?;
-        let whole = collect(rows, None, query.rows, format, usize::MAX).await?;
+        let whole = collect(rows, None, query.rows, format, most).await?;
         if query.rows == Rows::One || !matches!(whole, Whole::Changed(0)) {
             return Ok(Ok(whole));
         }

@@ -83,6 +83,11 @@ impl Session {
         };
     }
 
+    /// Closes the connection.
+    pub(super) fn discard(mut self) {
+        self.state = State::Broken;
+    }
+
     /// Waits no longer than the server may take, and a moment for a server that is gone.
     pub(super) async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout(limit, step).await.unwrap_or(Err(Error::Timeout(limit)))

@@ -11,14 +11,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use deadpool_postgres::{Object, Transaction};
 use dunlin_http::{Body, BoxError};
 use futures_util::StreamExt;
 use http_body::Frame;
 use tokio::sync::mpsc;
+use tokio_postgres::Statement;
 
 use super::Pool;
-use super::read::{Answer, bind, blame};
+use super::read::{Answer, Binding, bind, blame};
 use super::session::Session;
+use super::transaction;
 use crate::database::Declared;
 use crate::error::Error;
 use crate::json::{Column, Format};
@@ -51,6 +54,8 @@ struct Reader {
     size: usize,
     /// How long a client may take to read a chunk.
     idle: Duration,
+    /// What the transaction has to be told first.
+    limits: Option<String>,
     parts: mpsc::Sender<Part>,
 }
 
@@ -71,6 +76,7 @@ impl Pool {
             format,
             size: self.0.database.0.config.stream_from,
             idle: self.0.database.0.config.idle_transaction_timeout,
+            limits: transaction::limits(&self.0.database.0.config),
             parts: sender,
         };
         tokio::spawn(async move {
@@ -103,24 +109,38 @@ impl Pool {
 impl Reader {
     async fn read(&self, session: &mut Session) -> Result<Part, Error> {
         let limit = session.limit();
-        let statement = &self.query.statements()[0];
         session.busy();
         let object = session.object_mut()?;
-        let result = self.read_on(object, limit).await;
+        let mut at = 0;
+        let result = self.read_on(object, limit, &mut at).await;
+        let statement = &self.query.statements()[at];
         if result.as_ref().is_err_and(|error| error.is_stale_plan() || error.is_stale_description()) {
             session.forget(&statement.sql);
         }
         result.map_err(|error| blame(error, &self.query, statement))
     }
 
-    async fn read_on(&self, object: &mut deadpool_postgres::Object, limit: Duration) -> Result<Part, Error> {
-        let statement = &self.query.statements()[0];
-        let prepared = Session::within(limit, async { Ok(object.prepare_cached(&statement.sql).await?) }).await?;
+    /// Reads the rows of the last statement. `at` is the one that it is at.
+    async fn read_on(&self, object: &mut Object, limit: Duration, at: &mut usize) -> Result<Part, Error> {
+        let mut builder = object.build_transaction().read_only(true);
+        if let Some(isolation) = self.query.isolation {
+            builder = builder.isolation_level(isolation.into());
+        }
+        let transaction = Session::within(limit, async { Ok(builder.start().await?) }).await?;
+        if let Some(limits) = &self.limits {
+            Session::within(limit, async { Ok(transaction.batch_execute(limits).await?) }).await?;
+        }
+        let last = self.query.statements().len() - 1;
+        while *at < last {
+            let (prepared, bound) = Session::within(limit, self.prepare(&transaction, *at)).await?;
+            Session::within(limit, async { Ok(transaction.execute_raw(&prepared, bound).await?) }).await?;
+            *at += 1;
+        }
+        let (prepared, bound) = Session::within(limit, self.prepare(&transaction, last)).await?;
         let columns = Column::all(prepared.columns())?;
-        let bound = bind(&self.query, statement, prepared.params(), &self.params)?;
-        let transaction =
-            Session::within(limit, async { Ok(object.build_transaction().read_only(true).start().await?) }).await?;
         let portal = Session::within(limit, async { Ok(transaction.bind_raw(&prepared, bound).await?) }).await?;
+        // Nothing but the portal holds it now, so that behind a pooler it does not outlive the transaction.
+        drop(prepared);
 
         let mut out = Vec::with_capacity(4096);
         let (mut want, mut first, mut sent) = (FIRST_ROWS, true, false);
@@ -152,6 +172,17 @@ impl Reader {
         drop(portal);
         Session::within(limit, async { Ok(transaction.commit().await?) }).await?;
         Ok(if sent { Part::Last(out) } else { Part::Whole(out) })
+    }
+
+    async fn prepare(&self, transaction: &Transaction<'_>, at: usize) -> Result<(Statement, Binding), Error> {
+        let statement = &self.query.statements()[at];
+        let prepared = match self.limits {
+            None => transaction.prepare_cached(&statement.sql).await?,
+            // A pooler's session is another one the next time.
+            Some(_) => transaction.prepare(&statement.sql).await?,
+        };
+        let bound = bind(&self.query, statement, prepared.params(), &self.params)?;
+        Ok((prepared, bound))
     }
 
     async fn send(&self, part: Part) -> Result<(), Error> {

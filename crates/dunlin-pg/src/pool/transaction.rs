@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::Pool;
 use super::session::Session;
-use crate::config::Pooler;
+use crate::config::{Config, Pooler};
 use crate::error::Error;
 use crate::query::{Access, Isolation};
 
@@ -151,16 +151,19 @@ pub(super) async fn begin(session: &mut Session, options: TransactionOptions, po
         sql.push_str(isolation.as_str());
     }
     sql.push_str(if options.access == Access::Read { " READ ONLY" } else { " READ WRITE" });
-    let config = &pool.0.database.0.config;
-    if config.pooler == Pooler::Transaction {
-        // Behind a pooler nothing was set when the session began.
-        sql.push_str(&format!(
-            "; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
-            config.statement_timeout.as_millis(),
-            config.idle_transaction_timeout.as_millis()
-        ));
+    if let Some(limits) = limits(&pool.0.database.0.config) {
+        sql.push_str("; ");
+        sql.push_str(&limits);
     }
     command(session, &sql, true).await
+}
+
+/// What a transaction has to be told of the limits: behind a pooler nothing was set when the session began.
+pub(super) fn limits(config: &Config) -> Option<String> {
+    let (statement, idle) = (config.statement_timeout.as_millis(), config.idle_transaction_timeout.as_millis());
+    (config.pooler == Pooler::Transaction).then(|| {
+        format!("SET LOCAL statement_timeout = {statement}; SET LOCAL idle_in_transaction_session_timeout = {idle}")
+    })
 }
 
 pub(super) async fn end(session: &mut Session, sql: &str) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dunlin_pg::{Access, Config, Event, Pooler, Query, QueryService, Rows, TransactionOptions};
 use dunlin_testkit::PgBouncer;
 
+use crate::stream::{many, many_parts};
 use crate::support::{Fixture, ask, config, eventually, get, named, post, postgres, text};
 
 const WRITE: TransactionOptions = TransactionOptions { access: Access::Write, isolation: None };
@@ -102,6 +103,22 @@ async fn writes_and_transactions_go_through_a_pooler() {
     let left = fixture.service(Query {
         rows: Rows::One,
         ..Query::new(["SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE '%p_sums%'"])
+    });
+    crowd(&left, "/", r#"{"n":0}"#).await;
+}
+
+#[tokio::test]
+async fn many_rows_come_in_parts_through_a_pooler() {
+    let fixture = behind(bouncer(), "p_many");
+    for many in many().map(|query| fixture.service(query)) {
+        for _ in 0..3 {
+            many_parts(&many).await;
+        }
+    }
+    eventually("the connections are free again", async || fixture.database.stats().busy == 0).await;
+    let left = fixture.service(Query {
+        rows: Rows::One,
+        ..Query::new(["SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE '%generate_series%'"])
     });
     crowd(&left, "/", r#"{"n":0}"#).await;
 }

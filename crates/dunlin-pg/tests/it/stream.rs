@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dunlin_http::Body;
-use dunlin_pg::{Config, Query, QueryService};
+use dunlin_pg::{Config, Isolation, Query, QueryService};
 use futures_util::StreamExt;
 use http::StatusCode;
 use http_body_util::BodyStream;
@@ -20,28 +20,46 @@ async fn chunks(service: &QueryService) -> impl StreamExt<Item = Result<usize, d
     frames.map(|frame| frame.map(|frame| frame.data_ref().map_or(0, bytes::Bytes::len)))
 }
 
+const MANY: &str = "SELECT g AS id, repeat('x', 20) AS name FROM generate_series(1, 100000) g";
+
+/// Reads what [`MANY`] gives, part by part.
+pub(crate) async fn many_parts(service: &QueryService) {
+    let mut chunks = chunks(service).await;
+    let (mut count, mut total) = (0, 0);
+    while let Some(chunk) = chunks.next().await {
+        let size = chunk.unwrap();
+        assert!(size < 128 * 1024, "{size}");
+        (count, total) = (count + 1, total + size);
+    }
+    assert!(count > 30, "{count}");
+    assert_eq!(total, 4_288_896);
+}
+
+/// Lists of [`MANY`] rows, each by another way to them.
+pub(crate) fn many() -> [Query; 3] {
+    let set = "SELECT set_config('dunlin.length', '20', true)";
+    let as_set = MANY.replace("20", "current_setting('dunlin.length')::int");
+    [
+        Query::new([MANY]),
+        Query { isolation: Some(Isolation::RepeatableRead), ..Query::new([MANY]) },
+        Query::new([set, &as_set]),
+    ]
+}
+
 #[tokio::test]
 async fn many_rows_come_in_parts_of_bounded_size() {
     let fixture = Fixture::new(config("t_many"));
-    let many =
-        fixture.service(Query::new(["SELECT g AS id, repeat('x', 20) AS name FROM generate_series(1, 100000) g"]));
-    // The first goes from a shared connection to one of its own, the second goes there at once.
-    for _ in 0..2 {
-        let mut chunks = chunks(&many).await;
-        let (mut count, mut total) = (0, 0);
-        while let Some(chunk) = chunks.next().await {
-            let size = chunk.unwrap();
-            assert!(size < 128 * 1024, "{size}");
-            (count, total) = (count + 1, total + size);
+    for many in many().map(|query| fixture.service(query)) {
+        // The first is found to be too large for memory, the second goes to a stream at once.
+        for _ in 0..2 {
+            many_parts(&many).await;
         }
-        assert!(count > 30, "{count}");
-        assert_eq!(total, 4_288_896);
+        let response = ask(&many, get("/", &[])).await;
+        let rows: Vec<serde_json::Value> = serde_json::from_str(text(&response)).unwrap();
+        assert_eq!(rows.len(), 100_000);
+        assert_eq!(rows[99_999]["id"], 100_000);
+        eventually("the connection is free again", async || fixture.database.stats().busy == 0).await;
     }
-    let response = ask(&many, get("/", &[])).await;
-    let rows: Vec<serde_json::Value> = serde_json::from_str(text(&response)).unwrap();
-    assert_eq!(rows.len(), 100_000);
-    assert_eq!(rows[99_999]["id"], 100_000);
-    eventually("the connection is free again", async || fixture.database.stats().busy == 0).await;
 }
 
 #[tokio::test]
