@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigError, Pooler};
 use crate::error::{Error, one_line};
 use crate::query::Access;
 use crate::target::{Session, Target};
-use crate::tls;
+use crate::{cancel, tls};
 
 /// After the first failure, and at most; each is drawn from the upper half, so that many do not come back at one moment.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -154,8 +154,16 @@ impl Connector {
 
     /// Cancels what a connection is doing. It must be nobody else's, and not be used again.
     pub(crate) async fn cancel(&self, token: &tokio_postgres::CancelToken) {
-        // One that fails has nobody to tell: the statement's own timeout ends it.
-        let _ = tokio::time::timeout(self.timeout, token.cancel_query(self.tls.clone())).await;
+        let cancel = async {
+            // Only behind a pooler there is nothing to set up.
+            if self.setup.is_empty() {
+                cancel::through_pooler(token, &self.target, &self.tls).await;
+            } else {
+                // One that fails has nobody to tell: the statement's own timeout ends it.
+                let _ = token.cancel_query(self.tls.clone()).await;
+            }
+        };
+        let _ = tokio::time::timeout(self.timeout, cancel).await;
     }
 
     async fn connect(&self) -> Result<(Client, RawConnection), tokio_postgres::Error> {

@@ -124,6 +124,23 @@ async fn many_rows_come_in_parts_through_a_pooler() {
 }
 
 #[tokio::test]
+async fn what_a_request_gave_up_is_cancelled_through_a_pooler() {
+    let bouncer = PgBouncer::start(postgres());
+    let fixture = behind(&bouncer, "p_cancel");
+    let slow = Query { rows: Rows::One, ..Query::new(["SELECT pg_sleep(50)::text AS p_cancel"]) };
+    let slow = fixture.service(slow);
+    let running = || {
+        postgres().psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%AS p_cancel%' AND state = 'active' AND pid <> pg_backend_pid()")
+    };
+    let asking = tokio::spawn(async move { ask(&slow, get("/", &[])).await });
+    eventually("it runs", async || running() == "1").await;
+    asking.abort();
+    eventually("it was cancelled", async || running() == "0").await;
+    let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+    crowd(&one, "/", r#"{"one":1}"#).await;
+}
+
+#[tokio::test]
 async fn parameters_are_typed_as_without_a_pooler() {
     postgres().psql("CREATE TABLE p_typed (id int, name text); INSERT INTO p_typed VALUES (1, 'one'), (2, 'two')");
     for fixture in [behind(bouncer(), "p_typed"), Fixture::new(config("p_typed_direct"))] {
