@@ -15,7 +15,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use dunlin_testkit::Origin;
 
 use crate::cargo::build_release;
 use crate::say;
@@ -93,7 +92,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     if options.scale {
         return scale::scale(&exe, folder.path(), options.rounds, options.seconds);
     }
-    // Whatever else works for the load, the origin too, stays off the server's core.
+    // Whatever works for the load stays off the server's core.
     let own = std::process::id().to_string();
     ensure!(
         Command::new("taskset").args(["-cp", "1", &own]).output()?.status.success(),
@@ -103,7 +102,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         return database::database(&exe, folder.path(), options);
     }
     servers::write_files(folder.path())?;
-    let origin = origin();
+    let origin = servers::origin(folder.path())?;
     let kinds = [Kind::Dunlin(exe), Kind::Nginx];
     let mut figures = vec![[Vec::new(), Vec::new()]; WORK.len()];
     for round in 1..=options.rounds {
@@ -136,18 +135,6 @@ impl Work {
     fn target(&self, number: usize) -> String {
         self.path.replace('*', &number.to_string())
     }
-}
-
-/// An upstream whose answer of 13 KB may be kept for an hour.
-fn origin() -> Origin {
-    let rows: Vec<_> = (0..200)
-        .map(|n| serde_json::json!({"id": n, "name": format!("User {n}"), "email": format!("user{n}@example.com"), "score": n * 7919 % 1000}))
-        .collect();
-    let body = serde_json::Value::from(rows).to_string();
-    Origin::start(move |_| {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: public, max-age=3600\r\n";
-        format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into()
-    })
 }
 
 /// Warms the server up, and measures it.

@@ -42,6 +42,32 @@ impl Kind {
 /// How many files there are to be asked for once.
 pub(super) const FILES: usize = 400;
 
+/// The upstream: another nginx, on the generator's core, with an answer of 13 KB that may be kept for an hour.
+pub(crate) fn origin(folder: &Path) -> Result<Server> {
+    let rows: Vec<_> = (0..200)
+        .map(|n| serde_json::json!({"id": n, "name": format!("User {n}"), "email": format!("user{n}@example.com"), "score": n * 7919 % 1000}))
+        .collect();
+    let folder = folder.join("origin");
+    std::fs::create_dir_all(&folder)?;
+    write(&folder, "rows", serde_json::Value::from(rows).to_string())?;
+    let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let name = folder.display().to_string();
+    let answers = format!(
+        r#"  open_file_cache max=10;
+  default_type application/json;
+  server {{
+    listen {addr};
+    root {name};
+    add_header Cache-Control "public, max-age=3600";
+    location / {{ try_files /rows =404; }}
+  }}
+"#
+    );
+    write(&folder, "nginx.conf", nginx(&name, &answers))?;
+    let config = folder.join("nginx.conf").display().to_string();
+    Server::start(Path::new("nginx"), &["-p", &name, "-c", &config], addr, "1")
+}
+
 /// The files that are served: sizes as they are on the web, content that people wrote.
 pub(crate) fn write_files(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder.join("static/first"))?;
@@ -108,6 +134,28 @@ proxy = "http://{origin}"
 }
 
 fn nginx_config(addr: SocketAddr, origin: SocketAddr, folder: &str) -> String {
+    let work = format!(
+        r#"  types {{ text/css css; application/javascript js; application/octet-stream bin; }}
+  open_file_cache max=1000 inactive=60s;
+  gzip on; gzip_comp_level 6; gzip_min_length 256; gzip_proxied any; gzip_vary on;
+  gzip_types text/css application/javascript application/json;
+  proxy_cache_path {folder}/cache keys_zone=c:10m max_size=1g;
+  upstream origin {{ server {origin}; keepalive 64; }}
+  proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Accept-Encoding "";
+  server {{
+    listen {addr} backlog=4096;
+    location = / {{ default_type text/plain; return 200 "Hello, World!"; }}
+    location /static/ {{ alias {folder}/static/; }}
+    location /cached/ {{ proxy_pass http://origin; proxy_cache c; }}
+    location /proxied/ {{ proxy_pass http://origin; }}
+  }}
+"#
+    );
+    nginx(folder, &work)
+}
+
+/// One worker of nginx that does this, with its files in `folder`.
+fn nginx(folder: &str, work: &str) -> String {
     // SAFETY: it only asks.
     let user = if unsafe { libc::geteuid() } == 0 { "user root;\n" } else { "" };
     format!(
@@ -117,23 +165,10 @@ pid {folder}/nginx.pid;
 error_log {folder}/error.log warn;
 events {{ worker_connections 4096; }}
 http {{
-  types {{ text/css css; application/javascript js; application/octet-stream bin; }}
   access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
   keepalive_timeout 75s; keepalive_requests 100000000;
-  open_file_cache max=1000 inactive=60s;
-  gzip on; gzip_comp_level 6; gzip_min_length 256; gzip_proxied any; gzip_vary on;
-  gzip_types text/css application/javascript application/json;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  proxy_cache_path {folder}/cache keys_zone=c:10m max_size=1g;
-  upstream origin {{ server {origin}; keepalive 64; }}
-  server {{
-    listen {addr} backlog=4096;
-    location = / {{ default_type text/plain; return 200 "Hello, World!"; }}
-    location /static/ {{ alias {folder}/static/; }}
-    location /cached/ {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Accept-Encoding ""; proxy_cache c; }}
-    location /proxied/ {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Accept-Encoding ""; }}
-  }}
-}}
+{work}}}
 "#
     )
 }
