@@ -3,7 +3,7 @@
 use http::header::{EXPECT, HOST};
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 
-use crate::framing::is_host;
+use crate::framing::{is_host, members};
 
 /// Brings a request into the one form that services see: a target in origin form (or `*`), and exactly one Host.
 pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), StatusCode> {
@@ -65,7 +65,7 @@ fn check_http2<B>(request: &Request<B>) -> Result<(), StatusCode> {
 pub(super) fn awaits_continue<B>(request: &Request<B>) -> Result<bool, StatusCode> {
     let mut awaits = false;
     for value in request.headers().get_all(EXPECT) {
-        for expectation in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+        for expectation in members(value.as_bytes()) {
             if expectation.eq_ignore_ascii_case(b"100-continue") {
                 awaits = true;
             } else if !expectation.is_empty() {

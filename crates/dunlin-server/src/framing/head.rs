@@ -258,7 +258,7 @@ impl Told {
 
     fn see_coding(&mut self, value: &[u8]) -> Result<(), Reject> {
         self.coded = true;
-        for coding in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+        for coding in members(value) {
             if self.chunked {
                 // RFC 9112 §6.1: chunked is applied once, and last.
                 return Err(Reject::bad("chunked is not the last transfer coding"));
@@ -313,11 +313,16 @@ impl Told {
 
 /// Whether a list has a token, in whatever case.
 pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
-    list.split(|&byte| byte == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
+    members(list).any(|member| member.eq_ignore_ascii_case(token))
+}
+
+/// The members of a list of tokens (RFC 9110 §5.6.1); some may be empty.
+pub(crate) fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
 /// `Content-Length = 1*DIGIT`, as far as it fits.
-fn length(value: &[u8]) -> Option<u64> {
+pub(crate) fn length(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     if digits { std::str::from_utf8(value).ok()?.parse().ok() } else { None }
 }

@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode};
 use body::Body;
 pub(crate) use body::Piece;
 pub(crate) use frames::FrameMeter;
-pub(crate) use head::{Head, has_token};
+pub(crate) use head::{Head, has_token, length, members};
 pub(crate) use host::is_host;
 
 /// What a head may be at most.

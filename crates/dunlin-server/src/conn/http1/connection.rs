@@ -223,7 +223,7 @@ where
     }
 
     /// Answers the request that is under way.
-    fn respond(&mut self, response: Response<Body>) {
+    fn respond(&mut self, mut response: Response<Body>) {
         let Some(exchange) = &mut self.exchange else { return };
         if let Stage::Answering(call) = std::mem::replace(&mut exchange.stage, Stage::Answered) {
             self.spare_call = Some(call);
@@ -233,7 +233,6 @@ where
             state.interim.close();
             io.take_interim();
         }
-        let mut response = response;
         if response.status().is_informational() {
             tracing::error!(status = response.status().as_u16(), "a service answered with an interim status");
             exchange.asked.persists = false;

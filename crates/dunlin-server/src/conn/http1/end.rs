@@ -6,7 +6,7 @@ use std::task::Poll;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::response::{write_date, write_field, write_status_line};
+use super::response::{self, Asked, Content};
 use crate::conn::Wire;
 use crate::conn::refusal::refuse;
 use crate::conn::state::{Phase, Signal, State};
@@ -65,18 +65,11 @@ pub(in crate::conn) async fn linger(wire: &mut Wire, most: usize) {
 /// content (RFC 9110 §9.3.2).
 fn last_answer(reject: Reject, to_head: bool, seconds: u64) -> Vec<u8> {
     let (parts, body) = refuse(reject.status, reject.detail).into_parts();
-    let body = body.try_into_bytes().unwrap_or_default();
-    let mut out = Vec::with_capacity(256 + body.len());
-    write_status_line(&mut out, parts.status);
-    for (name, value) in &parts.headers {
-        write_field(&mut out, name.as_str().as_bytes(), value.as_bytes());
-    }
-    write_field(&mut out, b"content-length", body.len().to_string().as_bytes());
-    write_field(&mut out, b"connection", b"close");
-    write_date(&mut out, seconds);
-    out.extend_from_slice(b"\r\n");
-    if !to_head {
-        out.extend_from_slice(&body);
+    let asked = Asked { to_head, is_10: false, persists: false };
+    let mut out = Vec::new();
+    let written = response::write(&mut out, &parts, body.len(), asked, seconds);
+    if written.content != Content::None {
+        out.extend_from_slice(body.as_bytes().unwrap_or_default());
     }
     out
 }

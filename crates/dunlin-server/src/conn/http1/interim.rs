@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode};
 
+use super::response::{write_field, write_status_line};
+
 /// Interim responses to one request, at most.
 const MAX_COUNT: u32 = 32;
 /// Their bytes, at most.
@@ -101,18 +103,11 @@ impl InterimQueue {
 
 /// Writes the head of a response that has nothing but a head.
 fn write(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    write_status_line(out, status);
     // RFC 9112 §6.3: there is no content, whatever the fields say; and the connection stays what it is.
     let own = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
     for (name, value) in headers.iter().filter(|(name, _)| !own.contains(name)) {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        write_field(out, name.as_str().as_bytes(), value.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }

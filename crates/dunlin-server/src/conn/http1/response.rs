@@ -8,7 +8,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 
-use crate::framing::has_token;
+use crate::framing::{has_token, length};
 
 /// What the response answers.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn write_date(out: &mut Vec<u8>, seconds: u64) {
+fn write_date(out: &mut Vec<u8>, seconds: u64) {
     thread_local! {
         /// The last second that was written, and its date.
         static DATE: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
@@ -117,7 +117,7 @@ fn content(status: StatusCode, length: Option<u64>, told: Option<&HeaderValue>, 
         Some(0) => Content::None,
         Some(length) => Content::Length(length),
         // A stream whose length its maker knows.
-        None => match told.and_then(number) {
+        None => match told.and_then(told_length) {
             Some(length) => Content::Length(length),
             None if asked.is_10 => Content::UntilClose,
             None => Content::Chunked,
@@ -147,8 +147,8 @@ fn write_framing(
             StatusCode::NO_CONTENT => return,
             StatusCode::RESET_CONTENT => Some(0),
             // What a GET would have been answered with, if anybody said it.
-            StatusCode::NOT_MODIFIED => told.and_then(number),
-            _ if asked.to_head => told.and_then(number).or(length.filter(|length| *length > 0)),
+            StatusCode::NOT_MODIFIED => told.and_then(told_length),
+            _ if asked.to_head => told.and_then(told_length).or(length.filter(|length| *length > 0)),
             _ => Some(0),
         },
     };
@@ -157,8 +157,8 @@ fn write_framing(
     }
 }
 
-fn number(value: &HeaderValue) -> Option<u64> {
-    value.to_str().ok()?.parse().ok()
+fn told_length(value: &HeaderValue) -> Option<u64> {
+    length(value.as_bytes())
 }
 
 #[cfg(test)]
