@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 use dunlin_testkit::{Postgres, free_port, raw};
 
-use super::load::{Load, said};
+use super::load::{Load, wrk};
 use super::process::Server;
 use super::{Figure, Options, median, write};
 use crate::cargo::build_release;
@@ -118,11 +117,8 @@ fn measure(server: &Server, folder: &Path, path: &str, seconds: u32) -> Result<F
     let script = format!("request = function() return wrk.format(\"GET\", \"{path}\"{key}) end\n");
     write(folder, "keys.lua", script)?;
     let script = folder.join("keys.lua").display().to_string();
-    let load = |time: Duration| {
-        let time = format!("-d{}s", time.as_secs());
-        let args = ["-c", "1", "wrk", "-t1", "-c64", &time, "-s", &script, &format!("http://{}", server.addr())];
-        said(path, &Command::new("taskset").args(args).output()?)
-    };
+    let args = ["-s".to_owned(), script, format!("http://{}", server.addr())];
+    let load = |time| wrk(path, 64, time, &args);
     load(Duration::from_secs(1))?;
     let before = server.cpu()?;
     let Load { requests, rate } = load(Duration::from_secs(seconds.into()))?;

@@ -1,7 +1,7 @@
 //! The load: the same request by many connections, or each file once by one.
 
 use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,16 +18,18 @@ pub(super) struct Load {
 
 /// Has wrk ask for `work` again and again.
 pub(super) fn repeat(addr: SocketAddr, work: &Work, time: Duration) -> Result<Load> {
-    let mut wrk = Command::new("taskset");
-    wrk.args(["-c", "1", "wrk", "-t1", &format!("-c{}", work.connections), &format!("-d{}s", time.as_secs())]);
+    let mut args = Vec::new();
     for (name, value) in work.fields {
-        wrk.args(["-H", &format!("{name}: {value}")]);
+        args.extend(["-H".to_owned(), format!("{name}: {value}")]);
     }
-    said(work.name, &wrk.arg(format!("http://{addr}{}", work.path)).output()?)
+    args.push(format!("http://{addr}{}", work.path));
+    wrk(work.name, work.connections, time, &args)
 }
 
-/// What wrk told; an answer that is no success is an error.
-pub(super) fn said(work: &str, out: &Output) -> Result<Load> {
+/// Runs wrk, with what else it is to be told; an answer that is no success is an error.
+pub(super) fn wrk(work: &str, connections: u32, time: Duration, args: &[String]) -> Result<Load> {
+    let (connections, time) = (format!("-c{connections}"), format!("-d{}s", time.as_secs()));
+    let out = Command::new("taskset").args(["-c", "1", "wrk", "-t1", &connections, &time]).args(args).output()?;
     let text = String::from_utf8_lossy(&out.stdout);
     if let Some(line) = text.lines().find(|line| line.contains("Non-2xx")) {
         bail!("{work}: {}", line.trim());
