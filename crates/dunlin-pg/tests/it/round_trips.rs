@@ -1,0 +1,87 @@
+//! What goes over the wire for a read, seen by a relay between.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use dunlin_pg::{Config, Query, Rows};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{Fixture, ask, config, get, named, postgres, text};
+
+/// What clients said, turn by turn: a turn ends when the server has answered.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<(Vec<Vec<u8>>, bool)>>);
+
+impl Said {
+    fn client(&self, bytes: &[u8]) {
+        let (turns, answered) = &mut *self.0.lock().unwrap();
+        if std::mem::take(answered) || turns.is_empty() {
+            turns.push(Vec::new());
+        }
+        turns.last_mut().unwrap().extend_from_slice(bytes);
+    }
+
+    fn take(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.0.lock().unwrap().0)
+    }
+}
+
+/// Listens, and passes on what comes to the server at `to`.
+async fn relay(to: SocketAddr, said: Said) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = TcpStream::connect(to).await.unwrap().into_split();
+            let (there, back) = (said.clone(), said.clone());
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(n @ 1..) = from_client.read(&mut bytes).await {
+                    there.client(&bytes[..n]);
+                    to_server.write_all(&bytes[..n]).await.unwrap();
+                }
+            });
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(n @ 1..) = from_server.read(&mut bytes).await {
+                    back.0.lock().unwrap().1 = true;
+                    let _ = to_client.write_all(&bytes[..n]).await;
+                }
+            });
+        }
+    });
+    addr
+}
+
+/// The kinds of a client's messages: each is a letter, and a length that counts itself.
+fn kinds(mut bytes: &[u8]) -> String {
+    let mut kinds = String::new();
+    while let [kind, a, b, c, d, ..] = *bytes {
+        kinds.push(char::from(kind));
+        bytes = &bytes[1 + u32::from_be_bytes([a, b, c, d]) as usize..];
+    }
+    kinds
+}
+
+#[tokio::test]
+async fn a_declared_read_is_one_round_trip_and_no_transaction_around_it() {
+    let said = Said::default();
+    let url = postgres().url();
+    let server = url.split(['@', '/']).find_map(|part| part.parse::<SocketAddr>().ok()).unwrap();
+    let addr = relay(server, said.clone()).await;
+    let url = url.replace(&server.to_string(), &addr.to_string());
+    let fixture = Fixture::new(Config { shared: 1, ..Config { url: Config::new(url).url, ..config("r_trips") } });
+    let query = Query { params: named(&["n"]), rows: Rows::One, ..Query::new(["SELECT $1::bigint AS n"]) };
+    let service = fixture.service(query);
+    // The first opens the connection, on which the statement is prepared once.
+    assert_eq!(text(&ask(&service, get("/", &[("n", "0")])).await), r#"{"n":0}"#);
+    said.take();
+    for n in 1..=3 {
+        assert_eq!(text(&ask(&service, get("/", &[("n", &n.to_string())])).await), format!(r#"{{"n":{n}}}"#));
+        let turns = said.take();
+        // Bind, Execute, Sync: PostgreSQL's extended query without Parse, in one go.
+        assert_eq!(turns.iter().map(|turn| kinds(turn)).collect::<Vec<_>>(), ["BES"]);
+    }
+}
