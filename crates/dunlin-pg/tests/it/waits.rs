@@ -1,5 +1,7 @@
 //! Every wait ends, and what nobody waits for is not worked on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use dunlin_pg::{Access, Config, Query, Rows};
@@ -91,6 +93,30 @@ async fn a_database_that_is_away_is_503_at_once() {
     }
     let error = fixture.pool.ready().await.unwrap_err().to_string();
     assert!(error.contains("refused") && !error.contains("hush"), "{error}");
+}
+
+#[tokio::test]
+async fn a_crowd_that_asks_for_what_is_away_is_no_storm_of_connections() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tried = Arc::new(AtomicUsize::new(0));
+    tokio::spawn({
+        let tried = tried.clone();
+        async move {
+            // Closed at once, as by a server that is not up yet.
+            while listener.accept().await.is_ok() {
+                tried.fetch_add(1, Relaxed);
+            }
+        }
+    });
+    let fixture = Fixture::new(Config { pool_size: 4, ..Config::new(format!("postgres://a@127.0.0.1:{port}/a")) });
+    let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+    for _ in 0..50 {
+        let answers = futures_util::future::join_all((0..20).map(|_| ask(&one, get("/", &[])))).await;
+        assert!(answers.iter().all(|answer| answer.status() == 503));
+    }
+    let tried = tried.load(Relaxed);
+    assert!((1..100).contains(&tried), "{tried} connections for 1000 requests");
 }
 
 #[tokio::test]
