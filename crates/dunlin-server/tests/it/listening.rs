@@ -192,9 +192,9 @@ fn served_under_systemd() {
     let max_connections = std::env::var("DUNLIN_MAX_CONNECTIONS").map_or(0, |max| max.parse().unwrap());
     let listen = vec!["systemd:web".parse().unwrap()];
     let server = Server::bind(Config { listen, max_connections, h2c: true, ..config() }).unwrap();
-    let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
-    // There may be no descriptor left for it later.
+    // Before anybody is served: a crowd may leave no descriptor for it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
     // The parent closes its end when it has seen enough.
     let _ = std::io::stdin().read(&mut [0]);
     running.abort();
@@ -203,7 +203,7 @@ fn served_under_systemd() {
 
 /// Starts the test above as systemd would: `listener` is descriptor 3. `before` is run by the shell first.
 pub fn under_systemd(listener: std::os::fd::OwnedFd, before: &str) -> std::process::Child {
-    let serve = r#"exec 3<&1 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" --exact listening::served_under_systemd"#;
+    let serve = r#"exec 3<&1 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" --nocapture --exact listening::served_under_systemd"#;
     std::process::Command::new("sh")
         .args(["-c", &format!("{before}{serve}")])
         .arg(std::env::current_exe().unwrap())
