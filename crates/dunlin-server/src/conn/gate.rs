@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Wire;
 use super::state::State;
-use crate::framing::FrameMeter;
+use crate::framing::{Fault, FrameMeter};
 
 /// Stands between the socket and hyper, and counts both ways, so that the reaper sees progress. When hyper lets it go,
 /// in whatever way, the socket is given back through the [`State`].
@@ -29,8 +29,8 @@ pub(crate) struct Gate {
     undecided: bool,
     /// Where the bytes are frames of HTTP/2.
     meter: Option<FrameMeter>,
-    /// Whether there were too many of them that do nothing. Nothing is let through any more.
-    flooded: bool,
+    /// What is wrong with them. Nothing is let through any more.
+    fault: Option<Fault>,
 }
 
 /// What is left of a [`Gate`].
@@ -39,8 +39,8 @@ pub(crate) struct Returned {
     pub(crate) wire: Wire,
     /// What was read and not handed on.
     pub(crate) held: BytesMut,
-    /// Whether it ended for a flood of frames.
-    pub(crate) flooded: bool,
+    /// What the client did wrong with its frames.
+    pub(crate) fault: Option<Fault>,
 }
 
 // === impl Gate ===
@@ -48,14 +48,14 @@ pub(crate) struct Returned {
 impl Gate {
     /// A gate for HTTP/2, of which `held` came already.
     pub(super) fn http2(wire: Wire, held: BytesMut, mut meter: FrameMeter, state: Arc<State>) -> Self {
-        let flooded = !meter.scan(&held, state.ticks.now());
-        Self { wire: Some(wire), state, head: Bytes::new(), held, undecided: false, meter: Some(meter), flooded }
+        let fault = meter.scan(&held, state.ticks.now()).err();
+        Self { wire: Some(wire), state, head: Bytes::new(), held, undecided: false, meter: Some(meter), fault }
     }
 
     /// A gate for the request of this `head`, which asks for an upgrade. What follows is for the other protocol, or
     /// else not for hyper.
     pub(super) const fn undecided(wire: Wire, head: Bytes, held: BytesMut, state: Arc<State>) -> Self {
-        Self { wire: Some(wire), state, head, held, undecided: true, meter: None, flooded: false }
+        Self { wire: Some(wire), state, head, held, undecided: true, meter: None, fault: None }
     }
 
     fn wire(&mut self) -> io::Result<Pin<&mut Wire>> {
@@ -94,7 +94,7 @@ fn hand_on<B: Buf + AsRef<[u8]>>(from: &mut B, to: &mut ReadBufCursor<'_>) {
 impl hyper::rt::Read for Gate {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.flooded {
+        if this.fault.is_some() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         if !this.head.is_empty() {
@@ -119,9 +119,9 @@ impl hyper::rt::Read for Gate {
         let filled = own.filled();
         this.state.count_read(filled.len());
         if let Some(meter) = &mut this.meter
-            && !meter.scan(filled, this.state.ticks.now())
+            && let Err(fault) = meter.scan(filled, this.state.ticks.now())
         {
-            this.flooded = true;
+            this.fault = Some(fault);
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         let n = filled.len();
@@ -168,6 +168,6 @@ impl Drop for Gate {
     fn drop(&mut self) {
         let Some(wire) = self.wire.take() else { return };
         let held = std::mem::take(&mut self.held);
-        self.state.give_back(Returned { wire, held, flooded: self.flooded });
+        self.state.give_back(Returned { wire, held, fault: self.fault });
     }
 }

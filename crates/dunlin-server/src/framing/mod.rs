@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 
 use body::Body;
 pub(crate) use body::Piece;
-pub(crate) use frames::FrameMeter;
+pub(crate) use frames::{Fault, FrameMeter};
 pub(crate) use head::{Head, has_token, length, members};
 pub(crate) use host::is_host;
 

@@ -1,5 +1,6 @@
 //! HTTP/2, by prior knowledge.
 
+use std::io::Read;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -219,4 +220,40 @@ fn an_answer_that_is_not_taken_is_reset_though_another_stream_is_busy() {
         assert!(reset.is_reset(), "{reset}");
         assert!(busy.data().await.unwrap().is_ok());
     });
+}
+
+/// What the server says last to `frames` behind the preface: the code of its GOAWAY (RFC 9113 §6.8).
+fn last_code(frames: &[&[u8]]) -> Option<u8> {
+    let server = Fixture::with(h2c());
+    let mut client = server.connect();
+    client.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frames.concat().as_slice()].concat());
+    let mut code = None;
+    loop {
+        let mut head = [0; 9];
+        if client.0.read_exact(&mut head).is_err() {
+            return code;
+        }
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        client.0.read_exact(&mut payload).unwrap();
+        if head[3] == 7 {
+            code = payload.get(7).copied();
+        }
+    }
+}
+
+#[test]
+fn frames_that_may_not_come_end_the_connection_with_their_code() {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08";
+    // GET http://a/, by the static table of HPACK and a literal; not the stream's end, and its end.
+    const OPEN: &[u8] = b"\0\0\x06\x01\x04\0\0\0\x01\x82\x86\x84\x01\x01a";
+    const WHOLE: &[u8] = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01a";
+    const DATA: &[u8] = b"\0\0\x01\0\0\0\0\0\x01x";
+    const LAST: &[u8] = b"\0\0\x01\0\x01\0\0\0\x01x";
+    assert_eq!(last_code(&[PING]), Some(1));
+    assert_eq!(last_code(&[b"\0\0\0\x04\x01\0\0\0\0", PING]), Some(1));
+    assert_eq!(last_code(&[WHOLE, SETTINGS]), Some(1));
+    // RFC 9113 §5.1: data behind a stream's end, whether it was answered or not.
+    assert_eq!(last_code(&[SETTINGS, WHOLE, DATA]), Some(5));
+    assert_eq!(last_code(&[SETTINGS, OPEN, LAST, DATA]), Some(5));
 }

@@ -23,8 +23,8 @@ pub(super) use service::Front;
 use streams::Stream;
 pub(crate) use streams::Streams;
 
-/// GOAWAY for a flood (RFC 9113 §6.8 and §10.5): any stream may have been worked at.
-const ENHANCE_YOUR_CALM: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x0b";
+/// GOAWAY but for the last byte of its code (RFC 9113 §6.8): any stream may have been worked at.
+const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0";
 
 /// Runs hyper's streams as tasks of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -63,12 +63,14 @@ pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Serv
     })
     .await;
     drop(hyper);
-    let Some(Returned { mut wire, flooded, .. }) = state.take_back() else { return };
+    let Some(Returned { mut wire, fault, .. }) = state.take_back() else { return };
     // Behind a frame that is written in part it would be taken for the rest.
-    if flooded && !state.wants_write.load(Relaxed) {
+    if let Some(fault) = fault
+        && !state.wants_write.load(Relaxed)
+    {
         state.set_phase(Phase::Linger);
         until(Signal::Cut, state, async {
-            if wire.write_all(ENHANCE_YOUR_CALM).await.is_ok() {
+            if wire.write_all(&[GOAWAY, &[fault as u8]].concat()).await.is_ok() {
                 linger(&mut wire, 64 << 10).await;
             }
         })
