@@ -76,3 +76,22 @@ fn a_query_that_does_not_prepare_keeps_the_service_from_starting() {
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(said.contains("dunlin.toml:7:9") && said.contains("syntax error at or near \"SELEC\""), "{said}");
 }
+
+#[test]
+fn without_a_command_it_says_what_there_is() {
+    let out = dunlin(&[], &Folder::new(HELLO));
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success() && said.contains("serve") && said.contains("dunlin.toml"), "{said}");
+    // It is read by a pipe.
+    assert!(!said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
+fn a_configuration_that_is_no_text_is_told_with_its_place() {
+    let folder = Folder::new(HELLO);
+    folder.write("dunlin.toml", b"[server]\nlisten = \"\xff\"\n");
+    let out = dunlin(&["check"], &folder);
+    assert_eq!(out.status.code(), Some(2));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.contains("dunlin.toml:2:11: this is no UTF-8"), "{said}");
+}

@@ -58,3 +58,45 @@ fn missing_folders_and_parameters_are_found() {
     );
     check("[[route]]\npath = \"/x\"\nquery = \"SELECT 1\"\nrows = \"some\"\n", &["dunlin.toml:4:8", "one", "many"]);
 }
+
+#[test]
+fn values_with_which_nothing_would_work_are_refused() {
+    for (key, value, column) in [
+        ("listen", "[]", 10),
+        ("handover", "\"\"", 12),
+        ("max_head", "100", 12),
+        ("max_fields", "0", 14),
+        ("max_target", "0", 14),
+        ("max_requests_per_connection", "0", 31),
+        ("http2.max_streams", "0", 21),
+        ("http2.max_control_rate", "0", 26),
+    ] {
+        let name = key.rsplit('.').next().unwrap();
+        check(
+            &format!("[server]\n{key} = {value}\n{ROUTE}"),
+            &[&format!("dunlin.toml:2:{column}: \"{name}\" cannot be")],
+        );
+    }
+    check("[[route]]\npath = \"/x\"\nproxy = \"http://127.0.0.1:99999/\"\n", &["dunlin.toml:3:9", "no such port"]);
+}
+
+#[test]
+fn what_only_the_parts_can_tell_has_its_place_too() {
+    let files = |key: &str| format!("[[route]]\npath = \"/{{*path}}\"\nfiles = \".\"\n{key} = \"\"\n");
+    check(&files("index"), &["dunlin.toml:2:8", "index.html"]);
+    check(&files("not_found"), &["dunlin.toml:2:8", "404.html"]);
+    let tls = format!("[server.tls]\ncertificate = \"dunlin.toml\"\nkey = \"dunlin.toml\"\n{ROUTE}");
+    check(&tls, &["dunlin.toml:2:15", "there is no certificate in it"]);
+}
+
+#[test]
+fn no_password_is_shown() {
+    for config in [
+        format!("[database]\nurl = \"postgres://a:hush-hush@127.0.0.1/x?sslmod=require\"\n{ROUTE}"),
+        "[[route]]\npath = \"/x\"\nproxy = \"http://a:hush-hush@127.0.0.1/\"\n".to_owned(),
+    ] {
+        let folder = Folder::new(&config);
+        let said = String::from_utf8(dunlin(&["check"], &folder).stderr).unwrap();
+        assert!(said.contains("dunlin.toml:") && !said.contains("hush"), "{said}");
+    }
+}

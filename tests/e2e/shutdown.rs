@@ -16,7 +16,10 @@ fn requests_under_way_are_answered() {
         thread::sleep(Duration::from_millis(800));
         b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow".to_vec()
     });
-    for signal in [libc::SIGTERM, libc::SIGINT] {
+    // A runner under nohup has SIGHUP ignored, and so would have what it starts.
+    // SAFETY: no handler is replaced.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
         let mut service = Service::start(&format!("[[route]]\npath = \"/\"\nproxy = \"{}\"\n", origin.url()));
         let mut connection = Connection::open(service.addr);
         let before = origin.count();

@@ -85,8 +85,8 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         None => {
-            print!("{}", <Cli as clap::CommandFactory>::command().render_help().ansi());
-            Ok(())
+            // clap knows whether to colour it.
+            <Cli as clap::CommandFactory>::command().print_help().map_err(Failure::from)
         }
         Some(Command::Serve { file, listen }) => file.load().and_then(|config| command::serve(config, listen)),
         Some(Command::Check { file }) => file.load().and_then(command::check),

@@ -66,7 +66,7 @@ pub struct Config {
     /// The largest body of a request, in bytes: 413 if more is announced, and
     /// [`BodyError::TooLarge`](dunlin_http::BodyError) if more comes.
     pub max_body: u64,
-    /// The largest head of a request, in bytes; 431 beyond it. At least 8,192.
+    /// The largest head of a request, in bytes; 431 beyond it. At least [`Self::LEAST_HEAD`].
     pub max_head: usize,
     /// The most header fields of a request, 256 at most; 431 beyond it.
     pub max_fields: usize,
@@ -158,6 +158,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The least that [`max_head`](Self::max_head) may be.
+    pub const LEAST_HEAD: u64 = 8192;
+
     /// How many loops or threads there will be.
     pub(crate) fn worker_count(&self) -> usize {
         match self.workers {

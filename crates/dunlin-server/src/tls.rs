@@ -32,6 +32,18 @@ type Stamp = [Option<(std::time::SystemTime, u64)>; 2];
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+// === impl Tls ===
+
+impl Tls {
+    /// Whether the files can be read, and belong together, at present.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), BindError> {
+        load(self).map(drop).map_err(BindError::Tls)
+    }
+}
+
 // === impl Acceptor ===
 
 impl Acceptor {

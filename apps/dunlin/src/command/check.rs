@@ -24,7 +24,11 @@ pub(crate) fn check(config: Config) -> Result<(), Failure> {
     if let Some(warning) = notices::unheard(&plan) {
         eprintln!("warning: {warning}");
     }
-    println!("{} is good: {} routes", config.file(), config.routes.len());
+    let routes = match config.routes.len() {
+        1 => "1 route".to_owned(),
+        count => format!("{count} routes"),
+    };
+    println!("{} is good: {routes}", config.file());
     Ok(())
 }
 

@@ -93,23 +93,37 @@ async fn stop(running: Running, signals: &mut Signals) -> dunlin_server::Outcome
     stopped.await
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT, and SIGHUP of a terminal that closes.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// `None` for what is to outlive its terminal: `nohup` has it ignored.
+    hang_up: Option<Signal>,
 }
 
 // === impl Signals ===
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
+        })
     }
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            Some(()) = async { self.hang_up.as_mut()?.recv().await } => "SIGHUP",
         }
     }
+}
+
+/// Whether whoever started this process had SIGHUP ignored.
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dunlin_fetch::{Network, ProxyConfig};
+use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use toml::de::{DeString, DeValue};
 
@@ -250,7 +251,19 @@ fn url(value: Value<'_>) -> Option<Uri> {
     const EXPECTED: &str = "a URL such as \"http://127.0.0.1:9000\"";
     let text = value.str(EXPECTED)?;
     match text.parse::<Uri>() {
-        Ok(url) if matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() => Some(url),
+        Ok(url) if matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() => {
+            let authority = url.authority().map_or("", Authority::as_str);
+            if authority.contains('@') {
+                let what = "there is a user in this URL";
+                value.error(Diagnostic::new(value.span(), what).expected(EXPECTED).secret());
+                return None;
+            }
+            let port = authority.strip_prefix(url.host().unwrap_or_default()).unwrap_or_default();
+            if !matches!(port, "" | ":") && url.port_u16().is_none_or(|port| port == 0) {
+                return value.wrong(format_args!("\"{text}\": there is no such port"), EXPECTED, None);
+            }
+            Some(url)
+        }
         parsed => {
             let bare = parsed.is_ok_and(|url| url.scheme().is_none()) && !text.starts_with('/');
             value.wrong(format_args!("\"{text}\""), EXPECTED, bare.then(|| format!("http://{text}")))

@@ -150,13 +150,17 @@ pub(super) fn database(
     // A pool for each loop, and by default connections enough for all.
     let mut config =
         Config { pools: loops, pool_size: Config::default().pool_size.max(2 * loops), ..Config::default() };
-    let span = table.as_ref().map_or(0..0, |table| table.span.clone());
+    // An error is most often the URL's, and tells the key where it is another's.
+    let span = table.as_ref().map_or(0..0, |table| table.value_span("url"));
+    let from = if url.is_some() { "DATABASE_URL: " } else { "" };
     match (table, url) {
         (None, None) => return None,
         (None, Some(url)) => url.clone_into(&mut config.url),
         (Some(table), url) => fill(table, url, &mut config, context)?,
     }
-    let place = |error: dunlin_pg::ConfigError| context.errors.push(Diagnostic::new(span, error.to_string()));
+    let place = |error: dunlin_pg::ConfigError| {
+        context.errors.push(Diagnostic::new(span, format!("{from}{error}")).secret());
+    };
     Database::new(config).map_err(place).ok()
 }
 

@@ -72,9 +72,11 @@ struct Context<'c> {
 impl Config {
     /// Reads the file at `path`. `database_url` wins over what the file says.
     pub(crate) fn load(path: &Path, database_url: Option<&str>) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
+        let bytes = std::fs::read(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
+        let name = path.display().to_string();
+        let text = String::from_utf8(bytes).map_err(|error| Error::foreign(&name, &error))?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&path.display().to_string(), &text, dir, database_url)
+        Self::parse(&name, &text, dir, database_url)
     }
 
     /// Reads `text`, which messages call `name`.
@@ -201,6 +203,14 @@ impl Context<'_> {
 // === impl Error ===
 
 impl Error {
+    /// What is no UTF-8.
+    fn foreign(name: &str, error: &std::string::FromUtf8Error) -> Self {
+        let at = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let diagnostic = Diagnostic::new(at..at + 1, "this is no UTF-8, in which the file has to be");
+        Self::Wrong { source: Source { name: name.to_owned(), text }, diagnostics: vec![diagnostic] }
+    }
+
     /// The message, coloured for a terminal.
     pub(crate) fn render(self, colour: bool) -> String {
         match self {

@@ -105,6 +105,26 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// As [`Section::set_size`]; fewer than `least` bytes will not do.
+    pub(super) fn set_size_from(&mut self, key: &'static str, least: u64, place: &mut usize) {
+        let Some(value) = self.get(key) else { return };
+        match Size::read(value).and_then(|Size(size)| usize::try_from(size).ok()) {
+            Some(size) if size as u64 >= least => *place = size,
+            Some(size) => {
+                let _: Option<()> = value.wrong(format_args!("{size} bytes"), format!("at least {least}"), None);
+            }
+            None => {}
+        }
+    }
+
+    /// As [`Section::set`], for a number without which nothing would go on.
+    pub(super) fn set_positive<T: TryFrom<u64>>(&mut self, key: &'static str, place: &mut T) {
+        let number = self.get(key).and_then(|value| value.integer(1, u32::MAX.into(), "an integer, one or more"));
+        if let Some(number) = number.and_then(|number| T::try_from(number).ok()) {
+            *place = number;
+        }
+    }
+
     /// As [`Section::set`], for one of a few words.
     pub(super) fn set_word<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)], place: &mut T) {
         if let Some(value) = self.get(key).and_then(|value| value.word(words)) {
@@ -252,7 +272,10 @@ impl Read for PathBuf {
     const EXPECTED: &'static str = "a path";
 
     fn read(value: Value<'_>) -> Option<Self> {
-        value.str(Self::EXPECTED).map(Self::from)
+        match value.str(Self::EXPECTED)? {
+            "" => value.wrong("\"\"", Self::EXPECTED, None),
+            path => Some(path.into()),
+        }
     }
 }
 

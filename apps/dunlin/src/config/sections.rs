@@ -8,6 +8,7 @@ use tracing::Level;
 
 use super::Context;
 use super::section::{Read, Section, Value};
+use super::source::Diagnostic;
 
 /// `[admin]`.
 #[derive(Debug)]
@@ -81,7 +82,14 @@ impl Read for Subnet {
 /// Reads `[server]`.
 pub(super) fn server(mut table: Section<'_>, context: &Context<'_>) -> Server {
     let mut server = Server::default();
-    table.set("listen", &mut server.listen);
+    if let Some(value) = table.get("listen")
+        && let Some(listen) = value.list(Addr::read)
+    {
+        server.listen = listen;
+        if server.listen.is_empty() {
+            let _: Option<()> = value.wrong("an empty list", Addr::EXPECTED, None);
+        }
+    }
     table.set_word("event_loop", EVENT_LOOPS, &mut server.event_loop);
     table.set("workers", &mut server.workers);
     table.set("pin", &mut server.pin);
@@ -117,18 +125,18 @@ fn deadlines(table: &mut Section<'_>, server: &mut Server) {
 fn limits(table: &mut Section<'_>, server: &mut Server) {
     table.set("max_connections", &mut server.max_connections);
     table.set("max_connections_per_client", &mut server.max_connections_per_client);
-    table.set("max_requests_per_connection", &mut server.max_requests_per_connection);
+    table.set_positive("max_requests_per_connection", &mut server.max_requests_per_connection);
     table.set_size("max_body", &mut server.max_body);
-    table.set_size("max_head", &mut server.max_head);
-    table.set("max_fields", &mut server.max_fields);
-    table.set_size("max_target", &mut server.max_target);
+    table.set_size_from("max_head", Server::LEAST_HEAD, &mut server.max_head);
+    table.set_positive("max_fields", &mut server.max_fields);
+    table.set_size_from("max_target", 1, &mut server.max_target);
 }
 
 fn http2(mut table: Section<'_>, http2: &mut Http2) {
-    table.set("max_streams", &mut http2.max_streams);
+    table.set_positive("max_streams", &mut http2.max_streams);
     table.set("max_pending_resets", &mut http2.max_pending_resets);
     table.set("max_local_resets", &mut http2.max_local_resets);
-    table.set("max_control_rate", &mut http2.max_control_rate);
+    table.set_positive("max_control_rate", &mut http2.max_control_rate);
     table.finish(|_| None);
 }
 
@@ -138,8 +146,14 @@ fn tls(mut table: Section<'_>, context: &Context<'_>) -> Option<Tls> {
         context.file(table.get(key)?)
     };
     let (certificate, key) = (file("certificate"), file("key"));
+    let span = table.value_span("certificate");
     table.finish(|_| None);
-    Some(Tls { certificate: certificate?, key: key? })
+    let tls = Tls { certificate: certificate?, key: key? };
+    // What is in them may be right only later: the server reads them again.
+    if let Err(error) = tls.check() {
+        context.errors.push(Diagnostic::new(span, error.to_string()));
+    }
+    Some(tls)
 }
 
 // === impl Admin ===

@@ -24,6 +24,8 @@ pub(crate) struct Diagnostic {
     meant: Option<String>,
     /// Another place that has to do with it, and why.
     other: Option<(Span, &'static str)>,
+    /// Whether its line is not for everybody's eyes.
+    secret: bool,
 }
 
 /// Where a byte stands, counted from one, in characters.
@@ -37,7 +39,7 @@ pub(crate) struct Place {
 
 impl Diagnostic {
     pub(crate) fn new(span: Span, what: impl Into<String>) -> Self {
-        Self { span, what: what.into(), expected: None, meant: None, other: None }
+        Self { span, what: what.into(), expected: None, meant: None, other: None, secret: false }
     }
 
     /// What would have been right.
@@ -49,6 +51,12 @@ impl Diagnostic {
     /// What was probably meant, if there is a guess.
     pub(crate) fn meant(mut self, meant: Option<impl Into<String>>) -> Self {
         self.meant = meant.map(Into::into);
+        self
+    }
+
+    /// There may be a password on its line, which is not shown.
+    pub(crate) fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 
@@ -80,7 +88,12 @@ impl Source {
             if let Some(meant) = &diagnostic.meant {
                 let _ = write!(message, "; did you mean \"{meant}\"?");
             }
-            self.show(&mut out, &diagnostic.span, &message, Ink::error(colour));
+            let ink = Ink::error(colour);
+            if diagnostic.secret {
+                self.tell(&mut out, &diagnostic.span, &message, ink);
+            } else {
+                self.show(&mut out, &diagnostic.span, &message, ink);
+            }
             if let Some((span, why)) = &diagnostic.other {
                 self.show(&mut out, span, why, Ink::note(colour));
             }
@@ -88,8 +101,16 @@ impl Source {
         out
     }
 
+    /// A message and its place.
+    fn tell(&self, out: &mut String, span: &Span, message: &str, Ink { bold, reset, .. }: Ink) -> Place {
+        let place = self.place(span.start);
+        let _ = writeln!(out, "{bold}{}:{}:{}:{reset} {message}", self.name, place.line, place.column);
+        place
+    }
+
+    /// As [`Source::tell`], with the line beneath.
     fn show(&self, out: &mut String, span: &Span, message: &str, ink: Ink) {
-        let Place { line, column } = self.place(span.start);
+        let Place { line, column } = self.tell(out, span, message, ink);
         let text = self.text.lines().nth(line - 1).unwrap_or("").trim_end();
         let marked = self.text.get(self.floor(span.start)..self.floor(span.end)).unwrap_or("");
         let width = marked.lines().next().unwrap_or("").chars().count().max(1);
@@ -98,8 +119,7 @@ impl Source {
         let carets = "^".repeat(width);
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
-        let Ink { bold, accent, dim, reset } = ink;
-        let _ = writeln!(out, "{bold}{}:{line}:{column}:{reset} {message}", self.name);
+        let Ink { accent, dim, reset, .. } = ink;
         let _ = writeln!(out, "{dim}{gutter} |{reset}");
         let _ = writeln!(out, "{dim}{number} |{reset} {text}");
         let _ = writeln!(out, "{dim}{gutter} |{reset} {indent}{accent}{carets}{reset}");

@@ -33,6 +33,7 @@ const DURATION_ALIASES: &[(&str, &str)] = &[
 ];
 
 const SIZE_UNITS: &[(&str, u64)] = &[
+    ("", 1),
     ("B", 1),
     ("kB", 1_000),
     ("KB", 1_000),
@@ -43,7 +44,7 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
 ];
 
-const SIZE_ALIASES: &[(&str, &str)] = &[("", "B"), ("k", "KiB"), ("m", "MiB"), ("g", "GiB"), ("bytes", "B")];
+const SIZE_ALIASES: &[(&str, &str)] = &[("k", "KiB"), ("m", "MiB"), ("g", "GiB"), ("bytes", "B")];
 
 impl Read for Size {
     const EXPECTED: &'static str = "a size such as \"512KiB\", \"1MiB\" or \"10MB\"";
@@ -171,7 +172,8 @@ mod tests {
         check("10MB", Some(10_000_000));
         check("1.5KiB", Some(1536));
         check("7B", Some(7));
-        for bad in ["", "1", "MiB", "1M", "1mib", "1 MiB", "1MiB1MiB", "99999999999GiB"] {
+        check("256", Some(256));
+        for bad in ["", "MiB", "1M", "1mib", "1 MiB", "1MiB1MiB", "99999999999GiB"] {
             check(bad, None);
         }
     }

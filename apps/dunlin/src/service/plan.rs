@@ -19,7 +19,8 @@ use super::query::QueryEndpoint;
 use super::stack::Stack;
 use super::text::TextEndpoint;
 use super::{App, LoopState, RouteState};
-use crate::config::{self, Config, Kind, Route, RouteCache};
+use crate::cli::{Failure, coloured};
+use crate::config::{self, Config, Diagnostic, Kind, Route, RouteCache};
 use crate::telemetry::Telemetry;
 
 /// All that the loops have in common, made once. What is read from files or held in memory is here; what has sockets is
@@ -44,17 +45,30 @@ enum Part {
     Text(TextEndpoint),
     Files(Files),
     Query(Arc<Declared>),
-    /// What has connections of its own on each loop.
+    /// What has connections of its own on each loop; it was made once, to see that it can be.
     Outbound,
 }
 
 // === impl Plan ===
 
 impl Plan {
-    pub(crate) fn new(config: Config) -> Result<Self> {
-        let part = |route: &Route| Part::new(route, config.database.as_ref());
+    /// # Errors
+    /// What is wrong with a route is told with its place.
+    pub(crate) fn new(config: Config) -> Result<Self, Failure> {
+        let client = Client::new(config.fetch.clone()).context("[fetch]")?;
+        let mut wrong = Vec::new();
+        let mut parts = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            match Part::new(route, config.database.as_ref(), &client) {
+                Ok(part) => parts.push(part),
+                Err(error) => wrong.push(Diagnostic::new(route.span.clone(), format!("{}: {error:#}", named(route)))),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Failure::Config(config.explain(wrong, coloured())));
+        }
         Ok(Self {
-            parts: config.routes.iter().map(part).collect::<Result<_>>()?,
+            parts,
             cache: match &config.cache.redis {
                 None => Cache::new(config.cache.config.clone()),
                 Some(store) => Cache::with_store(config.cache.config.clone(), Clock::system(), store.clone()),
@@ -207,7 +221,7 @@ impl Plan {
 // === impl Part ===
 
 impl Part {
-    fn new(route: &Route, database: Option<&Database>) -> Result<Self> {
+    fn new(route: &Route, database: Option<&Database>, client: &Client) -> Result<Self> {
         let part = match &route.kind {
             Kind::Text(text) => Self::Text(TextEndpoint::new(&text.text, &text.content_type)),
             Kind::Files(files) => {
@@ -215,13 +229,20 @@ impl Part {
                 if let RouteCache::Files(browser) = route.cache {
                     config.cache = browser;
                 }
-                Self::Files(Files::new(&files.root, config).with_context(|| named(route))?)
+                Self::Files(Files::new(&files.root, config)?)
             }
             Kind::Query(query) => {
-                let database = database.with_context(|| named(route))?;
-                Self::Query(database.declare(query.declared.clone()).with_context(|| named(route))?)
+                let database = database.context("there is no [database]")?;
+                Self::Query(database.declare(query.declared.clone())?)
             }
-            Kind::Fetch(_) | Kind::Proxy(_) => Self::Outbound,
+            Kind::Fetch(fetch) => {
+                FetchService::new(client.clone(), &fetch.url, fetch.take)?;
+                Self::Outbound
+            }
+            Kind::Proxy(proxy) => {
+                Proxy::new(client.clone(), &proxy.url, proxy.config.clone())?;
+                Self::Outbound
+            }
         };
         Ok(part)
     }
