@@ -9,6 +9,7 @@ mod cli;
 mod compress;
 mod config_errors;
 mod crate_graph;
+mod failover;
 mod fetch;
 mod files;
 mod files_change;

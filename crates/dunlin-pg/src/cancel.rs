@@ -9,12 +9,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_postgres::CancelToken;
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{CancelToken, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
-
-use crate::target::Target;
 
 /// A stream whose end is the other side's: to shut it down is to wait for that.
 struct Patient(Pin<Box<dyn Stream>>);
@@ -24,23 +22,27 @@ trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
 /// Asks each host, for which one the connection leads to is not told. Those that do not know it do nothing.
-pub(crate) async fn through_pooler(token: &CancelToken, target: &Target, tls: &MakeRustlsConnect) {
-    let ports = target.pg.get_ports();
-    for (index, host) in target.pg.get_hosts().iter().enumerate() {
-        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        let name = if let Host::Tcp(name) = host { name } else { "" };
+pub(crate) async fn through_pooler(token: &CancelToken, hosts: &[Config], tls: &MakeRustlsConnect) {
+    for host in hosts {
+        let name = if let Some(Host::Tcp(name)) = host.get_hosts().first() { name } else { "" };
         let tls = MakeTlsConnect::<Patient>::make_tls_connect(&mut tls.clone(), name);
         // One that fails has nobody to tell: the statement's own timeout ends it.
-        if let (Ok(stream), Ok(tls)) = (open(host, port).await, tls) {
+        if let (Ok(stream), Ok(tls)) = (open(host).await, tls) {
             let _ = token.cancel_query_raw(Patient(stream), tls).await;
         }
     }
 }
 
-async fn open(host: &Host, port: u16) -> io::Result<Pin<Box<dyn Stream>>> {
-    Ok(match host {
-        Host::Tcp(name) => Box::pin(TcpStream::connect((name.as_str(), port)).await?),
-        Host::Unix(folder) => Box::pin(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?),
+async fn open(host: &Config) -> io::Result<Pin<Box<dyn Stream>>> {
+    let port = host.get_ports().first().copied().unwrap_or(5432);
+    // libpq: the address is where it is, whatever its name.
+    Ok(match (host.get_hostaddrs().first(), host.get_hosts().first()) {
+        (Some(addr), _) => Box::pin(TcpStream::connect((*addr, port)).await?),
+        (None, Some(Host::Tcp(name))) => Box::pin(TcpStream::connect((name.as_str(), port)).await?),
+        (None, Some(Host::Unix(folder))) => {
+            Box::pin(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?)
+        }
+        (None, None) => return Err(io::ErrorKind::AddrNotAvailable.into()),
     })
 }
 

@@ -13,8 +13,9 @@ use crate::tls::SslMode;
 #[derive(Clone)]
 pub struct Config {
     /// `postgres://user@host:port/database?…`, or `key=value` words, as libpq takes them. Several hosts are tried in
-    /// order (`postgres://a,b/db?target_session_attrs=read-write`), so that a failover is followed. Understood besides
-    /// tokio-postgres's own options: every `sslmode`, `sslrootcert`, `sslcert` with `sslkey`, `passfile`, and `primary`, `standby` and
+    /// order, and one that says nothing for half a second has the next one tried beside it; with
+    /// `postgres://a,b/db?target_session_attrs=read-write` a failover is followed. Understood besides tokio-postgres's own
+    /// options: every `sslmode`, `sslrootcert`, `sslcert` with `sslkey`, `passfile`, and `primary`, `standby` and
     /// `prefer-standby` as `target_session_attrs`.
     pub url: String,
     /// Where reads go instead, replicas say. Their rows may be older than the primary's.
@@ -38,7 +39,7 @@ pub struct Config {
     /// How many connections each pool keeps open and shares for reads. Zero: half of them all together, at most 4 each; none
     /// when there are too few.
     pub shared: usize,
-    /// How long opening a connection may take, TLS and password included.
+    /// How long opening a connection may take, over all hosts, TLS and password included.
     pub connect_timeout: Duration,
     /// How long a request may wait for a connection. Zero: not at all.
     pub acquire_timeout: Duration,

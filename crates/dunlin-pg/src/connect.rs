@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -16,8 +18,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::{Config, ConfigError, Pooler};
 use crate::error::{Error, one_line};
 use crate::query::Access;
-use crate::target::{Session, Target};
-use crate::{cancel, tls};
+use crate::target::Target;
+use crate::{cancel, hosts, tls};
 
 /// After the first failure, and at most; each is drawn from the upper half, so that many do not come back at one moment.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -33,11 +35,16 @@ pub(crate) const CANCELLATIONS: [Duration; 5] = [
 ];
 /// How many handshakes are under way at once.
 const HANDSHAKES: usize = 4;
+/// How long a host may say nothing until the next one is tried beside it.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Opens connections to one target, as readers or as writers.
 pub(crate) struct Connector {
     target: Target,
+    hosts: Vec<tokio_postgres::Config>,
     tls: MakeRustlsConnect,
+    /// A pooler that hands out connections by transaction stands between.
+    pooled: bool,
     /// What a new session is told first; empty for a pooler's.
     setup: String,
     timeout: Duration,
@@ -78,18 +85,22 @@ impl Connector {
             (None, Some(_)) => return Err(ConfigError::new("sslkey needs its certificate: set sslcert")),
         };
         let tls = tls::connector(mode, target.ssl_root_cert.as_deref(), client)?;
-        let setup = match config.pooler {
-            Pooler::Transaction => String::new(),
-            Pooler::None => format!(
+        let pooled = config.pooler == Pooler::Transaction;
+        let setup = if pooled {
+            String::new()
+        } else {
+            format!(
                 "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET default_transaction_read_only = {}",
                 config.statement_timeout.as_millis(),
                 config.idle_transaction_timeout.as_millis(),
                 if access == Access::Read { "on" } else { "off" },
-            ),
+            )
         };
         Ok(Self {
+            hosts: hosts::of(&target, !pooled),
             target,
             tls,
+            pooled,
             setup,
             timeout: config.connect_timeout,
             handshakes: Semaphore::new(HANDSHAKES),
@@ -127,37 +138,40 @@ impl Connector {
         if let Some(error) = self.refused() {
             return Err(error);
         }
-        match tokio::time::timeout(self.timeout, self.connect()).await {
+        match tokio::time::timeout(self.timeout, self.connect("")).await {
             Ok(Ok((client, connection))) => Ok((client, drive(connection, Some(share), queued))),
             Ok(Err(error)) => Err(Error::Unreachable(one_line(&error).into())),
-            Err(_) => {
-                let reason = format!("no connection within {:?}", self.timeout);
-                self.failed(&reason);
-                Err(Error::Unreachable(reason.into()))
-            }
+            Err(_) => Err(self.timed_out()),
         }
     }
 
-    /// A connection beside the budget, whose messages the caller reads.
-    pub(crate) async fn open_raw(&self) -> Result<(Client, RawConnection), Error> {
-        match tokio::time::timeout(self.timeout, self.connect()).await {
+    /// A connection beside the budget, whose messages the caller reads. It was told `first` before anything else; a host that
+    /// refuses that will not do.
+    pub(crate) async fn open_raw(&self, first: &str) -> Result<(Client, RawConnection), Error> {
+        match tokio::time::timeout(self.timeout, self.connect(first)).await {
             Ok(connected) => connected.map_err(|error| Error::Unreachable(one_line(&error).into())),
-            Err(_) => Err(Error::Unreachable(format!("no connection within {:?}", self.timeout).into())),
+            Err(_) => Err(self.timed_out()),
         }
+    }
+
+    /// No connection came within the time for it: that is a failure like others.
+    pub(crate) fn timed_out(&self) -> Error {
+        let reason = format!("no connection within {:?}", self.timeout);
+        self.failed(&reason);
+        Error::Unreachable(reason.into())
     }
 
     /// A connection beside the budget, which is closed when it is dropped.
     pub(crate) async fn open_alone(&self) -> Result<Alone, Error> {
-        let (client, connection) = self.open_raw().await?;
+        let (client, connection) = self.open_raw("").await?;
         Ok(Alone { client, driver: drive(connection, None, Arc::default()) })
     }
 
     /// Cancels what a connection is doing. It must be nobody else's, and not be used again.
     pub(crate) async fn cancel(&self, token: &tokio_postgres::CancelToken) {
         let cancel = async {
-            // Only behind a pooler there is nothing to set up.
-            if self.setup.is_empty() {
-                cancel::through_pooler(token, &self.target, &self.tls).await;
+            if self.pooled {
+                cancel::through_pooler(token, &self.hosts, &self.tls).await;
             } else {
                 // One that fails has nobody to tell: the statement's own timeout ends it.
                 let _ = token.cancel_query(self.tls.clone()).await;
@@ -166,12 +180,12 @@ impl Connector {
         let _ = tokio::time::timeout(self.timeout, cancel).await;
     }
 
-    async fn connect(&self) -> Result<(Client, RawConnection), tokio_postgres::Error> {
+    async fn connect(&self, first: &str) -> Result<(Client, RawConnection), tokio_postgres::Error> {
         let _turn = self.handshakes.acquire().await;
-        let mut result = self.connect_by_session().await;
+        let mut result = self.connect_by_wish(first).await;
         if result.as_ref().is_err_and(was_cut) {
             // The server was there, and somebody ended the session as it began.
-            result = self.connect_by_session().await;
+            result = self.connect_by_wish(first).await;
         }
         match &result {
             Ok(_) => self.succeeded(),
@@ -180,33 +194,52 @@ impl Connector {
         result
     }
 
-    async fn connect_by_session(&self) -> Result<(Client, RawConnection), tokio_postgres::Error> {
-        let attempts: &[TargetSessionAttrs] = match self.target.session {
-            Session::Any => &[TargetSessionAttrs::Any],
-            Session::ReadWrite => &[TargetSessionAttrs::ReadWrite],
-            Session::ReadOnly => &[TargetSessionAttrs::ReadOnly],
-            Session::PreferStandby => &[TargetSessionAttrs::ReadOnly, TargetSessionAttrs::Any],
-        };
-        let mut pg = self.target.pg.clone();
-        let (last, first) = attempts.split_last().unwrap_or((&TargetSessionAttrs::Any, &[]));
-        for attempt in first {
-            pg.target_session_attrs(*attempt);
-            if let Ok(connected) = self.connect_once(&pg).await {
+    async fn connect_by_wish(&self, first: &str) -> Result<(Client, RawConnection), tokio_postgres::Error> {
+        let (last, others) = hosts::wishes(self.target.session).split_last().unwrap_or((&TargetSessionAttrs::Any, &[]));
+        for wish in others {
+            if let Ok(connected) = self.connect_to_any(*wish, first).await {
                 return Ok(connected);
             }
         }
-        pg.target_session_attrs(*last);
-        self.connect_once(&pg).await
+        self.connect_to_any(*last, first).await
+    }
+
+    /// The first of the hosts, in order, that will do. One that says nothing has the next one tried beside it.
+    async fn connect_to_any(
+        &self,
+        wish: TargetSessionAttrs,
+        first: &str,
+    ) -> Result<(Client, RawConnection), tokio_postgres::Error> {
+        let mut left = hosts::order(&self.hosts).into_iter();
+        let mut tries = FuturesUnordered::new();
+        let mut next = true;
+        loop {
+            if next && let Some(host) = left.next() {
+                tries.push(self.connect_once(host, wish, first));
+            }
+            next = true;
+            tokio::select! {
+                Some(result) = tries.next() => match result {
+                    Err(_) if left.len() + tries.len() > 0 => next = left.len() > 0,
+                    result => return result,
+                },
+                () = tokio::time::sleep(SILENCE), if left.len() > 0 => {}
+            }
+        }
     }
 
     async fn connect_once(
         &self,
-        pg: &tokio_postgres::Config,
+        host: &tokio_postgres::Config,
+        wish: TargetSessionAttrs,
+        first: &str,
     ) -> Result<(Client, RawConnection), tokio_postgres::Error> {
-        let (client, mut connection) = pg.connect(self.tls.clone()).await?;
-        if !self.setup.is_empty() {
+        let mut host = host.clone();
+        let (client, mut connection) = host.target_session_attrs(wish).connect(self.tls.clone()).await?;
+        let setup = [&self.setup, first].into_iter().filter(|sql| !sql.is_empty()).collect::<Vec<_>>().join("; ");
+        if !setup.is_empty() {
             // The connection is driven by hand until it has its settings: no task for one that fails.
-            let setup = client.batch_execute(&self.setup);
+            let setup = client.batch_execute(&setup);
             tokio::pin!(setup);
             tokio::select! {
                 biased;
@@ -295,7 +328,7 @@ impl deadpool_postgres::Connect for ForDeadpool {
     ) -> Pin<Box<dyn Future<Output = Result<Opened, tokio_postgres::Error>> + Send + '_>> {
         Box::pin(async move {
             let share = self.room.share().await;
-            let (client, connection) = self.connector.connect().await?;
+            let (client, connection) = self.connector.connect("").await?;
             Ok((client, drive(connection, share, Arc::default())))
         })
     }

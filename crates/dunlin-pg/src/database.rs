@@ -16,6 +16,7 @@ use crate::listen::Listener;
 use crate::pool::Pool;
 use crate::query::{Access, Query, QueryError, Statement};
 use crate::stats::{Counters, Stats};
+use crate::target::Session;
 
 /// A database, and how many connections this process may have to it. Cheap to clone; nothing is connected until a
 /// [`Pool`] is made.
@@ -66,16 +67,17 @@ impl Database {
         let rest = config.pool_size - shared;
         let reads = Connector::new(config.read_url.as_ref().unwrap_or(&config.url), &config, Access::Read)?;
         let writes = Connector::new(&config.url, &config, Access::Write)?;
-        let writes = Arc::new(writes);
+        // By a connector of its own: that a host cannot be listened to is no reason not to read there.
         let notices = match (&config.listen_url, config.pooler) {
-            (Some(url), _) => Some(Arc::new(Connector::new(url, &config, Access::Write)?)),
-            (None, Pooler::None) => Some(writes.clone()),
+            (Some(url), _) => Some(url),
+            (None, Pooler::None) => Some(&config.url),
             (None, Pooler::Transaction) => None,
         };
+        let notices = notices.map(|url| Connector::new(url, &config, Access::Write)).transpose()?;
         Ok(Self(Arc::new(Inner {
             reads: Arc::new(reads),
-            writes,
-            notices,
+            writes: Arc::new(writes),
+            notices: notices.map(Arc::new),
             links: Arc::new(Semaphore::new(shared)),
             checkouts: Arc::new(Semaphore::new(rest)),
             room: Arc::new(Room { open: Arc::new(Semaphore::new(rest)), evictions: Mutex::default() }),
@@ -142,6 +144,15 @@ impl Database {
     #[must_use]
     pub fn can_listen(&self) -> bool {
         self.0.notices.is_some()
+    }
+
+    /// Whether a read may come to a standby, whose rows may be older than a notice: by [`Config::read_url`], or by a URL of
+    /// several hosts that does not ask for the primary.
+    #[must_use]
+    pub fn may_be_behind(&self) -> bool {
+        let target = self.0.reads.target();
+        let primary = matches!(target.session, Session::ReadWrite | Session::Primary);
+        self.0.config.read_url.is_some() || (target.pg.get_hosts().len() > 1 && !primary)
     }
 
     /// Where it is, for people: user, hosts and name, without a password.

@@ -8,6 +8,7 @@ use dunlin_http::Problem;
 use http::StatusCode;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use crate::query::Access;
 use crate::{json, param};
 
 /// Why a query gave no answer. Cheap to clone, since one read may answer several requests.
@@ -137,9 +138,21 @@ impl Error {
         matches!(self, Self::Encode(error) if !matches!(**error, json::Error::Unsupported { .. }))
     }
 
-    /// Whether the server can only read, where a write was wanted: it is a standby now.
+    /// Whether the server can only read, where a write was wanted, or a transaction that may write: it is a standby.
     pub(crate) fn is_read_only_server(&self) -> bool {
-        self.as_db_error().is_some_and(|error| *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION)
+        self.as_db_error().is_some_and(|error| {
+            *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION
+                || (*error.code() == SqlState::FEATURE_NOT_SUPPORTED && error.routine() == Some("call_bool_check_hook"))
+        })
+    }
+
+    /// What it is to one who wanted to write, or to read: a server that only reads is the wrong one for a write, and the right one
+    /// will be there again; a read that writes is declared wrongly.
+    pub(crate) fn of(self, access: Access) -> Self {
+        if access == Access::Write && self.is_read_only_server() {
+            return Self::Unreachable("the server is a standby, which cannot be written to".into());
+        }
+        self
     }
 
     /// What the client is told: a status by [`ErrorKind`], and only what it can mend. The cause belongs in a log.

@@ -55,6 +55,7 @@ mod connect;
 mod database;
 mod describe;
 mod error;
+mod hosts;
 pub mod json;
 mod listen;
 pub mod param;

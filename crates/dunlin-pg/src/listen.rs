@@ -101,23 +101,17 @@ async fn listen(
     events: &mpsc::Sender<Event>,
     heard: &mut bool,
 ) -> Result<(), Error> {
-    let (client, mut connection) = connector.open_raw().await?;
     let names: Vec<_> = channels.iter().map(|name| format!("LISTEN \"{}\"", name.replace('"', "\"\""))).collect();
     let names = names.join("; ");
-    let listen = client.batch_execute(&names);
-    tokio::pin!(listen);
-    let mut listening = false;
+    // A standby refuses it, so that among several hosts it is the primary which is listened to.
+    let (client, mut connection) = connector.open_raw(&names).await?;
+    *heard = true;
+    // Only now: what is committed from here on will be heard.
+    let _ = events.send(Event::Gap).await;
     let mut probe: Option<std::pin::Pin<Box<dyn Future<Output = _> + Send>>> = None;
     loop {
         tokio::select! {
             biased;
-            done = &mut listen, if !listening => {
-                done?;
-                listening = true;
-                *heard = true;
-                // Only now: what is committed from here on will be heard.
-                let _ = events.send(Event::Gap).await;
-            }
             message = std::future::poll_fn(|cx| connection.poll_message(cx)) => match message {
                 Some(Ok(AsyncMessage::Notification(notice))) => {
                     probe = None;

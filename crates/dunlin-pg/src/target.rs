@@ -27,6 +27,8 @@ pub(crate) enum Session {
     Any,
     ReadWrite,
     ReadOnly,
+    Primary,
+    Standby,
     /// A standby, else any.
     PreferStandby,
 }
@@ -59,13 +61,23 @@ impl Target {
         // The library's message names the option, never its value.
         let mut pg: tokio_postgres::Config =
             rest.parse().map_err(|error: tokio_postgres::Error| ConfigError::new(crate::error::one_line(&error)))?;
-        if pg.get_hosts().is_empty() && pg.get_hostaddrs().is_empty() {
+        if pg.get_hosts().is_empty() {
+            // As libpq has it, an address is the name too, for TLS and in a file of passwords.
+            for addr in pg.get_hostaddrs().to_vec() {
+                pg.host(addr.to_string());
+            }
+        }
+        if pg.get_hosts().is_empty() {
             let socket = Path::new("/var/run/postgresql");
             if socket.is_dir() {
                 pg.host_path(socket)
             } else {
                 pg.host("localhost")
             };
+        }
+        let (hosts, addrs, ports) = (pg.get_hosts().len(), pg.get_hostaddrs().len(), pg.get_ports().len());
+        if (addrs > 0 && addrs != hosts) || (ports > 1 && ports != hosts) {
+            return Err(ConfigError::new(format!("{hosts} hosts do not go with {addrs} hostaddrs and {ports} ports")));
         }
         let session = ours.session.unwrap_or(match pg.get_target_session_attrs() {
             TargetSessionAttrs::ReadWrite => Session::ReadWrite,
@@ -99,9 +111,7 @@ impl Target {
 
     /// The mode that holds: libpq knows no TLS on a Unix socket.
     pub(crate) fn effective_ssl(&self) -> SslMode {
-        let local = !self.pg.get_hosts().is_empty()
-            && self.pg.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
-            && self.pg.get_hostaddrs().is_empty();
+        let local = self.pg.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         if local { SslMode::Disable } else { self.ssl_mode.unwrap_or_default() }
     }
 }
@@ -150,8 +160,10 @@ impl Ours {
             "target_session_attrs" => {
                 self.session = Some(match value {
                     "any" => Session::Any,
-                    "read-write" | "primary" => Session::ReadWrite,
-                    "read-only" | "standby" => Session::ReadOnly,
+                    "read-write" => Session::ReadWrite,
+                    "read-only" => Session::ReadOnly,
+                    "primary" => Session::Primary,
+                    "standby" => Session::Standby,
                     "prefer-standby" => Session::PreferStandby,
                     _ => return Err(ConfigError::new(format!("target_session_attrs {value:?} is not known"))),
                 });
@@ -221,7 +233,7 @@ fn from_passfile(file: &Path, pg: &tokio_postgres::Config) -> Result<Option<Stri
         Some(Host::Tcp(name)) => name.clone(),
         // libpq: a socket in the default folder is `localhost` here.
         Some(Host::Unix(_)) => "localhost".to_owned(),
-        None => pg.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
+        None => String::new(),
     };
     let port = pg.get_ports().first().copied().unwrap_or(5432).to_string();
     let user = pg.get_user().unwrap_or_default();
@@ -259,7 +271,7 @@ mod tests {
             let target = Target::parse(url).unwrap();
             assert_eq!(target.ssl_mode, Some(SslMode::VerifyFull), "{url}");
             assert_eq!(target.ssl_root_cert.as_deref(), Some(Path::new("/ca.pem")));
-            assert_eq!(target.session, Session::ReadWrite);
+            assert_eq!(target.session, Session::Primary);
             assert_eq!(target.pg.get_application_name(), Some("x"));
             assert_eq!(target.pg.get_ports(), [1, 2]);
             assert_eq!(target.to_string(), "u@a:1,b:2/d");
@@ -267,6 +279,9 @@ mod tests {
         assert!(Target::parse("postgres://h/d?sslmode=maybe").is_err());
         assert!(Target::parse("postgres://h/d?sllmode=require").is_err());
         assert!(Target::parse("nonsense").is_err());
+        assert!(Target::parse("host=a,b port=1,2,3").is_err());
+        assert!(Target::parse("host=a,b hostaddr=10.0.0.1").is_err());
+        assert_eq!(Target::parse("hostaddr=10.0.0.1 user=u dbname=d").unwrap().to_string(), "u@10.0.0.1:5432/d");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Real parts for tests, thrown away afterwards.
 //!
-//! - [`Postgres`], [`PgBouncer`] before it, and [`Redis`]: servers of a test's own, on free ports, that can be killed and
+//! - [`Postgres`] with its standbys, [`PgBouncer`] before it, and [`Redis`]: servers of a test's own, on free ports, that can be killed and
 //!   brought back.
 //! - [`raw`]: an HTTP/1.1 client that sends exactly what it is told, and reads one answer.
 //! - [`Origin`]: a scripted HTTP server that counts what it is asked.

@@ -103,6 +103,29 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A hot standby of `primary`, which has to run, in `dir`, with the same settings: a copy that follows it. Nothing runs
+    /// before [`Cluster::start`].
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or pg_basebackup fails, with what it said.
+    pub fn standby(primary: &Self, dir: &Path) -> io::Result<Self> {
+        let standby = Self {
+            programs: primary.programs.clone(),
+            dir: dir.to_owned(),
+            port: None,
+            settings: primary.settings.clone(),
+            user: primary.user,
+            scratch: false,
+            server: None,
+        };
+        standby.give(dir)?;
+        let mut copy = Command::new(standby.programs.path("pg_basebackup"));
+        copy.arg("-D").arg(standby.data()).args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-U", "postgres"]);
+        copy.arg("-h").arg(primary.socket()).args(["-p", &primary.port.unwrap_or(5432).to_string()]);
+        standby.run(&mut copy)?;
+        Ok(standby)
+    }
+
     /// Listens on this port of the loopback address too.
     pub fn set_port(&mut self, port: u16) {
         self.port = Some(port);

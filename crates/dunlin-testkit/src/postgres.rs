@@ -36,13 +36,28 @@ impl Postgres {
     pub fn with(settings: &[&str]) -> Self {
         let programs = Programs::find()
             .expect("PostgreSQL is not installed: apt-get install postgresql, or brew install postgresql");
-        // Not under TMPDIR: the path of a Unix socket is short, and the server's user must reach it.
-        let dir = tempfile::Builder::new().prefix("dunlin-pg-").tempdir_in("/tmp").expect("make a folder");
+        let dir = folder();
         let mut cluster = Cluster::open(programs, dir.path()).expect("make a cluster");
-        cluster.set_scratch();
         for setting in ["max_connections=200", "shared_buffers=32MB"].iter().chain(settings) {
             cluster.set(*setting);
         }
+        Self::run(cluster, dir)
+    }
+
+    /// Starts a hot standby of this server, which follows it by streaming replication. It can be read from, and written to
+    /// once it is promoted (`SELECT pg_promote()`).
+    ///
+    /// # Panics
+    /// When the server does not run, or the standby does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let dir = folder();
+        let cluster = Cluster::standby(&self.cluster, dir.path()).expect("copy the primary");
+        Self::run(cluster, dir)
+    }
+
+    fn run(mut cluster: Cluster, dir: TempDir) -> Self {
+        cluster.set_scratch();
         let port = (0..5).find_map(|_| {
             let port = free_port();
             cluster.set_port(port);
@@ -122,6 +137,11 @@ impl Postgres {
     }
 }
 
+/// Not under TMPDIR: the path of a Unix socket is short, and the server's user must reach it.
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("dunlin-pg-").tempdir_in("/tmp").expect("make a folder")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +155,19 @@ mod tests {
         pg.restart();
         assert_eq!(pg.psql("SELECT a FROM t"), "7");
         assert!(pg.try_psql("SELECT nothing").unwrap_err().to_string().contains("nothing"));
+    }
+
+    #[test]
+    fn a_standby_follows_and_takes_over() {
+        let mut primary = Postgres::start();
+        primary.psql("CREATE TABLE t(a int); INSERT INTO t VALUES (7)");
+        let standby = primary.standby();
+        assert_eq!(standby.psql("SELECT a FROM t"), "7");
+        primary.psql("UPDATE t SET a = 8");
+        crate::eventually("it follows", 10, || standby.psql("SELECT a FROM t") == "8");
+        assert!(standby.try_psql("UPDATE t SET a = 9").is_err());
+        primary.stop_hard();
+        assert_eq!(standby.psql("SELECT pg_promote()"), "t");
+        assert_eq!(standby.psql("UPDATE t SET a = 9 RETURNING a"), "9");
     }
 }

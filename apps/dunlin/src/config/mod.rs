@@ -109,19 +109,21 @@ impl Config {
             (EventLoop::PerCore, workers) => workers,
         };
         let database = table.section("database", "[database]");
+        let has_replica = database.as_ref().is_some_and(|table| table.has("read_url"));
         let routes = table.get("route").map(|value| routes(value, &context)).unwrap_or_default();
-        if database.as_ref().is_some_and(|table| table.has("read_url")) {
-            route::behind(&routes, &context);
-        }
         // A DATABASE_URL that happens to be in the environment is no reason to connect to it.
         let asked = database.is_some() || routes.iter().any(|route| matches!(route.kind, Kind::Query(_)));
+        let database = layers::database(database, url.filter(|_| asked), loops, &context);
+        if has_replica || database.as_ref().is_some_and(dunlin_pg::Database::may_be_behind) {
+            route::behind(&routes, has_replica, &context);
+        }
         let config = Self {
             admin: table.section("admin", "[admin]").map(Admin::read),
             log: table.section("log", "[log]").map(Log::read).unwrap_or_default(),
             compression: table.section("compression", "[compression]").map(layers::compression).unwrap_or_default(),
             cache: table.section("cache", "[cache]").map(|table| Cache::read(table, &context)).unwrap_or_default(),
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, &context)).unwrap_or_default(),
-            database: layers::database(database, url.filter(|_| asked), loops, &context),
+            database,
             routes,
             server,
             source: Source::default(),

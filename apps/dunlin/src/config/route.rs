@@ -146,14 +146,19 @@ pub(super) fn clashes(routes: &[Route], context: &Context<'_>) {
     }
 }
 
-/// Says what would be kept of a replica that is behind: the change itself comes there after the notice that it was made, so what is
+/// Says what would be kept of a standby that is behind: the change itself comes there after the notice that it was made, so what is
 /// read in between would be taken for new, and kept.
-pub(super) fn behind(routes: &[Route], context: &Context<'_>) {
+pub(super) fn behind(routes: &[Route], has_replica: bool, context: &Context<'_>) {
+    let (place, expected) = if has_replica {
+        ("\"read_url\"", "read_only = false on the route, so that it is read from \"url\", or no groups")
+    } else {
+        ("any of the hosts in \"url\"", "target_session_attrs=read-write in \"url\", or no groups")
+    };
     for route in routes.iter().filter(|route| !route.cache.groups().is_empty()) {
         let Kind::Query(query) = &route.kind else { continue };
-        if query.declared.access == Access::Read {
-            let what = "what this route keeps is invalidated by group, but read from \"read_url\", which may be behind";
-            let expected = "read_only = false on the route, so that it is read from \"url\", or no groups";
+        if query.declared.access == Access::Read || !has_replica {
+            let what =
+                format!("what this route keeps is invalidated by group, but read from {place}, which may be behind");
             context.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
         }
     }

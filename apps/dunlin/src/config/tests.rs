@@ -9,7 +9,13 @@ use super::*;
 #[track_caller]
 #[allow(clippy::needless_pass_by_value, reason = "expectations are made where they are checked")]
 fn check(text: &str, expect: Expect) {
-    let said = match Config::parse("dunlin.toml", text, Path::new(""), Some("postgres://x/y")) {
+    check_with("postgres://x/y", text, &expect);
+}
+
+/// As [`check`], with this URL in the environment.
+#[track_caller]
+fn check_with(url: &str, text: &str, expect: &Expect) {
+    let said = match Config::parse("dunlin.toml", text, Path::new(""), Some(url)) {
         Ok(_) => "fine".to_owned(),
         Err(error) => error.render(false),
     };
@@ -84,11 +90,9 @@ fn unknown_keys_at_any_depth() {
 
 #[test]
 fn what_is_kept_by_group_is_not_read_from_a_replica() {
-    let config = |route: &str| {
-        format!(
-            "[database]\nurl = \"postgres://x/y\"\nread_url = \"postgres://z/y\"\n[[route]]\npath = \"/\"\nquery = \"SELECT 1\"\n{route}\n"
-        )
-    };
+    let route = "[[route]]\npath = \"/\"\nquery = \"SELECT 1\"\n";
+    let urls = "[database]\nurl = \"postgres://x/y\"\nread_url = \"postgres://z/y\"\n";
+    let config = |more: &str| format!("{urls}{route}{more}\n");
     check(&config("cache = { age = \"1h\" }"), expect!["fine"]);
     check(&config("cache = { age = \"1h\", groups = [\"a\"] }\nread_only = false"), expect!["fine"]);
     check(
@@ -97,6 +101,18 @@ fn what_is_kept_by_group_is_not_read_from_a_replica() {
         dunlin.toml:5:8: what this route keeps is invalidated by group, but read from "read_url", which may be behind; expected read_only = false on the route, so that it is read from "url", or no groups
           |
         5 | path = "/"
+          |        ^^^
+    "#]],
+    );
+    let config = format!("{route}cache = {{ age = \"1h\", groups = [\"a\"] }}\n");
+    check_with("postgres://x,y/z?target_session_attrs=primary", &config, &expect!["fine"]);
+    check_with(
+        "postgres://x,y/z?target_session_attrs=prefer-standby",
+        &config,
+        &expect![[r#"
+        dunlin.toml:2:8: what this route keeps is invalidated by group, but read from any of the hosts in "url", which may be behind; expected target_session_attrs=read-write in "url", or no groups
+          |
+        2 | path = "/"
           |        ^^^
     "#]],
     );

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 
 pub use self::read::Answer;
 pub use self::transaction::{Transaction, TransactionOptions};
@@ -104,10 +104,7 @@ impl Pool {
         match pool.get().await {
             Ok(object) => Ok(Session::new(object, permit, access, self.clone())),
             Err(PoolError::Backend(error)) => Err(Error::Unreachable(crate::error::one_line(&error).into())),
-            Err(PoolError::Timeout(_)) => {
-                let limit = database.0.config.connect_timeout;
-                Err(Error::Unreachable(format!("no connection within {limit:?}").into()))
-            }
+            Err(PoolError::Timeout(TimeoutType::Create)) => Err(connector.timed_out()),
             Err(error) => Err(Error::Unreachable(error.to_string().into())),
         }
     }

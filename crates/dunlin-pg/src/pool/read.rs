@@ -86,8 +86,9 @@ impl Pool {
                 query.weigh(true);
                 Box::pin(self.own(query, params, format)).await
             }
-            // It can only read, so it may be asked again: alone, since the loss may have been its own doing.
-            Err(error) if error.is_lost() => {
+            // It can only read, so it may be asked again: alone, since the loss may have been its own doing. Without a transaction
+            // it loses only against a standby that has to go on, which cancels what reads there for too long.
+            Err(error) if error.is_lost() || error.is_transient() => {
                 self.retried();
                 Box::pin(self.own(query, params, format)).await
             }

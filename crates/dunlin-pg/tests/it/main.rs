@@ -6,6 +6,7 @@ mod chaos;
 mod heal;
 mod listen;
 mod pooler;
+mod replica;
 mod round_trips;
 mod service;
 mod stream;

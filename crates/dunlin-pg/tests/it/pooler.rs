@@ -17,7 +17,11 @@ fn bouncer() -> &'static PgBouncer {
 }
 
 fn behind(bouncer: &PgBouncer, name: &str) -> Fixture {
-    Fixture::new(Config { url: bouncer.url(), pooler: Pooler::Transaction, pool_size: 8, ..config(name) })
+    Fixture::new(behind_config(bouncer, name))
+}
+
+fn behind_config(bouncer: &PgBouncer, name: &str) -> Config {
+    Config { url: bouncer.url(), pooler: Pooler::Transaction, pool_size: 8, ..config(name) }
 }
 
 /// Eight at once, over three connections of the pooler's.
@@ -126,18 +130,26 @@ async fn many_rows_come_in_parts_through_a_pooler() {
 #[tokio::test]
 async fn what_a_request_gave_up_is_cancelled_through_a_pooler() {
     let bouncer = PgBouncer::start(postgres());
-    let fixture = behind(&bouncer, "p_cancel");
-    let slow = Query { rows: Rows::One, ..Query::new(["SELECT pg_sleep(50)::text AS p_cancel"]) };
-    let slow = fixture.service(slow);
-    let running = || {
-        postgres().psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%AS p_cancel%' AND state = 'active' AND pid <> pg_backend_pid()")
-    };
-    let asking = tokio::spawn(async move { ask(&slow, get("/", &[])).await });
-    eventually("it runs", async || running() == "1").await;
-    asking.abort();
-    eventually("it was cancelled", async || running() == "0").await;
-    let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
-    crowd(&one, "/", r#"{"one":1}"#).await;
+    let port = bouncer.url().rsplit([':', '/']).nth(1).unwrap().to_owned();
+    // An address alone will do, and a name that leads nowhere beside it.
+    let by_address = format!("hostaddr=127.0.0.1 port={port} user=postgres dbname=postgres");
+    for url in [bouncer.url(), format!("{by_address} host=nowhere.invalid"), by_address] {
+        // So long that nothing but a cancellation ends what sleeps.
+        let statement_timeout = Duration::from_secs(60);
+        let fixture =
+            Fixture::new(Config { url: url.clone(), statement_timeout, ..behind_config(&bouncer, "p_cancel") });
+        let slow = Query { rows: Rows::One, ..Query::new(["SELECT pg_sleep(50)::text AS p_cancel"]) };
+        let slow = fixture.service(slow);
+        let running = || {
+            postgres().psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%AS p_cancel%' AND state = 'active' AND pid <> pg_backend_pid()")
+        };
+        let asking = tokio::spawn(async move { ask(&slow, get("/", &[])).await });
+        eventually("it runs", async || running() == "1").await;
+        asking.abort();
+        eventually(&format!("it was cancelled by {url}"), async || running() == "0").await;
+        let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+        crowd(&one, "/", r#"{"one":1}"#).await;
+    }
 }
 
 #[tokio::test]
