@@ -27,6 +27,9 @@ pin_project! {
 /// What a service panicked with.
 pub(super) type Panic = Box<dyn Any + Send>;
 
+/// What became of a call.
+pub(super) type Answer = Result<Result<Response<Body>, BoxError>, Panic>;
+
 // === impl Call ===
 
 impl<F> Call<F> {
@@ -34,13 +37,14 @@ impl<F> Call<F> {
         Self::Waiting { request: Some(request) }
     }
 
+    /// One whose request comes when it is first polled, so that it is not moved in between.
+    pub(super) const fn begun() -> Self {
+        Self::Waiting { request: None }
+    }
+
     /// The service's response or its error; or what it panicked with, which is not polled again.
     #[inline]
-    pub(super) fn poll<S, B>(
-        mut self: Pin<&mut Self>,
-        service: &mut S,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Result<Response<Body>, BoxError>, Panic>>
+    pub(super) fn poll<S, B>(self: Pin<&mut Self>, service: &mut S, cx: &mut Context<'_>) -> Poll<Answer>
     where
         F: Future<Output = Result<Response<B>, S::Error>>,
         S: Service<Request<Body>, Response = Response<B>, Future = F>,
@@ -48,17 +52,52 @@ impl<F> Call<F> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.as_mut().poll_unguarded(service, cx)));
-        let done = match polled {
-            Ok(polled) => Ok(ready!(polled).map(|response| response.map(Body::new)).map_err(Into::into)),
+        self.poll_with(&mut None, service, cx)
+    }
+
+    /// Like [`poll`](Self::poll); takes the `request` of a call that was just begun.
+    #[inline]
+    pub(super) fn poll_with<S, B>(
+        mut self: Pin<&mut Self>,
+        request: &mut Option<Request<Body>>,
+        service: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer>
+    where
+        F: Future<Output = Result<Response<B>, S::Error>>,
+        S: Service<Request<Body>, Response = Response<B>, Future = F>,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        // What is as large as a response goes through as few hands as can be.
+        let (mut response, mut error) = (None, None);
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            match ready!(self.as_mut().poll_unguarded(request, service, cx)) {
+                Ok(own) => response = Some(own),
+                Err(own) => error = Some(own),
+            }
+            Poll::Ready(())
+        }));
+        let answer = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => Ok(match error {
+                Some(error) => Err(error.into()),
+                None => Ok(with_body(&mut response)),
+            }),
             Err(panic) => Err(panic),
         };
         self.set(Self::Done);
-        Poll::Ready(done)
+        Poll::Ready(answer)
     }
 
     #[inline]
-    fn poll_unguarded<S>(mut self: Pin<&mut Self>, service: &mut S, cx: &mut Context<'_>) -> Poll<F::Output>
+    fn poll_unguarded<S>(
+        mut self: Pin<&mut Self>,
+        first: &mut Option<Request<Body>>,
+        service: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<F::Output>
     where
         F: Future<Output = Result<S::Response, S::Error>>,
         S: Service<Request<Body>, Future = F>,
@@ -66,13 +105,35 @@ impl<F> Call<F> {
         loop {
             match self.as_mut().project() {
                 CallProj::Running { future } => return future.poll(cx),
-                CallProj::Waiting { request } => {
-                    ready!(service.poll_ready(cx))?;
-                    let future = service.call(request.take().unwrap_or_default());
+                CallProj::Waiting { request: kept } => {
+                    let ready = service.poll_ready(cx)?;
+                    let request = if first.is_some() { &mut *first } else { kept };
+                    if ready.is_pending() {
+                        let request = request.take();
+                        self.set(Self::Waiting { request });
+                        return Poll::Pending;
+                    }
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    let future = service.call(request);
                     self.set(Self::Running { future });
                 }
                 CallProj::Done => return Poll::Pending,
             }
         }
     }
+}
+
+/// The response that is there, with the one type of body that the server has.
+#[inline]
+fn with_body<B>(response: &mut Option<Response<B>>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let same = (response as &mut dyn Any).downcast_mut::<Option<Response<Body>>>();
+    let own = match same {
+        Some(same) => same.take(),
+        None => response.take().map(|response| response.map(Body::new)),
+    };
+    own.unwrap_or_default()
 }

@@ -9,9 +9,14 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
         let (literal, port) = (&rest[..end], &rest[end + 1..]);
         return is_ip_literal(literal) && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port));
     }
-    let host_len = text.iter().position(|&byte| !is_reg_name(byte)).unwrap_or(text.len());
+    let host_len = text.iter().position(|&byte| !REG_NAME[byte as usize]).unwrap_or(text.len());
     let (host, rest) = text.split_at(host_len);
-    !host.is_empty() && escapes_are_whole(host) && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
+    let port = match rest {
+        [] => b"",
+        [b':', port @ ..] => port,
+        _ => return false,
+    };
+    !host.is_empty() && escapes_are_whole(host) && is_port(port)
 }
 
 /// `port = *DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
@@ -28,17 +33,24 @@ fn is_ip_literal(text: &[u8]) -> bool {
             dot > 0
                 && rest[..dot].iter().all(u8::is_ascii_hexdigit)
                 && rest.len() > dot + 1
-                && rest[dot + 1..].iter().all(|&byte| byte == b':' || (is_reg_name(byte) && byte != b'%'))
+                && rest[dot + 1..].iter().all(|&byte| byte == b':' || (REG_NAME[byte as usize] && byte != b'%'))
         }
         _ => std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok()),
     }
 }
 
 /// `unreserved / sub-delims`, and `%`, of which the digits are checked apart.
-const fn is_reg_name(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
-        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%')
-}
+static REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(byte as u8, b'-' | b'.' | b'_' | b'~')
+            || matches!(byte as u8, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%');
+        byte += 1;
+    }
+    table
+};
 
 fn escapes_are_whole(text: &[u8]) -> bool {
     memchr::memchr_iter(b'%', text)

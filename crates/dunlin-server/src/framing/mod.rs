@@ -12,7 +12,7 @@ mod host;
 mod tests;
 
 use bytes::{Buf, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{Request, StatusCode};
 
 use body::Body;
 pub(crate) use body::Piece;
@@ -38,8 +38,8 @@ pub(crate) struct Framer {
     /// While more of a request's body is to come.
     body: Option<Body>,
     limits: HeadLimits,
-    /// Whether the head that was rejected is one of a HEAD request.
-    rejected_head: bool,
+    /// Whether the last head, the one that was rejected if one was, is one of a HEAD request.
+    is_head: bool,
 }
 
 /// How the length of a body is told.
@@ -61,7 +61,7 @@ pub(crate) struct Reject {
 impl Framer {
     /// `held` was read already.
     pub(crate) const fn new(held: BytesMut, limits: HeadLimits) -> Self {
-        Self { held, seen: 0, body: None, limits, rejected_head: false }
+        Self { held, seen: 0, body: None, limits, is_head: false }
     }
 
     /// What came and was not taken yet; more may be added behind it.
@@ -88,33 +88,42 @@ impl Framer {
         self.held
     }
 
-    /// The next head, once it is complete. `spare` is an empty map whose memory its fields may have.
+    /// The next head, once it is complete. What it says goes into `request`, which is a new one, perhaps with memory for
+    /// fields.
     ///
     /// To be asked for when no body is under way any more.
-    pub(crate) fn head(&mut self, spare: &mut HeaderMap) -> Result<Option<Head>, Reject> {
+    pub(crate) fn head<B>(&mut self, request: &mut Request<B>) -> Result<Option<Head>, Reject> {
         // RFC 9112 §2.2: empty lines before a request line are ignored.
         while self.held.starts_with(b"\r\n") {
             self.held.advance(2);
             self.seen = 0;
         }
-        let len = head::end(&self.held, self.seen, &self.limits).inspect_err(|_| {
-            self.rejected_head = self.held.starts_with(b"HEAD ");
-        })?;
-        let Some(len) = len else {
-            self.seen = self.held.len();
+        if self.held.is_empty() {
             return Ok(None);
-        };
-        self.seen = 0;
-        let head = self.held.split_to(len).freeze();
-        let head = head::read(&head, &self.limits, spare).inspect_err(|_| {
-            self.rejected_head = head.starts_with(b"HEAD ");
-        })?;
+        }
+        self.is_head = self.held.starts_with(b"HEAD ");
+        let Some(head) = self.take_head(request)? else { return Ok(None) };
         self.body = match head.framing {
             Framing::Length(0) => None,
             Framing::Length(length) => Some(Body::Length(length)),
             Framing::Chunked => Some(Body::chunked()),
         };
         Ok(Some(head))
+    }
+
+    fn take_head<B>(&mut self, request: &mut Request<B>) -> Result<Option<Head>, Reject> {
+        if self.seen == 0
+            && let Some(head) = head::take_plain(&mut self.held, &self.limits, request)
+        {
+            return head.map(Some);
+        }
+        let Some(len) = head::end(&self.held, self.seen, &self.limits)? else {
+            self.seen = self.held.len();
+            return Ok(None);
+        };
+        self.seen = 0;
+        let head = self.held.split_to(len).freeze();
+        head::read(&head, &self.limits, request).map(Some)
     }
 
     /// The next piece of the body; `None` while there is nothing of it.
@@ -129,7 +138,7 @@ impl Framer {
 
     /// Whether what was rejected began like a HEAD request, whose answer has no content.
     pub(crate) const fn rejected_head(&self) -> bool {
-        self.rejected_head
+        self.is_head
     }
 
     /// Whether the next byte belongs to a body.

@@ -89,7 +89,7 @@ where
             if self.io.state.signalled() == Signal::Cut {
                 return Poll::Ready(Left::Cut);
             }
-            let polled = if self.exchange.is_some() { self.poll_exchange(cx) } else { self.poll_next(cx) };
+            let polled = if self.exchange.is_some() { self.poll_exchange(None, cx) } else { self.poll_next(cx) };
             match ready!(polled) {
                 Ok(None) => {}
                 Ok(Some(left)) => return Poll::Ready(left),
@@ -111,12 +111,25 @@ where
         if self.left.is_some() {
             return Poll::Ready(Ok(self.left.take()));
         }
-        match self.io.framer.head(&mut self.spare_fields) {
-            Ok(Some(head)) => self.begin(head),
-            Ok(None) => return self.poll_head(cx),
-            Err(reject) => self.left = Some(Left::Over(Some(Why::Rejected(reject)))),
+        if self.io.framer.is_empty() {
+            return self.poll_head(cx);
         }
-        Poll::Ready(Ok(None))
+        let mut request = Request::new(Body::empty());
+        *request.headers_mut() = std::mem::take(&mut self.spare_fields);
+        match self.io.framer.head(&mut request) {
+            Ok(Some(head)) => {
+                let request = self.begin(request, head);
+                self.poll_exchange(request, cx)
+            }
+            Ok(None) => {
+                self.spare_fields = std::mem::take(request.headers_mut());
+                self.poll_head(cx)
+            }
+            Err(reject) => {
+                self.left = Some(Left::Over(Some(Why::Rejected(reject))));
+                Poll::Ready(Ok(None))
+            }
+        }
     }
 
     /// Waits for more of a head.
@@ -152,11 +165,13 @@ where
         self.io.state.park();
     }
 
-    fn begin(&mut self, head: Head) {
-        let Head { mut request, framing, persists, upgrade, expects, takes_trailers } = head;
+    /// Takes up a request; gives it back if it is the service's to answer.
+    #[inline]
+    fn begin(&mut self, mut request: Request<Body>, head: Head) -> Option<Request<Body>> {
+        let Head { framing, persists, upgrade, expects, takes_trailers } = head;
         if let Some(head) = upgrade {
             self.left = Some(Left::Upgrade(head));
-            return;
+            return None;
         }
         let (state, config) = (self.io.state, self.config);
         state.begin_only();
@@ -172,29 +187,38 @@ where
             Ok(awaits_continue) => exchange.awaits_continue = awaits_continue,
             Err(status) => {
                 exchange.asked.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
-                return self.respond(refuse(status, ""));
+                self.respond(refuse(status, ""));
+                return None;
             }
         }
         // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
         if request.uri().path() == "*" {
-            return self.respond(capabilities());
+            self.respond(capabilities());
+            return None;
         }
-        let request = request.map(|()| exchange.body(framing, &mut self.io, config.max_body));
+        if framing != Framing::Length(0) {
+            *request.body_mut() = exchange.body(framing, &mut self.io, config.max_body);
+        }
         exchange.stage = Stage::Answering(match self.spare_call.take() {
             Some(mut call) => {
-                call.set(Call::new(request));
+                call.set(Call::begun());
                 call
             }
-            None => Box::pin(Call::new(request)),
+            None => Box::pin(Call::begun()),
         });
+        Some(request)
     }
 
-    /// Works at the request that is under way, until it is answered.
-    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+    /// Works at the request that is under way, until it is answered. It comes along when that begins.
+    fn poll_exchange(
+        &mut self,
+        mut request: Option<Request<Body>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Left>>> {
         while let Some(exchange) = &mut self.exchange {
             exchange.feed(&mut self.io, cx)?;
             match &mut exchange.stage {
-                Stage::Answering(call) => match call.as_mut().poll(&mut self.service, cx) {
+                Stage::Answering(call) => match call.as_mut().poll_with(&mut request, &mut self.service, cx) {
                     Poll::Ready(Ok(Ok(response))) => self.respond(response),
                     Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
                     Poll::Ready(Err(panic)) => {
@@ -264,7 +288,7 @@ where
 
 /// What is to be known of a request before its service is called: whether its client awaits a 100 (Continue), or the
 /// status that it is refused with.
-fn admit(request: &mut Request<()>, framing: Framing, expects: bool, config: &Config) -> Result<bool, StatusCode> {
+fn admit<B>(request: &mut Request<B>, framing: Framing, expects: bool, config: &Config) -> Result<bool, StatusCode> {
     normalise(request)?;
     let awaits_continue = expects && awaits_continue(request)?;
     match framing {
