@@ -77,14 +77,14 @@ impl Future for Observe {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = match this.answer.project() {
+        let mut response = match this.answer.project() {
             AnswerProject::Own { response } => response.take().unwrap_or_default(),
             AnswerProject::Route { future } => ready!(future.poll(cx))?,
         };
-        Poll::Ready(Ok(match this.watch.take() {
-            Some(watch) => watch.head(response),
-            None => response,
-        }))
+        if let Some(watch) = this.watch.take() {
+            watch.head(&mut response);
+        }
+        Poll::Ready(Ok(response))
     }
 }
 
@@ -96,18 +96,16 @@ impl Watch {
     }
 
     /// The head of the answer is there.
-    fn head(mut self, response: Response<Body>) -> Response<Body> {
+    fn head(mut self, response: &mut Response<Body>) {
         let ttfb = self.started.elapsed();
         let cache = self.access.as_ref().and_then(|_| response.headers().get("cache-status").cloned());
         let head = Head { status: response.status(), ttfb, cache };
-        if let Some(bytes) = response.body().as_bytes() {
-            self.end(&head, bytes.len() as u64, ttfb, None);
-            return response;
+        let body = response.body_mut();
+        if let Some(bytes) = body.as_bytes() {
+            return self.end(&head, bytes.len() as u64, ttfb, None);
         }
-        response.map(|inner| {
-            let length = inner.len();
-            Body::new(Observed { inner, watch: self, head, bytes: 0, length })
-        })
+        let (length, inner) = (body.len(), std::mem::take(body));
+        *body = Body::new(Observed { inner, watch: self, head, bytes: 0, length });
     }
 
     fn end(&mut self, head: &Head, bytes: u64, duration: Duration, aborted: Option<&str>) {

@@ -262,26 +262,23 @@ where
             exchange.asked.persists = false;
             response = refuse(StatusCode::INTERNAL_SERVER_ERROR, "");
         }
-        let (mut parts, body) = response.into_parts();
         exchange.asked.persists &= state.signalled() < Signal::Drain && exchange.reads_on(&mut io.framer);
-        let length = body.len();
-        let seconds = state.ticks.seconds();
-        let written = response::write(io.output.gathered(), &parts, length, exchange.asked, seconds);
+        let (status, length) = (response.status(), response.body().len());
+        let out = io.output.gathered();
+        let written = response::write(out, status, response.headers(), length, exchange.asked, state.ticks.seconds());
         if !written.persists {
             exchange.asked.persists = false;
             self.left = Some(Left::Over(None));
         }
         exchange.stage = match written.content {
             Content::None => Stage::Answered,
-            Content::Length(_) if body.as_bytes().is_some() => {
-                io.output.push_body(body);
-                Stage::Answered
-            }
-            content => Stage::Sending { body, content },
+            Content::Length(_) if io.output.push_body(response.body_mut()) => Stage::Answered,
+            content => Stage::Sending { body: std::mem::take(response.body_mut()), content },
         };
-        if parts.headers.capacity() <= MAX_SPARE {
-            parts.headers.clear();
-            self.spare_fields = parts.headers;
+        let fields = response.headers_mut();
+        if fields.capacity() <= MAX_SPARE {
+            fields.clear();
+            self.spare_fields = std::mem::take(fields);
         }
     }
 }

@@ -64,12 +64,12 @@ pub(in crate::conn) async fn linger(wire: &mut Wire, most: usize) {
 /// The last answer on a connection whose next bytes are no request, as it goes onto the wire. One to HEAD has no
 /// content (RFC 9110 §9.3.2).
 fn last_answer(reject: Reject, to_head: bool, seconds: u64) -> Vec<u8> {
-    let (parts, body) = refuse(reject.status, reject.detail).into_parts();
+    let answer = refuse(reject.status, reject.detail);
     let asked = Asked { to_head, is_10: false, persists: false };
     let mut out = Vec::new();
-    let written = response::write(&mut out, &parts, body.len(), asked, seconds);
+    let written = response::write(&mut out, answer.status(), answer.headers(), answer.body().len(), asked, seconds);
     if written.content != Content::None {
-        out.extend_from_slice(body.as_bytes().unwrap_or_default());
+        out.extend_from_slice(answer.body().as_bytes().unwrap_or_default());
     }
     out
 }

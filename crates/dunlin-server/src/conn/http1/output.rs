@@ -55,13 +55,18 @@ impl Output {
         &mut self.gathered
     }
 
-    /// Adds content that is complete.
-    pub(super) fn push_body(&mut self, body: Body) {
-        let mapping = body.mapping().filter(|_| body.len() >= Some(MAPPED as u64)).cloned();
-        if let Ok(bytes) = body.try_into_bytes() {
-            self.push(bytes);
-            self.mapping = mapping;
+    /// Adds content that is complete; whether it is.
+    pub(super) fn push_body(&mut self, body: &mut Body) -> bool {
+        match body.as_bytes() {
+            None => return false,
+            Some(bytes) if bytes.len() <= SMALL => self.gathered().extend_from_slice(bytes),
+            Some(bytes) => {
+                let mapping = body.mapping().filter(|_| bytes.len() >= MAPPED).cloned();
+                self.piece = std::mem::take(body).try_into_bytes().unwrap_or_default();
+                self.mapping = mapping;
+            }
         }
+        true
     }
 
     /// Adds a piece of content.

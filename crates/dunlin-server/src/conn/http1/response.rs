@@ -5,8 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use dunlin_http::date;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::response::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::framing::{has_token, length};
 
@@ -42,10 +41,16 @@ pub(super) struct Written {
 
 /// Writes the head of a final response whose content is of this `length`, where that is known. What frames the message
 /// is the server's to say, whatever the fields say; `seconds` since 1970 are its Date if it has none.
-pub(super) fn write(out: &mut Vec<u8>, parts: &Parts, length: Option<u64>, asked: Asked, seconds: u64) -> Written {
-    let Parts { status, headers, .. } = parts;
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    length: Option<u64>,
+    asked: Asked,
+    seconds: u64,
+) -> Written {
     out.reserve(128 + 48 * headers.len());
-    write_status_line(out, *status);
+    write_status_line(out, status);
     let (mut closes, mut dated, mut told_length) = (false, false, None);
     for (name, value) in headers {
         if *name == CONTENT_LENGTH {
@@ -62,8 +67,8 @@ pub(super) fn write(out: &mut Vec<u8>, parts: &Parts, length: Option<u64>, asked
         dated |= *name == DATE;
         write_field(out, name.as_str().as_bytes(), value.as_bytes());
     }
-    let content = content(*status, length, told_length, asked);
-    write_framing(out, *status, length, told_length, content, asked);
+    let content = content(status, length, told_length, asked);
+    write_framing(out, status, length, told_length, content, asked);
     let persists = asked.persists && !closes && content != Content::UntilClose;
     if !persists {
         out.extend_from_slice(b"connection: close\r\n");
@@ -98,15 +103,18 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 fn write_date(out: &mut Vec<u8>, seconds: u64) {
+    const EPOCH: [u8; 37] = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
     thread_local! {
-        /// The last second that was written, and its date.
-        static DATE: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
+        /// The last second that was written, and its line.
+        static LINE: RefCell<(u64, [u8; 37])> = const { RefCell::new((0, EPOCH)) };
     }
-    DATE.with_borrow_mut(|(second, text)| {
-        if *second != seconds || text.is_empty() {
-            (*second, *text) = (seconds, date::format(UNIX_EPOCH + Duration::from_secs(seconds)));
+    LINE.with_borrow_mut(|(second, line)| {
+        if *second != seconds {
+            *second = seconds;
+            // IMF-fixdate has one length (RFC 9110 §5.6.7).
+            line[6..35].copy_from_slice(date::format(UNIX_EPOCH + Duration::from_secs(seconds)).as_bytes());
         }
-        write_field(out, b"date", text.as_bytes());
+        out.extend_from_slice(line);
     });
 }
 
@@ -153,7 +161,9 @@ fn write_framing(
         },
     };
     if let Some(length) = length {
-        write_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+        out.extend_from_slice(b"content-length: ");
+        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -178,9 +188,9 @@ mod tests {
         for (name, value) in fields {
             response = response.header(*name, *value);
         }
-        let (parts, ()) = response.body(()).unwrap().into_parts();
+        let response = response.body(()).unwrap();
         let mut out = Vec::new();
-        let written = write(&mut out, &parts, length, asked, 784_111_777);
+        let written = write(&mut out, response.status(), response.headers(), length, asked, 784_111_777);
         let text = String::from_utf8(out).unwrap().replace("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "");
         assert_eq!(text, format!("HTTP/1.1 {}\r\n\r\n", expect.replace('|', "\r\n")));
         assert_eq!(written.content, content);
