@@ -43,15 +43,15 @@ fn readiness_says_why_not_and_heals() {
     crate::service::problem(&response, 503);
     assert!(response.header("retry-after").is_some());
     database.restart();
-    eventually("it heals", 10, || service.get("/one").status == 200);
-    eventually("it is ready", 10, || raw::get(service.admin, "/readyz").status == 200);
+    eventually("it heals", || service.get("/one").status == 200);
+    eventually("it is ready", || raw::get(service.admin, "/readyz").status == 200);
 }
 
 #[test]
 fn an_access_line_for_each_request() {
     let service = Service::start("[log]\nformat = \"json\"\n[[route]]\npath = \"/hello/{name}\"\ntext = \"hello\"\n");
     service.get("/hello/dunlin?a=b");
-    eventually("the line is there", 5, || service.log().contains("/hello/dunlin"));
+    eventually("the line is there", || service.log().contains("/hello/dunlin"));
     let log = service.log();
     let line = log.lines().find(|line| line.contains("/hello/dunlin")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");

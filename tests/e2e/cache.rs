@@ -145,7 +145,7 @@ invalidates = ["c_users"]
     assert_eq!(service.json("/users/1")["name"], "Grace");
     // Changed behind its back: as soon as the notice has come.
     database().psql("UPDATE c_users SET name = 'Edsger'");
-    eventually("the notice comes", 5, || service.json("/users/1")["name"] == "Edsger");
+    eventually("the notice comes", || service.json("/users/1")["name"] == "Edsger");
 }
 
 #[test]

@@ -42,9 +42,9 @@ fn a_lost_database_is_503_and_heals_by_itself() {
         })
         .collect();
     database.stop_hard();
-    eventually("it is missed", 10, || service.get("/t/1").status == 503);
+    eventually("it is missed", || service.get("/t/1").status == 503);
     database.restart();
-    eventually("it heals", 10, || service.get("/t/1").status == 200);
+    eventually("it heals", || service.get("/t/1").status == 200);
     over.store(true, Ordering::Release);
     let seen: Vec<_> = clients.into_iter().map(|client| client.join().expect("no other answer")).collect();
     assert!(seen.iter().any(|[_, unavailable]| *unavailable > 0), "{seen:?}");

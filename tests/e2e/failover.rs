@@ -67,21 +67,21 @@ fn a_failover_is_followed() {
     ));
     let write = || raw::request(service.addr, "POST", "/n", &[], b"");
     assert_eq!(write().text(), r#"{"n":1}"#);
-    eventually("the standby follows", 20, || service.get("/replica").text() == r#"{"n":1}"#);
+    eventually("the standby follows", || service.get("/replica").text() == r#"{"n":1}"#);
     let over = Arc::new(AtomicBool::new(false));
     let readers = ["/replica", "/primary", "/kept"].map(|path| ask(&service, path, &over));
     let count = |of: usize, at: usize| readers[of].0.0[at].load(Relaxed);
-    eventually("all are answered", 20, || (0..3).all(|of| count(of, 0) > 10));
+    eventually("all are answered", || (0..3).all(|of| count(of, 0) > 10));
 
     primary.stop_hard();
-    eventually("what needs the primary is refused", 20, || count(1, 1) > 10);
+    eventually("what needs the primary is refused", || count(1, 1) > 10);
     let good = count(0, 0);
-    eventually("the standby goes on", 20, || count(0, 0) > good + 10);
+    eventually("the standby goes on", || count(0, 0) > good + 10);
     assert_eq!(write().status, 503);
 
     assert_eq!(standby.psql("SELECT pg_promote()"), "t");
     let promoted = Instant::now();
-    eventually("it is written to", 20, || {
+    eventually("it is written to", || {
         let response = write();
         assert!(matches!(response.status, 200 | 503), "{}: {}", response.status, response.text());
         response.status == 200
@@ -90,11 +90,11 @@ fn a_failover_is_followed() {
     println!("written to {took:?} after the promotion");
     assert!(took < Duration::from_secs(2), "{took:?}");
     // What is kept follows the new primary: it is heard again, and its word is taken.
-    eventually("what is kept is new", 20, || service.get("/kept").text() == r#"{"n":2}"#);
+    eventually("what is kept is new", || service.get("/kept").text() == r#"{"n":2}"#);
     let hit = |response: &raw::Response| response.header("cache-status").is_some_and(|status| status.contains("hit"));
-    eventually("it is kept again", 20, || hit(&service.get("/kept")));
+    eventually("it is kept again", || hit(&service.get("/kept")));
     standby.psql("UPDATE f_rows SET n = 3; NOTIFY dunlin_cache, 'f'");
-    eventually("a notice of the new primary counts", 20, || service.get("/kept").text() == r#"{"n":3}"#);
+    eventually("a notice of the new primary counts", || service.get("/kept").text() == r#"{"n":3}"#);
 
     over.store(true, Relaxed);
     for (_, task) in readers {

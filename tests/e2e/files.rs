@@ -95,7 +95,7 @@ fn a_change_on_disk_is_seen() {
     let service = service();
     let old = service.get("/static/a.css");
     service.folder().write("public/a.css", "a { color: green }");
-    dunlin_testkit::eventually("the change is seen", 3, || service.get("/static/a.css").text() == "a { color: green }");
+    dunlin_testkit::eventually("the change is seen", || service.get("/static/a.css").text() == "a { color: green }");
     assert_ne!(service.get("/static/a.css").header("etag"), old.header("etag"));
 }
 

@@ -84,7 +84,7 @@ fn rewrite(whole: bool, write: fn(&Path, &str)) {
     let seen = clients.map(|client| client.join().unwrap());
     assert!(!whole || seen.iter().all(|&seen| seen > 1), "{seen:?}");
     for name in NAMES {
-        dunlin_testkit::eventually("the last version is served", 3, || {
+        dunlin_testkit::eventually("the last version is served", || {
             service.get(&format!("/static/{name}")).body == version(name, 1000).as_bytes()
         });
     }

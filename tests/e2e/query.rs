@@ -148,7 +148,7 @@ fn a_statement_that_takes_too_long_is_504() {
         "[database]\nurl = \"{url}\"\nstatement_timeout = \"300ms\"\n[[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(30)\"\nrows = \"one\"\n"
     ));
     problem(&service.get("/slow"), 504);
-    dunlin_testkit::eventually("no statement is left running", 10, || {
+    dunlin_testkit::eventually("no statement is left running", || {
         database()
             .psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(30)%' AND state = 'active'")
             == "0"
@@ -166,9 +166,9 @@ fn a_statement_that_nobody_waits_for_is_cancelled() {
     };
     let mut client = std::net::TcpStream::connect(service.addr).unwrap();
     std::io::Write::write_all(&mut client, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    dunlin_testkit::eventually("it runs", 10, || running() == "1");
+    dunlin_testkit::eventually("it runs", || running() == "1");
     drop(client);
-    dunlin_testkit::eventually("it is cancelled", 20, || running() == "0");
+    dunlin_testkit::eventually("it is cancelled", || running() == "0");
 }
 
 #[test]
@@ -180,20 +180,18 @@ fn an_exhausted_pool_is_503_until_a_connection_is_free() {
          [[route]]\npath = \"/one\"\nquery = \"SELECT 1 AS one\"\nrows = \"one\"\n"
     ));
     // The one connection may be asked at this moment whether the database is there.
-    dunlin_testkit::eventually("it is free", 10, || service.get("/one").status == 200);
+    dunlin_testkit::eventually("it is free", || service.get("/one").status == 200);
     let addr = service.addr;
     let slow = std::thread::spawn(move || dunlin_testkit::raw::get(addr, "/slow").status);
     let of_slow =
         "FROM pg_stat_activity WHERE query LIKE '%exhausting%' AND state = 'active' AND pid <> pg_backend_pid()";
-    dunlin_testkit::eventually("the slow one runs", 10, || {
-        database().psql(&format!("SELECT count(*) {of_slow}")) == "1"
-    });
+    dunlin_testkit::eventually("the slow one runs", || database().psql(&format!("SELECT count(*) {of_slow}")) == "1");
     let response = service.get("/one");
     problem(&response, 503);
     assert!(response.header("retry-after").is_some());
     database().psql(&format!("SELECT pg_cancel_backend(pid) {of_slow}"));
     assert_eq!(slow.join().unwrap(), 504);
-    dunlin_testkit::eventually("it is free again", 10, || service.get("/one").status == 200);
+    dunlin_testkit::eventually("it is free again", || service.get("/one").status == 200);
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Processes {
             };
         }
         let mut process = Process(command.spawn().unwrap());
-        eventually("it serves", 20, || {
+        eventually("it serves", || {
             let log = std::fs::read_to_string(&log).unwrap();
             assert!(process.0.try_wait().unwrap().is_none(), "it ended:\n{log}");
             log.contains("serving")
@@ -76,7 +76,7 @@ impl Process {
 
     #[track_caller]
     fn ended(mut self) {
-        eventually("the old process ends", 20, || self.0.try_wait().unwrap().is_some());
+        eventually("the old process ends", || self.0.try_wait().unwrap().is_some());
         assert_eq!(self.0.wait().unwrap().code(), Some(0));
     }
 }
@@ -113,7 +113,7 @@ fn restart_ten_times(addr: SocketAddr, mut processes: Processes, terminate: bool
                 old.terminate();
             }
             old.ended();
-            eventually("the load goes on", 20, || answered.load(Ordering::Relaxed) > before + 100);
+            eventually("the load goes on", || answered.load(Ordering::Relaxed) > before + 100);
         }
     });
 }

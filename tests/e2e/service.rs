@@ -95,7 +95,7 @@ impl Service {
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("share the log")).stderr(log);
         let child = command.spawn().expect("dunlin starts");
         let mut service = Self { child, addr, admin, folder };
-        eventually("the service answers", 20, || {
+        eventually("the service answers", || {
             assert!(service.child.try_wait().expect("ask").is_none(), "it ended:\n{}", service.log());
             std::net::TcpStream::connect(service.admin).is_ok() && raw::get(service.admin, "/healthz").status == 200
         });
@@ -158,7 +158,7 @@ impl Service {
     /// Waits for its end and gives the exit code.
     #[track_caller]
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        eventually("the service ends", 20, || self.child.try_wait().expect("ask").is_some());
+        eventually("the service ends", || self.child.try_wait().expect("ask").is_some());
         self.child.wait().expect("its status").code()
     }
 }

@@ -33,7 +33,7 @@ fn start(origin: &Origin, redis: &Redis) -> Service {
 }
 
 fn connected(service: &Service) {
-    eventually("it has the shared cache", 20, || {
+    eventually("it has the shared cache", || {
         ["dunlin_redis_connected", "dunlin_redis_listening"].iter().all(|up| metric(service, up) == 1)
     });
 }
@@ -57,20 +57,20 @@ fn what_one_keeps_and_invalidates_counts_for_the_other() {
     let (origin, redis) = (origin(&value), Redis::start());
     let (a, b) = (start(&origin, &redis), start(&origin, &redis));
     assert_eq!(number(&a, "/x"), 1);
-    eventually("the server has it", 10, || metric(&a, "dunlin_redis_kept_total") == 1);
+    eventually("the server has it", || metric(&a, "dunlin_redis_kept_total") == 1);
     let response = b.get("/x");
     assert!(response.header("cache-status").unwrap().contains("hit"), "{response:?}");
     assert_eq!((response.text().as_str(), origin.count()), ("1", 1));
     // A write by one.
     assert_eq!(a.send("POST", "/x", "{}").text(), "2");
     assert_eq!(number(&a, "/x"), 2);
-    eventually("the other knows", 10, || number(&b, "/x") == 2);
+    eventually("the other knows", || number(&b, "/x") == 2);
     // A purge by the other.
     value.store(3, SeqCst);
     assert_eq!(number(&a, "/x"), 2);
     assert!(raw::request(b.admin, "POST", "/purge?all=true", &[], b"").status < 300);
     assert_eq!(number(&b, "/x"), 3);
-    eventually("the first knows", 10, || number(&a, "/x") == 3);
+    eventually("the first knows", || number(&a, "/x") == 3);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_server_that_dies_and_comes_back_costs_no_answer() {
         redis.restart();
         connected(a);
         connected(b);
-        eventually("the other learns of it", 20, || number(b, "/x") == expect);
+        eventually("the other learns of it", || number(b, "/x") == expect);
     }
     stop.store(true, SeqCst);
     for client in clients {

@@ -24,7 +24,7 @@ fn requests_under_way_are_answered() {
         let mut connection = Connection::open(service.addr);
         let before = origin.count();
         connection.send_request("GET", "/", &[], b"");
-        eventually("the request is under way", 5, || origin.count() > before);
+        eventually("the request is under way", || origin.count() > before);
         service.signal(signal);
         let response = connection.read("GET").unwrap();
         assert_eq!(response.text(), "slow");
@@ -49,7 +49,7 @@ fn under_load_no_request_is_lost() {
             })
         })
         .collect();
-    eventually("the load is on", 10, || answered.load(Ordering::Relaxed) > 2000);
+    eventually("the load is on", || answered.load(Ordering::Relaxed) > 2000);
     service.signal(libc::SIGTERM);
     assert_eq!(service.exit_code(), Some(0));
     over.store(true, Ordering::Release);
@@ -93,7 +93,7 @@ fn what_takes_longer_than_the_drain_is_cut() {
     let mut service = Service::with("drain = \"500ms\"", &route, |_| ());
     let mut connection = Connection::open(service.addr);
     connection.send_request("GET", "/", &[], b"");
-    eventually("the request is under way", 5, || origin.count() == 1);
+    eventually("the request is under way", || origin.count() == 1);
     service.signal(libc::SIGTERM);
     assert!(service.exit_code().is_some());
     assert!(connection.read("GET").is_err());

@@ -48,7 +48,7 @@ fn each_tip_works() {
     let mut command = Command::new(executable);
     command.env("LISTEN", addr.to_string()).env("PAGE", origin.url()).env("STATIC", folder.path());
     let _running = Running(command.env("DATABASE_URL", postgres.url()).spawn().unwrap());
-    eventually("it listens", 20, || std::net::TcpStream::connect(addr).is_ok());
+    eventually("it listens", || std::net::TcpStream::connect(addr).is_ok());
 
     let get = |target: &str| raw::get(addr, target);
     assert_eq!(get("/").text(), "Hello, World!");
@@ -61,7 +61,7 @@ fn each_tip_works() {
     let css = raw::request(addr, "GET", "/static/a.css", &[("Accept-Encoding", "gzip")], b"");
     assert_eq!((css.status, css.header("content-encoding")), (200, Some("gzip")));
     assert!(get("/").header("cache-status").unwrap().contains("hit"));
-    eventually("the database answers", 10, || get("/users/7").text() == r#"{"id":7,"name":"Ada"}"#);
+    eventually("the database answers", || get("/users/7").text() == r#"{"id":7,"name":"Ada"}"#);
     // Each loop has a pool of its own, and another one may answer now.
-    eventually("each loop has the database", 10, || get("/users/8").status == 404);
+    eventually("each loop has the database", || get("/users/8").status == 404);
 }

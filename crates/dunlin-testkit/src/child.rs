@@ -2,7 +2,11 @@
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::PATIENCE;
 
 /// A server under a small shell that ends it when the owner's end of a pipe closes: on drop, and also when the owner
 /// itself is killed.
@@ -20,12 +24,12 @@ impl Guarded {
     /// for it. `signal` (`INT`, `QUIT`, …) is what ends it. When the owner dies before it has ended the server, the
     /// folder `scratch` goes too.
     pub(crate) fn spawn(
-        program: &std::path::Path,
+        program: &Path,
         args: &[String],
         user: Option<(u32, u32)>,
         signal: &str,
-        log: &std::path::Path,
-        scratch: Option<&std::path::Path>,
+        log: &Path,
+        scratch: Option<&Path>,
     ) -> io::Result<Self> {
         let script = format!(
             r#"log=$1 scratch=$2; shift 2
@@ -49,10 +53,30 @@ read -r word; kill -{signal} $p 2>/dev/null; wait $p
         Ok(Self { leash: shell.stdin.take(), shell, pid })
     }
 
+    /// Waits until the server is `ready`.
+    ///
+    /// # Errors
+    /// When it ends before, or is not ready within [`PATIENCE`], with the end of its `log`.
+    pub(crate) fn wait_until(&mut self, log: &Path, mut ready: impl FnMut() -> bool) -> io::Result<()> {
+        let begun = Instant::now();
+        // It is to live beyond the answer: another one may have answered, on the port that this one did not get.
+        while !(ready() && self.alive()) {
+            let why = match self.alive() {
+                false => "ended",
+                true if begun.elapsed() > PATIENCE => "does not answer",
+                true => {
+                    std::thread::sleep(Duration::from_millis(20));
+                    continue;
+                }
+            };
+            return Err(io::Error::other(format!("it {why}:\n{}", tail(log))));
+        }
+        Ok(())
+    }
+
     /// Whether the server still runs.
-    pub(crate) fn alive(&mut self) -> bool {
-        // SAFETY: signal 0 only asks whether the process exists.
-        matches!(self.shell.try_wait(), Ok(None)) && unsafe { libc::kill(self.pid, 0) } == 0
+    fn alive(&mut self) -> bool {
+        matches!(self.shell.try_wait(), Ok(None)) && runs(self.pid)
     }
 
     /// SIGKILL: no word of farewell.
@@ -75,4 +99,20 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Whether the process exists and has not ended; one that has exists until its parent has asked for its status.
+fn runs(pid: i32) -> bool {
+    // SAFETY: signal 0 only asks whether the process exists.
+    let exists = unsafe { libc::kill(pid, 0) } == 0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may hold anything; the state comes after it.
+    exists && !stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
+}
+
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
 }

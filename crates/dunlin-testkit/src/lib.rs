@@ -27,6 +27,7 @@ mod child;
 pub mod origin;
 pub mod pg;
 mod pgbouncer;
+mod port;
 mod postgres;
 pub mod raw;
 mod redis;
@@ -34,26 +35,24 @@ mod tool;
 
 pub use origin::Origin;
 pub use pgbouncer::PgBouncer;
+pub use port::free_port;
 pub use postgres::Postgres;
 pub use redis::Redis;
 pub use tool::tool;
 
-/// A port on the loopback address that nobody used a moment ago.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bind a free port");
-    listener.local_addr().expect("local address").port()
-}
+/// How long a test waits for what has to happen, before it fails. Far more than anything takes, also where ten processes
+/// want each processor: only a failure takes it.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Asks `done` until it says yes, for at most `seconds`.
+/// Asks `done` until it says yes.
 ///
 /// # Panics
-/// When the time is over: `what` did not happen.
+/// After [`PATIENCE`]: `what` did not happen.
 #[track_caller]
-pub fn eventually(what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
     while !done() {
-        assert!(std::time::Instant::now() < until, "not within {seconds} s: {what}");
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }

@@ -7,7 +7,6 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::child::Guarded;
 
@@ -177,7 +176,7 @@ impl Cluster {
     /// Starts the server and waits until it answers.
     ///
     /// # Errors
-    /// When it ends at once or does not answer within a minute, with the end of its log.
+    /// When it ends or does not answer within [`PATIENCE`](crate::PATIENCE), with the end of its log.
     pub fn start(&mut self) -> io::Result<()> {
         let mut args =
             vec!["-D".to_owned(), self.data().display().to_string(), "-k".into(), self.dir.display().to_string()];
@@ -190,14 +189,9 @@ impl Cluster {
         let log = self.dir.join("log");
         let scratch = self.scratch.then_some(&*self.dir);
         let mut server = Guarded::spawn(&self.programs.path("postgres"), &args, self.user, "INT", &log, scratch)?;
-        let until = Instant::now() + Duration::from_secs(60);
-        while !self.ready(port) {
-            if !server.alive() || Instant::now() > until {
-                server.end();
-                return Err(io::Error::other(format!("PostgreSQL did not start:\n{}", tail(&log))));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        server
+            .wait_until(&log, || self.ready(port))
+            .map_err(|error| io::Error::other(format!("PostgreSQL does not start: {error}")))?;
         self.server = Some(server);
         Ok(())
     }
@@ -288,11 +282,4 @@ pub(crate) fn server_user() -> io::Result<Option<(u32, u32)>> {
     let user = find("postgres").or_else(|| find("nobody"));
     user.map(Some)
         .ok_or_else(|| io::Error::other("PostgreSQL does not run as root, and there is no user postgres or nobody"))
-}
-
-/// The last lines of a log.
-fn tail(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
 }

@@ -69,9 +69,11 @@ impl PgBouncer {
         let user = pg::server_user().expect("a user for the pooler");
         let args = [self.dir.path().join("ini").display().to_string()];
         let log = self.dir.path().join("log");
-        self.server =
-            Some(Guarded::spawn(&program, &args, user, "TERM", &log, Some(self.dir.path())).expect("start PgBouncer"));
-        crate::eventually("PgBouncer answers", 20, || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        let mut server =
+            Guarded::spawn(&program, &args, user, "TERM", &log, Some(self.dir.path())).expect("start PgBouncer");
+        let answers = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        server.wait_until(&log, answers).unwrap_or_else(|error| panic!("PgBouncer does not start: {error}"));
+        self.server = Some(server);
     }
 }
 

@@ -1,11 +1,12 @@
 //! [`Postgres`]: a cluster of a test's own.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::free_port;
 use crate::pg::{Cluster, Programs};
+use crate::{PATIENCE, free_port};
 
 /// A PostgreSQL server of a test's own, on a free port and a Unix socket, gone when it is dropped.
 #[derive(Debug)]
@@ -58,12 +59,9 @@ impl Postgres {
 
     fn run(mut cluster: Cluster, dir: TempDir) -> Self {
         cluster.set_scratch();
-        let port = (0..5).find_map(|_| {
-            let port = free_port();
-            cluster.set_port(port);
-            cluster.start().map(|()| port).ok() // Somebody else may have taken the port meanwhile.
-        });
-        let port = port.unwrap_or_else(|| panic!("PostgreSQL does not start: {:?}", cluster.start()));
+        let port = free_port();
+        cluster.set_port(port);
+        cluster.start().unwrap_or_else(|error| panic!("{error}"));
         Self { cluster, port, _dir: dir }
     }
 
@@ -125,15 +123,11 @@ impl Postgres {
     pub fn restart(&mut self) {
         self.cluster.stop();
         // Workers of a server that was killed may hold its memory for a moment longer.
-        let mut last = None;
-        for _ in 0..50 {
-            match self.cluster.start() {
-                Ok(()) => return,
-                Err(error) => last = Some(error),
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+        let begun = Instant::now();
+        while let Err(error) = self.cluster.start() {
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not come back: {error}");
+            std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("PostgreSQL does not come back: {last:?}");
     }
 }
 
@@ -164,7 +158,7 @@ mod tests {
         let standby = primary.standby();
         assert_eq!(standby.psql("SELECT a FROM t"), "7");
         primary.psql("UPDATE t SET a = 8");
-        crate::eventually("it follows", 10, || standby.psql("SELECT a FROM t") == "8");
+        crate::eventually("it follows", || standby.psql("SELECT a FROM t") == "8");
         assert!(standby.try_psql("UPDATE t SET a = 9").is_err());
         primary.stop_hard();
         assert_eq!(standby.psql("SELECT pg_promote()"), "t");

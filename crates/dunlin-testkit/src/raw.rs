@@ -2,10 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
 
-/// How long any read may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::PATIENCE;
 
 /// One connection.
 #[derive(Debug)]
@@ -98,7 +96,7 @@ impl Connection {
     /// Reads one final answer to a request of `method`; interim ones (1xx but 101) are passed over.
     ///
     /// # Errors
-    /// When the peer closes before the answer is whole, it is malformed, or it takes longer than 20 s.
+    /// When the peer closes before the answer is whole, it is malformed, or a read takes longer than [`PATIENCE`].
     pub fn read(&mut self, method: &str) -> io::Result<Response> {
         loop {
             let mut response = self.read_head()?;
@@ -181,7 +179,7 @@ impl Connection {
     /// Whether the peer has closed: true at its end or reset, false when bytes come.
     ///
     /// # Panics
-    /// When neither happens within 20 s.
+    /// When neither happens within [`PATIENCE`].
     #[must_use]
     pub fn closed(&mut self) -> bool {
         if !self.buffer.is_empty() {

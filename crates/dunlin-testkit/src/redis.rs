@@ -94,11 +94,11 @@ impl Redis {
             args.extend(["--tls-key-file".to_owned(), key, "--tls-auth-clients".to_owned(), "no".to_owned()]);
         }
         let log = self.dir.path().join("log");
-        self.server =
-            Some(Guarded::spawn(&program, &args, None, "TERM", &log, Some(self.dir.path())).expect("start Redis"));
-        crate::eventually("Redis answers", 20, || {
-            self.command("PING").is_some_and(|answer| answer.starts_with("+PONG"))
-        });
+        let mut server =
+            Guarded::spawn(&program, &args, None, "TERM", &log, Some(self.dir.path())).expect("start Redis");
+        let answers = || self.command("PING").is_some_and(|answer| answer.starts_with("+PONG"));
+        server.wait_until(&log, answers).unwrap_or_else(|error| panic!("Redis does not start: {error}"));
+        self.server = Some(server);
     }
 
     /// Sends one inline command and gives what comes back at once, for a look inside.

@@ -30,7 +30,7 @@ impl Instance {
     }
 
     fn ready(&self) {
-        eventually("it is connected and listens", 20, || {
+        eventually("it is connected and listens", || {
             let stats = self.store.stats();
             stats.connected && stats.listening
         });
@@ -62,7 +62,7 @@ impl Instance {
             entry: Bytes::from(format!("{key} {variant}")),
         };
         self.store.save(key, saved);
-        eventually("the server has judged it", 10, || {
+        eventually("the server has judged it", || {
             let now = self.store.stats();
             now.kept + now.overtaken > before.kept + before.overtaken
         });
@@ -102,12 +102,12 @@ fn an_invalidation_reaches_all_and_spares_the_rest() {
     a.save("of-h", &["h"], stands);
     a.save("key", &[], stands);
     b.invalidate(&["g"], &["key"]);
-    eventually("it is gone", 10, || !a.has("of-g") && !a.has("key"));
+    eventually("it is gone", || !a.has("of-g") && !a.has("key"));
     assert!(a.has("of-h"));
-    eventually("the other hears of it", 10, || a.store.stats().heard == 1);
+    eventually("the other hears of it", || a.store.stats().heard == 1);
     a.store.invalidate(&Invalidation { all: true, ..Invalidation::default() });
-    eventually("all is gone", 10, || b.load("of-h").is_some_and(|loaded| loaded.variants.is_empty()));
-    eventually("the other hears of that too", 10, || b.store.stats().heard == 1);
+    eventually("all is gone", || b.load("of-h").is_some_and(|loaded| loaded.variants.is_empty()));
+    eventually("the other hears of that too", || b.store.stats().heard == 1);
     assert_eq!((a.store.stats().heard, a.store.stats().gaps), (1, 1), "nobody hears of their own");
 }
 
@@ -118,7 +118,7 @@ fn a_fill_that_began_before_is_not_kept() {
     let stood = a.stands();
     a.save("before", &["g"], stood);
     b.invalidate(&["g"], &["key"]);
-    eventually("it counts", 10, || a.stands() > stood);
+    eventually("it counts", || a.stands() > stood);
     let late = [("late", &["g"][..]), ("key", &[]), ("new", &["never-heard-of"])];
     for (key, groups) in late {
         a.save(key, groups, stood);
@@ -159,14 +159,14 @@ fn a_skipped_number_is_a_gap() {
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
     for heard in 1..=2 {
         a.invalidate(&["g"], &[]);
-        eventually("it is heard", 10, || b.store.stats().heard == heard);
+        eventually("it is heard", || b.store.stats().heard == heard);
     }
     assert_eq!(b.store.stats().gaps, 1, "that of the beginning");
     redis.command("INCR dunlin:seq").unwrap();
     a.invalidate(&["g"], &[]);
-    eventually("it is noticed", 10, || b.store.stats().gaps == 2);
+    eventually("it is noticed", || b.store.stats().gaps == 2);
     redis.command("PUBLISH dunlin:invalidations nonsense").unwrap();
-    eventually("so is nonsense", 10, || b.store.stats().gaps == 3);
+    eventually("so is nonsense", || b.store.stats().gaps == 3);
 }
 
 #[test]
@@ -176,13 +176,13 @@ fn a_server_that_is_gone_is_a_miss_and_comes_back() {
     a.save("k", &["g"], a.stands());
     redis.stop_hard();
     assert!(!a.has("k"));
-    eventually("both notice", 20, || !a.store.stats().connected && !b.store.stats().connected);
+    eventually("both notice", || !a.store.stats().connected && !b.store.stats().connected);
     a.invalidate(&["g"], &[]);
     assert!(a.load("k").is_none());
     redis.restart();
     a.ready();
     b.ready();
-    eventually("it is told of what was invalidated meanwhile", 10, || a.load("k").is_some());
+    eventually("it is told of what was invalidated meanwhile", || a.load("k").is_some());
     a.save("k", &["g"], a.stands());
     assert!(b.has("k"));
     assert!(b.store.stats().gaps >= 2, "what was not heard counts as missed");
@@ -208,13 +208,13 @@ fn a_server_that_hangs_costs_some_timeouts_and_then_none() {
     socket.write_all(b"CLIENT PAUSE 4000 ALL\r\n").unwrap();
     let _ = socket.read(&mut [0; 16]).unwrap();
     let mut asked = 0;
-    eventually("it is given up", 10, || {
+    eventually("it is given up", || {
         assert!(!a.has("k"));
         asked += 1;
         !a.store.stats().connected
     });
     assert!((1..=4).contains(&asked), "{asked}");
-    eventually("it is back", 20, || a.has("k"));
+    eventually("it is back", || a.has("k"));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn no_more_is_on_its_way_than_may_be() {
     let timeout = Duration::from_secs(5);
     let config = Config { max_lookups: 2, max_unsent: 4096, timeout, ..Config::new(redis.url()) };
     let store = RedisStore::open(config).unwrap();
-    eventually("it is connected", 20, || store.stats().connected);
+    eventually("it is connected", || store.stats().connected);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let stands = runtime.block_on(store.load("k")).unwrap().unwrap().stands;
     let (a, b, c) = runtime.block_on(async { tokio::join!(store.load("a"), store.load("b"), store.load("c")) });
@@ -242,7 +242,7 @@ fn names_may_have_anything_in_them() {
     a.save(key, &["https://a\ngroup", "gr\u{fc}n *"], a.stands());
     assert!(b.has(key));
     b.invalidate(&["https://a\ngroup"], &[]);
-    eventually("it is gone", 10, || !a.has(key));
+    eventually("it is gone", || !a.has(key));
 }
 
 #[test]

@@ -10,9 +10,11 @@ use proptest::prelude::*;
 
 use crate::support::{Fixture, config};
 
+/// No deadline ends a connection here.
+const LONG: Duration = Duration::from_secs(600);
+
 static SERVER: LazyLock<Fixture> = LazyLock::new(|| {
-    let short = Duration::from_millis(500);
-    Fixture::with(Config { header_timeout: short, first_byte_timeout: short, body_timeout: short, ..config() })
+    Fixture::with(Config { header_timeout: LONG, first_byte_timeout: LONG, body_timeout: LONG, ..config() })
 });
 
 fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -41,7 +43,7 @@ proptest! {
             let _ = client.0.shutdown(Shutdown::Write);
         }
         let mut all = Vec::new();
-        client.0.set_read_timeout(Some(Duration::from_millis(if half_close { 20_000 } else { 50 }))).unwrap();
+        client.0.set_read_timeout(Some(Duration::from_millis(if half_close { 60_000 } else { 50 }))).unwrap();
         let _ = client.0.read_to_end(&mut all);
         let answers = all.windows(9).filter(|bytes| *bytes == b"HTTP/1.1 ").count();
         let interim = all.windows(12).filter(|bytes| *bytes == b"HTTP/1.1 100").count();

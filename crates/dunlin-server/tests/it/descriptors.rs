@@ -6,6 +6,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::listening::{end, under_systemd};
+use crate::support::PATIENCE;
 
 #[test]
 fn few_descriptors_are_shared_by_closing_who_is_idle() {
@@ -15,7 +16,7 @@ fn few_descriptors_are_shared_by_closing_who_is_idle() {
     let mut kept = Vec::new();
     for _ in 0..100 {
         let mut socket = UnixStream::connect(&path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         let mut answer = [0; 12];
         socket.read_exact(&mut answer).unwrap();
@@ -41,7 +42,7 @@ fn without_descriptors_accepting_rests_and_goes_on_when_there_are_some() {
     let child = under_systemd(UnixListener::bind(&path).unwrap().into(), limits);
     let ask = |target: &str| {
         let mut socket = UnixStream::connect(&path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(socket, "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         socket
     };

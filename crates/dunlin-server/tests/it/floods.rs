@@ -6,10 +6,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Child;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::listening::{end, under_systemd};
-use crate::support::Client;
+use crate::support::{Client, PATIENCE};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// `GET http://a/`, in HPACK.
@@ -40,7 +39,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 #[track_caller]
 fn flood(addr: SocketAddr, opening: &[u8], frames: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     let mut socket = TcpStream::connect(addr).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let reading = socket.try_clone().unwrap();
     let reading = std::thread::spawn(move || goaways(reading));
     let mut sent = socket.write_all(&[PREFACE, opening].concat());

@@ -4,13 +4,12 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use dunlin_http::Body;
 use dunlin_server::{Addr, BindError, Config, Connect, Connection, RouteService, Routes, Server};
 use http::Request;
 
-use crate::support::{Client, Fixture, config, routes, stopped};
+use crate::support::{Client, Fixture, config, release, routes, stopped, until};
 
 #[test]
 fn several_addresses_and_unix_sockets() {
@@ -62,11 +61,7 @@ fn a_factory_that_fails_stops_the_server() {
     let error =
         server.start(async |of| if of.index == 1 { Err("no pool".into()) } else { Ok(routes().build()?) }).unwrap_err();
     assert_eq!(error.to_string(), "cannot make the service: no pool");
-    let begun = Instant::now();
-    while std::net::TcpStream::connect(addr).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("nobody listens", || std::net::TcpStream::connect(addr).is_err());
 }
 
 /// Answers with what is known of the connection.
@@ -135,13 +130,12 @@ fn a_full_server_makes_room_by_closing_who_is_idle_longest() {
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(first.answer().unwrap().status, 200);
     let mut busy = server.connect();
-    busy.send("GET /wait/1000 HTTP/1.1\r\nHost: a\r\n\r\n");
-    while server.running.stats()[0].requests < 2 {
-        std::thread::yield_now();
-    }
+    busy.send("GET /held/full HTTP/1.1\r\nHost: a\r\n\r\n");
+    until("it asks", || server.running.stats()[0].requests == 2);
     assert_eq!(server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "Hello, World!");
     assert!(first.is_closed());
-    assert_eq!(busy.answer().unwrap().text(), "waited");
+    release("full");
+    assert_eq!(busy.answer().unwrap().text(), "released");
     assert!(server.running.stats()[0].full > 0);
 }
 

@@ -1,10 +1,12 @@
 //! A server for a test, and a client that sends bytes.
 
-use std::io::{Read, Write};
+use std::collections::HashSet;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -12,9 +14,17 @@ use dunlin_http::{Body, BodyError};
 use dunlin_server::{Config, EventLoop, Routes, Running, Server};
 use http::{Request, Response};
 use http_body::Frame;
+use tokio::sync::watch;
+
+/// How long a test waits for what has to happen, before it fails: far more than it takes, also where ten processes want
+/// each processor.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `/big` answers with.
-static BIG: std::sync::LazyLock<Bytes> = std::sync::LazyLock::new(|| vec![b'x'; 50_000_000].into());
+static BIG: LazyLock<Bytes> = LazyLock::new(|| vec![b'x'; 50_000_000].into());
+
+/// The names that [`release`] was given.
+static RELEASED: LazyLock<watch::Sender<HashSet<String>>> = LazyLock::new(watch::Sender::default);
 
 /// A server with one loop and a few routes.
 pub struct Fixture {
@@ -38,7 +48,8 @@ pub fn config() -> Config {
     Config { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 1, ..Config::default() }
 }
 
-/// Answers `/` with a greeting, `/echo` with the body, `/length` with its length, `/wait/{ms}` late, `/big/{bytes}` long.
+/// Answers `/` with a greeting, `/echo` with the body, `/length` with its length, `/wait/{ms}` late, `/held/{name}` when it
+/// is released, `/big/{bytes}` long.
 pub fn routes() -> Routes {
     Routes::new()
         .get("/", async |_| "Hello, World!")
@@ -57,6 +68,11 @@ pub fn routes() -> Routes {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             "waited"
         })
+        .get("/held/{name}", async |request: Request<Body>| {
+            let name = request.uri().path().rsplit('/').next().unwrap();
+            RELEASED.subscribe().wait_for(|released| released.contains(name)).await.unwrap();
+            "released"
+        })
         .get("/panic", async |_| -> &'static str { panic!("as it was asked to") })
         .get("/panic/later", async |_| Response::new(Body::new(Panics(false))))
         .get("/big/{bytes}", async |request: Request<Body>| {
@@ -68,6 +84,29 @@ pub fn routes() -> Routes {
 async fn echo(request: Request<Body>) -> Result<Response<Body>, dunlin_http::Problem> {
     let told = |error: BodyError| dunlin_http::Problem::new(error.status());
     request.into_body().collect(1 << 30).await.map(|bytes| Response::new(bytes.into())).map_err(told)
+}
+
+/// Has `/held/{name}` answered, by every server.
+pub fn release(name: &str) {
+    RELEASED.send_modify(|released| _ = released.insert(name.to_owned()));
+}
+
+/// Waits until `done`.
+#[track_caller]
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Tries a client that keeps to a deadline of the server's. `attempt` is false where this process did not get to run in
+/// time, so that nothing was shown: then the deadline becomes longer. What it finds wrong, it panics about.
+#[track_caller]
+pub fn punctually(attempt: impl FnMut(Duration) -> bool) {
+    let mut deadlines = [300, 1_000, 3_000, 10_000].map(Duration::from_millis).into_iter();
+    assert!(deadlines.any(attempt), "this process hardly runs");
 }
 
 /// A body that streams for ever.
@@ -118,6 +157,7 @@ impl Fixture {
     }
 
     /// What comes back for `bytes` until the server closes, or has nothing more to say.
+    #[track_caller]
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> Answer {
         let mut client = self.connect();
         client.send(bytes);
@@ -139,7 +179,7 @@ pub fn stopped(running: Running) -> dunlin_server::Outcome {
 impl Client {
     pub fn connect(addr: SocketAddr) -> Self {
         let socket = TcpStream::connect(addr).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
         Self(socket)
     }
@@ -150,17 +190,20 @@ impl Client {
     }
 
     /// The next response; `None` if the connection ends before it begins.
+    #[track_caller]
     pub fn answer(&mut self) -> Option<Answer> {
         self.answer_to("GET")
     }
 
     /// The next response, to a request of this method.
+    #[track_caller]
     pub fn answer_to(&mut self, method: &str) -> Option<Answer> {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
             match self.0.read(&mut byte) {
                 Ok(1) => head.push(byte[0]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("nothing within {PATIENCE:?}"),
                 _ if head.is_empty() => return None,
                 other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&head)),
             }
@@ -208,7 +251,7 @@ impl Client {
         let mut byte = [0];
         match self.0.read(&mut byte) {
             Ok(n) => n == 0,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     }
 }
