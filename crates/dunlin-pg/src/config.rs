@@ -34,7 +34,8 @@ pub struct Config {
     /// The most connections that this process holds, over all pools and both URLs. A [`Listener`](crate::Listener) has
     /// one more.
     pub pool_size: usize,
-    /// How many pools there will be, one for each event loop: it divides the connections.
+    /// How many pools there will be, one for each event loop: it divides the connections. A pool beyond them shares none: each
+    /// of its reads has a connection of its own meanwhile.
     pub pools: usize,
     /// How many connections each pool keeps open and shares for reads. Zero: half of them all together, at most 4 each; none
     /// when there are too few.
@@ -57,7 +58,8 @@ pub struct Config {
     pub pooler: Pooler,
     /// How often a transaction is run again after a serialization failure or a deadlock.
     pub retries: u32,
-    /// From how many bytes an answer is streamed instead of held in memory. What is streamed has no `ETag`.
+    /// From how many bytes an answer is streamed instead of held in memory. What is streamed has no `ETag`. What a write answers
+    /// is always held, for only its end tells whether it was done.
     pub stream_from: usize,
 }
 
@@ -99,6 +101,9 @@ impl Config {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        if self.pools == 0 {
+            return Err(ConfigError::new("pools is 0, and one is the least"));
+        }
         // What is shared, and one for everything else, is the least that works.
         let least = self.shared_count() * self.pools + 1;
         if self.pool_size < least {
@@ -232,6 +237,7 @@ mod tests {
         assert_eq!(Config::default().validate(), Ok(()));
         assert!(Config { statement_timeout: Duration::ZERO, ..Config::default() }.validate().is_err());
         assert!(Config { pool_size: 0, ..Config::default() }.validate().is_err());
+        assert!(Config { pools: 0, ..Config::default() }.validate().is_err());
         assert!(Config { pool_size: 2, shared: 2, ..Config::default() }.validate().is_err());
         assert_eq!(Config { pool_size: 1, ..Config::default() }.validate(), Ok(()));
         assert_eq!(Config { pool_size: 2, ..Config::default() }.validate(), Ok(()));

@@ -297,8 +297,8 @@ pub(crate) struct Room {
     pub(crate) evictions: Mutex<Vec<Evict>>,
 }
 
-/// Closes one idle connection of a pool: whether there was one, `None` when the pool is gone.
-pub(crate) type Evict = Box<dyn Fn() -> Option<bool> + Send + Sync>;
+/// Closes one idle connection of a pool, if that is wanted: whether it did, `None` when the pool is gone.
+pub(crate) type Evict = Box<dyn Fn(bool) -> Option<bool> + Send + Sync>;
 
 impl Room {
     /// A share of the budget. Who asks has been let in as one of those at work, so when all are open one lies idle.
@@ -310,13 +310,20 @@ impl Room {
         self.open.clone().acquire_owned().await.ok()
     }
 
+    /// Adds a pool's, and forgets those of pools that are gone.
+    pub(crate) fn add(&self, evict: Evict) {
+        let mut evictions = self.evictions.lock();
+        evictions.retain(|evict| evict(false).is_some());
+        evictions.push(evict);
+    }
+
     fn evict(&self) {
         let mut done = false;
         let mut evictions = self.evictions.lock();
         evictions.retain(|evict| {
-            let found = if done { Some(false) } else { evict() };
-            done |= found == Some(true);
-            found.is_some()
+            let closed = evict(!done);
+            done |= closed == Some(true);
+            closed.is_some()
         });
     }
 }

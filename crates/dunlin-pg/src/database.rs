@@ -29,6 +29,8 @@ pub(crate) struct Inner {
     pub(crate) writes: Arc<Connector>,
     /// Where notices are heard, if anywhere.
     pub(crate) notices: Option<Arc<Connector>>,
+    /// A permit for each pool that has shared connections.
+    pub(crate) seats: Arc<Semaphore>,
     /// A permit for each shared connection.
     pub(crate) links: Arc<Semaphore>,
     /// A permit for each of the other connections that is at work.
@@ -78,6 +80,7 @@ impl Database {
             reads: Arc::new(reads),
             writes: Arc::new(writes),
             notices: notices.map(Arc::new),
+            seats: Arc::new(Semaphore::new(config.pools)),
             links: Arc::new(Semaphore::new(shared)),
             checkouts: Arc::new(Semaphore::new(rest)),
             room: Arc::new(Room { open: Arc::new(Semaphore::new(rest)), evictions: Mutex::default() }),
@@ -134,6 +137,9 @@ impl Database {
 
     /// Listens on channels, on a connection of its own. Where [`Database::can_listen`] says no there is never an event, not
     /// even [`Event::Gap`](crate::Event::Gap): what is derived from notices cannot be relied on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn listen<S: Into<String>>(&self, channels: impl IntoIterator<Item = S>) -> Listener {
         Listener::new(self.0.notices.clone(), channels.into_iter().map(Into::into).collect())
@@ -186,7 +192,17 @@ impl Database {
     /// For one more pool to count in.
     pub(crate) fn counters(&self) -> Arc<Counters> {
         let counters = Arc::<Counters>::default();
-        self.0.counters.lock().push(counters.clone());
+        let mut all = self.0.counters.lock();
+        // What pools counted that are gone is kept as one sum.
+        let gone = Counters::default();
+        all.retain(|pool| {
+            let alive = Arc::strong_count(pool) > 1;
+            if !alive {
+                gone.add(pool);
+            }
+            alive
+        });
+        all.extend([Arc::new(gone), counters.clone()]);
         counters
     }
 

@@ -148,7 +148,7 @@ impl Error {
 
     /// What it is to one who wanted to write, or to read: a server that only reads is the wrong one for a write, and the right one
     /// will be there again; a read that writes is declared wrongly.
-    pub(crate) fn of(self, access: Access) -> Self {
+    pub(crate) fn for_access(self, access: Access) -> Self {
         if access == Access::Write && self.is_read_only_server() {
             return Self::Unreachable("the server is a standby, which cannot be written to".into());
         }

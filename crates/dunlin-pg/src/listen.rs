@@ -59,14 +59,6 @@ impl Listener {
             None => std::future::pending().await,
         }
     }
-
-    /// As [`Listener::next`], for a `poll` function.
-    pub fn poll_next(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Event> {
-        match self.events.poll_recv(cx) {
-            std::task::Poll::Ready(Some(event)) => std::task::Poll::Ready(event),
-            _ => std::task::Poll::Pending,
-        }
-    }
 }
 
 impl Drop for Listener {

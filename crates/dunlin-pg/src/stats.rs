@@ -1,6 +1,6 @@
 //! [`Stats`]: what a database did, for metrics.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a database did since it was made, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,4 +36,22 @@ pub(crate) struct Counters {
     pub(crate) exhausted: AtomicU64,
     pub(crate) cancelled: AtomicU64,
     pub(crate) lost: AtomicU64,
+}
+
+// === impl Counters ===
+
+impl Counters {
+    pub(crate) fn add(&self, other: &Self) {
+        let Self { queries, joined, retried, exhausted, cancelled, lost } = self;
+        for (sum, more) in [
+            (queries, &other.queries),
+            (joined, &other.joined),
+            (retried, &other.retried),
+            (exhausted, &other.exhausted),
+            (cancelled, &other.cancelled),
+            (lost, &other.lost),
+        ] {
+            sum.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
 }

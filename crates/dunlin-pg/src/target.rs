@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tokio_postgres::config::{Host, TargetSessionAttrs};
@@ -93,11 +94,15 @@ impl Target {
         let mut target = Self::parse(url)?;
         target.ssl_mode = config.ssl_mode.or(target.ssl_mode);
         target.ssl_root_cert = config.ssl_root_cert.clone().or(target.ssl_root_cert);
-        target.pg.connect_timeout(config.connect_timeout);
+        if target.pg.get_connect_timeout().is_none() {
+            target.pg.connect_timeout(config.connect_timeout);
+        }
         if target.pg.get_application_name().is_none() {
             target.pg.application_name(config.application_name.as_str());
         }
-        if let Some(password) = &config.password {
+        if let Some(password) = &config.password
+            && target.pg.get_password().is_none()
+        {
             target.pg.password(password.reveal());
         }
         if target.pg.get_password().is_none()
@@ -221,13 +226,9 @@ fn word_value(text: &str) -> (String, usize) {
 fn from_passfile(file: &Path, pg: &tokio_postgres::Config) -> Result<Option<String>, ConfigError> {
     let fail = |why: &dyn fmt::Display| ConfigError::new(format!("passfile {}: {why}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(file).map_err(|error| fail(&error))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(fail(&"others may read it; set its mode to 0600"));
-        }
+    let mode = fs::metadata(file).map_err(|error| fail(&error))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(fail(&"others may read it; set its mode to 0600"));
     }
     let host = match pg.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
@@ -282,6 +283,20 @@ mod tests {
         assert!(Target::parse("host=a,b port=1,2,3").is_err());
         assert!(Target::parse("host=a,b hostaddr=10.0.0.1").is_err());
         assert_eq!(Target::parse("hostaddr=10.0.0.1 user=u dbname=d").unwrap().to_string(), "u@10.0.0.1:5432/d");
+    }
+
+    #[test]
+    fn what_the_url_says_comes_first() {
+        let config = Config { password: Some(crate::Secret::new("theirs")), ..Config::default() };
+        for (url, password, timeout) in [
+            ("postgres://u:own@h/d?connect_timeout=1", "own", 1),
+            ("postgres://u@h/d", "theirs", 3),
+            ("host=h password=own connect_timeout=2", "own", 2),
+        ] {
+            let pg = Target::resolve(url, &config).unwrap().pg;
+            assert_eq!(pg.get_password(), Some(password.as_bytes()), "{url}");
+            assert_eq!(pg.get_connect_timeout(), Some(&std::time::Duration::from_secs(timeout)), "{url}");
+        }
     }
 
     #[test]

@@ -38,16 +38,13 @@ pub(super) fn deadpool(database: &Database, access: Access) -> Pool {
     // It fails only for timeouts without a runtime, and there is one.
     let pool = pool.unwrap_or_else(|_| unreachable!("a pool with timeouts has its runtime"));
     let weak = pool.weak();
-    let evict = move || {
+    let evict = move |wanted: bool| {
         let pool = weak.upgrade()?;
-        let mut kept = 0;
-        let removed = pool.retain(|_, _| {
-            kept += 1;
-            kept > 1
-        });
+        let mut left = usize::from(wanted);
+        let removed = pool.retain(|_, _| left.checked_sub(1).map(|less| left = less).is_none());
         Some(!removed.removed.is_empty())
     };
-    database.0.room.evictions.lock().push(Box::new(evict));
+    database.0.room.add(Box::new(evict));
     pool
 }
 

@@ -78,7 +78,11 @@ impl Link {
 
     /// Prepares what was not there when it opened, or was forgotten since.
     pub(crate) async fn prepare(&self, slot: usize, sql: &str) -> Result<Arc<Plan>, Error> {
-        let plan = Arc::new(plan(&self.client, sql).await?);
+        // The keeper watches it as it does a read.
+        let waiting = self.wait();
+        let plan = plan(&self.client, sql).await;
+        waiting.answered();
+        let plan = Arc::new(plan?);
         let mut plans = self.plans();
         if plans.len() <= slot {
             plans.resize_with(slot + 1, || None);

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{PoolError, TimeoutType};
+use tokio::sync::OwnedSemaphorePermit;
 
 pub use self::read::Answer;
 pub use self::transaction::{Transaction, TransactionOptions};
@@ -42,19 +43,24 @@ pub(crate) struct Inner {
     writes: deadpool_postgres::Pool,
     flights: Flights<read::Whole>,
     counters: Arc<Counters>,
+    /// What lets it share connections.
+    _seat: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Pool ===
 
 impl Pool {
     pub(crate) fn start(database: Database) -> Self {
+        let seat = database.0.seats.clone().try_acquire_owned().ok();
+        let shared = if seat.is_some() { database.0.config.shared_count() } else { 0 };
         let inner = Arc::new(Inner {
-            lanes: Arc::new(Lanes::new(database.0.config.shared_count())),
+            lanes: Arc::new(Lanes::new(shared)),
             reads: keep::deadpool(&database, Access::Read),
             writes: keep::deadpool(&database, Access::Write),
             flights: Flights::default(),
             counters: database.counters(),
             database,
+            _seat: seat,
         });
         tokio::spawn(lanes::keep(Arc::downgrade(&inner)));
         Self(inner)

@@ -46,7 +46,7 @@ impl Pool {
                 return result;
             };
             if !tries.again(self, query.access, &error).await {
-                return Err(error.of(query.access));
+                return Err(error.for_access(query.access));
             }
             self.retried();
         }

@@ -27,6 +27,8 @@ pub struct TransactionOptions {
 /// statement is under way, that is cancelled.
 pub struct Transaction {
     session: Session,
+    /// Why the server takes nothing more until it is rolled back.
+    failed: Option<Error>,
 }
 
 // === impl Pool ===
@@ -39,7 +41,7 @@ impl Pool {
     pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
         let mut session = self.checkout(options.access).await?;
         begin(&mut session, options, self).await?;
-        Ok(Transaction { session })
+        Ok(Transaction { session, failed: None })
     }
 
     /// Runs `work`, which begins and commits a transaction, again after a serialization failure or a deadlock, as often
@@ -102,11 +104,17 @@ impl Transaction {
         .await
     }
 
-    /// Commits. When it gives an error that is not PostgreSQL's own, nobody knows whether it was.
+    /// Commits. When it gives an error that is not PostgreSQL's own, nobody knows whether it was. Where a statement failed before,
+    /// and no savepoint was gone back to since, all is rolled back and that is the error.
     ///
     /// # Errors
     /// What PostgreSQL said.
     pub async fn commit(mut self) -> Result<(), Error> {
+        if let Some(error) = self.failed.take() {
+            // PostgreSQL would roll back at `COMMIT` as well, and not call it an error.
+            end(&mut self.session, "ROLLBACK").await?;
+            return Err(error);
+        }
         end(&mut self.session, "COMMIT").await
     }
 
@@ -123,6 +131,11 @@ impl Transaction {
         self.session.busy();
         let result = Session::within(limit, step(self.session.object()?)).await;
         self.session.done(true, &result);
+        match &result {
+            Ok(_) => self.failed = None,
+            Err(error) if error.as_db_error().is_some() => _ = self.failed.get_or_insert_with(|| error.clone()),
+            Err(_) => {}
+        }
         result
     }
 }

@@ -1,7 +1,5 @@
 //! `sslmode` means what libpq means, and fails closed.
 
-#![cfg(unix)]
-
 use std::path::{Path, PathBuf};
 
 use dunlin_pg::{Config, Query, Rows, SslMode};

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dunlin_pg::{Access, Config, Error, Isolation, Pooler, Query, Rows, TransactionOptions};
+use dunlin_pg::{Access, Config, Error, Isolation, Pooler, Query, QueryService, Rows, TransactionOptions};
 
 use crate::support::{Fixture, ask, config, connections, eventually, get, named, post, postgres, text};
 
@@ -32,6 +32,42 @@ async fn what_is_dropped_is_rolled_back_and_its_connection_used_again() {
     assert_eq!(postgres().psql("SELECT n FROM x_drop").trim(), "2");
     let transaction = fixture.pool.begin(TransactionOptions::default()).await.unwrap();
     transaction.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_failed_is_not_committed_without_a_word() {
+    postgres().psql("CREATE TABLE x_failed (n int PRIMARY KEY)");
+    let fixture = Fixture::new(config("x_failed"));
+    let mut transaction = fixture.pool.begin(WRITE).await.unwrap();
+    let insert = "INSERT INTO x_failed VALUES ($1)";
+    transaction.execute(insert, &[&1]).await.unwrap();
+    assert!(transaction.execute(insert, &[&1]).await.is_err());
+    assert!(transaction.execute(insert, &[&2]).await.is_err(), "nothing is taken any more");
+    let error = transaction.commit().await.unwrap_err();
+    assert!(error.to_string().contains("duplicate key"), "{error}");
+    assert_eq!(postgres().psql("SELECT count(*) FROM x_failed"), "0");
+    // Gone back to a savepoint, it is as if it had not been.
+    let mut transaction = fixture.pool.begin(WRITE).await.unwrap();
+    transaction.execute(insert, &[&1]).await.unwrap();
+    transaction.execute("SAVEPOINT s", &[]).await.unwrap();
+    assert!(transaction.execute(insert, &[&1]).await.is_err());
+    transaction.execute("ROLLBACK TO s", &[]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(postgres().psql("SELECT count(*) FROM x_failed"), "1");
+}
+
+#[tokio::test]
+async fn more_pools_than_were_told_of_share_no_connections() {
+    let fixture = Fixture::new(config("x_more"));
+    let declared = fixture.declare(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+    for _ in 0..3 {
+        let pools = [fixture.pool.clone(), fixture.database.pool(), fixture.database.pool()];
+        for service in pools.map(|pool| QueryService::new(pool, declared.clone())) {
+            assert_eq!(text(&ask(&service, get("/", &[])).await), r#"{"one":1}"#);
+        }
+        assert!(connections(postgres(), "x_more") <= 4);
+    }
+    assert_eq!(fixture.database.stats().queries, 9, "what pools did that are gone counts still");
 }
 
 #[tokio::test]
