@@ -5,7 +5,8 @@
 //! - A [`Query`] is declared once: SQL, where its parameters come from, one row or many. Each connection prepares it when it
 //!   opens. A read of one statement then takes one round trip on a connection that many share; a write, a transaction
 //!   and what is large or slow has a connection of its own.
-//! - [`QueryService`] answers HTTP requests with it, as any tower service.
+//! - [`QueryService`] answers HTTP requests with it, as any tower service (`examples/axum.rs` has it in an axum app), and
+//!   [`Pool::run`] answers whoever has no request.
 //! - [`json`] writes rows straight into a body's bytes, [`param`] types what a request gave by the statement's own
 //!   description.
 //! - [`Listener`] hears `NOTIFY` on a connection of its own and tells its gaps; [`triggers`] writes the SQL that notifies.

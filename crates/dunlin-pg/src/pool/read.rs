@@ -52,9 +52,29 @@ impl Pool {
     /// Runs a query with its parameters, in the order of [`Query::params`](crate::Query::params). `format` is for
     /// [`Rows::Many`]; one row is always JSON.
     ///
+    /// ```
+    /// # use dunlin_pg::{Answer, Config, Database, Query, Source, json::Format};
+    /// # let postgres = dunlin_testkit::Postgres::start();
+    /// # let url = postgres.url();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let database = Database::new(Config::new(url))?;
+    /// let params = vec![Source::named("to")];
+    /// let query = database.declare(Query { params, ..Query::new(["SELECT n FROM generate_series(1, $1::int) n"]) })?;
+    /// let pool = database.pool();
+    /// let Answer::Rows(json) = pool.run(&query, &["3".into()], Format::Json).await? else { panic!("it has columns") };
+    /// assert_eq!(json, r#"[{"n":1},{"n":2},{"n":3}]"#);
+    /// assert!(pool.run(&query, &[], Format::Json).await.is_err(), "$1 was not given");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// A parameter that does not fit; what PostgreSQL said; no connection.
+    /// A parameter that does not fit, or that is missing; what PostgreSQL said; no connection.
     pub async fn run(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
+        if let Some(missing) = query.params.get(params.len()) {
+            return Err(Error::Parameter { name: missing.shared_name().clone(), reason: "it was not given".into() });
+        }
         self.0.counters.queries.fetch_add(1, Ordering::Relaxed);
         let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted > 0) else {
             return Box::pin(self.own(query, params, format)).await;

@@ -33,6 +33,8 @@ const MAX_BODY: usize = 1024 * 1024;
 /// ([`PathParams`](dunlin_http::PathParams) in the request's extensions), the query string and a JSON body, and answers
 /// itself in every case: errors are problem documents.
 ///
+/// Of axum's routes, whose parameters are its own, `examples/axum.rs` makes [`PathParams`](dunlin_http::PathParams).
+///
 /// A complete answer to a read has an `ETag` from its content, and `If-None-Match` is 304.
 #[derive(Clone)]
 pub struct QueryService(Arc<Inner>);
