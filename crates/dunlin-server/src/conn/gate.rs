@@ -1,4 +1,4 @@
-//! [`Gate`]: what hyper reads from and writes to.
+//! [`Gate`]: what h2 and hyper read from and write to.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use super::Wire;
 use super::state::State;
 use crate::framing::{Fault, FrameMeter};
 
-/// Stands between the socket and hyper, and counts both ways, so that the reaper sees progress. When hyper lets it go,
-/// in whatever way, the socket is given back through the [`State`].
+/// Stands between the socket and h2, or hyper, and counts both ways, so that the reaper sees progress. When they let it
+/// go, in whatever way, the socket is given back through the [`State`].
 #[derive(Debug)]
 pub(crate) struct Gate {
     /// `None` only once it was given back.
@@ -85,20 +85,20 @@ impl Gate {
 }
 
 /// Moves what fits from `from` into `to`.
-fn hand_on<B: Buf + AsRef<[u8]>>(from: &mut B, to: &mut ReadBufCursor<'_>) {
+fn hand_on<B: Buf + AsRef<[u8]>>(from: &mut B, to: &mut ReadBuf<'_>) {
     let n = from.remaining().min(to.remaining());
     to.put_slice(&from.as_ref()[..n]);
     from.advance(n);
 }
 
-impl hyper::rt::Read for Gate {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl AsyncRead for Gate {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.fault.is_some() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         if !this.head.is_empty() {
-            hand_on(&mut this.head, &mut buf);
+            hand_on(&mut this.head, buf);
             return Poll::Ready(Ok(()));
         }
         // Once it is decided, the tunnel begins with a read of its own.
@@ -106,17 +106,16 @@ impl hyper::rt::Read for Gate {
             return Poll::Pending;
         }
         if !this.held.is_empty() {
-            hand_on(&mut this.held, &mut buf);
+            hand_on(&mut this.held, buf);
             return Poll::Ready(Ok(()));
         }
-        // SAFETY: `ReadBuf::uninit` never de-initialises what is initialised.
-        let mut own = ReadBuf::uninit(unsafe { buf.as_mut() });
-        if this.wire()?.poll_read(cx, &mut own)?.is_pending() {
+        let before = buf.filled().len();
+        if this.wire()?.poll_read(cx, buf)?.is_pending() {
             this.state.wants_read.store(true, Relaxed);
             return Poll::Pending;
         }
         this.state.wants_read.store(false, Relaxed);
-        let filled = own.filled();
+        let filled = &buf.filled()[before..];
         this.state.count_read(filled.len());
         if let Some(meter) = &mut this.meter
             && let Err(fault) = meter.scan(filled, this.state.ticks.now())
@@ -124,14 +123,11 @@ impl hyper::rt::Read for Gate {
             this.fault = Some(fault);
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        let n = filled.len();
-        // SAFETY: `own` filled the first `n` bytes of the cursor.
-        unsafe { buf.advance(n) };
         Poll::Ready(Ok(()))
     }
 }
 
-impl hyper::rt::Write for Gate {
+impl AsyncWrite for Gate {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let most = ready!(this.poll_turn(cx)).min(buf.len());
@@ -161,6 +157,44 @@ impl hyper::rt::Write for Gate {
     /// Closes nothing: whoever takes the socket back knows whether to, and how.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
+    }
+}
+
+impl hyper::rt::Read for Gate {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        // SAFETY: `ReadBuf::uninit` never de-initialises what is initialised.
+        let mut own = ReadBuf::uninit(unsafe { buf.as_mut() });
+        ready!(AsyncRead::poll_read(self, cx, &mut own))?;
+        let n = own.filled().len();
+        // SAFETY: `own` filled the first `n` bytes of the cursor.
+        unsafe { buf.advance(n) };
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Gate {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write(self, cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write_vectored(self, cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(self, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(self, cx)
     }
 }
 

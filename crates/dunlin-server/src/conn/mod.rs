@@ -4,6 +4,7 @@ mod call;
 mod gate;
 mod http1;
 mod http2;
+mod inbound;
 mod preamble;
 mod refusal;
 mod request;
@@ -108,12 +109,14 @@ impl Connection {
     }
 
     /// Where interim responses to `request` go, such as 103; ask when the service is called with it. There are none for
-    /// HTTP/1.0 (RFC 9110 §15.2), and none for HTTP/2 and for requests that ask for an upgrade, whose implementation
-    /// here has no way to send them.
+    /// HTTP/1.0 (RFC 9110 §15.2), and none for requests that ask for an upgrade, whose implementation here has no way
+    /// to send them.
     #[must_use]
     pub fn interim<B>(self: &Arc<Self>, request: &Request<B>) -> Option<Interim> {
-        if request.version() != Version::HTTP_11 || self.state.phase() == Phase::Opaque {
-            return None;
+        match request.version() {
+            Version::HTTP_2 => return http2::ask().map(|voice| Interim::new(voice, 0)),
+            Version::HTTP_11 if self.state.phase() != Phase::Opaque => {}
+            _ => return None,
         }
         let number = self.state.called();
         self.state.interim.open(number);

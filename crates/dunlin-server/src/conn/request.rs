@@ -1,7 +1,7 @@
 //! The one form that services see requests in, whichever version of HTTP they came by.
 
-use http::header::{EXPECT, HOST};
-use http::{HeaderValue, Method, Request, StatusCode, Version};
+use http::header::{COOKIE, EXPECT, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
 use crate::framing::{is_host, members};
 
@@ -17,7 +17,26 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), StatusCode> {
             _ => return Err(StatusCode::BAD_REQUEST),
         }
     }
-    if request.version() == Version::HTTP_2 { check_http2(request) } else { Ok(()) }
+    if request.version() == Version::HTTP_2 {
+        check_http2(request)?;
+        join_cookies(request.headers_mut());
+    }
+    Ok(())
+}
+
+/// RFC 9113 §8.2.3: a client may have split the one field of cookies, for the sake of compression.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut fields = headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(_)) = (fields.next(), fields.next()) {
+        let mut joined = first.as_bytes().to_vec();
+        for field in headers.get_all(COOKIE).iter().skip(1) {
+            joined.extend_from_slice(b"; ");
+            joined.extend_from_slice(field.as_bytes());
+        }
+        if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+            headers.insert(COOKIE, joined);
+        }
+    }
 }
 
 /// RFC 9112 §3.2.2 and RFC 9113 §8.3.1: the target's authority replaces Host.

@@ -338,7 +338,7 @@ impl State {
 // === impl UnderWay ===
 
 impl UnderWay {
-    pub(crate) fn state(&self) -> &State {
+    pub(crate) fn state(&self) -> &Arc<State> {
         &self.0
     }
 }

@@ -80,3 +80,38 @@ fn however_late_they_are_sent_each_stands_ahead_of_its_own_answer() {
         assert!(hints > 0);
     }
 }
+
+#[test]
+fn over_http2_too() {
+    for event_loop in [EventLoop::PerCore, EventLoop::Shared] {
+        let config = dunlin_server::Config { event_loop, workers: 2, h2c: true, ..config() };
+        let running = Server::bind(config).unwrap().start(|_| async { Ok(Hinting) }).unwrap();
+        let addr = running.local_addrs()[0].as_tcp().unwrap();
+        crate::http2::run(async {
+            let socket = tokio::net::TcpStream::connect(addr).await.unwrap();
+            let (client, connection) = h2::client::handshake(socket).await.unwrap();
+            tokio::spawn(connection);
+            let mut client: h2::client::SendRequest<bytes::Bytes> = client;
+            let mut hints = 0;
+            for round in 0..20 {
+                let mut asked = Vec::new();
+                for i in 0..20 {
+                    let path = format!("/{}{round}-{i}", "x".repeat(i));
+                    client = client.ready().await.unwrap();
+                    let request = Request::get(format!("http://a{path}")).body(()).unwrap();
+                    asked.push((client.send_request(request, true).unwrap().0, path));
+                }
+                for (mut response, path) in asked {
+                    while let Some(told) = std::future::poll_fn(|cx| response.poll_informational(cx)).await {
+                        let told = told.unwrap();
+                        assert_eq!((told.status().as_u16(), told.headers()["link"].to_str().unwrap()), (103, &*path));
+                        hints += 1;
+                    }
+                    let mut body = response.await.unwrap().into_body();
+                    assert_eq!(body.data().await.unwrap().unwrap(), path);
+                }
+            }
+            assert!(hints > 0);
+        });
+    }
+}

@@ -73,6 +73,27 @@ pub fn routes() -> Routes {
             RELEASED.subscribe().wait_for(|released| released.contains(name)).await.unwrap();
             "released"
         })
+        .get("/cookies", async |request: Request<Body>| {
+            let fields = request.headers().get_all("cookie").iter();
+            fields.map(|field| field.to_str().unwrap()).collect::<Vec<_>>().join("|")
+        })
+        .get("/hops", async |_| {
+            let fields = [
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("keep-alive", "1"),
+                ("transfer-encoding", "chunked"),
+                ("upgrade", "x"),
+                ("content-length", "9"),
+            ];
+            let response =
+                fields.iter().fold(Response::builder(), |response, (name, value)| response.header(*name, *value));
+            response.body(Body::from("hops")).unwrap()
+        })
+        .get("/status/{code}", async |request: Request<Body>| {
+            let code = request.uri().path().rsplit('/').next().unwrap();
+            Response::builder().status(code).header("content-length", "4").body(Body::from("code")).unwrap()
+        })
         .get("/panic", async |_| -> &'static str { panic!("as it was asked to") })
         .get("/panic/later", async |_| Response::new(Body::new(Panics(false))))
         .get("/big/{bytes}", async |request: Request<Body>| {

@@ -15,9 +15,9 @@ use http::{HeaderMap, StatusCode};
 use super::response::{write_field, write_status_line};
 
 /// Interim responses to one request, at most.
-const MAX_COUNT: u32 = 32;
+pub(crate) const MAX_COUNT: u32 = 32;
 /// Their bytes, at most.
-const MAX_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BYTES: usize = 64 << 10;
 
 /// Interim responses on their way to the socket.
 #[derive(Debug, Default)]

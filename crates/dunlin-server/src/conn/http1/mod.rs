@@ -3,6 +3,7 @@
 mod connection;
 mod end;
 mod exchange;
+mod front;
 mod incoming;
 mod interim;
 mod io;
@@ -22,7 +23,8 @@ use crate::framing::Framer;
 use crate::reaper::Registered;
 use connection::{Http1, Left};
 pub(super) use end::{close, linger, until};
-pub(crate) use interim::InterimQueue;
+pub(crate) use interim::{InterimQueue, MAX_BYTES as MAX_INTERIM_BYTES, MAX_COUNT as MAX_INTERIM_COUNT};
+pub(crate) use response::may_have_content;
 
 /// Serves HTTP/1.1 on `wire`, from which `held` was read already.
 pub(super) async fn run<C: Connect>(

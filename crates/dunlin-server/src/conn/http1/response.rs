@@ -134,7 +134,7 @@ fn content(status: StatusCode, length: Option<u64>, told: Option<&HeaderValue>, 
 }
 
 /// RFC 9110 §6.4.1 and §15.3.6.
-const fn may_have_content(status: StatusCode) -> bool {
+pub(crate) const fn may_have_content(status: StatusCode) -> bool {
     !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 

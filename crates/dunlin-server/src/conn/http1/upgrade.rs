@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use hyper::server::conn::http1::Builder;
 
 use super::end::close;
+use super::front::Front;
 use crate::conn::gate::{Gate, Returned};
-use crate::conn::http2::Front;
 use crate::conn::state::{Phase, Signal, State};
 use crate::conn::{Connect, Wire};
 use crate::event_loop::Loop;

@@ -1,4 +1,4 @@
-//! [`Inbound`]: the body of a request that hyper reads, as handlers see it.
+//! [`Inbound`]: the body of a request that others read from the socket, as handlers see it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,16 +6,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dunlin_http::{Body, BodyError, BoxError};
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 
-use super::streams::Awaited;
-use crate::conn::state::State;
+use super::http2::Awaited;
+use super::state::State;
 
 /// The body of a request: bounded, and with errors that say what a server answers.
-pub(crate) struct Inbound {
+pub(crate) struct Inbound<B> {
     /// `None` once it ended or failed.
-    incoming: Option<Incoming>,
+    incoming: Option<B>,
     left: u64,
     limit: u64,
     state: Arc<State>,
@@ -25,15 +24,20 @@ pub(crate) struct Inbound {
 
 // === impl Inbound ===
 
-impl Inbound {
+impl<B> Inbound<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
     /// An empty body stays empty, and costs nothing.
-    pub(crate) fn wrap(incoming: Incoming, limit: u64, state: &Arc<State>) -> Body {
+    pub(crate) fn wrap(incoming: B, limit: u64, state: &Arc<State>) -> Body {
         if incoming.is_end_stream() {
             return Body::empty();
         }
         Body::new(Self { incoming: Some(incoming), left: limit, limit, state: state.clone(), awaited: None })
     }
+}
 
+impl<B> Inbound<B> {
     /// Nothing came yet; whether that was for too long.
     #[cold]
     fn wait(&mut self, cx: &Context<'_>) -> bool {
@@ -43,7 +47,10 @@ impl Inbound {
     }
 }
 
-impl http_body::Body for Inbound {
+impl<B> http_body::Body for Inbound<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     type Data = Bytes;
     type Error = BoxError;
 
@@ -77,15 +84,15 @@ impl http_body::Body for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.incoming.as_ref().is_none_or(B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), B::size_hint)
     }
 }
 
-impl Drop for Inbound {
+impl<B> Drop for Inbound<B> {
     fn drop(&mut self) {
         if let Some(awaited) = self.awaited.take() {
             self.state.streams.forget(&awaited);

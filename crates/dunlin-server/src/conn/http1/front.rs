@@ -1,4 +1,5 @@
-//! [`Front`]: what hyper calls, with what the server itself answers before its service.
+//! [`Front`]: what hyper calls for a request that asks for an upgrade, with what the server itself answers before its
+//! service.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,9 +15,8 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::inbound::Inbound;
-use super::streams::Awaited;
 use crate::conn::call::Call;
+use crate::conn::inbound::Inbound;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
 use crate::conn::state::{State, UnderWay};
@@ -52,11 +52,7 @@ pin_project! {
 #[derive(Debug)]
 pub(crate) struct Outbound {
     body: Body,
-    under_way: Option<UnderWay>,
-    /// Bytes that were handed to hyper, which has not asked for more yet: the client's window is closed, perhaps.
-    owed: Option<usize>,
-    /// Once there were any.
-    paced: Option<Arc<Awaited>>,
+    _under_way: Option<UnderWay>,
 }
 
 // === impl Front ===
@@ -120,7 +116,7 @@ where
             StepProj::Answered { response } => response.take().unwrap_or_default(),
             StepProj::Calling { service, call } => match ready!(call.poll(service, cx)) {
                 Ok(response) => response?,
-                Err(panic) => panicked(&*panic, this.under_way.as_ref().map(UnderWay::state)),
+                Err(panic) => panicked(&*panic, this.under_way.as_ref().map(|under_way| &**under_way.state())),
             },
         };
         let under_way = this.under_way.take();
@@ -132,56 +128,19 @@ where
         Poll::Ready(Ok(response.map(|body| {
             // Complete bytes are as good as written: the rest is the socket's, and has its own deadline.
             let under_way = if body.as_bytes().is_some() { None } else { under_way };
-            Outbound { body, under_way, owed: None, paced: None }
+            Outbound { body, _under_way: under_way }
         })))
     }
 }
 
 // === impl Outbound ===
 
-impl Outbound {
-    /// Counts this among the streams that HTTP/2 has data of, so many bytes, or no more.
-    fn owe(&mut self, bytes: Option<usize>) {
-        let Some(state) = self.under_way.as_ref().map(UnderWay::state) else { return };
-        if bytes.is_some() == self.owed.is_some() {
-            return;
-        }
-        let paced = self.paced.get_or_insert_with(|| state.answers.watch_answer());
-        match bytes {
-            Some(_) => {
-                paced.begin();
-                state.owed.fetch_add(1, Relaxed);
-            }
-            None => {
-                paced.came(self.owed.unwrap_or(0));
-                state.owed.fetch_sub(1, Relaxed);
-            }
-        }
-        self.owed = bytes;
-    }
-}
-
-impl Drop for Outbound {
-    fn drop(&mut self) {
-        self.owe(None);
-        if let (Some(paced), Some(under_way)) = (&self.paced, &self.under_way) {
-            under_way.state().answers.forget(paced);
-        }
-    }
-}
-
 impl http_body::Body for Outbound {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        this.owe(None);
-        let frame = Pin::new(&mut this.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            this.owe(Some(frame.data_ref().map_or(0, Bytes::len)));
-        }
-        frame
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,0 +1,151 @@
+//! Streams of HTTP/2: heads, bodies and windows.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_server::Config;
+use h2::client::SendRequest;
+use http::Request;
+
+use crate::http2::{client, get, h2c, run, send};
+use crate::support::Fixture;
+
+/// A client that opens its windows to nothing.
+async fn shut(server: &Fixture) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+    let (client, connection) = h2::client::Builder::new().initial_window_size(0).handshake(socket).await.unwrap();
+    (client.ready().await.unwrap(), tokio::spawn(connection))
+}
+
+#[test]
+fn what_is_complete_in_memory_is_not_held_for_a_client_that_takes_nothing() {
+    let server = Fixture::with(Config { write_timeout: Duration::from_millis(300), ..h2c() });
+    run(async {
+        // A greeting, and fifty megabytes.
+        for uri in ["http://a/", "http://a/big/50000000"] {
+            let (mut client, connection) = shut(&server).await;
+            let (response, _) = client.send_request(get(uri), true).unwrap();
+            let mut body = response.await.unwrap().into_body();
+            // It is the stream's end, or that of the connection that has no other.
+            assert!(body.data().await.is_none_or(|data| data.is_err()), "{uri}");
+            drop(client);
+            let _ = connection.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_slow_client_that_goes_on_taking_gets_all_of_it() {
+    let server = Fixture::with(Config { write_timeout: Duration::from_millis(300), ..h2c() });
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        let (response, _) = client.send_request(get("http://a/big/300000"), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let mut got = 0;
+        while let Some(data) = body.data().await {
+            let length = data.unwrap().len();
+            got += length;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            body.flow_control().release_capacity(length).unwrap();
+        }
+        assert_eq!(got, 300_000);
+    });
+}
+
+#[test]
+fn one_that_awaits_100_is_told_to_go_on_only_if_its_content_is_wanted() {
+    let server = Fixture::with(h2c());
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        let post = |uri: &str| Request::post(uri).header("expect", "100-continue").body(()).unwrap();
+        let (mut response, mut stream) = client.send_request(post("http://a/echo"), false).unwrap();
+        let told = std::future::poll_fn(|cx| response.poll_informational(cx)).await.unwrap().unwrap();
+        assert_eq!(told.status(), 100);
+        stream.send_data(Bytes::from_static(b"abc"), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "abc");
+        // Nobody reads this one's.
+        let (mut response, _stream) = client.send_request(post("http://a/ignore"), false).unwrap();
+        assert!(std::future::poll_fn(|cx| response.poll_informational(cx)).await.is_none());
+        assert_eq!(response.await.unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn a_body_that_its_client_gives_up_is_no_whole_one() {
+    let (told, heard) = std::sync::mpsc::channel();
+    let routes = dunlin_server::Routes::new().post("/", move |request: Request<dunlin_http::Body>| {
+        let told = told.clone();
+        async move {
+            let _ = told.send(request.into_body().collect(1 << 20).await.map_err(|error| error.to_string()));
+            "told"
+        }
+    });
+    let server = dunlin_server::Server::bind(h2c()).unwrap();
+    let routes = routes.build().unwrap();
+    let running = server.start(move |_| std::future::ready(Ok(routes.clone()))).unwrap();
+    let addr = running.local_addrs()[0].as_tcp().unwrap();
+    run(async {
+        for reason in [h2::Reason::CANCEL, h2::Reason::NO_ERROR] {
+            let socket = tokio::net::TcpStream::connect(addr).await.unwrap();
+            let (client, connection) = h2::client::handshake(socket).await.unwrap();
+            tokio::spawn(connection);
+            let mut client: SendRequest<Bytes> = client.ready().await.unwrap();
+            let post = Request::post("http://a/").body(()).unwrap();
+            let (response, mut stream) = client.send_request(post, false).unwrap();
+            stream.send_data(Bytes::from_static(b"DELETE FROM a"), false).unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.send_reset(reason);
+            assert!(response.await.is_err());
+        }
+    });
+    // A handler may be gone before it knows; what it knows is not that this was all.
+    running.shutdown();
+    crate::support::stopped(running);
+    assert!(heard.try_iter().all(|body| body.is_err()));
+}
+
+#[test]
+fn cookies_that_were_split_are_one_field() {
+    let server = Fixture::with(h2c());
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        let request = Request::get("http://a/cookies").header("cookie", "a=1").header("cookie", "b=2; c=3");
+        let request = request.header("cookie", "d=4").body(()).unwrap();
+        assert_eq!(send(&mut client, request, b"").await.unwrap(), (200, "a=1; b=2; c=3; d=4".into()));
+    });
+}
+
+#[test]
+fn heads_are_those_of_http2() {
+    let server = Fixture::with(h2c());
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        let mut ask = async |method: &str, uri: &str| {
+            let request = Request::builder().method(method).uri(uri).body(()).unwrap();
+            let response = client.send_request(request, true).unwrap().0.await.unwrap();
+            let (parts, mut body) = response.into_parts();
+            let mut length = 0;
+            while let Some(data) = body.data().await {
+                length += data.unwrap().len();
+            }
+            (parts, length)
+        };
+        let (parts, length) = ask("HEAD", "http://a/big/1000").await;
+        assert_eq!((parts.headers["content-length"].as_bytes(), length), (b"1000".as_slice(), 0));
+        assert!(parts.headers.contains_key("date"));
+        let (parts, length) = ask("GET", "http://a/hops").await;
+        assert_eq!((parts.status.as_u16(), length), (200, 4));
+        for name in ["connection", "x-hop", "keep-alive", "transfer-encoding", "upgrade"] {
+            assert!(!parts.headers.contains_key(name), "{name}");
+        }
+        assert_eq!(parts.headers["content-length"], "4");
+        let (parts, length) = ask("GET", "http://a/status/204").await;
+        assert_eq!((parts.status.as_u16(), parts.headers.contains_key("content-length"), length), (204, false, 0));
+        let (parts, _) = ask("GET", "http://a/status/103").await;
+        assert_eq!(parts.status, 500);
+        let twice = Request::post("http://a/length").header("content-length", "3").header("content-length", "3");
+        let twice = client.send_request(twice.body(()).unwrap(), false).unwrap().0.await.unwrap();
+        assert_eq!(twice.status(), 400);
+    });
+}
