@@ -56,6 +56,8 @@ pub(crate) struct Connector {
 #[derive(Default)]
 struct Gate {
     failures: u32,
+    /// When the last one was.
+    failed: Option<Instant>,
     until: Option<Instant>,
     reason: Option<Arc<str>>,
 }
@@ -157,7 +159,8 @@ impl Connector {
     /// No connection came within the time for it: that is a failure like others.
     pub(crate) fn timed_out(&self) -> Error {
         let reason = format!("no connection within {:?}", self.timeout);
-        self.failed(&reason);
+        let now = Instant::now();
+        self.failed(&reason, now.checked_sub(self.timeout).unwrap_or(now));
         Error::Unreachable(reason.into())
     }
 
@@ -182,6 +185,7 @@ impl Connector {
 
     async fn connect(&self, first: &str) -> Result<(Client, RawConnection), tokio_postgres::Error> {
         let _turn = self.handshakes.acquire().await;
+        let begun = Instant::now();
         let mut result = self.connect_by_wish(first).await;
         if result.as_ref().is_err_and(was_cut) {
             // The server was there, and somebody ended the session as it began.
@@ -189,7 +193,7 @@ impl Connector {
         }
         match &result {
             Ok(_) => self.succeeded(),
-            Err(error) => self.failed(&one_line(error)),
+            Err(error) => self.failed(&one_line(error), begun),
         }
         result
     }
@@ -197,7 +201,9 @@ impl Connector {
     async fn connect_by_wish(&self, first: &str) -> Result<(Client, RawConnection), tokio_postgres::Error> {
         let (last, others) = hosts::wishes(self.target.session).split_last().unwrap_or((&TargetSessionAttrs::Any, &[]));
         for wish in others {
-            if let Ok(connected) = self.connect_to_any(*wish, first).await {
+            // A host that hangs leaves time for the next wish.
+            let limit = self.timeout / 2;
+            if let Ok(Ok(connected)) = tokio::time::timeout(limit, self.connect_to_any(*wish, first)).await {
                 return Ok(connected);
             }
         }
@@ -257,13 +263,14 @@ impl Connector {
         *self.gate.lock() = Gate::default();
     }
 
-    fn failed(&self, reason: &str) {
+    fn failed(&self, reason: &str, begun: Instant) {
         let mut gate = self.gate.lock();
         let now = Instant::now();
         // Handshakes that were under way together are one failure.
-        if gate.until.is_none_or(|until| until <= now) {
+        if gate.failed.is_none_or(|failed| failed <= begun) {
             let full = BACKOFF.saturating_mul(1 << gate.failures.min(8)).min(BACKOFF_CAP);
             gate.failures += 1;
+            gate.failed = Some(now);
             gate.until = Some(now + full.mul_f64(0.5 + fastrand::f64() / 2.0));
         }
         if gate.reason.as_deref() != Some(reason) {

@@ -91,6 +91,7 @@ async fn target_session_attrs_choose_among_a_primary_and_its_standby() {
     let silent = silent.local_addr().map(|addr| (silent, addr.port())).unwrap();
     check(&[free_port(), silent.1, s, p], "primary", Some(p)).await;
     check(&[silent.1, s], "any", Some(s)).await;
+    check(&[silent.1, p], "prefer-standby", Some(p)).await;
 
     // libpq: what a transaction may do is one question, what the server is another.
     primary.psql("CREATE DATABASE r_attrs");
