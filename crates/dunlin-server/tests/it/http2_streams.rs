@@ -149,3 +149,30 @@ fn heads_are_those_of_http2() {
         assert_eq!(twice.status(), 400);
     });
 }
+
+#[test]
+fn a_client_that_is_answered_early_may_finish() {
+    let server = Fixture::with(Config { max_body: 100_000, ..h2c() });
+    run(async {
+        let (mut client, _connection) = client(&server).await;
+        let long = || Request::post("http://a/echo").header("content-length", "300000").body(()).unwrap();
+        let ignored = || Request::post("http://a/ignore").body(()).unwrap();
+        for (request, status) in [(ignored(), 200), (long(), 413)] {
+            let (response, mut stream) = client.send_request(request, false).unwrap();
+            let response = response.await.unwrap();
+            assert_eq!(response.status(), status);
+            let mut body = response.into_body();
+            while let Some(data) = body.data().await {
+                data.unwrap();
+            }
+            // RFC 9113 §8.1: what it still sends is no error, and is not read; it is asked to stop in the end.
+            stream.send_data(Bytes::from_static(&[b'x'; 60_000]), false).unwrap();
+            let reset = std::future::poll_fn(|cx| stream.poll_reset(cx)).await.unwrap();
+            assert_eq!(reset, h2::Reason::NO_ERROR);
+        }
+        let (response, mut stream) = client.send_request(long(), false).unwrap();
+        assert_eq!(response.await.unwrap().status(), 413);
+        stream.send_data(vec![b'x'; 300_000].into(), true).unwrap();
+        assert_eq!(send(&mut client, get("http://a/"), b"").await.unwrap().0, 200);
+    });
+}

@@ -17,7 +17,7 @@ use http_body::Body as _;
 use tower_service::Service;
 
 use super::interim::{self, Voice};
-use super::received::Received;
+use super::received::{Received, Unread};
 use super::sender;
 use crate::conn::call::Call;
 use crate::conn::http1::may_have_content;
@@ -54,13 +54,19 @@ pub(super) async fn run<S, B>(
     B::Error: Into<BoxError>,
 {
     let to_head = request.method() == Method::HEAD;
+    let unread = Unread::of(request.body());
     let response = match admit(&mut request, max_body) {
-        Err(response) => *response,
+        Err(response) => {
+            unread.leave(Some(request.into_body()));
+            *response
+        }
         Ok(Admitted { length, awaits_continue }) => {
             let mut voice = awaits_continue.then(Arc::<Voice>::default);
             let state = under_way.state();
-            let request =
-                request.map(|stream| Inbound::wrap(Received::new(stream, length, voice.clone()), max_body, state));
+            let request = request.map(|stream| match stream.is_end_stream() {
+                true => Body::empty(),
+                false => Inbound::wrap(Received::new(stream, length, voice.clone(), unread.clone()), max_body, state),
+            });
             let mut call = pin!(Call::new(request));
             let called = poll_fn(|cx| {
                 let polled = interim::within(&mut voice, || call.as_mut().poll(&mut service, cx));
@@ -81,6 +87,8 @@ pub(super) async fn run<S, B>(
         }
     };
     answer(response, respond, to_head, &under_way).await;
+    drop(under_way);
+    unread.linger().await;
 }
 
 /// Whether the client has reset the stream.
