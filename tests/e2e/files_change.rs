@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dunlin_testkit::raw;
-use sha2::{Digest, Sha256};
 
 use crate::service::{Folder, Service};
 
@@ -33,8 +32,7 @@ fn is_version(body: &[u8]) -> bool {
 }
 
 fn tag(body: &[u8]) -> String {
-    let hex: String = Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(body))
 }
 
 fn prepare(folder: &Folder) {

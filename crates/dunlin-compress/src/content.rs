@@ -104,9 +104,13 @@ fn improve(shared: &Arc<Shared>, coding: Coding, content: &Bytes, id: BodyId, kn
     let (shared, content, known) = (Arc::clone(shared), content.clone(), Arc::clone(known));
     let job = move || {
         let (Some(store), key) = (&shared.store, (id, coding)) else { return };
-        // The owner of the content may have let go of it by now, and then nobody can ask for it again.
-        if content.is_unique() || !store.holds(key) {
+        if !store.holds(key) {
             return;
+        }
+        // The owner of the content may have let go of it by now. Then nobody can ask for it again, or else it has another
+        // copy, which comes with the next who ask.
+        if content.is_unique() {
+            return known.try_again();
         }
         if let Ok(Some(encoded)) = whole(effort, &content)
             && known.is_longer_than(&encoded)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dunlin_http::conditional::{ETag, Validators};
+use dunlin_http::conditional::Validators;
 use dunlin_http::negotiate::Coding;
 use dunlin_http::{BodyId, Mapped};
 use http::header::{
@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 
 use crate::rules::Rules;
+use crate::sealed;
 use crate::stamp::Stamp;
 use crate::variant::Siblings;
 
@@ -37,11 +38,12 @@ pub(crate) struct Entry {
     checked: AtomicU64,
     /// Whether it was asked for since the table last swept.
     pub(crate) used: AtomicBool,
-    /// How often it was asked for while it was on disk.
+    /// How often it was asked for while there was a better place for it: up to [`HOT`], or [`TAKEN`].
     asked: AtomicU32,
 }
 
 /// One representation of a file, with its head for a 200.
+#[derive(Clone)]
 pub(crate) struct Variant {
     pub(crate) head: HeaderMap,
     pub(crate) validators: Validators,
@@ -55,6 +57,13 @@ pub(crate) enum Content {
     Memory { bytes: Bytes, id: Option<BodyId>, mapping: Option<Arc<dyn Mapped>> },
     Disk,
 }
+
+/// How often a file is asked for before it is worth more: to be held although it is larger than
+/// [`Config::max_file`](crate::Config::max_file), or to be sent by the kernel.
+const HOT: u32 = 8;
+
+/// In the place of a count: what comes of it is begun.
+const TAKEN: u32 = 1 << 31;
 
 // === impl Entry ===
 
@@ -108,9 +117,47 @@ impl Entry {
         }
     }
 
-    /// Counts a request that had to be answered from the disk: the how manyth it is.
-    pub(crate) fn count(&self) -> u32 {
-        self.asked.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    /// Counts a request, until there are enough.
+    pub(crate) fn count(&self) {
+        if self.asked.load(Ordering::Relaxed) < HOT {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was asked for again and again, which it says to one caller only.
+    pub(crate) fn take_hot(&self) -> bool {
+        (HOT..TAKEN).contains(&self.asked.load(Ordering::Relaxed)) && self.asked.swap(TAKEN, Ordering::Relaxed) < TAKEN
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &Content> {
+        std::iter::once(&self.identity).chain(self.encoded.iter().map(|(_, variant)| variant)).map(|it| &it.content)
+    }
+
+    /// Whether some of it is held so that the kernel can send it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.contents().any(|content| matches!(content, Content::Memory { mapping: Some(_), .. }))
+    }
+
+    /// Whether it is all held, and some of it would better be so.
+    pub(crate) fn can_be_sealed(&self) -> bool {
+        self.is_in_memory() && self.contents().any(Content::can_be_sealed)
+    }
+
+    /// The same, held so that the kernel can send it.
+    pub(crate) fn sealed(&self) -> Self {
+        let seal = |variant: &Variant| Variant { content: variant.content.sealed(), ..variant.clone() };
+        Self {
+            path: self.path.clone(),
+            stamp: self.stamp,
+            settled: self.settled,
+            identity: seal(&self.identity),
+            encoded: self.encoded.iter().map(|(coding, variant)| (*coding, seal(variant))).collect(),
+            siblings: self.siblings.clone(),
+            pending: self.pending.clone(),
+            checked: AtomicU64::new(self.checked.load(Ordering::Relaxed)),
+            used: AtomicBool::new(true),
+            asked: AtomicU32::new(0),
+        }
     }
 
     /// Whether it was compared with the disk less than `within` ago. A clock that was set back makes it old.
@@ -138,6 +185,30 @@ impl Entry {
 
 fn nanos(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+}
+
+// === impl Content ===
+
+impl Content {
+    /// Bytes that were not held before.
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self::Memory { bytes: bytes.into(), id: Some(BodyId::new()), mapping: None }
+    }
+
+    fn can_be_sealed(&self) -> bool {
+        matches!(self, Self::Memory { bytes, mapping: None, .. } if sealed::is_worth(bytes.len()))
+    }
+
+    /// The same bytes, held so that the kernel can send them. As they are where that would gain nothing, or cannot be.
+    pub(crate) fn sealed(&self) -> Self {
+        match self {
+            Self::Memory { bytes, id, .. } if self.can_be_sealed() => {
+                let (bytes, mapping) = sealed::hold(bytes);
+                Self::Memory { bytes, id: *id, mapping }
+            }
+            same => same.clone(),
+        }
+    }
 }
 
 // === impl Variant ===
@@ -175,14 +246,4 @@ impl Variant {
         // The head's fields with their values, and the hash table over them.
         bytes + self.head.len() * 160
     }
-}
-
-/// A strong tag from the content: the first 128 bits of its SHA-256, which no two contents share even by intent.
-pub(crate) fn etag(digest: &[u8]) -> Option<ETag> {
-    use std::fmt::Write as _;
-    let mut opaque = String::with_capacity(32);
-    for byte in digest.iter().take(16) {
-        let _ = write!(opaque, "{byte:02x}");
-    }
-    ETag::strong(&opaque)
 }

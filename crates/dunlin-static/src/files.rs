@@ -105,8 +105,13 @@ impl Files {
         let held = |entry: &Entry| {
             let fresh = entry.is_fresh(now, self.0.believed());
             let (variant, _) = Some(variant::select(entry, headers)).filter(|_| fresh)?;
-            matches!(variant.content, Content::Memory { .. })
-                .then(|| respond::respond(variant, method, headers, now, None))
+            if !matches!(variant.content, Content::Memory { .. }) {
+                return None;
+            }
+            if entry.can_be_sealed() {
+                entry.count();
+            }
+            Some(respond::respond(variant, method, headers, now, None))
         };
         self.0.table.with(path, held).flatten()
     }

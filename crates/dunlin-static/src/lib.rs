@@ -10,15 +10,15 @@
 //!   all. Such a request costs a look into a table and no system call. Larger files are streamed: what the page cache
 //!   has is copied on the loop, the rest is read by a bounded number of blocking threads. One that is asked for again
 //!   and again, and leaves room for others, is held too.
-//! - **Sending.** On Linux, what is held of 32 KiB and more lies in a sealed file without a name, mapped into memory: it
-//!   is bytes to everybody, and a server that knows [`dunlin_http::Mapped`] has the kernel send it without a copy. At
-//!   most 1,024 descriptors, or a sixteenth of those that the process may have, are used so.
+//! - **Sending.** On Linux, what is held of 32 KiB and more, and asked for again and again, lies in a sealed file without
+//!   a name, mapped into memory: it is bytes to everybody, and a server that knows [`dunlin_http::Mapped`] has the kernel
+//!   send it without a copy. At most 1,024 descriptors, or a sixteenth of those that the process may have, are used so.
 //! - **Encodings** that stand beside a file, `app.js.br` by `app.js`, are answered with if they decode to that very
 //!   file.
 //! - **Change.** What is held is compared with the disk twice in [`Config::seen_within`]. A file that is being written
 //!   when it is looked at stays what it was until the writer paused or the time is up. An answer's bytes, length and
 //!   tag always belong together: a large file that is written to in place while it is sent breaks its connection off.
-//! - **Tags** are strong, from the SHA-256 of the content. That of a large file is computed once, by a blocking thread.
+//! - **Tags** are strong, from the XXH3 of the content. That of a large file is computed once, by a blocking thread.
 //!   Until it is known, a request that names a tag waits for it, and any other is answered without one after at most
 //!   100 ms.
 //! - **Names.** A path is refused with 404 by its letters alone when it has dot segments, hidden names (but for
@@ -65,6 +65,7 @@ mod snapshot;
 mod stamp;
 mod stream;
 mod table;
+mod tag;
 mod variant;
 mod verify;
 mod walk;

@@ -18,12 +18,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 use rustix::fs::{AtFlags, Dir, FileType};
-use sha2::{Digest, Sha256};
 
-use crate::entry::{Content, Variant, etag};
+use crate::entry::{Content, Variant};
 use crate::lookup::Shared;
 use crate::root::Wait;
 use crate::stamp::Stamp;
+use crate::tag::Digest;
 
 /// What a folder is listed as.
 pub(super) struct Item {
@@ -49,7 +49,7 @@ pub(crate) async fn list(shared: &Arc<Shared>, folder: File, path: &str, request
 }
 
 fn variant(text: String, json: bool) -> Variant {
-    let validators = Validators { etag: etag(&Sha256::digest(&text)), last_modified: None };
+    let validators = Validators { etag: Digest::of(&text).etag(), last_modified: None };
     let media = if json { "application/json" } else { "text/html; charset=utf-8" };
     let mut head = HeaderMap::with_capacity(8);
     head.insert(CONTENT_TYPE, HeaderValue::from_static(media));

@@ -73,9 +73,6 @@ pub(crate) struct Located {
 /// How long an answer waits for a large file's tag, unless the request names one.
 const TAG_WAIT: Duration = Duration::from_millis(100);
 
-/// How often a file is asked for before it is held although it is larger than [`Config::max_file`].
-const HOT: u32 = 8;
-
 /// A large file that changed less than this ago may be changing still: it gets no tag yet.
 const LIVE: Duration = Duration::from_secs(2);
 
@@ -190,7 +187,7 @@ impl Shared {
         if let Some(entry) = self.table.get(&found.key).filter(|entry| entry.is_in_memory()) {
             if entry.is_of(&found.path, &found.stamp, &found.siblings) {
                 entry.confirm(found.at);
-                return Ok(Some(entry));
+                return self.kept(found.key, entry).await.map(Some);
             }
             if self.may_be_unfinished(&entry, &found) {
                 return Ok(Some(entry));
@@ -209,6 +206,24 @@ impl Shared {
             shared.load(&found, limit)
         };
         self.pool.disk(load).await
+    }
+
+    /// A file that is still what it was, from now on sent by the kernel if it turned out hot.
+    async fn kept(self: &Arc<Self>, key: String, entry: Arc<Entry>) -> io::Result<Arc<Entry>> {
+        if entry.can_be_sealed() {
+            entry.count();
+        }
+        if !entry.take_hot() {
+            return Ok(entry);
+        }
+        let shared = Arc::clone(self);
+        let seal = move || {
+            let sealed = Arc::new(entry.sealed());
+            // Only in the place of what it was made from: the file may have changed since.
+            shared.table.replace(&key, &entry, &sealed);
+            Ok(sealed)
+        };
+        self.pool.disk(seal).await
     }
 
     fn stripe(&self, path: &str) -> &Arc<Mutex<()>> {
@@ -241,11 +256,12 @@ impl Shared {
                 entry = hashed;
             }
         }
+        entry.count();
         // Only what is known whole is worth to be kept, and only once is it begun.
         if entry.identity.validators.etag.is_some()
             && found.stamp.len <= self.hot_limit()
             && !entry.is_in_memory()
-            && entry.count() == HOT
+            && entry.take_hot()
         {
             self.hold(found.try_clone()?);
         }

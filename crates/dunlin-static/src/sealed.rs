@@ -1,7 +1,8 @@
 //! Content that the kernel can send without copying it: larger files are held in sealed memory files.
 //!
 //! A file on disk could be sent by the kernel too, but whoever writes to it while it is sent would change what is on its
-//! way. A copy in memory that is sealed against writing cannot change.
+//! way. A copy in memory that is sealed against writing cannot change. To make it takes as long as to send the content
+//! some ten times, so only what is asked for again and again is held so.
 
 use std::sync::Arc;
 
@@ -12,20 +13,22 @@ use dunlin_http::Mapped;
 pub(crate) type Held = (Bytes, Option<Arc<dyn Mapped>>);
 
 /// From here on the kernel's own sending is worth its extra system call. For less, copying measured as fast.
-#[cfg(any(target_os = "linux", target_os = "android", test))]
 const LEAST: usize = 32 << 10;
 
-/// Takes content to be held.
-pub(crate) fn hold(bytes: Vec<u8>) -> Held {
+/// Whether content of so many bytes is worth a descriptor, where there are such.
+pub(crate) const fn is_worth(len: usize) -> bool {
+    cfg!(any(target_os = "linux", target_os = "android")) && len >= LEAST
+}
+
+/// Takes content to be held, in sealed memory if that can be had.
+pub(crate) fn hold(bytes: &Bytes) -> Held {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    if bytes.len() >= LEAST {
-        match linux::seal(&bytes) {
-            Ok(sealed) => return sealed,
-            // Bytes in memory do as well, they only cost more to send.
-            Err(error) => tracing::debug!(%error, bytes = bytes.len(), "held without a descriptor"),
-        }
+    match linux::seal(bytes) {
+        Ok(sealed) => return sealed,
+        // Bytes in memory do as well, they only cost more to send.
+        Err(error) => tracing::debug!(%error, bytes = bytes.len(), "held without a descriptor"),
     }
-    (Bytes::from(bytes), None)
+    (bytes.clone(), None)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -155,19 +158,13 @@ mod linux {
 mod tests {
     use super::*;
 
-    #[test]
-    fn small_content_is_held_as_it_is() {
-        let (bytes, mapping) = hold(vec![7; LEAST - 1]);
-        assert_eq!((bytes.len(), mapping.is_none()), (LEAST - 1, true));
-    }
-
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn larger_content_has_a_descriptor_that_nobody_can_write_to() {
         use std::os::unix::fs::FileExt;
 
         let content: Vec<u8> = (0..LEAST + 4097).map(|n| (n / 11) as u8).collect();
-        let (bytes, mapping) = hold(content.clone());
+        let (bytes, mapping) = hold(&Bytes::from(content.clone()));
         let mapping = mapping.unwrap();
         assert!(bytes == content && mapping.as_ref().as_ref() == content);
         let file = std::fs::File::from(mapping.as_fd().try_clone_to_owned().unwrap());

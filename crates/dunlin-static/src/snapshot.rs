@@ -5,9 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use dunlin_http::Clock;
-use sha2::{Digest, Sha256};
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use crate::stamp::Stamp;
+use crate::tag::{Digest, Hasher};
 
 /// The content of a file at one moment.
 pub(crate) struct Snapshot {
@@ -43,19 +45,19 @@ pub(crate) fn read(file: &File, max: u64) -> io::Result<Option<Snapshot>> {
 }
 
 /// Hashes a file of any length; `None` when it changed meanwhile, or may have.
-pub(crate) fn digest(file: &File, expect: &Stamp) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn digest(file: &File, expect: &Stamp) -> io::Result<Option<Digest>> {
     let before = settle(file)?;
     if !before.same_content(expect) || !before.is_settled(Clock::system().now()) {
         return Ok(None);
     }
-    let mut sha = Sha256::new();
+    let mut hasher = Hasher::new();
     let mut buffer = vec![0; 256 << 10];
     let mut at = 0;
     loop {
         match file.read_at(&mut buffer, at) {
             Ok(0) => break,
             Ok(n) => {
-                sha.update(&buffer[..n]);
+                hasher.update(&buffer[..n]);
                 at += n as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -63,7 +65,7 @@ pub(crate) fn digest(file: &File, expect: &Stamp) -> io::Result<Option<Vec<u8>>>
         }
     }
     let unchanged = Stamp::of(&file.metadata()?).same_content(expect) && at == expect.len;
-    Ok(unchanged.then(|| sha.finalize().to_vec()))
+    Ok(unchanged.then(|| hasher.finish()))
 }
 
 /// Back to the beginning, for those who read on from where an open file stands.
@@ -83,17 +85,15 @@ fn settle(file: &File) -> io::Result<Stamp> {
 }
 
 fn read_to(file: &File, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-    let mut at = 0;
-    while at < bytes.len() {
-        match file.read_at(&mut bytes[at..], at as u64) {
+    let mut bytes = Vec::with_capacity(usize::try_from(len).map_err(io::Error::other)?);
+    while bytes.len() < bytes.capacity() {
+        let at = bytes.len() as u64;
+        match pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(n) => at += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    bytes.truncate(at);
     Ok(bytes)
 }
 

@@ -76,6 +76,14 @@ impl Table {
         self.make_room(&mut sweep);
     }
 
+    /// Puts an entry in the place of one that weighs the same, if that is still there.
+    pub(crate) fn replace(&self, path: &str, old: &Arc<Entry>, new: &Arc<Entry>) {
+        let mut shard = self.shard(path).0.write();
+        if let Some(entry) = shard.get_mut(path).filter(|entry| Arc::ptr_eq(entry, old)) {
+            *entry = Arc::clone(new);
+        }
+    }
+
     /// Takes an entry out. Its place in the order goes with the next sweep.
     pub(crate) fn remove(&self, path: &str) {
         // What is missing is asked for too, and most of it was never here.

@@ -3,25 +3,26 @@
 use std::io::{self, BufRead, Read};
 
 use dunlin_http::negotiate::Coding;
-use sha2::{Digest, Sha256};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
+
+use crate::tag::{Digest, Hasher};
 
 /// RFC 9659 §3: a window of at most 8 MiB, which is all that a client has to keep.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Checks that `encoded` decodes to the `len` bytes that have this SHA-256.
+/// Checks that `encoded` decodes to the `len` bytes that have this digest.
 ///
 /// # Errors
 /// Says what is wrong: the file is cut short, needs too large a window, or is the encoding of something else, as after
 /// an edit of the file alone.
-pub(crate) fn decodes_to(coding: Coding, encoded: impl BufRead, len: u64, sha256: &[u8]) -> io::Result<()> {
-    let mut decoded = Decoded { left: len, sha: Sha256::new() };
+pub(crate) fn decodes_to(coding: Coding, encoded: impl BufRead, len: u64, digest: Digest) -> io::Result<()> {
+    let mut decoded = Decoded { left: len, hasher: Hasher::new() };
     match coding {
         Coding::Gzip => decoded.read(flate2::bufread::MultiGzDecoder::new(encoded))?,
         Coding::Brotli => brotli(encoded, &mut decoded)?,
         Coding::Zstd => zstd(encoded, &mut decoded)?,
     }
-    if decoded.left > 0 || decoded.sha.finalize().as_slice() != sha256 {
+    if decoded.left > 0 || decoded.hasher.finish() != digest {
         return Err(io::Error::other("it is the encoding of something else"));
     }
     Ok(())
@@ -30,7 +31,7 @@ pub(crate) fn decodes_to(coding: Coding, encoded: impl BufRead, len: u64, sha256
 /// What came out so far.
 struct Decoded {
     left: u64,
-    sha: Sha256,
+    hasher: Hasher,
 }
 
 impl Decoded {
@@ -38,7 +39,7 @@ impl Decoded {
         // So a few bytes that decode to very many end early.
         let left = self.left.checked_sub(bytes.len() as u64);
         self.left = left.ok_or_else(|| io::Error::other("it is the encoding of something longer"))?;
-        self.sha.update(bytes);
+        self.hasher.update(bytes);
         Ok(())
     }
 
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     fn check(coding: Coding, encoded: &[u8], content: &[u8]) -> Result<(), String> {
-        decodes_to(coding, encoded, content.len() as u64, &Sha256::digest(content)).map_err(|error| error.to_string())
+        decodes_to(coding, encoded, content.len() as u64, Digest::of(content)).map_err(|error| error.to_string())
     }
 
     const TOOLS: [(Coding, &str); 3] =

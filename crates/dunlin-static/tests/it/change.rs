@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use dunlin_http::Clock;
 use dunlin_static::Config;
+use http::{HeaderMap, Method};
 
 use crate::support::{Site, write};
 
@@ -92,9 +93,7 @@ async fn a_file_is_read_once_however_many_ask_for_it() {
     let asked: Vec<_> = (0..100)
         .map(|_| {
             let files = site.files.clone();
-            tokio::spawn(async move {
-                files.respond(&http::Method::GET, &http::HeaderMap::new(), "a.txt").await.body().id()
-            })
+            tokio::spawn(async move { files.respond(&Method::GET, &HeaderMap::new(), "a.txt").await.body().id() })
         })
         .collect();
     let mut ids = std::collections::HashSet::new();
@@ -142,7 +141,7 @@ async fn a_change_that_keeps_length_and_time_is_seen() {
 #[tokio::test]
 async fn what_is_only_touched_keeps_its_identity() {
     let site = Site::new(&[("a.txt", "old")], Config { seen_within: Duration::ZERO, ..Config::default() });
-    let id = async || site.files.respond(&http::Method::GET, &http::HeaderMap::new(), "a.txt").await.body().id();
+    let id = async || site.files.respond(&Method::GET, &HeaderMap::new(), "a.txt").await.body().id();
     let first = id().await;
     write(&site.path("a.txt"), "old");
     assert!(first.is_some() && id().await == first);
@@ -160,9 +159,38 @@ async fn a_root_that_is_switched_is_followed() {
     std::os::unix::fs::symlink("one", &current).unwrap();
     let config = Config { seen_within: Duration::ZERO, ..Config::default() };
     let files = dunlin_static::Files::new(&current, config).unwrap();
-    let get = || files.respond(&http::Method::GET, &http::HeaderMap::new(), "a.txt");
+    let get = || files.respond(&Method::GET, &HeaderMap::new(), "a.txt");
     assert_eq!(get().await.body().as_bytes(), Some(&b"one"[..]));
     std::os::unix::fs::symlink("two", folder.path().join("next")).unwrap();
     fs::rename(folder.path().join("next"), &current).unwrap();
     assert_eq!(get().await.body().as_bytes(), Some(&b"two"[..]));
+}
+
+/// What is asked for again and again is sent by the kernel, under the name and the tag that it had before.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_that_is_hot_gets_a_descriptor_and_keeps_it_through_changes() {
+    let site = Site::new(&[], Config { seen_within: Duration::ZERO, ..Config::default() });
+    write(&site.path("a.txt"), version(2999).repeat(2));
+    write(&site.path("small.txt"), version(1));
+    let ask = async |name: &str| {
+        let body = site.files.respond(&Method::GET, &HeaderMap::new(), name).await.into_body();
+        (body.id(), body.mapping().is_some())
+    };
+    let (id, mapped) = ask("a.txt").await;
+    assert!(id.is_some() && !mapped, "once is not hot");
+    let mut asked = 1;
+    while ask("a.txt").await != (id, true) {
+        asked += 1;
+        assert!(asked < 100, "it has no descriptor yet, or another name");
+        assert_eq!(ask("a.txt").await.0, id);
+    }
+    site.get("/a.txt").await.assert_sound();
+    write(&site.path("a.txt"), version(2998).repeat(2));
+    let (other, mapped) = ask("a.txt").await;
+    assert!(other != id && mapped, "what was hot is so still");
+    site.get("/a.txt").await.assert_sound();
+    for _ in 0..40 {
+        assert!(!ask("small.txt").await.1, "it is as fast to copy");
+    }
 }

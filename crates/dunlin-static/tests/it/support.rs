@@ -93,11 +93,7 @@ impl Answer {
 
     /// The tag that the bytes of the body would have.
     pub(crate) fn tag_of_body(&self) -> String {
-        use std::fmt::Write;
-        let digest = <sha2::Sha256 as sha2::Digest>::digest(&self.body);
-        let mut tag = String::from("\"");
-        digest.iter().take(16).for_each(|byte| write!(tag, "{byte:02x}").unwrap());
-        tag + "\""
+        format!("\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(&self.body))
     }
 
     /// That length and tag are those of the body.
