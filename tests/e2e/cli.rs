@@ -95,3 +95,29 @@ fn a_configuration_that_is_no_text_is_told_with_its_place() {
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(said.contains("dunlin.toml:2:11: this is no UTF-8"), "{said}");
 }
+
+/// A process that is killed when it is dropped.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn paths_are_relative_to_the_configuration() {
+    use std::os::unix::net::UnixStream;
+
+    let folder = Folder::new("[[route]]\npath = \"/\"\ntext = \"elsewhere\"\n");
+    let config = "[server]\nlisten = \"unix:own.sock\"\n[admin]\nlisten = \"unix:admin.sock\"\n";
+    folder.write("sub/own.toml", format!("{config}{HELLO}"));
+    let mut serve = std::process::Command::new(crate::service::executable());
+    serve.args(["serve", "--config", "sub/own.toml"]).current_dir(folder.path());
+    let _service = Killed(serve.spawn().unwrap());
+    let socket = |name: &str| folder.path().join("sub").join(name);
+    dunlin_testkit::eventually("it listens beside its configuration", || {
+        ["own.sock", "admin.sock"].iter().all(|name| UnixStream::connect(socket(name)).is_ok())
+    });
+}

@@ -78,6 +78,10 @@ fn values_with_which_nothing_would_work_are_refused() {
         );
     }
     check("[[route]]\npath = \"/x\"\nproxy = \"http://127.0.0.1:99999/\"\n", &["dunlin.toml:3:9", "no such port"]);
+    check(
+        "[[route]]\npath = \"/x\"\nproxy = \"http://127.0.0.1/a?b=c\"\n",
+        &["dunlin.toml:3:9", "http://127.0.0.1/a\"?"],
+    );
 }
 
 #[test]

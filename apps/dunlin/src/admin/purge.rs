@@ -74,7 +74,7 @@ impl Purge {
                 Ok(())
             }
             ("url" | "urls", Value::String(url)) => {
-                let parsed = url.parse::<Uri>().ok().filter(|url| url.host().is_some());
+                let parsed = url.parse::<Uri>().ok().filter(|url| url.scheme().is_some() && url.host().is_some());
                 self.urls.push(
                     parsed
                         .ok_or_else(|| format!("{url:?} is no URL with a host, as \"https://example.com/path\" is"))?,
@@ -85,6 +85,7 @@ impl Purge {
                 self.groups.push(group.clone());
                 Ok(())
             }
+            ("all" | "url" | "urls" | "group" | "groups", _) => Err(format!("{name} cannot be {value}")),
             _ => Err(format!("{name} = {value} is none of url, group and all")),
         }
     }
@@ -131,6 +132,8 @@ mod tests {
             ("/purge?all=false", ""),
             ("/purge?all=maybe", ""),
             ("/purge?url=", ""),
+            ("/purge?url=example.com", ""),
+            ("/purge?group=", ""),
             ("/purge?grop=a", ""),
             ("/purge", "[]"),
             ("/purge", "{"),

@@ -234,7 +234,13 @@ impl Proxy {
         table.set("forwarded", &mut config.forwarded);
         table.set("upgrades", &mut config.upgrades);
         let invalidates = query::invalidates(table, methods);
-        Some(Self { url: url(table.get("proxy")?)?, config, invalidates: invalidates? })
+        let value = table.get("proxy")?;
+        let url = url(value)?;
+        if url.query().is_some() {
+            let without = url.to_string().split('?').next().map(str::to_owned);
+            return value.wrong(format_args!("\"{url}\": a query comes from the client"), "a URL without one", without);
+        }
+        Some(Self { url, config, invalidates: invalidates? })
     }
 }
 

@@ -118,7 +118,7 @@ impl Config {
             route::behind(&routes, has_replica, &context);
         }
         let config = Self {
-            admin: table.section("admin", "[admin]").map(Admin::read),
+            admin: table.section("admin", "[admin]").map(|table| Admin::read(table, &context)),
             log: table.section("log", "[log]").map(Log::read).unwrap_or_default(),
             compression: table.section("compression", "[compression]").map(layers::compression).unwrap_or_default(),
             cache: table.section("cache", "[cache]").map(|table| Cache::read(table, &context)).unwrap_or_default(),

@@ -79,11 +79,22 @@ impl Read for Subnet {
     }
 }
 
+/// Where to listen. Sockets in the file system are relative to the configuration, as all paths are.
+fn addresses(value: Value<'_>, context: &Context<'_>) -> Option<Vec<Addr>> {
+    let mut listen = value.list(Addr::read)?;
+    for addr in &mut listen {
+        if let Addr::Unix(path) = addr {
+            *path = context.dir.join(&*path);
+        }
+    }
+    Some(listen)
+}
+
 /// Reads `[server]`.
 pub(super) fn server(mut table: Section<'_>, context: &Context<'_>) -> Server {
     let mut server = Server::default();
     if let Some(value) = table.get("listen")
-        && let Some(listen) = value.list(Addr::read)
+        && let Some(listen) = addresses(value, context)
     {
         server.listen = listen;
         if server.listen.is_empty() {
@@ -159,10 +170,10 @@ fn tls(mut table: Section<'_>, context: &Context<'_>) -> Option<Tls> {
 // === impl Admin ===
 
 impl Admin {
-    pub(super) fn read(mut table: Section<'_>) -> Self {
-        let admin = Self { listen: table.or("listen", vec![Addr::Tcp(([127, 0, 0, 1], 8081).into())]) };
+    pub(super) fn read(mut table: Section<'_>, context: &Context<'_>) -> Self {
+        let listen = table.get("listen").and_then(|value| addresses(value, context));
         table.finish(|_| None);
-        admin
+        Self { listen: listen.unwrap_or_else(|| vec![Addr::Tcp(([127, 0, 0, 1], 8081).into())]) }
     }
 }
 
