@@ -1,4 +1,8 @@
 //! `cargo xtask bench --database`: queries beside actix-web with deadpool-postgres, which is built for it.
+//!
+//! PostgreSQL shares the generator's core, so that the server has its own to itself and often sleeps. Its figures are
+//! comparable with those that have about the same sleeps per request, and with no others: where PostgreSQL may run beside
+//! the server both do the same work for a third less, since answers come in larger batches and no other core is woken.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -53,20 +57,24 @@ pub(super) fn database(exe: &Path, folder: &Path, options: &Options) -> Result<(
 }
 
 fn print(figures: &[[Vec<Figure>; 2]]) {
-    println!("{:<26}{:>16}{:>16}{:>9}   dunlin  actix-web", "µs of CPU per request", "dunlin", "actix-web", "ratio");
+    println!(
+        "{:<26}{:>16}{:>16}{:>9}   dunlin  actix-web   sleeps per request",
+        "µs of CPU per request", "dunlin", "actix-web", "ratio"
+    );
     let hello = figures.first().and_then(|[ours, _]| median(ours));
     for ((name, ..), [ours, theirs]) in WORK.iter().zip(figures) {
         let Some(ours) = median(ours) else { continue };
         print!("{name:<26}{:>16.1}", ours.cpu);
         match (median(theirs), hello) {
             (Some(theirs), _) => {
-                println!(
+                print!(
                     "{:>16.1}{:>9.2}   {:>6.0}/s  {:>6.0}/s",
                     theirs.cpu,
                     ours.cpu / theirs.cpu,
                     ours.rate,
                     theirs.rate
                 );
+                println!("   {:.2}  {:.2}", ours.sleeps, theirs.sleeps);
             }
             (None, Some(hello)) => println!("{:>25.2}   {:>6.0}/s  (to hello)", ours.cpu / hello.cpu, ours.rate),
             (None, None) => println!("{:>25}   {:>6.0}/s", "", ours.rate),
@@ -120,7 +128,8 @@ fn measure(server: &Server, folder: &Path, path: &str, seconds: u32) -> Result<F
     let args = ["-s".to_owned(), script, format!("http://{}", server.addr())];
     let load = |time| wrk(path, 64, time, &args);
     load(Duration::from_secs(1))?;
-    let before = server.cpu()?;
+    let (cpu, sleeps) = (server.cpu()?, server.sleeps()?);
     let Load { requests, rate } = load(Duration::from_secs(seconds.into()))?;
-    Ok(Figure { cpu: (server.cpu()? - before).as_secs_f64() / requests * 1e6, rate, size: 0 })
+    let (cpu, sleeps) = (server.cpu()? - cpu, server.sleeps()? - sleeps);
+    Ok(Figure { cpu: cpu.as_secs_f64() / requests * 1e6, rate, size: 0, sleeps: sleeps as f64 / requests })
 }

@@ -57,6 +57,8 @@ struct Figure {
     rate: f64,
     /// Bytes of an answer's content.
     size: usize,
+    /// How often the server had nothing to do, per request.
+    sleeps: f64,
 }
 
 /// What is measured, and how long.
@@ -147,10 +149,10 @@ fn measure(server: &Server, work: &Work, seconds: u32) -> Result<Figure> {
     };
     let size = load::size(addr, work);
     load(1, warm)?;
-    let before = server.cpu()?;
+    let (cpu, sleeps) = (server.cpu()?, server.sleeps()?);
     let load::Load { requests, rate } = load(seconds.into(), measured)?;
-    let cpu = (server.cpu()? - before).as_secs_f64() / requests * 1e6;
-    Ok(Figure { cpu, rate, size })
+    let (cpu, sleeps) = (server.cpu()? - cpu, server.sleeps()? - sleeps);
+    Ok(Figure { cpu: cpu.as_secs_f64() / requests * 1e6, rate, size, sleeps: sleeps as f64 / requests })
 }
 
 fn print(figures: &[[Vec<Figure>; 2]]) {

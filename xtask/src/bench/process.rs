@@ -54,18 +54,41 @@ impl Server {
         memory.context("the system does not tell a process's memory")
     }
 
+    /// How often the threads of the process and its descendants have waited for something so far.
+    pub(crate) fn sleeps(&self) -> Result<u64> {
+        let mut sleeps = 0;
+        for pid in self.tree() {
+            for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+                let status = std::fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+                let count =
+                    status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok());
+                sleeps += count.unwrap_or(0_u64);
+            }
+        }
+        Ok(sleeps)
+    }
+
+    /// The process and its descendants.
+    fn tree(&self) -> Vec<u32> {
+        let mut tree = vec![self.child.id()];
+        let mut at = 0;
+        while let Some(&pid) = tree.get(at) {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            tree.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            at += 1;
+        }
+        tree
+    }
+
     /// The user and system time of the process and its descendants so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut tree = vec![self.child.id()];
         let mut ticks = 0;
-        while let Some(pid) = tree.pop() {
+        for pid in self.tree() {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
             // The name may hold spaces and brackets; what counts comes after it.
             let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
             let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
             ticks += number(11) + number(12);
-            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            tree.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         }
         // SAFETY: it only asks.
         let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
