@@ -248,8 +248,9 @@ impl Declared {
         left > 0
     }
 
-    pub(crate) fn weigh(&self, heavy: bool) {
-        self.heavy.store(if heavy { HEAVY } else { 0 }, Ordering::Relaxed);
+    /// This answer was too much for a shared connection: the next ones go to their own.
+    pub(crate) fn keep_apart(&self) {
+        self.heavy.store(HEAVY, Ordering::Relaxed);
     }
 }
 

@@ -187,6 +187,16 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_name_that_is_read_names_the_same_again(table in "[aB\"._ $\u{e9}\u{0}]{0,12}") {
+            if let Ok(parts) = split(&table) {
+                let quoted: Vec<_> = parts.iter().map(|part| identifier(part)).collect();
+                proptest::prop_assert_eq!(split(&quoted.join(".")), Ok(parts));
+            }
+        }
+    }
+
     #[test]
     fn nothing_gets_out_of_its_quotes() {
         assert_eq!(literal("a'b"), "'a''b'");

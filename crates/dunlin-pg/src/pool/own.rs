@@ -27,7 +27,6 @@ pub(super) const MIGRATIONS: u32 = 3;
 
 impl Pool {
     pub(super) async fn own(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
-        let begun = Instant::now();
         let pooled = self.0.database.0.config.pooler == Pooler::Transaction;
         let single = query.statements().len() == 1 && query.isolation.is_none() && !pooled;
         let mut tries = Tries::default();
@@ -38,13 +37,7 @@ impl Pool {
                 (_, _, true) => self.single(query, params, format).await,
                 (_, _, false) => self.transact(query, params, format, pooled).await,
             };
-            let Err(error) = result else {
-                let streamed = matches!(result, Ok(Answer::Stream(_)));
-                if query.slot.is_some() && (streamed || begun.elapsed() > SLOW) {
-                    query.weigh(true);
-                }
-                return result;
-            };
+            let Err(error) = result else { return result };
             if !tries.again(self, query.access, &error).await {
                 return Err(error.for_access(query.access));
             }
@@ -55,8 +48,11 @@ impl Pool {
     /// One statement, which is a transaction by itself.
     async fn single(&self, query: &Declared, params: &[Param], format: Format) -> Result<Answer, Error> {
         let mut session = self.checkout(query.access).await?;
+        let begun = Instant::now();
         let (statement, limit) = (&query.statements()[0], usize::MAX);
-        execute(&mut session, query, statement, params, (format, limit), false).await.map(answer)
+        let whole = execute(&mut session, query, statement, params, (format, limit), false).await?;
+        weigh(query, begun, false);
+        Ok(answer(whole))
     }
 
     /// Statements in one transaction; the last one answers. A list that is too much to be held in memory is read again, in a
@@ -81,7 +77,7 @@ impl Pool {
                 execute(&mut session, query, statement, params, (format, limit), true).await?
             };
             if matches!(whole, Whole::Large) {
-                query.weigh(true);
+                query.keep_apart();
                 // The rest of the rows is still to come; the server notices when nobody takes them.
                 session.discard();
                 return self.stream(query, params, format).await;
@@ -118,6 +114,14 @@ impl Tries {
         let stale = error.is_stale_plan() || (error.is_stale_description() && access == Access::Read);
         self.healed += u32::from(stale);
         stale && self.healed <= MIGRATIONS
+    }
+}
+
+/// Keeps a read away from the shared connections if it streamed, or took long on one of its own, the wait for which does not
+/// count: else a crowd that waits for those would go on waiting for them, and the shared ones stand idle.
+pub(super) fn weigh(query: &Declared, begun: Instant, streamed: bool) {
+    if query.slot.is_some() && (streamed || begun.elapsed() > SLOW) {
+        query.keep_apart();
     }
 }
 

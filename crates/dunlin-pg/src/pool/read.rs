@@ -103,7 +103,7 @@ impl Pool {
             Ok(Whole::None) => Ok(Answer::None),
             Ok(Whole::Changed(count)) => Ok(Answer::Changed(count)),
             Ok(Whole::Large) => {
-                query.weigh(true);
+                query.keep_apart();
                 Box::pin(self.own(query, params, format)).await
             }
             // It can only read, so it may be asked again: alone, since the loss may have been its own doing. Without a transaction

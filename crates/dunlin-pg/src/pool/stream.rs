@@ -8,7 +8,7 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::Statement;
 
 use super::Pool;
+use super::own::weigh;
 use super::read::{Answer, Binding, bind, blame};
 use super::session::Session;
 use super::transaction;
@@ -69,6 +70,7 @@ impl Pool {
         format: Format,
     ) -> Result<Answer, Error> {
         let mut session = self.checkout(query.access).await?;
+        let begun = Instant::now();
         let (sender, mut parts) = mpsc::channel(1);
         let reader = Reader {
             query: query.clone(),
@@ -93,7 +95,11 @@ impl Pool {
                 () = gone.closed() => {}
             }
         });
-        match parts.recv().await {
+        let first = parts.recv().await;
+        if let Some(Part::Whole(_) | Part::Chunk(_)) = first {
+            weigh(query, begun, matches!(first, Some(Part::Chunk(_))));
+        }
+        match first {
             Some(Part::Whole(bytes)) => Ok(Answer::Rows(bytes.into())),
             Some(Part::Chunk(bytes)) => {
                 Ok(Answer::Stream(Body::new(Rows { first: Some(bytes.into()), parts, ended: false })))

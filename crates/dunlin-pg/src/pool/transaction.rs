@@ -70,7 +70,8 @@ impl Pool {
 // === impl Transaction ===
 
 impl Transaction {
-    /// The rows of a statement, which is prepared once for each connection; behind a pooler, each time.
+    /// The rows of a statement, which is prepared once for each connection; behind a pooler, each time. It stays prepared as long
+    /// as the connection lives, so what varies belongs in `params`, not in the text.
     ///
     /// # Errors
     /// What PostgreSQL said.

@@ -98,15 +98,18 @@ async fn terminated_connections_are_replaced_and_none_leaks() {
 async fn connections_live_their_time_and_no_answer_is_lost_when_it_ends() {
     let lifetime = Duration::from_millis(200);
     let fixture = Fixture::new(Config { max_lifetime: lifetime, ..config("h_lifetime") });
-    let pid = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT pg_backend_pid() AS pid"]) });
-    let mut pids = std::collections::BTreeSet::new();
-    eventually("several have served", async || {
-        let answer = ask(&pid, get("/", &[])).await;
-        assert_eq!(answer.status(), 200, "{}", text(&answer));
-        pids.insert(text(&answer).to_owned());
-        pids.len() > 4
-    })
-    .await;
+    let query = Query { rows: Rows::One, ..Query::new(["SELECT pg_backend_pid() AS pid"]) };
+    for query in [query.clone(), Query { access: Access::Write, ..query }] {
+        let pid = fixture.service(query);
+        let mut pids = std::collections::BTreeSet::new();
+        eventually("several have served", async || {
+            let answer = ask(&pid, get("/", &[])).await;
+            assert_eq!(answer.status(), 200, "{}", text(&answer));
+            pids.insert(text(&answer).to_owned());
+            pids.len() > 4
+        })
+        .await;
+    }
     assert!(connections(postgres(), "h_lifetime") <= 4);
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use dunlin_pg::{Access, Config, Query, Rows};
+use dunlin_pg::{Access, Config, ErrorKind, Query, Rows, TransactionOptions};
 use http::Method;
 
-use crate::support::{Fixture, active, ask, config, eventually, get, named, post, postgres, text};
+use crate::support::{Fixture, active, ask, config, connections, eventually, get, named, post, postgres, text};
 
 fn sleeping(seconds: u32, access: Access) -> Query {
     Query { rows: Rows::One, access, ..Query::new([format!("SELECT pg_sleep({seconds})::text AS slept")]) }
@@ -42,6 +42,44 @@ async fn a_slow_read_holds_up_nobody() {
     }
     assert!(begun.elapsed() < Duration::from_secs(3), "they did not wait for it: {:?}", begun.elapsed());
     assert_eq!(slow.await.unwrap().status(), 200, "and it has its answer");
+}
+
+#[tokio::test]
+async fn who_waited_for_a_connection_of_its_own_comes_back_to_the_shared_ones() {
+    let fixture =
+        Fixture::new(Config { pool_size: 3, shared: 1, acquire_timeout: Duration::from_secs(10), ..config("w_back") });
+    let sql = "SELECT $1::int AS n, pg_sleep(0.02)::text AS slept";
+    let some = fixture.service(Query { params: named(&["n"]), rows: Rows::One, ..Query::new([sql]) });
+    let crowd: Vec<_> = (0..40)
+        .map(|n| {
+            let some = some.clone();
+            tokio::spawn(async move { ask(&some, get(&format!("/?n={n}"), &[])).await.status() })
+        })
+        .collect();
+    eventually("they run", async || active(postgres(), "w_back") == 1).await;
+    // All are asked again on the two other connections, one after the other.
+    postgres().psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'w_back'");
+    for status in futures_util::future::join_all(crowd).await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    eventually("the shared one is back", async || fixture.database.stats().shared == 1).await;
+    let write = TransactionOptions { access: Access::Write, isolation: None };
+    let _held = [fixture.pool.begin(write).await.unwrap(), fixture.pool.begin(write).await.unwrap()];
+    let answer = tokio::time::timeout(Duration::from_secs(5), ask(&some, get("/?n=1", &[]))).await;
+    assert_eq!(answer.expect("the others are taken").status(), 200);
+}
+
+#[tokio::test]
+async fn a_transaction_that_idles_is_ended_by_the_server() {
+    let idle_transaction_timeout = Duration::from_millis(100);
+    let fixture = Fixture::new(Config { idle_transaction_timeout, ..config("w_idle") });
+    let write = TransactionOptions { access: Access::Write, isolation: None };
+    let mut transaction = fixture.pool.begin(write).await.unwrap();
+    eventually("the server ends it", async || connections(postgres(), "w_idle") == 2).await;
+    let error = transaction.query("SELECT 1", &[]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    drop(transaction);
+    eventually("its place is free", async || fixture.database.stats().own == 0).await;
 }
 
 #[tokio::test]
