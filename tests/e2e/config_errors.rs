@@ -70,6 +70,8 @@ fn values_with_which_nothing_would_work_are_refused() {
         ("max_requests_per_connection", "0", 31),
         ("http2.max_streams", "0", 21),
         ("http2.max_control_rate", "0", 26),
+        ("header_timeout", "\"0s\"", 18),
+        ("max_connection_age", "\"0ms\"", 22),
     ] {
         let name = key.rsplit('.').next().unwrap();
         check(

@@ -218,7 +218,7 @@ fn types(value: Value<'_>) -> Option<Vec<(String, String)>> {
 
 impl Fetch {
     fn read(table: &mut Section<'_>) -> Option<Self> {
-        let timeout = table.read("timeout");
+        let timeout = table.deadline("timeout");
         let take = table.read("take");
         Some(Self { url: url(table.get("fetch")?)?, take, timeout })
     }
@@ -229,7 +229,7 @@ impl Proxy {
         let mut config = ProxyConfig::default();
         table.set("keep_path", &mut config.keep_path);
         table.set("preserve_host", &mut config.preserve_host);
-        table.set("timeout", &mut config.response_timeout);
+        config.response_timeout = table.deadline("timeout");
         table.set("trusted", &mut config.trusted);
         table.set("forwarded", &mut config.forwarded);
         table.set("upgrades", &mut config.upgrades);

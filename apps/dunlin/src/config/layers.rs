@@ -125,11 +125,11 @@ fn redis(value: Value<'_>, prefix: Option<String>, ca_file: Option<PathBuf>) -> 
 /// Reads `[fetch]`.
 pub(super) fn fetch(mut table: Section<'_>, context: &Context<'_>) -> Outbound {
     let mut outbound = Outbound::default();
-    table.set("connect_timeout", &mut outbound.connect_timeout);
-    table.set("timeout", &mut outbound.response_timeout);
-    table.set("read_timeout", &mut outbound.read_timeout);
+    table.set_deadline("connect_timeout", &mut outbound.connect_timeout);
+    table.set_deadline("timeout", &mut outbound.response_timeout);
+    table.set_deadline("read_timeout", &mut outbound.read_timeout);
     table.set("idle_timeout", &mut outbound.idle_timeout);
-    table.set("max_connections", &mut outbound.max_connections);
+    table.set_positive("max_connections", &mut outbound.max_connections);
     table.set("max_idle", &mut outbound.max_idle);
     table.set("acquire_timeout", &mut outbound.acquire_timeout);
     table.set("retry", &mut outbound.retry);

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -122,6 +123,23 @@ impl<'d> Section<'d> {
         let number = self.get(key).and_then(|value| value.integer(1, u32::MAX.into(), "an integer, one or more"));
         if let Some(number) = number.and_then(|number| T::try_from(number).ok()) {
             *place = number;
+        }
+    }
+
+    /// As [`Section::read`], for a time within which something has to happen: none at all would leave nothing working.
+    pub(super) fn deadline(&mut self, key: &'static str) -> Option<Duration> {
+        let value = self.get(key)?;
+        let duration = Duration::read(value)?;
+        if duration.is_zero() {
+            return value.wrong("\"0s\"", "a duration longer than zero", None);
+        }
+        Some(duration)
+    }
+
+    /// As [`Section::set`], by [`Section::deadline`].
+    pub(super) fn set_deadline(&mut self, key: &'static str, place: &mut Duration) {
+        if let Some(deadline) = self.deadline(key) {
+            *place = deadline;
         }
     }
 

@@ -122,13 +122,13 @@ pub(super) fn server(mut table: Section<'_>, context: &Context<'_>) -> Server {
 
 fn deadlines(table: &mut Section<'_>, server: &mut Server) {
     table.set("keep_alive", &mut server.keep_alive);
-    table.set("first_byte_timeout", &mut server.first_byte_timeout);
-    table.set("header_timeout", &mut server.header_timeout);
-    table.set("body_timeout", &mut server.body_timeout);
-    table.set("write_timeout", &mut server.write_timeout);
+    table.set_deadline("first_byte_timeout", &mut server.first_byte_timeout);
+    table.set_deadline("header_timeout", &mut server.header_timeout);
+    table.set_deadline("body_timeout", &mut server.body_timeout);
+    table.set_deadline("write_timeout", &mut server.write_timeout);
     table.set("min_rate", &mut server.min_rate);
     table.set("park_after", &mut server.park_after);
-    table.set("max_connection_age", &mut server.max_connection_age);
+    table.set_deadline("max_connection_age", &mut server.max_connection_age);
     table.set("lame_duck", &mut server.lame_duck);
     table.set("drain", &mut server.drain);
 }
