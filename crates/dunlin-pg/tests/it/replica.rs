@@ -175,6 +175,10 @@ async fn the_listener_finds_the_primary_among_the_hosts() {
     assert_eq!(next(&mut listener).await, Event::Gap);
     primary.psql("NOTIFY r_listen, 'a'");
     assert_eq!(next(&mut listener).await, Event::Notice { channel: "r_listen".into(), payload: "a".into() });
+    // A standby carries no notices, and nobody is told that it did.
+    let alone = Fixture::new(config_of(standby, "r_listen"));
+    let mut deaf = alone.database.listen(["r_listen"]);
+    assert!(tokio::time::timeout(Duration::from_millis(500), deaf.next()).await.is_err());
 }
 
 /// What one who asks again and again was answered.
