@@ -16,7 +16,7 @@ pub struct Config {
     /// order, and one that says nothing for half a second has the next one tried beside it; with
     /// `postgres://a,b/db?target_session_attrs=read-write` a failover is followed. Understood besides tokio-postgres's own
     /// options: every `sslmode`, `sslrootcert`, `sslcert` with `sslkey`, `passfile`, and `primary`, `standby` and
-    /// `prefer-standby` as `target_session_attrs`.
+    /// `prefer-standby` as `target_session_attrs`; these three come with a startup option, which PgBouncer has to be told to take.
     pub url: String,
     /// Where reads go instead, replicas say. Their rows may be older than the primary's.
     pub read_url: Option<String>,

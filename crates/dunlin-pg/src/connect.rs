@@ -219,6 +219,7 @@ impl Connector {
         let mut left = hosts::order(&self.hosts).into_iter();
         let mut tries = FuturesUnordered::new();
         let mut next = true;
+        // A target has a host, so one try is always under way.
         loop {
             if next && let Some(host) = left.next() {
                 tries.push(self.connect_once(host, wish, first));
