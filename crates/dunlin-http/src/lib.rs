@@ -5,6 +5,8 @@
 //!
 //! - [`Body`] is what every service of dunlin answers with: nothing, bytes that are complete, or a boxed stream. Bytes
 //!   that are handed out again and again carry a [`BodyId`], so that what is derived from them can be kept.
+//! - [`Reply`] is a response, or one whose head was written before: what a cache, a server and a compression layer hand each
+//!   other where no other layer stands between.
 //! - [`Problem`] is a client's error as RFC 9457 has it.
 //! - [`PathParams`] is what a router matched.
 //! - [`Interim`] is where responses go that tell something before the final one.
@@ -40,6 +42,7 @@ mod params;
 mod problem;
 pub mod query;
 pub mod range;
+mod reply;
 pub mod vary;
 
 #[cfg(unix)]
@@ -49,3 +52,4 @@ pub use clock::Clock;
 pub use interim::{Interim, SendInterim};
 pub use params::PathParams;
 pub use problem::Problem;
+pub use reply::{Ahead, Change, KeptHead, Lines, Ready, Reply};

@@ -9,6 +9,7 @@
 //! assert_eq!(accept.choose(&[]), Choice::Identity);
 //! ```
 
+mod memo;
 #[cfg(test)]
 mod tests;
 
@@ -108,11 +109,20 @@ impl AcceptEncoding {
     /// accepted that was not asked for, as everywhere in practice: such a client may not know any.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut accept = Self::default();
-        for line in headers.get_all(ACCEPT_ENCODING) {
-            accept.read(line.to_str().unwrap_or_default());
+        let mut lines = headers.get_all(ACCEPT_ENCODING).iter();
+        match (lines.next(), lines.next()) {
+            (None, _) => Self::default(),
+            (Some(line), None) => memo::remembered(line, Self::of_line),
+            (Some(_), Some(_)) => {
+                let mut accept = Self::default();
+                headers.get_all(ACCEPT_ENCODING).iter().for_each(|line| accept.read(line.to_str().unwrap_or_default()));
+                accept
+            }
         }
-        accept
+    }
+
+    fn of_line(line: &HeaderValue) -> Self {
+        Self::parse(line.to_str().unwrap_or_default())
     }
 
     /// What one line says. An element that is none is passed over; of an element that comes twice the lesser weight

@@ -10,13 +10,22 @@ pub fn add(headers: &mut HeaderMap, name: &'static str) {
     match headers.entry(VARY) {
         Entry::Vacant(vacant) => drop(vacant.insert(HeaderValue::from_static(name))),
         Entry::Occupied(mut lines) => {
-            let is_it = |element: &str| element == "*" || element.eq_ignore_ascii_case(name);
-            let said = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(list::split).any(is_it);
-            if !said {
+            if !any_is(lines.iter(), name) {
                 lines.append(HeaderValue::from_static(name));
             }
         }
     }
+}
+
+/// Whether the headers say that the answer depends on the request's field `name`.
+#[must_use]
+pub fn says(headers: &HeaderMap, name: &str) -> bool {
+    any_is(headers.get_all(VARY).iter(), name)
+}
+
+fn any_is<'a>(lines: impl Iterator<Item = &'a HeaderValue>, name: &str) -> bool {
+    let is_it = |element: &str| element == "*" || element.eq_ignore_ascii_case(name);
+    lines.filter_map(|line| line.to_str().ok()).flat_map(list::split).any(is_it)
 }
 
 /// What an answer depends on.
@@ -59,6 +68,7 @@ mod tests {
     fn is_said_once() {
         let mut headers = HeaderMap::new();
         headers.insert(VARY, HeaderValue::from_static("Origin, accept-encoding"));
+        assert!(says(&headers, "accept-encoding") && !says(&headers, "accept"));
         add(&mut headers, "accept-encoding");
         assert_eq!(headers.get_all(VARY).iter().count(), 1);
         add(&mut headers, "accept");
