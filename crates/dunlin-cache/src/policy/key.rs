@@ -9,7 +9,6 @@ use dunlin_http::query;
 use foldhash::quality::FixedState;
 use http::header::HOST;
 use http::request::Parts;
-use smallvec::SmallVec;
 
 use crate::QueryKey;
 
@@ -34,7 +33,17 @@ pub(crate) enum Query<'a> {
 }
 
 /// A key as the bytes of its text.
-pub(crate) type KeyBytes = SmallVec<[u8; 120]>;
+#[derive(Debug)]
+pub(crate) struct KeyBytes {
+    /// What there is room for.
+    near: [u8; NEAR],
+    length: usize,
+    /// All of a longer one.
+    far: Vec<u8>,
+}
+
+/// The longest key that lies on the stack.
+const NEAR: usize = 120;
 
 /// A key's hash. Its seeds are random for each cache, so that nobody outside can make two keys meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,14 +142,42 @@ impl<'a> Target<'a> {
 
     /// The key as the bytes of its text.
     pub(crate) fn bytes(&self) -> KeyBytes {
-        let mut bytes = KeyBytes::new();
-        self.write(&mut |piece| bytes.extend_from_slice(piece.as_bytes()));
+        let mut bytes = KeyBytes { near: [0; NEAR], length: 0, far: Vec::new() };
+        self.write(&mut |piece| bytes.push(piece.as_bytes()));
         bytes
     }
 
     /// Whether the key is made from a part of the query, so that one URL does not tell it.
     pub(crate) fn is_partial(&self) -> bool {
         !matches!(self.query, Query::Whole(_))
+    }
+}
+
+// === impl KeyBytes ===
+
+impl KeyBytes {
+    #[inline]
+    fn push(&mut self, piece: &[u8]) {
+        let end = self.length + piece.len();
+        match self.near.get_mut(self.length..end) {
+            Some(room) if self.far.is_empty() => room.copy_from_slice(piece),
+            _ => {
+                if self.far.is_empty() {
+                    self.far.extend_from_slice(&self.near[..self.length]);
+                }
+                self.far.extend_from_slice(piece);
+            }
+        }
+        self.length = end;
+    }
+}
+
+impl std::ops::Deref for KeyBytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        if self.far.is_empty() { &self.near[..self.length] } else { &self.far }
     }
 }
 
@@ -191,6 +228,15 @@ mod tests {
 
     fn target(query: Query<'_>) -> Target<'_> {
         Target { secure: false, authority: "Example.com", path: "/a", query }
+    }
+
+    #[test]
+    fn a_key_of_any_length_is_its_text() {
+        for length in (0..20).chain(NEAR - 40..NEAR + 5).chain([1000]) {
+            let (path, query) = (format!("/{}", "a".repeat(length)), "b".repeat(length % 7));
+            let target = Target { path: &path, ..target(Query::Whole(Some(&query))) };
+            assert_eq!(*target.bytes(), *target.text().as_bytes(), "{length}");
+        }
     }
 
     #[test]
