@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use dunlin_http::cache_control::RequestDirectives;
-use dunlin_http::{Body, Clock, Problem};
+use dunlin_http::{Body, Clock, Problem, Reply};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use quick_cache::sync::Cache as Index;
@@ -48,9 +48,9 @@ pub(crate) struct Core {
 /// What happens to a request.
 pub(crate) enum Phase {
     /// It is answered from what is stored.
-    Hit(Response<Body>),
+    Hit(Reply),
     /// It is answered from what is stored and stale, to be validated meanwhile (RFC 5861 §3).
-    Stale(Response<Body>, Box<Revalidate>),
+    Stale(Reply, Box<Revalidate>),
     /// What is stored may not be used without asking the origin about it.
     Revalidate(Box<Revalidate>),
     /// Nothing stored answers it.
@@ -179,12 +179,12 @@ impl Core {
             Verdict::Fresh | Verdict::Stale | Verdict::StaleWhileRevalidate => {
                 let text = self.config.tell_key.then(|| target.text());
                 let status = CacheStatus { hit: true, key: text.as_deref(), ..CacheStatus::default() };
-                if let Some(response) = serve::entry(&stored, self.request(parts, plain, now), status) {
+                if let Some(reply) = serve::reply(&stored, self.request(parts, plain, now), status) {
                     if verdict != Verdict::StaleWhileRevalidate || stored.part.is_some() {
-                        return Phase::Hit(response);
+                        return Phase::Hit(reply);
                     }
                     let (key, why) = (key(Some(&stored)), Forward::Stale);
-                    return Phase::Stale(response, Box::new(Revalidate { key, stored, why, asked }));
+                    return Phase::Stale(reply, Box::new(Revalidate { key, stored, why, asked }));
                 }
                 Forward::Partial
             }

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use dunlin_http::cache_control::{RequestDirectives, Scope};
-use dunlin_http::{BodyId, date};
+use dunlin_http::{BodyId, KeptHead, Lines, date};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
 use crate::RoutePolicy;
+use crate::fields;
 use crate::generations::Slot;
 use crate::policy::s4_1_key::Selecting;
 use crate::policy::s4_2_freshness::{self, Source};
@@ -42,11 +43,13 @@ pub(crate) struct Entry {
     pub(crate) key: Bytes,
     /// What it takes in memory in bytes, once it is stored.
     pub(crate) weight: usize,
+    /// Its lasting fields as they are sent, once it is stored, if it can be sent so.
+    pub(crate) lines: Option<Lines>,
     /// Whether the body is kept by an entry already, and so in an allocation of just its size.
     body_is_kept: bool,
-    /// Where the first of its fields lies, as far as it is known, and how many bytes their values take: only to fetch them ahead.
+    /// Where the first of its fields lies, as far as it is known, and how many bytes their lines take: only to fetch them ahead.
     fields_at: usize,
-    values: usize,
+    text: usize,
 }
 
 /// For how long an entry may be used, and how.
@@ -161,6 +164,11 @@ impl Told {
         }
     }
 
+    /// Whether it is another from answer to answer, or not yet in the stored header.
+    pub(crate) const fn changes(&self) -> bool {
+        matches!(self, Self::Fixed(_) | Self::FromNow(_))
+    }
+
     /// Writes it into the header of a response of this age.
     pub(crate) fn write(&self, headers: &mut HeaderMap, age: Duration) {
         let value = match self {
@@ -232,8 +240,9 @@ impl Head {
             self.headers.insert(CACHE_CONTROL, value.clone());
             self.told = Told::Placed;
         }
-        let (key, trailers) = (Bytes::new(), None);
-        Entry { head: self, body, trailers, id, part, key, weight: 0, body_is_kept: true, fields_at: 0, values: 0 }
+        let (key, trailers, lines) = (Bytes::new(), None, None);
+        let (weight, fields_at, text) = (0, 0, 0);
+        Entry { head: self, body, trailers, id, part, key, weight, lines, body_is_kept: true, fields_at, text }
     }
 
     /// How old it is (RFC 9111 §4.2.3): `current_age`.
@@ -276,7 +285,7 @@ impl Head {
             .map(|(name, value)| 48 + name.as_str().len() + value.as_deref().map_or(0, str::len))
             .sum();
         let groups: usize = self.groups.iter().map(|group| 32 + group.len()).sum();
-        names + fields(&self.headers) + groups
+        names + fields::weight(&self.headers) + groups
     }
 }
 
@@ -295,28 +304,33 @@ impl Entry {
     /// Has what a plain answer is made of fetched: the fields; the key, the values and the body, which lie side by side.
     pub(crate) fn prefetch(&self) {
         prefetch(std::ptr::without_provenance(self.fields_at), self.headers.len() * FIELD);
-        prefetch(self.key.as_ptr(), self.key.len() + self.values + self.body.len());
+        prefetch(self.key.as_ptr(), self.key.len() + self.text + self.body.len());
     }
 
     /// The entry as it is stored under a key: in as few allocations as can be, each of just its size. The body as it came may be a
     /// slice of a larger read buffer, which it would keep; and what an answer is made of is read fastest where it lies side by side.
     pub(crate) fn stored_as(mut self, key: &str) -> Self {
-        let lasting = || self.head.headers.iter().filter(|(name, _)| **name != AGE && **name != CACHE_STATUS);
         let body = if self.body_is_kept { &[] } else { &self.body[..] };
-        self.values = lasting().map(|(_, value)| value.len()).sum();
-        let mut record = BytesMut::with_capacity(key.len() + self.values + body.len());
+        let headers = &self.head.headers;
+        let length = headers.get(CONTENT_LENGTH).map_or(&[][..], HeaderValue::as_bytes);
+        self.text = fields::lasting(headers).map(|(name, value)| fields::line(name, value)).sum();
+        let mut record = BytesMut::with_capacity(key.len() + self.text + length.len() + body.len());
         record.extend_from_slice(key.as_bytes());
-        lasting().for_each(|(_, value)| record.extend_from_slice(value.as_bytes()));
+        fields::lasting(headers).for_each(|(name, value)| Lines::push(&mut record, name, value));
+        record.extend_from_slice(length);
         record.extend_from_slice(body);
         let mut record = record.freeze();
         self.key = record.split_to(key.len());
-        self.head.headers = compact(&self.head.headers, &mut record);
+        let text = record.split_to(self.text);
+        self.head.headers = fields::compact(headers, text.clone(), record.split_to(length.len()));
+        self.lines = Lines::read(text);
         self.fields_at = self.head.headers.keys().next().map_or(0, |name| std::ptr::from_ref(name).addr());
         if !self.body_is_kept {
             self.body = record;
         }
-        let trailers = self.trailers.as_deref().map_or(0, fields);
-        self.weight = size_of::<Self>() + 64 + self.head.weight() + self.key.len() + self.body.len() + trailers + 96;
+        let trailers = self.trailers.as_deref().map_or(0, fields::weight);
+        let kept = self.key.len() + self.text + self.body.len();
+        self.weight = size_of::<Self>() + 64 + self.head.weight() + kept + trailers + 96;
         self
     }
 }
@@ -329,9 +343,18 @@ impl Deref for Entry {
     }
 }
 
-/// What fields take in memory.
-fn fields(fields: &HeaderMap) -> usize {
-    fields.iter().map(|(name, value)| 128 + name.as_str().len() + value.len()).sum()
+impl KeptHead for Entry {
+    fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    fn lines(&self) -> Option<&Lines> {
+        self.lines.as_ref()
+    }
 }
 
 /// `max-age` of so long.
@@ -354,20 +377,4 @@ fn add_vary(headers: &mut HeaderMap, name: &HeaderName) {
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let lines: Vec<_> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
     if lines.is_empty() { None } else { HeaderValue::from_bytes(&lines.join(&b", "[..])).ok() }
-}
-
-/// The header with no room to spare, and its lasting values taken from where they lie in this order. The fields that change with each
-/// answer come first, where they are found without a look-up.
-fn compact(headers: &HeaderMap, values: &mut Bytes) -> HeaderMap {
-    let mut compact = HeaderMap::with_capacity(headers.keys_len() + 1);
-    for name in [AGE, CACHE_STATUS] {
-        if let Some(value) = headers.get(&name) {
-            compact.insert(name, value.clone());
-        }
-    }
-    for (name, value) in headers.iter().filter(|(name, _)| **name != AGE && **name != CACHE_STATUS) {
-        let shared = HeaderValue::from_maybe_shared(values.split_to(value.len())).unwrap_or_else(|_| value.clone());
-        compact.append(name.clone(), shared);
-    }
-    compact
 }

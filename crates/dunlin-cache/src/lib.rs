@@ -50,6 +50,7 @@ mod cache;
 mod config;
 mod core;
 mod entry;
+mod fields;
 mod fill;
 mod flights;
 mod generations;
@@ -72,5 +73,5 @@ mod trailed;
 
 pub use cache::{Cache, CacheLayer};
 pub use config::{Config, QueryKey, RoutePolicy};
-pub use service::{CacheService, ResponseFuture};
+pub use service::{CacheService, ReplyFuture, ResponseFuture};
 pub use stats::Stats;

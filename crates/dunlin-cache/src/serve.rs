@@ -2,11 +2,11 @@
 //! asked for.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use dunlin_http::Body;
 use dunlin_http::range::{self, ByteRange, Multipart, Selection};
+use dunlin_http::{Body, Ready, Reply};
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
@@ -27,6 +27,34 @@ pub(crate) struct For<'a> {
     pub(crate) now: SystemTime,
     /// The cache's name in `Cache-Status`.
     pub(crate) name: &'a str,
+}
+
+/// As [`entry`], ready to be sent when it is all of what is stored, as it is stored.
+pub(crate) fn reply(entry: &Arc<Entry>, request: For<'_>, status: CacheStatus<'_>) -> Option<Reply> {
+    match ready(entry, &request, &status) {
+        Some(ready) => Some(ready.into()),
+        None => self::entry(entry, request, status).map(Reply::Made),
+    }
+}
+
+/// A plain hit: a GET that has no wishes, and of which the stored head has all to say but `Age` and `Cache-Status`.
+fn ready(entry: &Arc<Entry>, request: &For<'_>, status: &CacheStatus<'_>) -> Option<Ready> {
+    let head = &entry.head;
+    let whole = entry.status == StatusCode::OK && entry.part.is_none() && entry.trailers.is_none();
+    let plain = request.plain && *request.method == Method::GET && is_common(head, status);
+    if !whole || !plain || head.told.changes() || entry.body.is_empty() || entry.lines.is_none() {
+        return None;
+    }
+    let age = head.age(request.now);
+    let ttl = status::ttl(head.rules.lifetime, age);
+    let make = || fields(head, *request, (age, ttl), status.clone());
+    let ahead = memo::ahead(request.name, (age.as_secs(), ttl), make);
+    Ready::new(Arc::clone(entry) as _, ahead, Body::identified(entry.body.clone(), entry.id))
+}
+
+/// Whether what changes in this head is the same for all that are as old and good for as long.
+fn is_common(head: &Head, status: &CacheStatus<'_>) -> bool {
+    status.is_plain_hit() && head.upstream_status.is_none()
 }
 
 /// The answer from a stored response. For a part that does not have what is asked for there is none.
@@ -112,17 +140,16 @@ pub(crate) fn live(live: &Arc<Live>, request: For<'_>, status: CacheStatus<'_>) 
     Some(response(head.status, headers, body))
 }
 
-fn header(head: &Head, request: For<'_>, mut status: CacheStatus<'_>) -> HeaderMap {
+fn header(head: &Head, request: For<'_>, status: CacheStatus<'_>) -> HeaderMap {
+    let tells = status.hit || status.collapsed;
     let age = head.age(request.now);
     let ttl = status::ttl(head.rules.lifetime, age);
-    status.ttl = Some(ttl);
-    let make =
-        || Fields { age: seconds(age.as_secs()), status: status.to_value(request.name, head.upstream_status.as_ref()) };
-    let common = status.is_plain_hit() && head.upstream_status.is_none();
-    let fields = if common { memo::fields(request.name, (age.as_secs(), ttl), make) } else { make() };
+    let is_common = is_common(head, &status);
+    let make = || fields(head, request, (age, ttl), status);
+    let fields = if is_common { memo::fields(request.name, (age.as_secs(), ttl), make) } else { make() };
     let mut headers = head.headers.clone();
     // RFC 9111 §5.1: an Age tells that the origin did not generate or validate this answer for this request.
-    let aged = status.hit || status.collapsed || age.as_secs() > 0;
+    let aged = tells || age.as_secs() > 0;
     if !(aged && fill_first(&mut headers, &fields)) {
         if aged {
             headers.insert(AGE, fields.age);
@@ -133,6 +160,12 @@ fn header(head: &Head, request: For<'_>, mut status: CacheStatus<'_>) -> HeaderM
     }
     head.told.write(&mut headers, age);
     headers
+}
+
+/// The fields that change, for an answer of this age and time to live.
+fn fields(head: &Head, request: For<'_>, (age, ttl): (Duration, i64), mut status: CacheStatus<'_>) -> Fields {
+    status.ttl = Some(ttl);
+    Fields { age: seconds(age.as_secs()), status: status.to_value(request.name, head.upstream_status.as_ref()) }
 }
 
 /// Fills the places that stand first in an entry's header; `false` when they do not.

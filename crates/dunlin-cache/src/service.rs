@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Interim};
+use dunlin_http::{Body, BoxError, Interim, Reply};
 use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -34,6 +34,14 @@ pin_project! {
     /// The answer of a [`CacheService`].
     pub struct ResponseFuture<E> {
         #[pin]
+        reply: ReplyFuture<E>,
+    }
+}
+
+pin_project! {
+    /// The answer of a [`CacheService`], ready to be sent if it can be; see [`CacheService::reply`].
+    pub struct ReplyFuture<E> {
+        #[pin]
         state: State<E>,
     }
 }
@@ -41,7 +49,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<E> {
-        Ready { response: Option<Response<Body>> },
+        Ready { reply: Option<Reply> },
         Asking { asking: Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>> },
     }
 }
@@ -79,7 +87,7 @@ where
             let clone = inner.clone();
             std::mem::replace(inner, clone)
         };
-        respond(core, policy, request, inner, |_| {})
+        ResponseFuture { reply: respond(core, policy, request, inner, |_| {}) }
     }
 }
 
@@ -115,16 +123,15 @@ where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.answer_telling(request, |_| {})
+        ResponseFuture { reply: self.reply(request, |_| {}) }
     }
 
-    /// As [`CacheService::answer`], where the inner service has to be told more than the cache: `tell` adds it to the request,
-    /// before this returns, if the inner service is asked. So a hit does not pay for it.
-    pub fn answer_telling<B>(
-        &self,
-        request: Request<B>,
-        tell: impl FnOnce(&mut Request<Body>),
-    ) -> ResponseFuture<S::Error>
+    /// As [`CacheService::answer`], for an owner that hands the answer to a server, or to a layer that knows what a [`Reply`] is:
+    /// a plain hit comes with its head as it was written when it was stored.
+    ///
+    /// Where the inner service has to be told more than the cache, `tell` adds it to the request, before this returns, if the inner
+    /// service is asked. So a hit does not pay for it.
+    pub fn reply<B>(&self, request: Request<B>, tell: impl FnOnce(&mut Request<Body>)) -> ReplyFuture<S::Error>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -140,7 +147,7 @@ fn respond<S, B, R>(
     request: Request<B>,
     inner: impl FnOnce() -> S,
     tell: impl FnOnce(&mut Request<Body>),
-) -> ResponseFuture<S::Error>
+) -> ReplyFuture<S::Error>
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
@@ -159,32 +166,32 @@ where
         (request, Pass { core: Arc::clone(core), policy: Arc::clone(policy), service: inner() })
     };
     match phase {
-        Phase::Hit(response) => {
+        Phase::Hit(reply) => {
             counters.hits.add();
-            ResponseFuture::ready(response)
+            ReplyFuture::ready(reply)
         }
-        Phase::Stale(response, stale) => {
+        Phase::Stale(reply, stale) => {
             counters.hits.add();
             counters.stale.add();
             let (request, pass) = goes_on(fill::whole_request(&parts), Body::empty());
             refresh(pass, request.into_parts().0, *stale);
-            ResponseFuture::ready(response)
+            ReplyFuture::ready(reply)
         }
-        Phase::OnlyIfCached(response) => ResponseFuture::ready(response),
+        Phase::OnlyIfCached(response) => ReplyFuture::ready(Reply::Made(response)),
         Phase::Bypass(reason) => {
             counters.bypassed.add();
             let (request, pass) = goes_on(parts, Body::new(body));
-            ResponseFuture::asking(pass.bypass(request, reason))
+            ReplyFuture::asking(pass.bypass(request, reason))
         }
         Phase::Revalidate(stale) => {
             counters.misses.add();
             let (request, pass) = goes_on(parts, Body::empty());
-            ResponseFuture::asking(Ask(pass).revalidate(request.into_parts().0, *stale))
+            ReplyFuture::asking(Ask(pass).revalidate(request.into_parts().0, *stale))
         }
         Phase::Miss(miss) => {
             counters.misses.add();
             let (request, pass) = goes_on(parts, Body::empty());
-            ResponseFuture::asking(Ask(pass).miss(request.into_parts().0, *miss))
+            ReplyFuture::asking(Ask(pass).miss(request.into_parts().0, *miss))
         }
     }
 }
@@ -210,9 +217,19 @@ where
 
 // === impl ResponseFuture ===
 
-impl<E> ResponseFuture<E> {
-    fn ready(response: Response<Body>) -> Self {
-        Self { state: State::Ready { response: Some(response) } }
+impl<E> Future for ResponseFuture<E> {
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().reply.poll(cx).map_ok(Reply::into_response)
+    }
+}
+
+// === impl ReplyFuture ===
+
+impl<E> ReplyFuture<E> {
+    fn ready(reply: Reply) -> Self {
+        Self { state: State::Ready { reply: Some(reply) } }
     }
 
     fn asking(asking: impl Future<Output = Result<Response<Body>, E>> + Send + 'static) -> Self {
@@ -220,17 +237,17 @@ impl<E> ResponseFuture<E> {
     }
 }
 
-impl<E> Future for ResponseFuture<E> {
-    type Output = Result<Response<Body>, E>;
+impl<E> Future for ReplyFuture<E> {
+    type Output = Result<Reply, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Ready { response } => match response.take() {
-                Some(response) => Poll::Ready(Ok(response)),
+            StateProjection::Ready { reply } => match reply.take() {
+                Some(reply) => Poll::Ready(Ok(reply)),
                 // Polled after it was ready: there is nothing more to come.
                 None => Poll::Pending,
             },
-            StateProjection::Asking { asking } => asking.as_mut().poll(cx),
+            StateProjection::Asking { asking } => asking.as_mut().poll(cx).map_ok(Reply::Made),
         }
     }
 }
@@ -244,5 +261,11 @@ impl<S> std::fmt::Debug for CacheService<S> {
 impl<E> std::fmt::Debug for ResponseFuture<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl<E> std::fmt::Debug for ReplyFuture<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplyFuture").finish_non_exhaustive()
     }
 }

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use dunlin_http::list;
 use dunlin_http::media_type::MediaType;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
-use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::Types;
@@ -47,9 +46,13 @@ struct Fields<'h> {
 }
 
 /// Looks at an answer: its status, its size in bytes if it is known, its media type, what its head forbids.
-pub(crate) fn assess(listed: &Listed, min_size: u64, parts: &Parts, size: Option<u64>) -> Verdict {
-    let headers = &parts.headers;
-    match parts.status {
+pub(crate) fn assess(
+    listed: &Listed,
+    min_size: u64,
+    (status, headers): (StatusCode, &HeaderMap),
+    size: Option<u64>,
+) -> Verdict {
+    match status {
         // RFC 9110 §15.4.5: a 304 has the fields that the 200 would have had, `Vary` among them. It may have no content
         // type, and then the 200's is not known: better a `Vary` too many than one too few.
         StatusCode::NOT_MODIFIED => {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use dunlin_http::media_type::MediaType;
 use dunlin_http::negotiate::{AcceptEncoding, Choice, Coding};
-use dunlin_http::{Body, BoxError};
+use dunlin_http::{Body, Reply};
 use http::header::IF_NONE_MATCH;
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, Response};
@@ -22,6 +22,7 @@ use crate::content::{self, Source};
 use crate::encoder::{Spec, Window};
 use crate::head;
 use crate::layer::{Held, Shared};
+use crate::ready;
 use crate::store::Kept;
 use crate::stream::{Begun, Encoded, Peeked};
 
@@ -29,6 +30,15 @@ pin_project! {
     /// The future of [`Compress`](crate::Compress).
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
+        #[pin]
+        reply: ReplyFuture<F>,
+    }
+}
+
+pin_project! {
+    /// The future of [`Compress::reply`](crate::Compress::reply).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ReplyFuture<F> {
         #[pin]
         inner: F,
         asked: Asked,
@@ -90,24 +100,50 @@ impl Asked {
 
 impl<F> ResponseFuture<F> {
     pub(crate) const fn new(inner: F, asked: Asked, held: Arc<Held>) -> Self {
-        Self { inner, asked, held, waiting: None }
+        Self { reply: ReplyFuture::new(inner, asked, held) }
     }
 }
 
-impl<F, B, E> Future for ResponseFuture<F>
+impl<F, R, E> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    F: Future<Output = Result<R, E>>,
+    R: Into<Reply>,
 {
     type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().reply.poll(cx).map_ok(Reply::into_response)
+    }
+}
+
+// === impl ReplyFuture ===
+
+impl<F> ReplyFuture<F> {
+    pub(crate) const fn new(inner: F, asked: Asked, held: Arc<Held>) -> Self {
+        Self { inner, asked, held, waiting: None }
+    }
+}
+
+impl<F, R, E> Future for ReplyFuture<F>
+where
+    F: Future<Output = Result<R, E>>,
+    R: Into<Reply>,
+{
+    type Output = Result<Reply, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if this.waiting.is_none() {
-            let (parts, body) = ready!(this.inner.poll(cx))?.into_parts();
-            match respond(&this.held.0, this.asked, parts, Body::new(body), cx) {
-                Outcome::Response(response) => return Poll::Ready(Ok(response)),
+            let response = match ready!(this.inner.poll(cx))?.into() {
+                Reply::Made(response) => response,
+                Reply::Ready(ready) => match ready::respond(&this.held.0, this.asked, ready) {
+                    Ok(ready) => return Poll::Ready(Ok(ready.into())),
+                    Err(response) => response,
+                },
+            };
+            let (parts, body) = response.into_parts();
+            match respond(&this.held.0, this.asked, parts, body, cx) {
+                Outcome::Response(response) => return Poll::Ready(Ok(Reply::Made(response))),
                 Outcome::Waiting(waiting) => *this.waiting = Some(waiting),
             }
         }
@@ -117,16 +153,22 @@ where
         };
         let Some(waiting) = this.waiting.take() else { return Poll::Pending };
         let Waiting { answer, content, .. } = *waiting;
-        Poll::Ready(Ok(match received {
+        Poll::Ready(Ok(Reply::Made(match received {
             Ok(kept) => answer.whole(&kept, content.into()),
             Err(_) => answer.stream(&this.held.0, Begun::not(content.into())),
-        }))
+        })))
     }
 }
 
 impl<F> std::fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponseFuture").field("asked", &self.asked).finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F> std::fmt::Debug for ReplyFuture<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplyFuture").field("asked", &self.asked).finish_non_exhaustive()
     }
 }
 
@@ -138,7 +180,7 @@ fn respond(shared: &Arc<Shared>, asked: &Asked, mut parts: Parts, body: Body, cx
     };
     let verdict = match asked.connect {
         true => Verdict::Leave,
-        false => assess(&shared.listed, shared.config.min_size, &parts, size),
+        false => assess(&shared.listed, shared.config.min_size, (parts.status, &parts.headers), size),
     };
     match (verdict, asked.coding) {
         (Verdict::Leave, _) => {}

@@ -36,6 +36,7 @@ mod encoder;
 mod future;
 mod head;
 mod layer;
+mod ready;
 mod service;
 mod store;
 mod stream;
@@ -44,7 +45,7 @@ mod workers;
 
 pub use config::{Config, ConfigError, Levels};
 pub use decompress::{Decompress, DecompressFuture, DecompressLayer};
-pub use future::ResponseFuture;
+pub use future::{ReplyFuture, ResponseFuture};
 pub use layer::{CompressLayer, Stats};
 pub use service::Compress;
 pub use types::{TypeError, Types};

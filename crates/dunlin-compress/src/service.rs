@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use dunlin_http::{Body, BoxError};
+use dunlin_http::{Body, Reply};
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::future::{Asked, ResponseFuture};
+use crate::future::{Asked, ReplyFuture, ResponseFuture};
 use crate::layer::{Held, Shared};
 
 /// A service whose answers are compressed as the client asked; made by [`CompressLayer`](crate::CompressLayer).
@@ -31,13 +30,19 @@ impl<S> Compress<S> {
         let asked = Asked::by(&request, &self.held.0.config.prefer);
         ResponseFuture::new(call(&self.inner, request), asked, Arc::clone(&self.held))
     }
+
+    /// As [`Compress::answer`], for an owner that hands the answer to a server: one that comes with a head that was written before
+    /// goes on with one.
+    pub fn reply<A, F>(&self, request: Request<A>, call: impl FnOnce(&S, Request<A>) -> F) -> ReplyFuture<F> {
+        let asked = Asked::by(&request, &self.held.0.config.prefer);
+        ReplyFuture::new(call(&self.inner, request), asked, Arc::clone(&self.held))
+    }
 }
 
-impl<S, A, B> Service<Request<A>> for Compress<S>
+impl<S, A> Service<Request<A>> for Compress<S>
 where
-    S: Service<Request<A>, Response = Response<B>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    S: Service<Request<A>>,
+    S::Response: Into<Reply>,
 {
     type Response = Response<Body>;
     type Error = S::Error;

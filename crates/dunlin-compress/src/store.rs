@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dunlin_http::negotiate::Coding;
-use dunlin_http::{Body, BodyId};
+use dunlin_http::{Body, BodyId, Lines};
 use http::HeaderValue;
 use parking_lot::Mutex;
 use quick_cache::sync::{Cache as Index, DefaultLifecycle};
@@ -21,6 +21,8 @@ const ASKED: u32 = 8;
 
 /// What an entry takes besides the encoding itself, in bytes: the store's own index, and what the allocator adds.
 const OVERHEAD: usize = 320;
+/// What the lines of a head take besides their text, in bytes.
+const LINES: usize = 32;
 /// What an encoding is guessed to take: by this the index knows how many keys to remember that it has let go.
 const TYPICAL: u64 = 4096;
 /// Bytes of a part of the store with a lock of its own, at least.
@@ -47,10 +49,12 @@ pub(crate) struct Kept {
     /// Whether a better encoding may still be worth its while.
     improvable: AtomicBool,
     asked: AtomicU32,
+    /// The lines of the head that it was last sent with, under the name of those that they were made of.
+    lines: Option<(BodyId, Lines)>,
 }
 
 /// An encoded content.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Encoding {
     bytes: Bytes,
     id: BodyId,
@@ -116,6 +120,13 @@ impl Store {
         Joined::Lead(Lead { store: Arc::clone(self), key, landed: false })
     }
 
+    /// Remembers with which lines an encoding that is the best there will be goes out in the place of those of this name, unless it is
+    /// not there any more.
+    pub(crate) fn remember(&self, key: Key, encoding: &Encoding, of: BodyId, lines: Lines) {
+        let (encoding, lines) = (Some(encoding.clone()), Some((of, lines)));
+        self.improve(key, Kept { encoding, lines, ..Kept::first(None) });
+    }
+
     /// Replaces an encoding with a better one, unless it is not there any more.
     pub(crate) fn improve(&self, key: Key, kept: Kept) {
         if self.kept.contains_key(&key) {
@@ -137,7 +148,8 @@ impl Store {
 
 impl Weighter<Key, Arc<Kept>> for Weigh {
     fn weight(&self, _: &Key, kept: &Arc<Kept>) -> u64 {
-        (kept.encoding.as_ref().map_or(0, |encoding| encoding.bytes.len()) + OVERHEAD) as u64
+        let lines = kept.lines.as_ref().map_or(0, |(_, lines)| lines.as_bytes().len() + LINES);
+        (kept.encoding.as_ref().map_or(0, |encoding| encoding.bytes.len()) + lines + OVERHEAD) as u64
     }
 }
 
@@ -178,12 +190,22 @@ impl Kept {
     /// What came of a first, quick encoding.
     pub(crate) fn first(encoded: Option<Bytes>) -> Self {
         let improvable = AtomicBool::new(encoded.is_some());
-        Self { encoding: encoded.map(Encoding::new), improvable, asked: AtomicU32::new(0) }
+        Self { encoding: encoded.map(Encoding::new), improvable, asked: AtomicU32::new(0), lines: None }
     }
 
     /// The best there will be.
     pub(crate) fn best(encoded: Bytes) -> Self {
         Self { improvable: AtomicBool::new(false), ..Self::first(Some(encoded)) }
+    }
+
+    /// The lines that it goes out with in the place of these, if they are remembered.
+    pub(crate) fn lines(&self, of: BodyId) -> Option<&Lines> {
+        self.lines.as_ref().filter(|(known, _)| *known == of).map(|(_, lines)| lines)
+    }
+
+    /// Whether a better encoding may still be made.
+    pub(crate) fn is_improvable(&self) -> bool {
+        self.improvable.load(Ordering::Relaxed)
     }
 
     /// Counts a use. `true` when a better encoding should be made now, which it says to one caller only.

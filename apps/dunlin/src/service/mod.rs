@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use dunlin_fetch::Peer;
-use dunlin_http::{Body, Problem};
+use dunlin_http::{Body, Problem, Reply};
 use dunlin_server::{Connect, Connection, Match, Router};
 use http::header::ALLOW;
 use http::uri::Scheme;
@@ -61,7 +61,6 @@ struct RouteState {
 // === impl App ===
 
 impl Connect for App {
-    type Body = Body;
     type Service = ConnectionApp;
 
     fn connect(&self, connection: &Arc<Connection>) -> ConnectionApp {
@@ -72,7 +71,7 @@ impl Connect for App {
 // === impl ConnectionApp ===
 
 impl Service<Request<Body>> for ConnectionApp {
-    type Response = Response<Body>;
+    type Response = Reply;
     type Error = Infallible;
     type Future = Observe;
 

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError};
+use dunlin_http::{Body, BoxError, Reply};
+use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -37,6 +38,8 @@ pin_project! {
         Route { #[pin] future: StackFuture },
     }
 }
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// The eye on one request. Dropped before it was told of an end, it tells of an abort.
 pub(crate) struct Watch {
@@ -73,18 +76,18 @@ impl Observe {
 }
 
 impl Future for Observe {
-    type Output = Result<Response<Body>, Infallible>;
+    type Output = Result<Reply, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match this.answer.project() {
-            AnswerProject::Own { response } => response.take().unwrap_or_default(),
+        let mut reply = match this.answer.project() {
+            AnswerProject::Own { response } => Reply::Made(response.take().unwrap_or_default()),
             AnswerProject::Route { future } => ready!(future.poll(cx))?,
         };
         if let Some(watch) = this.watch.take() {
-            watch.head(&mut response);
+            watch.head(&mut reply);
         }
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(reply))
     }
 }
 
@@ -96,11 +99,11 @@ impl Watch {
     }
 
     /// The head of the answer is there.
-    fn head(mut self, response: &mut Response<Body>) {
+    fn head(mut self, reply: &mut Reply) {
         let ttfb = self.started.elapsed();
-        let cache = self.access.as_ref().and_then(|_| response.headers().get("cache-status").cloned());
-        let head = Head { status: response.status(), ttfb, cache };
-        let body = response.body_mut();
+        let cache = self.access.as_ref().and_then(|_| reply.changing(&CACHE_STATUS).cloned());
+        let head = Head { status: reply.status(), ttfb, cache };
+        let body = reply.body_mut();
         if let Some(bytes) = body.as_bytes() {
             return self.end(&head, bytes.len() as u64, ttfb, None);
         }

@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use dunlin_cache::CacheService;
 use dunlin_compress::Compress;
-use dunlin_http::Body;
-use http::{Request, Response};
+use dunlin_http::{Body, Reply};
+use http::Request;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -27,12 +27,15 @@ pub(crate) enum Stack {
 pin_project! {
     #[project = Project]
     pub(crate) enum StackFuture {
-        Plain { #[pin] future: <Endpoint as Service<Request<Body>>>::Future },
-        Compressed { #[pin] future: <Compress<Endpoint> as Service<Request<Body>>>::Future },
-        Cached { #[pin] future: <CacheService<Endpoint> as Service<Request<Body>>>::Future },
-        Full { #[pin] future: <Compress<CacheService<Endpoint>> as Service<Request<Body>>>::Future },
+        Plain { #[pin] future: Plain },
+        Compressed { #[pin] future: dunlin_compress::ReplyFuture<Plain> },
+        Cached { #[pin] future: Kept },
+        Full { #[pin] future: dunlin_compress::ReplyFuture<Kept> },
     }
 }
+
+type Plain = <Endpoint as Service<Request<Body>>>::Future;
+type Kept = dunlin_cache::ReplyFuture<Infallible>;
 
 // === impl Stack ===
 
@@ -47,12 +50,12 @@ impl Stack {
             }
             Self::Compressed(service) => {
                 tell(&mut request);
-                StackFuture::Compressed { future: service.answer(request, Endpoint::answer) }
+                StackFuture::Compressed { future: service.reply(request, Endpoint::answer) }
             }
-            Self::Cached(service) => StackFuture::Cached { future: service.answer_telling(request, tell) },
-            Self::Full(service) => StackFuture::Full {
-                future: service.answer(request, |cache, request| cache.answer_telling(request, tell)),
-            },
+            Self::Cached(service) => StackFuture::Cached { future: service.reply(request, tell) },
+            Self::Full(service) => {
+                StackFuture::Full { future: service.reply(request, |cache, request| cache.reply(request, tell)) }
+            }
         }
     }
 }
@@ -60,11 +63,11 @@ impl Stack {
 // === impl StackFuture ===
 
 impl Future for StackFuture {
-    type Output = Result<Response<Body>, Infallible>;
+    type Output = Result<Reply, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Project::Plain { future } => future.poll(cx),
+            Project::Plain { future } => Poll::Ready(Ok(Reply::Made(ready!(future.poll(cx))?))),
             Project::Compressed { future } => future.poll(cx),
             Project::Cached { future } => future.poll(cx),
             Project::Full { future } => future.poll(cx),
@@ -80,9 +83,9 @@ mod tests {
     fn a_request_under_way_is_small() {
         // It is moved a few times on its way to the connection that polls it.
         let sizes = [
-            size_of::<<Endpoint as Service<Request<Body>>>::Future>(),
-            size_of::<<Compress<Endpoint> as Service<Request<Body>>>::Future>(),
-            size_of::<<CacheService<Endpoint> as Service<Request<Body>>>::Future>(),
+            size_of::<Plain>(),
+            size_of::<dunlin_compress::ReplyFuture<Plain>>(),
+            size_of::<Kept>(),
             size_of::<StackFuture>(),
         ];
         assert!(sizes[3] <= 256, "{sizes:?}");

@@ -7,6 +7,7 @@ mod collapse;
 mod groups;
 mod memory;
 mod model;
+mod ready;
 mod rfc9111;
 mod rfc9211;
 mod rfc9213;

@@ -122,6 +122,11 @@ impl World {
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
+    /// The answer as a server gets it.
+    pub(crate) async fn reply(&self, request: Request<Body>) -> dunlin_http::Reply {
+        self.service.reply(request, |_| {}).await.unwrap()
+    }
+
     /// The answer before its body is read.
     pub(crate) async fn open(&self, request: Request<Body>) -> Response<Body> {
         self.service.clone().oneshot(request).await.unwrap()

@@ -7,6 +7,7 @@ mod decompress;
 mod heads;
 mod kept;
 mod negotiation;
+mod ready;
 mod sample;
 mod streams;
 mod support;

@@ -6,9 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use dunlin_http::{Body, BoxError};
-use http::{Request, Response};
+use dunlin_http::{Body, BoxError, Reply};
+use http::Request;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -28,7 +27,7 @@ pin_project! {
 pub(super) type Panic = Box<dyn Any + Send>;
 
 /// What became of a call.
-pub(super) type Answer = Result<Result<Response<Body>, BoxError>, Panic>;
+pub(super) type Answer = Result<Result<Reply, BoxError>, Panic>;
 
 // === impl Call ===
 
@@ -42,39 +41,37 @@ impl<F> Call<F> {
         Self::Waiting { request: None }
     }
 
-    /// The service's response or its error; or what it panicked with, which is not polled again.
+    /// The service's answer or its error; or what it panicked with, which is not polled again.
     #[inline]
-    pub(super) fn poll<S, B>(self: Pin<&mut Self>, service: &mut S, cx: &mut Context<'_>) -> Poll<Answer>
+    pub(super) fn poll<S>(self: Pin<&mut Self>, service: &mut S, cx: &mut Context<'_>) -> Poll<Answer>
     where
-        F: Future<Output = Result<Response<B>, S::Error>>,
-        S: Service<Request<Body>, Response = Response<B>, Future = F>,
+        F: Future<Output = Result<S::Response, S::Error>>,
+        S: Service<Request<Body>, Future = F>,
+        S::Response: Into<Reply>,
         S::Error: Into<BoxError>,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
     {
         self.poll_with(&mut None, service, cx)
     }
 
     /// Like [`poll`](Self::poll); takes the `request` of a call that was just begun.
     #[inline]
-    pub(super) fn poll_with<S, B>(
+    pub(super) fn poll_with<S>(
         mut self: Pin<&mut Self>,
         request: &mut Option<Request<Body>>,
         service: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<Answer>
     where
-        F: Future<Output = Result<Response<B>, S::Error>>,
-        S: Service<Request<Body>, Response = Response<B>, Future = F>,
+        F: Future<Output = Result<S::Response, S::Error>>,
+        S: Service<Request<Body>, Future = F>,
+        S::Response: Into<Reply>,
         S::Error: Into<BoxError>,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
     {
         // What is as large as a response goes through as few hands as can be.
-        let (mut response, mut error) = (None, None);
+        let (mut reply, mut error) = (None, None);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             match ready!(self.as_mut().poll_unguarded(request, service, cx)) {
-                Ok(own) => response = Some(own),
+                Ok(own) => reply = Some(own.into()),
                 Err(own) => error = Some(own),
             }
             Poll::Ready(())
@@ -83,7 +80,7 @@ impl<F> Call<F> {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => Ok(match error {
                 Some(error) => Err(error.into()),
-                None => Ok(with_body(&mut response)),
+                None => Ok(reply.unwrap_or_default()),
             }),
             Err(panic) => Err(panic),
         };
@@ -121,19 +118,4 @@ impl<F> Call<F> {
             }
         }
     }
-}
-
-/// The response that is there, with the one type of body that the server has.
-#[inline]
-fn with_body<B>(response: &mut Option<Response<B>>) -> Response<Body>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let same = (response as &mut dyn Any).downcast_mut::<Option<Response<Body>>>();
-    let own = match same {
-        Some(same) => same.take(),
-        None => response.take().map(|response| response.map(Body::new)),
-    };
-    own.unwrap_or_default()
 }

@@ -17,9 +17,9 @@ mod wire;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use dunlin_http::{Body, BoxError, Interim, SendInterim};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use bytes::BytesMut;
+use dunlin_http::{Body, BoxError, Interim, Reply, SendInterim};
+use http::{HeaderMap, Request, StatusCode, Version};
 use tower_service::Service;
 
 use crate::Addr;
@@ -46,10 +46,8 @@ pub struct Connection {
 ///
 /// Every cloneable [`Service`] of requests is one that does not care: each connection gets a clone.
 pub trait Connect: Clone + Send + 'static {
-    /// The body of its answers.
-    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
-    /// The service of one connection. Streams of HTTP/2 have a clone each; HTTP/1.1 calls the one, request by request.
-    type Service: Service<Request<Body>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send + 'static>
+    /// The service of one connection. It answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. Streams of HTTP/2 have a clone each; HTTP/1.1 calls the one, request by request.
+    type Service: Service<Request<Body>, Response: Into<Reply>, Error: Into<BoxError>, Future: Send + 'static>
         + Clone
         + Send
         + 'static;
@@ -58,15 +56,13 @@ pub trait Connect: Clone + Send + 'static {
     fn connect(&self, connection: &Arc<Connection>) -> Self::Service;
 }
 
-impl<S, B> Connect for S
+impl<S> Connect for S
 where
-    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<Body>> + Clone + Send + 'static,
+    S::Response: Into<Reply>,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
 {
-    type Body = B;
     type Service = S;
 
     fn connect(&self, _: &Arc<Connection>) -> S {

@@ -17,7 +17,6 @@ struct Hinting;
 struct HintingService(Arc<Connection>);
 
 impl Connect for Hinting {
-    type Body = Body;
     type Service = HintingService;
 
     fn connect(&self, connection: &Arc<Connection>) -> HintingService {

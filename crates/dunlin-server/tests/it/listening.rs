@@ -69,7 +69,6 @@ fn a_factory_that_fails_stops_the_server() {
 struct WhoAmI(Arc<AtomicU64>);
 
 impl Connect for WhoAmI {
-    type Body = Body;
     type Service = RouteService;
 
     fn connect(&self, connection: &Arc<Connection>) -> RouteService {

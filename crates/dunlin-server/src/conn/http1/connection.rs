@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use dunlin_http::{Body, BoxError, Reply};
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 use tower_service::Service;
 
 use super::end::Why;
@@ -57,12 +57,11 @@ const MAX_SPARE: usize = 64;
 
 // === impl Http1 ===
 
-impl<'a, S, B> Http1<'a, S>
+impl<'a, S> Http1<'a, S>
 where
-    S: Service<Request<Body>, Response = Response<B>>,
+    S: Service<Request<Body>>,
+    S::Response: Into<Reply>,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
 {
     pub(super) fn new(
         wire: Wire,
@@ -219,7 +218,7 @@ where
             exchange.feed(&mut self.io, cx)?;
             match &mut exchange.stage {
                 Stage::Answering(call) => match call.as_mut().poll_with(&mut request, &mut self.service, cx) {
-                    Poll::Ready(Ok(Ok(response))) => self.respond(response),
+                    Poll::Ready(Ok(Ok(reply))) => self.respond(reply),
                     Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
                     Poll::Ready(Err(panic)) => {
                         exchange.asked.persists = false;
@@ -247,7 +246,7 @@ where
     }
 
     /// Answers the request that is under way.
-    fn respond(&mut self, mut response: Response<Body>) {
+    fn respond(&mut self, reply: impl Into<Reply>) {
         let Some(exchange) = &mut self.exchange else { return };
         if let Stage::Answering(call) = std::mem::replace(&mut exchange.stage, Stage::Answered) {
             self.spare_call = Some(call);
@@ -257,28 +256,35 @@ where
             state.interim.close();
             io.take_interim();
         }
-        if response.status().is_informational() {
-            tracing::error!(status = response.status().as_u16(), "a service answered with an interim status");
+        let mut reply = reply.into();
+        if reply.status().is_informational() {
+            tracing::error!(status = reply.status().as_u16(), "a service answered with an interim status");
             exchange.asked.persists = false;
-            response = refuse(StatusCode::INTERNAL_SERVER_ERROR, "");
+            reply = refuse(StatusCode::INTERNAL_SERVER_ERROR, "").into();
         }
         exchange.asked.persists &= state.signalled() < Signal::Drain && exchange.reads_on(&mut io.framer);
-        let (status, length) = (response.status(), response.body().len());
-        let out = io.output.gathered();
-        let written = response::write(out, status, response.headers(), length, exchange.asked, state.ticks.seconds());
+        if exchange.asked.to_head {
+            reply = reply.into_response().into();
+        }
+        let (out, asked, seconds) = (io.output.gathered(), exchange.asked, state.ticks.seconds());
+        let written = match &reply {
+            Reply::Ready(ready) => response::write_ready(out, ready, asked, seconds),
+            Reply::Made(made) => response::write(out, made.status(), made.headers(), made.body().len(), asked, seconds),
+        };
         if !written.persists {
             exchange.asked.persists = false;
             self.left = Some(Left::Over(None));
         }
         exchange.stage = match written.content {
             Content::None => Stage::Answered,
-            Content::Length(_) if io.output.push_body(response.body_mut()) => Stage::Answered,
-            content => Stage::Sending { body: std::mem::take(response.body_mut()), content },
+            Content::Length(_) if io.output.push_body(reply.body_mut()) => Stage::Answered,
+            content => Stage::Sending { body: std::mem::take(reply.body_mut()), content },
         };
-        let fields = response.headers_mut();
-        if fields.capacity() <= MAX_SPARE {
-            fields.clear();
-            self.spare_fields = std::mem::take(fields);
+        if let Reply::Made(made) = &mut reply
+            && made.headers().capacity() <= MAX_SPARE
+        {
+            self.spare_fields = std::mem::take(made.headers_mut());
+            self.spare_fields.clear();
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError};
+use dunlin_http::{Body, BoxError, Reply};
 use http::{Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -75,12 +75,11 @@ impl<S> Front<S> {
     }
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+impl<S> hyper::service::Service<Request<Incoming>> for Front<S>
 where
-    S: Service<Request<Body>, Response = Response<B>> + Clone,
+    S: Service<Request<Body>> + Clone,
+    S::Response: Into<Reply>,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
 {
     type Response = Response<Outbound>;
     type Error = BoxError;
@@ -101,12 +100,11 @@ where
 
 // === impl Answer ===
 
-impl<S, B> Future for Answer<S, S::Future>
+impl<S> Future for Answer<S, S::Future>
 where
-    S: Service<Request<Body>, Response = Response<B>>,
+    S: Service<Request<Body>>,
+    S::Response: Into<Reply>,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
 {
     type Output = Result<Response<Outbound>, BoxError>;
 
@@ -115,7 +113,7 @@ where
         let response = match this.step.project() {
             StepProj::Answered { response } => response.take().unwrap_or_default(),
             StepProj::Calling { service, call } => match ready!(call.poll(service, cx)) {
-                Ok(response) => response?,
+                Ok(reply) => reply?.into_response(),
                 Err(panic) => panicked(&*panic, this.under_way.as_ref().map(|under_way| &**under_way.state())),
             },
         };

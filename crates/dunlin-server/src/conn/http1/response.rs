@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dunlin_http::date;
+use dunlin_http::{Ready, date};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -70,6 +70,23 @@ pub(super) fn write(
     let content = content(status, length, told_length, asked);
     write_framing(out, status, length, told_length, content, asked);
     let persists = asked.persists && !closes && content != Content::UntilClose;
+    write_end(out, asked, persists, dated, seconds);
+    Written { content, persists }
+}
+
+/// Writes the head of a response that is not to HEAD and whose fields were written before.
+pub(super) fn write_ready(out: &mut Vec<u8>, ready: &Ready, asked: Asked, seconds: u64) -> Written {
+    let length = ready.body().len().unwrap_or_default();
+    out.reserve(512);
+    write_status_line(out, ready.head().status());
+    ready.write(out);
+    write_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    write_end(out, asked, asked.persists, ready.is_dated(), seconds);
+    Written { content: Content::Length(length), persists: asked.persists }
+}
+
+/// Writes what the server itself says, and the end of the head.
+fn write_end(out: &mut Vec<u8>, asked: Asked, persists: bool, dated: bool, seconds: u64) {
     if !persists {
         out.extend_from_slice(b"connection: close\r\n");
     } else if asked.is_10 {
@@ -79,7 +96,6 @@ pub(super) fn write(
         write_date(out, seconds);
     }
     out.extend_from_slice(b"\r\n");
-    Written { content, persists }
 }
 
 /// Writes the version that the server speaks, whichever the client's is (RFC 9110 §6.2).
@@ -173,7 +189,11 @@ fn told_length(value: &HeaderValue) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::Response;
+    use std::sync::Arc;
+
+    use bytes::BytesMut;
+    use dunlin_http::{Ahead, Body, KeptHead, Lines};
+    use http::{HeaderName, Response};
 
     use super::*;
 
@@ -228,5 +248,58 @@ mod tests {
         let close = [("connection", "x, Close"), ("x", "y")];
         check(200, &close, Some(0), GET, "200 OK|x: y|content-length: 0|connection: close", Content::None);
         check(200, &[("connection", "x")], Some(0), GET, "200 OK|content-length: 0", Content::None);
+    }
+
+    /// An answer of two bytes whose lines were written before, `x: y` and perhaps a date.
+    struct Kept(HeaderMap, Lines);
+
+    impl Kept {
+        fn ready(date: Option<&'static str>) -> Ready {
+            let (mut headers, mut text) = (HeaderMap::new(), BytesMut::new());
+            let fields = [("x", Some("y")), ("date", date)];
+            for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+                Lines::push(&mut text, &name, &value);
+                headers.insert(name, value);
+            }
+            let ahead = Ahead::new([(HeaderName::from_static("age"), HeaderValue::from_static("7"))]);
+            let kept = Self(headers, Lines::read(text.freeze()).unwrap());
+            Ready::new(Arc::new(kept), Arc::new(ahead), Body::from("ab")).unwrap()
+        }
+    }
+
+    impl KeptHead for Kept {
+        fn status(&self) -> StatusCode {
+            StatusCode::OK
+        }
+
+        fn headers(&self) -> &HeaderMap {
+            &self.0
+        }
+
+        fn lines(&self) -> Option<&Lines> {
+            Some(&self.1)
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_is_what_would_be_written() {
+        for (date, asked) in [None, Some("then")]
+            .into_iter()
+            .flat_map(|date| [GET, OLD, Asked { persists: false, ..GET }].map(|asked| (date, asked)))
+        {
+            let (mut before, mut now) = (Vec::new(), Vec::new());
+            let ready = Kept::ready(date);
+            let written = write_ready(&mut before, &ready, asked, 784_111_777);
+            let response = ready.into_response();
+            assert_eq!(written, write(&mut now, response.status(), response.headers(), Some(2), asked, 784_111_777));
+            let lines = |head: &[u8]| {
+                let mut lines: Vec<_> = std::str::from_utf8(head).unwrap().split("\r\n").map(str::to_owned).collect();
+                lines[1..].sort();
+                lines
+            };
+            assert_eq!(lines(&before), lines(&now));
+            assert!(before.ends_with(b"\r\n\r\n"));
+        }
     }
 }

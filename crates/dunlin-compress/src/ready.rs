@@ -1,0 +1,83 @@
+//! Answers whose head was written before: what is sent in its place is written once, too.
+
+use std::sync::Arc;
+
+use dunlin_http::negotiate::Coding;
+use dunlin_http::{Body, Change, Lines, Ready, vary};
+use http::{HeaderValue, Response};
+
+use crate::assess::{Verdict, assess};
+use crate::future::Asked;
+use crate::head;
+use crate::layer::Shared;
+use crate::store::{Encoding, Kept};
+
+/// The line by which an answer says that it varies.
+const VARIES: &str = "vary: accept-encoding\r\n";
+
+/// The answer with its content encoded, if that is kept, or as it is if that is what is asked for. In every other case the response,
+/// for there is more to do.
+#[allow(clippy::result_large_err, reason = "it is a response, not an error")]
+pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: Ready) -> Result<Ready, Response<Body>> {
+    if asked.head || asked.connect {
+        return Err(ready.into_response());
+    }
+    let Some(coding) = asked.coding else { return Ok(identity(shared, ready)) };
+    let Some(kept) = kept(shared, coding, &ready) else {
+        return if verdict(shared, &ready) == Verdict::Leave { Ok(ready) } else { Err(ready.into_response()) };
+    };
+    match &kept.encoding {
+        None => Ok(identity(shared, ready)),
+        Some(_) if kept.is_improvable() => Err(ready.into_response()),
+        Some(encoding) => match lines(shared, coding, &ready, &kept, encoding) {
+            Some(lines) => Ok(ready.changed(lines, encoding.body(), change(coding))),
+            None => Err(ready.into_response()),
+        },
+    }
+}
+
+fn identity(shared: &Shared, ready: Ready) -> Ready {
+    if verdict(shared, &ready) != Verdict::Encode || vary::says(ready.head().headers(), "accept-encoding") {
+        return ready;
+    }
+    ready.followed(VARIES, |headers, _| head::varies(headers))
+}
+
+/// What is kept of the content.
+fn kept(shared: &Shared, coding: Coding, ready: &Ready) -> Option<Arc<Kept>> {
+    shared.store.as_ref()?.get((ready.body().id()?, coding))
+}
+
+/// The lines that an encoding goes out with: remembered, or made.
+fn lines(shared: &Shared, coding: Coding, ready: &Ready, kept: &Kept, encoding: &Encoding) -> Option<Lines> {
+    let of = ready.head().lines()?.id();
+    if let Some(lines) = kept.lines(of) {
+        return Some(lines.clone());
+    }
+    if verdict(shared, ready) != Verdict::Encode {
+        return None;
+    }
+    let lines = ready.lines_after(change(coding), &encoding.body())?;
+    if let (Some(store), Some(id)) = (&shared.store, ready.body().id()) {
+        store.remember((id, coding), encoding, of, lines.clone());
+    }
+    Some(lines)
+}
+
+fn verdict(shared: &Shared, ready: &Ready) -> Verdict {
+    let head = ready.head();
+    assess(&shared.listed, shared.config.min_size, (head.status(), head.headers()), ready.body().len())
+}
+
+/// What is changed in the head of content that is encoded so.
+const fn change(coding: Coding) -> Change {
+    match coding {
+        Coding::Zstd => |headers, body| head::encoded(headers, Coding::Zstd, length(body)),
+        Coding::Brotli => |headers, body| head::encoded(headers, Coding::Brotli, length(body)),
+        Coding::Gzip => |headers, body| head::encoded(headers, Coding::Gzip, length(body)),
+    }
+}
+
+fn length(body: &Body) -> Option<HeaderValue> {
+    body.len().map(HeaderValue::from)
+}
