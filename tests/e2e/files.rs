@@ -104,7 +104,9 @@ fn a_change_on_disk_is_seen() {
 #[test]
 fn sixty_four_clients_of_a_large_file_take_little_memory() {
     const LEN: usize = 10 << 20;
-    let service = Service::with("", ROUTE, |folder| folder.write("public/big.bin", vec![7; LEN]));
+    // The last of them waits for all the others to be read.
+    let patient = "write_timeout = \"2m\"\n";
+    let service = Service::with(patient, ROUTE, |folder| folder.write("public/big.bin", vec![7; LEN]));
     service.get("/static/none");
     let idle = service.memory("VmRSS");
     let mut clients: Vec<_> = (0..64).map(|_| Connection::open(service.addr)).collect();

@@ -176,3 +176,19 @@ fn a_client_that_is_answered_early_may_finish() {
         assert_eq!(send(&mut client, get("http://a/"), b"").await.unwrap().0, 200);
     });
 }
+
+#[test]
+fn what_is_wrong_with_a_body_that_nobody_reads_is_seen() {
+    let server = Fixture::with(h2c());
+    run(async {
+        for _ in 0..20 {
+            let (mut client, _connection) = client(&server).await;
+            let post = Request::post("http://a/ignore").header("content-length", "1").body(()).unwrap();
+            let (response, mut stream) = client.send_request(post, false).unwrap();
+            // RFC 9113 §8.1.1: four bytes are not one.
+            stream.send_data(Bytes::from_static(b"test"), true).unwrap();
+            let reset = response.await.unwrap_err();
+            assert_eq!(reset.reason(), Some(h2::Reason::PROTOCOL_ERROR));
+        }
+    });
+}

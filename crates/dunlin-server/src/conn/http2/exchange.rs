@@ -11,7 +11,7 @@ use bytes::Bytes;
 use dunlin_http::{Body, BoxError, Reply, date};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tower_service::Service;
@@ -40,6 +40,13 @@ static HOP_BY_HOP: [HeaderName; 6] = [
     UPGRADE,
 ];
 
+/// How much, and for how long, what a client sends that nobody reads is thrown away before it has its answer: what is
+/// right behind the head is most often all of it.
+const BEFORE: (usize, Duration) = (64 << 10, Duration::from_millis(5));
+/// And when it has it. RFC 9113 §8.1 has a server reset the stream for the client to stop, but common clients take that
+/// for a failure, and throw the answer away; so it is the last resort.
+const AFTER: (usize, Duration) = (4 << 20, Duration::from_secs(1));
+
 /// Answers `request`. Whoever drops this resets the stream.
 pub(super) async fn run<S>(
     mut request: Request<RecvStream>,
@@ -53,6 +60,7 @@ pub(super) async fn run<S>(
     S::Error: Into<BoxError>,
 {
     let to_head = request.method() == Method::HEAD;
+    let expects = request.headers().contains_key(EXPECT);
     let unread = Unread::of(request.body());
     let response = match admit(&mut request, max_body) {
         Err(response) => {
@@ -85,9 +93,12 @@ pub(super) async fn run<S>(
             }
         }
     };
+    if !expects {
+        unread.discard(BEFORE).await;
+    }
     answer(response, respond, to_head, &under_way).await;
     drop(under_way);
-    unread.linger().await;
+    unread.discard(AFTER).await;
 }
 
 /// Whether the client has reset the stream.

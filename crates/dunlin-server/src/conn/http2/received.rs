@@ -27,9 +27,6 @@ pub(super) struct Received {
 #[derive(Clone)]
 pub(super) struct Unread(Option<Arc<Mutex<Option<RecvStream>>>>);
 
-/// How much, and for how long, what a client still sends is thrown away when it has its answer.
-const LINGER: (usize, Duration) = (4 << 20, Duration::from_secs(1));
-
 // === impl Received ===
 
 impl Received {
@@ -58,22 +55,25 @@ impl Unread {
         }
     }
 
-    /// Lets the client of an answered request finish. RFC 9113 §8.1 has a server reset the stream for it to stop, but
-    /// common clients take that for a failure, and throw the answer away; so it is the last resort.
-    pub(super) async fn linger(self) {
-        let Some(place) = self.0 else { return };
+    /// Throws away what comes, up to so many bytes and for so long.
+    pub(super) async fn discard(&self, (most, time): (usize, Duration)) {
+        let Some(place) = &self.0 else { return };
         let left = place.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut stream) = left else { return };
-        let discard = async {
+        let all = async {
             let mut discarded = 0;
-            while let Some(Ok(data)) = stream.data().await {
+            while discarded < most
+                && let Some(Ok(data)) = stream.data().await
+            {
                 discarded += data.len();
-                if discarded > LINGER.0 || stream.flow_control().release_capacity(data.len()).is_err() {
-                    return;
-                }
+                let _ = stream.flow_control().release_capacity(data.len());
             }
+            discarded < most
         };
-        let _ = tokio::time::timeout(LINGER.1, discard).await;
+        // Until its end, or until it is no more.
+        if !tokio::time::timeout(time, all).await.unwrap_or(false) {
+            self.leave(Some(stream));
+        }
     }
 }
 
