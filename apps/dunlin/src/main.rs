@@ -22,5 +22,6 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
+    allocator::keep_pages_small();
     cli::run()
 }
