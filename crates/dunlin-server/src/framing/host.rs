@@ -9,20 +9,34 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
         let (literal, port) = (&rest[..end], &rest[end + 1..]);
         return is_ip_literal(literal) && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port));
     }
-    let host_len = text.iter().position(|&byte| !REG_NAME[byte as usize]).unwrap_or(text.len());
-    let (host, rest) = text.split_at(host_len);
-    let port = match rest {
-        [] => b"",
-        [b':', port @ ..] => port,
+    let (mut host_len, mut classes) = (0, 0);
+    for byte in text {
+        let class = REG_NAME[usize::from(*byte)];
+        if class == 0 {
+            break;
+        }
+        host_len += 1;
+        classes |= class;
+    }
+    let (host, port) = match text.split_at(host_len) {
+        ([], _) => return false,
+        (host, []) => (host, &[][..]),
+        (host, [b':', port @ ..]) => (host, port),
         _ => return false,
     };
-    !host.is_empty() && escapes_are_whole(host) && is_port(port)
+    is_port(port) && (classes & ESCAPE == 0 || escapes_are_whole(host))
 }
 
 /// `port = *DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
 fn is_port(text: &[u8]) -> bool {
-    let digit = |port: u32, byte: &u8| Some(port * 10 + char::from(*byte).to_digit(10)?).filter(|&port| port <= 0xffff);
-    text.iter().try_fold(0, digit).is_some()
+    let mut port = 0;
+    for byte in text {
+        port = port * 10 + u32::from(byte.wrapping_sub(b'0'));
+        if !byte.is_ascii_digit() || port > 0xffff {
+            return false;
+        }
+    }
+    true
 }
 
 fn is_ip_literal(text: &[u8]) -> bool {
@@ -33,24 +47,29 @@ fn is_ip_literal(text: &[u8]) -> bool {
             dot > 0
                 && rest[..dot].iter().all(u8::is_ascii_hexdigit)
                 && rest.len() > dot + 1
-                && rest[dot + 1..].iter().all(|&byte| byte == b':' || (REG_NAME[byte as usize] && byte != b'%'))
+                && rest[dot + 1..].iter().all(|&byte| byte == b':' || REG_NAME[usize::from(byte)] == PLAIN)
         }
         _ => std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok()),
     }
 }
 
-/// `unreserved / sub-delims`, and `%`, of which the digits are checked apart.
-static REG_NAME: [bool; 256] = {
-    let mut table = [false; 256];
+/// `unreserved / sub-delims`, and `%`, of which the digits are checked apart; else zero.
+static REG_NAME: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric()
-            || matches!(byte as u8, b'-' | b'.' | b'_' | b'~')
-            || matches!(byte as u8, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%');
+        table[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => PLAIN,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => PLAIN,
+            b'%' => ESCAPE,
+            _ => 0,
+        };
         byte += 1;
     }
     table
 };
+const PLAIN: u8 = 1;
+const ESCAPE: u8 = 2;
 
 fn escapes_are_whole(text: &[u8]) -> bool {
     memchr::memchr_iter(b'%', text)

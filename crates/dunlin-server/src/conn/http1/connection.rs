@@ -88,7 +88,7 @@ where
             if self.io.state.signalled() == Signal::Cut {
                 return Poll::Ready(Left::Cut);
             }
-            let polled = if self.exchange.is_some() { self.poll_exchange(None, cx) } else { self.poll_next(cx) };
+            let polled = if self.exchange.is_some() { self.poll_exchange(&mut None, cx) } else { self.poll_next(cx) };
             match ready!(polled) {
                 Ok(None) => {}
                 Ok(Some(left)) => return Poll::Ready(left),
@@ -113,15 +113,17 @@ where
         if self.io.framer.is_empty() {
             return self.poll_head(cx);
         }
-        let mut request = Request::new(Body::empty());
-        *request.headers_mut() = std::mem::take(&mut self.spare_fields);
-        match self.io.framer.head(&mut request) {
+        // A request stays where it is until its service is called with it.
+        let mut first = None;
+        let request = first.insert(Request::new(Body::empty()));
+        std::mem::swap(request.headers_mut(), &mut self.spare_fields);
+        match self.io.framer.head(request) {
             Ok(Some(head)) => {
-                let request = self.begin(request, head);
-                self.poll_exchange(request, cx)
+                self.begin(request, head);
+                self.poll_exchange(&mut first, cx)
             }
             Ok(None) => {
-                self.spare_fields = std::mem::take(request.headers_mut());
+                std::mem::swap(request.headers_mut(), &mut self.spare_fields);
                 self.poll_head(cx)
             }
             Err(reject) => {
@@ -164,13 +166,13 @@ where
         self.io.state.park();
     }
 
-    /// Takes up a request; gives it back if it is the service's to answer.
+    /// Takes up a request.
     #[inline]
-    fn begin(&mut self, mut request: Request<Body>, head: Head) -> Option<Request<Body>> {
+    fn begin(&mut self, request: &mut Request<Body>, head: Head) {
         let Head { framing, persists, upgrade, expects, takes_trailers } = head;
         if let Some(head) = upgrade {
             self.left = Some(Left::Upgrade(head));
-            return None;
+            return;
         }
         let (state, config) = (self.io.state, self.config);
         state.begin_only();
@@ -182,18 +184,16 @@ where
             persists: persists && !is_last,
         };
         let exchange = self.exchange.insert(Exchange::new(asked, expects, takes_trailers));
-        match admit(&mut request, framing, expects, config) {
+        match admit(request, framing, expects, config) {
             Ok(awaits_continue) => exchange.awaits_continue = awaits_continue,
             Err(status) => {
                 exchange.asked.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
-                self.respond(refuse(status, ""));
-                return None;
+                return self.respond(refuse(status, ""));
             }
         }
         // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
         if request.uri().path() == "*" {
-            self.respond(capabilities());
-            return None;
+            return self.respond(capabilities());
         }
         if framing != Framing::Length(0) {
             *request.body_mut() = exchange.body(framing, &mut self.io, config.max_body);
@@ -205,19 +205,18 @@ where
             }
             None => Box::pin(Call::begun()),
         });
-        Some(request)
     }
 
     /// Works at the request that is under way, until it is answered. It comes along when that begins.
     fn poll_exchange(
         &mut self,
-        mut request: Option<Request<Body>>,
+        request: &mut Option<Request<Body>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Option<Left>>> {
         while let Some(exchange) = &mut self.exchange {
             exchange.feed(&mut self.io, cx)?;
             match &mut exchange.stage {
-                Stage::Answering(call) => match call.as_mut().poll_with(&mut request, &mut self.service, cx) {
+                Stage::Answering(call) => match call.as_mut().poll_with(request, &mut self.service, cx) {
                     Poll::Ready(Ok(Ok(reply))) => self.respond(reply),
                     Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
                     Poll::Ready(Err(panic)) => {

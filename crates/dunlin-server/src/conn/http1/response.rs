@@ -112,10 +112,23 @@ pub(super) fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
 
 #[inline]
 pub(super) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+    write_all(out, [name, b": ", value, b"\r\n"]);
+}
+
+/// Writes one piece behind the other, with one look whether there is room.
+#[inline]
+fn write_all<const COUNT: usize>(out: &mut Vec<u8>, pieces: [&[u8]; COUNT]) {
+    let len = pieces.iter().map(|piece| piece.len()).sum();
+    out.reserve(len);
+    // SAFETY: behind what `out` has there is room for `len` bytes, which is not the pieces'; they are written in full.
+    unsafe {
+        let mut to = out.as_mut_ptr().add(out.len());
+        for piece in pieces {
+            to.copy_from_nonoverlapping(piece.as_ptr(), piece.len());
+            to = to.add(piece.len());
+        }
+        out.set_len(out.len() + len);
+    }
 }
 
 fn write_date(out: &mut Vec<u8>, seconds: u64) {
@@ -177,9 +190,7 @@ fn write_framing(
         },
     };
     if let Some(length) = length {
-        out.extend_from_slice(b"content-length: ");
-        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        write_all(out, [b"content-length: ", itoa::Buffer::new().format(length).as_bytes(), b"\r\n"]);
     }
 }
 
