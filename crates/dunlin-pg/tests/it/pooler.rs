@@ -7,7 +7,7 @@ use dunlin_pg::{Access, Config, Event, Pooler, Query, QueryService, Rows, Transa
 use dunlin_testkit::PgBouncer;
 
 use crate::stream::{many, many_parts};
-use crate::support::{Fixture, ask, config, eventually, get, named, post, postgres, text};
+use crate::support::{Fixture, ask, config, eventually, get, named, next, post, postgres, text};
 
 const WRITE: TransactionOptions = TransactionOptions { access: Access::Write, isolation: None };
 
@@ -56,7 +56,7 @@ async fn reads_of_every_kind_of_type_go_through_a_pooler() {
         Rows::One,
         "SELECT current_setting('transaction_read_only') AS ro, current_setting('statement_timeout') AS t, $1::int AS id",
     );
-    crowd(&read_only, "/?id=1", r#"{"ro":"on","t":"5s","id":1}"#).await;
+    crowd(&read_only, "/?id=1", r#"{"ro":"on","t":"1min","id":1}"#).await;
     let declared = [
         fixture.declare(Query::new(["SELECT mood, moods FROM p_kinds"])),
         fixture.declare(Query::new(["SELECT pair FROM p_kinds"])),
@@ -245,9 +245,6 @@ async fn notices_need_a_way_around_the_pooler() {
     });
     assert!(around.database.can_listen());
     let mut listener = around.database.listen(["p_notices"]);
-    let next = async |listener: &mut dunlin_pg::Listener| {
-        tokio::time::timeout(Duration::from_secs(10), listener.next()).await.expect("an event within 10 s")
-    };
     assert_eq!(next(&mut listener).await, Event::Gap);
     let mut transaction = around.pool.begin(WRITE).await.unwrap();
     transaction.execute("NOTIFY p_notices, 'a'", &[]).await.unwrap();

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dunlin_pg::{Access, Config, Event, Listener, Query, QueryService, Rows};
+use dunlin_pg::{Access, Config, Event, Query, QueryService, Rows};
 use dunlin_testkit::{Postgres, free_port};
 use tokio::sync::Mutex;
 
-use crate::support::{Fixture, active, ask, config_of, eventually, get, post, text};
+use crate::support::{Fixture, active, ask, config_of, eventually, get, hold, next, post, text};
 
 /// Servers of tests that stop none; each uses tables of its own. The standby makes no read wait.
 fn pair() -> &'static (Postgres, Postgres) {
@@ -36,10 +36,6 @@ fn read(fixture: &Fixture, sql: &str) -> QueryService {
 
 fn write(fixture: &Fixture, sql: &str) -> QueryService {
     fixture.service(Query { rows: Rows::One, access: Access::Write, ..Query::new([sql]) })
-}
-
-async fn next(listener: &mut Listener) -> Event {
-    tokio::time::timeout(Duration::from_secs(10), listener.next()).await.expect("an event within 10 s")
 }
 
 /// Waits until the standby has all that the primary has.
@@ -152,8 +148,9 @@ async fn a_read_that_the_standby_cancels_is_asked_again() {
     let _replay = REPLAY.lock().await;
     primary.psql("CREATE TABLE r_cancel (n int); INSERT INTO r_cancel VALUES (7)");
     catch_up(primary, standby).await;
+    let held = hold(standby, 1).await;
     let fixture = Fixture::new(config_of(standby, "r_cancel"));
-    let slow = read(&fixture, "SELECT n, pg_sleep(1)::text AS slept FROM r_cancel");
+    let slow = read(&fixture, "SELECT n, pg_advisory_xact_lock_shared(1)::text AS done FROM r_cancel");
     let asking = tokio::spawn(async move { text(&ask(&slow, get("/", &[])).await).to_owned() });
     let conflicts = || {
         standby.psql("SELECT confl_lock + confl_snapshot FROM pg_stat_database_conflicts WHERE datname = 'postgres'")
@@ -161,8 +158,9 @@ async fn a_read_that_the_standby_cancels_is_asked_again() {
     eventually("it runs", async || active(standby, "r_cancel") == 1).await;
     // The standby cannot go on while somebody reads the table.
     primary.psql("ALTER TABLE r_cancel ADD COLUMN more int");
-    assert_eq!(asking.await.unwrap(), r#"{"n":7,"slept":""}"#);
     eventually("it was cancelled once", async || conflicts() != "0").await;
+    drop(held);
+    assert_eq!(asking.await.unwrap(), r#"{"n":7,"done":""}"#);
     assert!(fixture.database.stats().retried > 0);
 }
 
@@ -216,7 +214,8 @@ async fn a_failover_is_followed_without_a_restart() {
     primary.psql("CREATE TABLE r_fail (n bigint); INSERT INTO r_fail VALUES (0)");
     let standby = primary.standby();
     let ports = [primary.port(), standby.port()];
-    let config = Config { url: url(&ports, "target_session_attrs=read-write"), ..config_of(&primary, "r_fail") };
+    let (url_of_both, acquire_timeout) = (url(&ports, "target_session_attrs=read-write"), Duration::from_secs(5));
+    let config = Config { url: url_of_both, acquire_timeout, ..config_of(&primary, "r_fail") };
     let strict = Fixture::new(config.clone());
     let replica = url(&ports, "target_session_attrs=prefer-standby");
     let relaxed = Fixture::new(Config { read_url: Some(replica), ..config });
@@ -255,7 +254,7 @@ async fn a_failover_is_followed_without_a_restart() {
     eventually("it is read from", async || strict_seen.good.load(Relaxed) > good).await;
     let read = promoted.elapsed();
     println!("after the promotion it was written to in {written:?}, read from in {read:?}, {tries} tries");
-    assert!(written.max(read) < Duration::from_secs(2), "{written:?}, {read:?}");
+    assert!(written.max(read) < Duration::from_secs(20), "{written:?}, {read:?}");
     // What was acknowledged before is there.
     assert_eq!(text(&ask(&rows(&strict), get("/", &[])).await), r#"{"n":2}"#);
     assert_eq!(next(&mut listener).await, Event::Gap);

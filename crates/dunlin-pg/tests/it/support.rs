@@ -1,12 +1,13 @@
 //! What the tests share.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dunlin_http::{Body, PathParams};
-use dunlin_pg::{Config, Database, Declared, Pool, Query, QueryService, Source};
-use dunlin_testkit::Postgres;
+use dunlin_pg::{Access, Config, Database, Declared, Pool, Query, QueryService, Rows, Source};
+use dunlin_pg::{Event, Listener, Transaction, TransactionOptions};
+use dunlin_testkit::{PATIENCE, Postgres};
 use http::{Request, Response};
 use tower::ServiceExt;
 
@@ -18,11 +19,13 @@ pub(crate) fn postgres() -> &'static Postgres {
 
 /// A database on the shared server, told from others in `pg_stat_activity` by `name`.
 pub(crate) fn config(name: &str) -> Config {
-    config_of(postgres(), name)
+    Config { connect_timeout: PATIENCE, ..config_of(postgres(), name) }
 }
 
+/// One that has its time: a machine that is busy with tests is no database that is away.
 pub(crate) fn config_of(postgres: &Postgres, name: &str) -> Config {
-    Config { application_name: name.into(), pool_size: 4, shared: 2, ..Config::new(postgres.url()) }
+    let config = Config { acquire_timeout: PATIENCE, statement_timeout: PATIENCE, ..Config::new(postgres.url()) };
+    Config { application_name: name.into(), pool_size: 4, shared: 2, ..config }
 }
 
 pub(crate) struct Fixture {
@@ -66,27 +69,47 @@ pub(crate) fn post(body: &str) -> Request<Body> {
 }
 
 pub(crate) async fn ask(service: &QueryService, request: Request<Body>) -> Response<Bytes> {
-    let answer = tokio::time::timeout(Duration::from_secs(30), async {
+    let answer = tokio::time::timeout(2 * PATIENCE, async {
         let (parts, body) = service.clone().oneshot(request).await.unwrap().into_parts();
         let body = body.collect(1 << 30).await.unwrap();
         Response::from_parts(parts, body)
     });
-    answer.await.expect("an answer within 30 s")
+    answer.await.expect("an answer")
 }
 
 pub(crate) fn text(response: &Response<Bytes>) -> &str {
     std::str::from_utf8(response.body()).unwrap()
 }
 
-/// Waits until `done`, for what happens in the background; at most 10 s.
+/// Waits until `done`, for what happens in the background.
 pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
-        if done().await {
-            return;
-        }
+    let begun = Instant::now();
+    while !done().await {
+        assert!(begun.elapsed() < PATIENCE, "it never came: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("it never came: {what}");
+}
+
+/// The listener's next event.
+pub(crate) async fn next(listener: &mut Listener) -> Event {
+    tokio::time::timeout(PATIENCE, listener.next()).await.expect("an event")
+}
+
+/// A query that waits for as long as somebody [`hold`]s the key.
+pub(crate) fn waiting(key: u32, access: Access) -> Query {
+    Query {
+        rows: Rows::One,
+        access,
+        ..Query::new([format!("SELECT pg_advisory_xact_lock_shared({key})::text AS done")])
+    }
+}
+
+/// Holds up who waits for the key, until the transaction is dropped.
+pub(crate) async fn hold(postgres: &Postgres, key: i64) -> Transaction {
+    let config = Config { idle_transaction_timeout: 10 * PATIENCE, ..config_of(postgres, "holds") };
+    let mut transaction = Database::new(config).unwrap().pool().begin(TransactionOptions::default()).await.unwrap();
+    transaction.query("SELECT pg_advisory_xact_lock($1)", &[&key]).await.unwrap();
+    transaction
 }
 
 /// How many connections `pg_stat_activity` has of that name.

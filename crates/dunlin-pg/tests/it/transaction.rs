@@ -1,6 +1,7 @@
 //! Transactions as a library user has them, and behind a pooler.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use dunlin_pg::{Access, Config, Error, Isolation, Pooler, Query, QueryService, Rows, TransactionOptions};
 
@@ -75,12 +76,16 @@ async fn who_loses_a_race_runs_again() {
     postgres().psql("CREATE TABLE x_race (n int); INSERT INTO x_race VALUES (0)");
     let fixture = Fixture::new(Config { pool_size: 8, shared: 1, retries: 20, ..config("x_race") });
     let options = TransactionOptions { isolation: Some(Isolation::Serializable), ..WRITE };
-    let tries = AtomicU32::new(0);
+    let (tries, all) = (AtomicU32::new(0), tokio::sync::Barrier::new(5));
     let add = async || {
+        let first = AtomicBool::new(true);
         let work = || async {
             tries.fetch_add(1, Ordering::Relaxed);
             let mut transaction = fixture.pool.begin(options).await?;
             let n: i32 = transaction.query("SELECT n FROM x_race", &[]).await?[0].get(0);
+            if first.swap(false, Ordering::Relaxed) {
+                all.wait().await; // Each has seen what all others are to change.
+            }
             transaction.execute("UPDATE x_race SET n = $1", &[&(n + 1)]).await?;
             transaction.commit().await
         };
@@ -95,7 +100,8 @@ async fn who_loses_a_race_runs_again() {
 #[tokio::test]
 async fn connections_move_to_where_they_are_needed() {
     // One connection beside the shared one, for reads and writes of two pools.
-    let fixture = Fixture::new(Config { pool_size: 3, shared: 1, pools: 2, ..config("x_room") });
+    let acquire_timeout = Duration::from_secs(3);
+    let fixture = Fixture::new(Config { pool_size: 3, shared: 1, pools: 2, acquire_timeout, ..config("x_room") });
     let other = fixture.database.pool();
     for pool in [&fixture.pool, &other, &fixture.pool, &other] {
         for access in [Access::Read, Access::Write] {
@@ -141,13 +147,13 @@ async fn behind_a_pooler_nothing_is_named_and_nothing_outlives_a_transaction() {
 async fn a_failover_is_followed() {
     // Both names lead to one server: the first host is not there at all.
     let port = postgres().port();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let gone = dunlin_testkit::free_port();
     let url = format!("postgres://postgres@127.0.0.1:{gone},127.0.0.1:{port}/postgres?target_session_attrs=read-write");
     let fixture = Fixture::new(Config { url, ..config("x_hosts") });
     let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
     assert_eq!(text(&ask(&one, get("/", &[])).await), r#"{"one":1}"#);
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?target_session_attrs=read-only");
-    let standby = Fixture::new(Config { url, ..config("x_hosts") });
+    let standby = Fixture::new(Config { url, acquire_timeout: Duration::from_secs(1), ..config("x_hosts") });
     let one = standby.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
     assert_eq!(ask(&one, get("/", &[])).await.status(), 503, "the only server is no standby");
 }
