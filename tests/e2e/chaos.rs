@@ -1,7 +1,7 @@
 //! PostgreSQL dies and comes back while requests run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use dunlin_testkit::{Postgres, eventually, raw};
@@ -16,11 +16,13 @@ fn a_lost_database_is_503_and_heals_by_itself() {
         "[database]\nurl = \"{}\"\n[[route]]\npath = \"/t/{{id}}\"\nquery = \"SELECT * FROM t WHERE id = $1\"\nparams = [\"id\"]\nrows = \"one\"\n",
         database.url()
     ));
+    eventually("it is there", || service.get("/t/1").status == 200);
     assert_eq!(service.json("/t/1")["name"], "n1");
     let over = Arc::new(AtomicBool::new(false));
+    let served = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..8)
         .map(|n| {
-            let (addr, over) = (service.addr, Arc::clone(&over));
+            let (addr, over, served) = (service.addr, Arc::clone(&over), Arc::clone(&served));
             thread::spawn(move || {
                 let mut seen = [0_usize; 2];
                 while !over.load(Ordering::Acquire) {
@@ -29,6 +31,7 @@ fn a_lost_database_is_503_and_heals_by_itself() {
                         200 => {
                             assert_eq!(response.text(), format!("{{\"id\":{},\"name\":\"n{}\"}}", n + 1, n + 1));
                             seen[0] += 1;
+                            served.fetch_add(usize::from(seen[0] == 1), Ordering::Relaxed);
                         }
                         503 => {
                             assert!(response.header("retry-after").is_some());
@@ -41,6 +44,7 @@ fn a_lost_database_is_503_and_heals_by_itself() {
             })
         })
         .collect();
+    eventually("all are served", || served.load(Ordering::Relaxed) == 8);
     database.stop_hard();
     eventually("it is missed", || service.get("/t/1").status == 503);
     database.restart();

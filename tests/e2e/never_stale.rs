@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use dunlin_testkit::raw;
+use dunlin_testkit::{eventually, raw};
 
 use crate::database;
-use crate::service::Service;
+use crate::service::{Service, database_at};
 
 const WRITES: u64 = 60;
 
@@ -89,9 +89,11 @@ fn no_reader_sees_an_old_row_once_its_notice_has_had_its_time() {
          CREATE TRIGGER ns_notify AFTER UPDATE ON ns_rows EXECUTE FUNCTION ns_notify()",
     );
     let service = Service::start(&format!(
-        "[database]\nurl = \"{}\"\n[cache]\nnotify = \"ns_channel\"\n[[route]]\npath = \"/row/{{id}}\"\nquery = \"SELECT * FROM ns_rows WHERE id = $1\"\nparams = [\"id\"]\nrows = \"one\"\ncache = {{ age = \"1h\", groups = [\"ns_rows\"] }}\n",
-        database().url()
+        "{}[cache]\nnotify = \"ns_channel\"\n[[route]]\npath = \"/row/{{id}}\"\nquery = \"SELECT * FROM ns_rows WHERE id = $1\"\nparams = [\"id\"]\nrows = \"one\"\ncache = {{ age = \"1h\", groups = [\"ns_rows\"] }}\n",
+        database_at(&database().url())
     ));
+    let mut connection = raw::Connection::open(service.addr);
+    eventually("the database is heard, so that it is kept", || read(&mut connection).1);
     let seen = Arc::new(Seen::default());
     let readers: Vec<_> = (0..3).map(|_| reader(&service, &seen)).collect();
     tell("listening", write(&service, &seen, 1..WRITES));

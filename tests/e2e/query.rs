@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::database;
-use crate::service::{Folder, Service, dunlin, problem};
+use crate::service::{Folder, Service, database_at, dunlin, problem};
 
 /// A service with these routes on the shared database, after `setup` has run there.
 fn service(setup: &str, routes: &str) -> Service {
     database().psql(setup);
-    Service::start(&format!("[database]\nurl = \"{}\"\n{routes}", database().url()))
+    Service::start(&(database_at(&database().url()) + routes))
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn rows_are_read_and_written_and_errors_are_the_clients() {
 fn a_statement_that_takes_too_long_is_504() {
     let url = database().url();
     let service = Service::start(&format!(
-        "[database]\nurl = \"{url}\"\nstatement_timeout = \"300ms\"\n[[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(30)\"\nrows = \"one\"\n"
+        "[database]\nurl = \"{url}\"\nacquire_timeout = \"1m\"\nstatement_timeout = \"300ms\"\n[[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(30)\"\nrows = \"one\"\n"
     ));
     problem(&service.get("/slow"), 504);
     dunlin_testkit::eventually("no statement is left running", || {
@@ -159,7 +159,7 @@ fn a_statement_that_takes_too_long_is_504() {
 fn a_statement_that_nobody_waits_for_is_cancelled() {
     let url = database().url();
     let service = Service::start(&format!(
-        "[database]\nurl = \"{url}\"\nstatement_timeout = \"5m\"\n[[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(300), 'left' AS what\"\nrows = \"one\"\n"
+        "[database]\nurl = \"{url}\"\nacquire_timeout = \"1m\"\nstatement_timeout = \"5m\"\n[[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(300), 'left' AS what\"\nrows = \"one\"\n"
     ));
     let running = || {
         database().psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%''left''%' AND state = 'active' AND pid <> pg_backend_pid()")
@@ -182,7 +182,14 @@ fn an_exhausted_pool_is_503_until_a_connection_is_free() {
     // The one connection may be asked at this moment whether the database is there.
     dunlin_testkit::eventually("it is free", || service.get("/one").status == 200);
     let addr = service.addr;
-    let slow = std::thread::spawn(move || dunlin_testkit::raw::get(addr, "/slow").status);
+    let slow = std::thread::spawn(move || {
+        loop {
+            match dunlin_testkit::raw::get(addr, "/slow").status {
+                503 => {}
+                status => return status,
+            }
+        }
+    });
     let of_slow =
         "FROM pg_stat_activity WHERE query LIKE '%exhausting%' AND state = 'active' AND pid <> pg_backend_pid()";
     dunlin_testkit::eventually("the slow one runs", || database().psql(&format!("SELECT count(*) {of_slow}")) == "1");

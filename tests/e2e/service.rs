@@ -46,6 +46,13 @@ pub(crate) fn executable() -> &'static Path {
     })
 }
 
+/// The table `[database]` for one that is there. It has its time: a machine that is busy with tests is no database that is
+/// away.
+pub(crate) fn database_at(url: &str) -> String {
+    let keys = ["connect_timeout", "acquire_timeout", "statement_timeout"].map(|key| format!("{key} = \"1m\"\n"));
+    format!("[database]\nurl = \"{url}\"\n{}", keys.concat())
+}
+
 /// Runs the executable to its end, without a database in its environment.
 pub(crate) fn dunlin(args: &[&str], folder: &Folder) -> Output {
     let mut dunlin = Command::new(executable());

@@ -121,8 +121,12 @@ fn unix_sockets_are_served() {
     let config = crate::service::Folder::new(&config);
     let mut command = std::process::Command::new(crate::service::executable());
     let mut child = command.arg("serve").current_dir(config.path()).spawn().unwrap();
-    dunlin_testkit::eventually("the socket is there", || path.exists());
-    let mut socket = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let mut socket = None;
+    dunlin_testkit::eventually("somebody listens", || {
+        socket = std::os::unix::net::UnixStream::connect(&path).ok();
+        socket.is_some()
+    });
+    let mut socket = socket.unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();

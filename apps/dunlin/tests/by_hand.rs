@@ -47,8 +47,11 @@ fn each_tip_works() {
     let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut command = Command::new(executable);
     command.env("LISTEN", addr.to_string()).env("PAGE", origin.url()).env("STATIC", folder.path());
-    let _running = Running(command.env("DATABASE_URL", postgres.url()).spawn().unwrap());
-    eventually("it listens", || std::net::TcpStream::connect(addr).is_ok());
+    let mut running = Running(command.env("DATABASE_URL", postgres.url()).spawn().unwrap());
+    eventually("it listens", || {
+        assert!(running.0.try_wait().unwrap().is_none(), "it ended");
+        std::net::TcpStream::connect(addr).is_ok()
+    });
 
     let get = |target: &str| raw::get(addr, target);
     assert_eq!(get("/").text(), "Hello, World!");
