@@ -79,6 +79,12 @@ read -r word; kill -{signal} $p 2>/dev/null; wait $p
         matches!(self.shell.try_wait(), Ok(None)) && runs(self.pid)
     }
 
+    /// Stops it where it is, or has it go on: what comes meanwhile waits.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        // SAFETY: the process is ours; its number cannot be another's before the shell has waited for it.
+        unsafe { libc::kill(self.pid, if frozen { libc::SIGSTOP } else { libc::SIGCONT }) };
+    }
+
     /// SIGKILL: no word of farewell.
     pub(crate) fn kill(&mut self) {
         // SAFETY: the process is ours; its number cannot be another's before the shell has waited for it.
@@ -88,6 +94,7 @@ read -r word; kill -{signal} $p 2>/dev/null; wait $p
 
     /// Ends it by its signal and waits.
     pub(crate) fn end(&mut self) {
+        self.freeze(false);
         if let Some(mut leash) = self.leash.take() {
             let _ = leash.write_all(b"keep\n");
         }

@@ -77,6 +77,13 @@ impl Redis {
         }
     }
 
+    /// Has it hang, or go on: connections stay, and nothing is answered.
+    pub fn freeze(&self, frozen: bool) {
+        if let Some(server) = &self.server {
+            server.freeze(frozen);
+        }
+    }
+
     /// Starts it on the same port, empty.
     ///
     /// # Panics

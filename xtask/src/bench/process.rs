@@ -1,12 +1,14 @@
 //! A server under measurement.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use dunlin_testkit::PATIENCE;
 
 /// A server on its cores, with the processes it starts; all of them are ended on drop.
 pub(crate) struct Server {
@@ -25,18 +27,27 @@ pub(crate) struct Memory {
 impl Server {
     /// Starts it and waits until it listens.
     pub(crate) fn start(program: &Path, args: &[&str], addr: SocketAddr, cores: &str) -> Result<Self> {
+        let mut said = tempfile::tempfile().context("a file for what the server says")?;
         let mut command = Command::new("taskset");
         command.args(["-c", cores]).arg(program).args(args).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
         let child = command.spawn().with_context(|| format!("{} does not start", program.display()))?;
-        let server = Self { child, addr };
-        for _ in 0..250 {
-            if TcpStream::connect(addr).is_ok() {
-                return Ok(server);
+        let mut server = Self { child, addr };
+        let begun = Instant::now();
+        let why = loop {
+            // It is to live beyond that: another one may listen there.
+            let ended = server.child.try_wait()?;
+            match (ended, TcpStream::connect(addr)) {
+                (Some(status), _) => break format!("ended ({status})"),
+                (None, Ok(_)) => return Ok(server),
+                (None, Err(_)) if begun.elapsed() > PATIENCE => break format!("does not listen on {addr}"),
+                (None, Err(_)) => std::thread::sleep(Duration::from_millis(20)),
             }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("{} does not listen on {addr}", program.display());
+        };
+        let mut words = String::new();
+        said.seek(SeekFrom::Start(0))?;
+        said.read_to_string(&mut words)?;
+        bail!("{} {why}: {}", program.display(), words.trim());
     }
 
     pub(crate) const fn addr(&self) -> SocketAddr {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dunlin_cache::{Cache, Config, RoutePolicy};
 use dunlin_cache_redis::RedisStore;
 use dunlin_http::{Body, Clock};
-use dunlin_testkit::Redis;
+use dunlin_testkit::{PATIENCE, Redis};
 use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
@@ -28,8 +28,8 @@ struct Instance {
 }
 
 impl Instance {
-    fn open(redis: &Redis, origin: &Origin) -> Self {
-        let timeout = Duration::from_secs(2);
+    /// One that waits so long for the server.
+    fn open(redis: &Redis, origin: &Origin, timeout: Duration) -> Self {
         let config = dunlin_cache_redis::Config { timeout, ..dunlin_cache_redis::Config::new(redis.url()) };
         let store = RedisStore::open(config).unwrap();
         let cache =
@@ -86,7 +86,8 @@ async fn reader(instance: Instance, stop: Arc<AtomicBool>) -> (u64, Duration) {
 async fn nobody_reads_what_was_invalidated_once_they_have_heard_of_it() {
     let redis = Redis::start();
     let origin = Origin::default();
-    let (a, b) = (Instance::open(&redis, &origin), Instance::open(&redis, &origin));
+    let open = || Instance::open(&redis, &origin, PATIENCE);
+    let (a, b) = (open(), open());
     a.ready().await;
     b.ready().await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -96,7 +97,9 @@ async fn nobody_reads_what_was_invalidated_once_they_have_heard_of_it() {
         let value = origin.value.fetch_add(1, SeqCst) + 1;
         a.cache.invalidate_groups(&["numbers"]);
         assert_eq!(a.get("/a").await, value, "who invalidates knows at once");
+        let begun = Instant::now();
         while b.store.stats().heard == heard {
+            assert!(begun.elapsed() < PATIENCE, "the other never hears of it: {:?}", b.store.stats());
             tokio::task::yield_now().await;
         }
         for path in ["/a", "/b"] {
@@ -116,7 +119,8 @@ async fn nobody_reads_what_was_invalidated_once_they_have_heard_of_it() {
 async fn a_server_that_dies_and_comes_back_under_load_costs_nobody_an_answer() {
     let mut redis = Redis::start();
     let origin = Origin::default();
-    let (a, b) = (Instance::open(&redis, &origin), Instance::open(&redis, &origin));
+    let open = || Instance::open(&redis, &origin, Duration::from_secs(2));
+    let (a, b) = (open(), open());
     a.ready().await;
     b.ready().await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -128,14 +132,14 @@ async fn a_server_that_dies_and_comes_back_under_load_costs_nobody_an_answer() {
         a.cache.invalidate_groups(&["numbers"]);
         assert_eq!(a.get("/a").await, value);
         redis = blocking(redis, Redis::restart).await;
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
         while b.get("/a").await != value || b.get("/b").await != value {
             assert!(Instant::now() < until, "the other never learns of it: {:?}", b.store.stats());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     // All is as before: what one has read, the other need not.
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + PATIENCE;
     for i in 0.. {
         let path = format!("/new/{i}");
         a.get(&path).await;
@@ -150,7 +154,7 @@ async fn a_server_that_dies_and_comes_back_under_load_costs_nobody_an_answer() {
     stop.store(true, SeqCst);
     for reader in readers {
         let (count, longest) = reader.await.unwrap();
-        assert!(count > 0 && longest < Duration::from_secs(5), "{count} reads, the longest took {longest:?}");
+        assert!(count > 0 && longest < Duration::from_secs(30), "{count} reads, the longest took {longest:?}");
     }
 }
 

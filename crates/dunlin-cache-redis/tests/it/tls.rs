@@ -25,7 +25,7 @@ fn the_servers_certificate_has_to_be_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let ca_file = dir.path().join("ca.pem");
     std::fs::write(&ca_file, pair.cert.pem()).unwrap();
-    assert!(connects(Config { ca_file: Some(ca_file), ..Config::new(redis.tls_url()) }, Duration::from_secs(20)));
+    assert!(connects(Config { ca_file: Some(ca_file), ..Config::new(redis.tls_url()) }, dunlin_testkit::PATIENCE));
 
     let other = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let other_file = dir.path().join("other.pem");

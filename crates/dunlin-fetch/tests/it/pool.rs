@@ -48,7 +48,10 @@ async fn connection_close_is_heeded() {
 
 #[tokio::test]
 async fn nobody_there_is_502() {
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound, so that nobody else gets the port, and not listening.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = bound.local_addr().unwrap();
     let upstream = format!("http://{closed}/").parse().unwrap();
     let client = client(Config::default());
     let front = proxy_with(client.clone(), &upstream, ProxyConfig::default()).await;
@@ -104,7 +107,7 @@ async fn no_wake_up_is_lost_between_threads() {
         })
         .collect();
     for task in tasks {
-        tokio::time::timeout(Duration::from_secs(20), task).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(120), task).await.unwrap().unwrap();
     }
     assert!(origin.connections() <= 8, "{}", origin.connections());
 }
