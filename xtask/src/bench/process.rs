@@ -109,6 +109,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         let group = i32::try_from(self.child.id()).unwrap_or_default();
         // SAFETY: the child leads the group and has not been waited for.
         unsafe { libc::kill(-group, libc::SIGTERM) };

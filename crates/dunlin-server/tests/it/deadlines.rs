@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use dunlin_server::Config;
 
-use crate::support::{Fixture, config, punctually, until};
+use crate::listening::{end, under_systemd};
+use crate::support::{Client, Fixture, config, punctually, until};
 
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(60);
@@ -198,5 +199,44 @@ fn a_parked_connection_answers_and_still_obeys_its_deadline() {
         assert!(client.is_closed());
         assert_eq!(server.running.stats()[0].requests, 3);
         true
+    });
+}
+
+/// Nobody is cut off for what a server did not read while it was held up itself.
+#[test]
+fn a_server_that_stood_still_does_not_blame_its_clients() {
+    punctually(|deadline| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let child = under_systemd(listener.into(), &format!("export DUNLIN_DEADLINES={}; ", deadline.as_millis()));
+        let pid = i32::try_from(child.id()).unwrap();
+        // SAFETY: the child has not been waited for, so its number is its own.
+        let signal = |signal| assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        let mut other = Client::connect(addr);
+        other.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(other.answer().unwrap().status, 200);
+        let begun = Instant::now();
+        let (head, body) = ("POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n", "\r\nabcde");
+        let parts = [("", format!("{head}{body}")), (head, body.to_owned())];
+        let mut clients = parts.map(|(first, rest)| {
+            let mut client = Client::connect(addr);
+            client.send(first);
+            (client, rest)
+        });
+        let mut sending = Client::connect(addr);
+        sending.send(format!("{head}Expect: 100-continue\r\n\r\n"));
+        assert_eq!(sending.answer().unwrap().status, 100);
+        signal(libc::SIGSTOP);
+        let punctual = begun.elapsed() < deadline / 2;
+        std::thread::sleep(2 * deadline);
+        clients.iter_mut().for_each(|(client, rest)| client.send(rest));
+        sending.send("abcde");
+        signal(libc::SIGCONT);
+        for client in clients.iter_mut().map(|(client, _)| client).chain([&mut sending]) {
+            let answer = client.answer();
+            assert!(!punctual || answer.is_some_and(|answer| answer.text() == "5"));
+        }
+        end(child);
+        punctual
     });
 }

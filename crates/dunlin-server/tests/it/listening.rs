@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use dunlin_http::Body;
 use dunlin_server::{Addr, BindError, Config, Connect, Connection, RouteService, Routes, Server};
@@ -184,7 +185,12 @@ fn served_under_systemd() {
     }
     let max_connections = std::env::var("DUNLIN_MAX_CONNECTIONS").map_or(0, |max| max.parse().unwrap());
     let listen = vec!["systemd:web".parse().unwrap()];
-    let server = Server::bind(Config { listen, max_connections, h2c: true, ..config() }).unwrap();
+    let mut config = Config { listen, max_connections, h2c: true, ..config() };
+    if let Ok(ms) = std::env::var("DUNLIN_DEADLINES") {
+        let deadline = Duration::from_millis(ms.parse().unwrap());
+        (config.header_timeout, config.first_byte_timeout, config.body_timeout) = (deadline, deadline, deadline);
+    }
+    let server = Server::bind(config).unwrap();
     // Before anybody is served: a crowd may leave no descriptor for it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
