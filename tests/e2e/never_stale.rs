@@ -106,7 +106,7 @@ fn no_reader_sees_an_old_row_once_its_notice_has_had_its_time() {
         let seen = Arc::clone(&seen);
         thread::spawn(move || {
             while !seen.over.load(Ordering::Acquire) {
-                let sql = "SELECT pg_sleep(random() * 0.3); SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN \"ns_channel\"%'";
+                let sql = "SELECT pg_sleep(random() * 0.3); SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%LISTEN \"ns_channel\"%' AND pid <> pg_backend_pid()";
                 seen.cuts.fetch_add(usize::from(database().psql(sql).ends_with('1')), Ordering::Relaxed);
             }
         })
