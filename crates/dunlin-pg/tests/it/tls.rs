@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use dunlin_pg::{Config, Query, Rows, SslMode};
-use dunlin_testkit::Postgres;
+use dunlin_testkit::{PATIENCE, Postgres};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-use crate::support::{Fixture, ask, get, postgres, text};
+use crate::support::{Fixture, ask, eventually, get, postgres, text};
 
 struct Authority {
     file: PathBuf,
@@ -47,7 +47,8 @@ fn encrypt(postgres: &mut Postgres, authority: &Authority) {
 
 /// Whether a connection is encrypted; an error when there is none.
 async fn encrypted(config: Config) -> Result<bool, String> {
-    let fixture = Fixture::new(Config { pool_size: 2, shared: 1, ..config });
+    let (acquire_timeout, connect_timeout) = (PATIENCE, PATIENCE);
+    let fixture = Fixture::new(Config { pool_size: 2, shared: 1, acquire_timeout, connect_timeout, ..config });
     let query = Query { rows: Rows::One, ..Query::new(["SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"]) };
     let response = ask(&fixture.service(query), get("/", &[])).await;
     match response.status().as_u16() {
@@ -157,6 +158,9 @@ async fn passwords_come_from_where_they_are_kept() {
         assert!(dunlin_pg::Database::new(config).unwrap_err().to_string().contains("0600"));
         std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
+    let wrong = || Config { password: Some(dunlin_pg::Secret::new("wrong")), ..Config::new(&url) };
+    // The server reads its files again by and by.
+    eventually("passwords are asked for", async || encrypted(wrong()).await.is_err()).await;
     for config in [
         Config { password: Some(dunlin_pg::Secret::new("se:cr\\et")), ..Config::new(&url) },
         Config { passfile: Some(passfile.clone()), ..Config::new(&url) },
@@ -164,7 +168,6 @@ async fn passwords_come_from_where_they_are_kept() {
     ] {
         assert_eq!(encrypted(config).await, Ok(false));
     }
-    let wrong = Config { password: Some(dunlin_pg::Secret::new("wrong")), ..Config::new(&url) };
-    let error = encrypted(wrong).await.unwrap_err();
+    let error = encrypted(wrong()).await.unwrap_err();
     assert!(error.contains("password authentication failed"), "{error}");
 }

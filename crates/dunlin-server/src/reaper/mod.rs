@@ -57,6 +57,8 @@ pub(crate) struct Registered {
 const INTERVAL: Duration = Duration::from_millis(20);
 /// How often while nobody is due sooner: a parked connection that wakes up is seen no later than this.
 const SLOW_INTERVAL: Duration = Duration::from_millis(200);
+/// When the loop comes back so much later than it meant to, it was itself held up.
+const HELD_UP: Duration = Duration::from_millis(100);
 
 // === impl Registry ===
 
@@ -121,7 +123,12 @@ impl Registry {
                 changed.await;
             } else {
                 drop(changed);
+                let due = Instant::now() + pause;
                 tokio::time::sleep(pause).await;
+                if due.elapsed() > HELD_UP {
+                    // It was not the clients who were late: what came meanwhile is read before anybody is judged.
+                    tokio::time::sleep(INTERVAL).await;
+                }
             }
             let next = Duration::from_millis(self.sweep().into());
             pause = next.clamp(INTERVAL, SLOW_INTERVAL);
