@@ -122,6 +122,8 @@ async fn a_certificate_says_who_the_client_is() {
     let config = |options: &str| {
         Config::new(format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=require&{options}", server.port()))
     };
+    // The server reads its files again by and by.
+    eventually("certificates are asked for", async || encrypted(config("")).await.is_err()).await;
     assert_eq!(encrypted(config(&own)).await, Ok(true));
     for options in [&*foreign, &*forged, ""] {
         assert!(encrypted(config(options)).await.is_err(), "{options}");
