@@ -59,7 +59,8 @@ pub struct Config {
     /// How often a transaction is run again after a serialization failure or a deadlock.
     pub retries: u32,
     /// From how many bytes an answer is streamed instead of held in memory. What is streamed has no `ETag`. What a write answers
-    /// is always held, for only its end tells whether it was done.
+    /// is always held, for only its end tells whether it was done, and is 64 MiB at most: [`Error::TooLarge`](crate::Error)
+    /// beyond it.
     pub stream_from: usize,
 }
 

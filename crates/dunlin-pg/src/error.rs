@@ -39,6 +39,9 @@ pub enum Error {
     Database(Arc<tokio_postgres::Error>),
     /// A row has a value that could not be written.
     Encode(Arc<json::Error>),
+    /// What a write answers is more than so many bytes, which is as much as is held in memory. A transaction is rolled back; a
+    /// statement by itself is cancelled, which may come too late to undo it.
+    TooLarge(usize),
 }
 
 /// What an [`Error`] means to the one who asked.
@@ -69,7 +72,7 @@ impl Error {
             Self::Parameter { .. } | Self::Body { .. } => ErrorKind::Input,
             Self::Exhausted | Self::Unreachable(_) => ErrorKind::Unavailable,
             Self::Timeout(_) => ErrorKind::Timeout,
-            Self::Encode(_) => ErrorKind::Internal,
+            Self::Encode(_) | Self::TooLarge(_) => ErrorKind::Internal,
             Self::Database(error) => match error.code() {
                 Some(code) => kind_of_state(code),
                 None if error.is_closed() || is_io(error) => ErrorKind::Unavailable,
@@ -238,6 +241,7 @@ impl fmt::Display for Error {
                 None => write_chain(f, &**error),
             },
             Self::Encode(error) => write!(f, "a row could not be written: {error}"),
+            Self::TooLarge(most) => write!(f, "the answer of a write is more than {most} bytes: return fewer rows"),
         }
     }
 }

@@ -20,6 +20,9 @@ const SLOW: Duration = Duration::from_millis(100);
 /// How often a read is asked again after its connection was lost.
 const LOSSES: u32 = 3;
 
+/// How many bytes of an answer are held that cannot be streamed: what a write returns, for only its end tells that it was done.
+const MOST: usize = 64 << 20;
+
 /// How often a statement is prepared anew for one request.
 pub(super) const MIGRATIONS: u32 = 3;
 
@@ -49,8 +52,10 @@ impl Pool {
     async fn single(&self, query: &Declared, params: &[Param], format: Format) -> Result<Answer, Error> {
         let mut session = self.checkout(query.access).await?;
         let begun = Instant::now();
-        let (statement, limit) = (&query.statements()[0], usize::MAX);
-        let whole = execute(&mut session, query, statement, params, (format, limit), false).await?;
+        let whole = execute(&mut session, query, &query.statements()[0], params, (format, MOST), false).await?;
+        if matches!(whole, Whole::Large) {
+            return Err(too_large(session));
+        }
         weigh(query, begun, false);
         Ok(answer(whole))
     }
@@ -68,7 +73,7 @@ impl Pool {
         let options = TransactionOptions { access: query.access, isolation: query.isolation };
         transaction::begin(&mut session, options, self).await?;
         let streams = query.access == Access::Read && query.rows == Rows::Many;
-        let limit = if streams { self.0.database.0.config.stream_from } else { usize::MAX };
+        let limit = if streams { self.0.database.0.config.stream_from } else { MOST };
         let mut whole = Whole::None;
         for statement in query.statements() {
             whole = if pooled {
@@ -76,6 +81,9 @@ impl Pool {
             } else {
                 execute(&mut session, query, statement, params, (format, limit), true).await?
             };
+            if matches!(whole, Whole::Large) && !streams {
+                return Err(too_large(session));
+            }
             if matches!(whole, Whole::Large) {
                 query.keep_apart();
                 // The rest of the rows is still to come; the server notices when nobody takes them.
@@ -123,6 +131,12 @@ pub(super) fn weigh(query: &Declared, begun: Instant, streamed: bool) {
     if query.slot.is_some() && (streamed || begun.elapsed() > SLOW) {
         query.keep_apart();
     }
+}
+
+/// A write returns more than is held: what runs is cancelled.
+fn too_large(mut session: Session) -> Error {
+    session.busy();
+    Error::TooLarge(MOST)
 }
 
 fn answer(whole: Whole) -> Answer {

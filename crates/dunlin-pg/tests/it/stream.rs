@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dunlin_http::Body;
-use dunlin_pg::{Config, Isolation, Query, QueryService};
+use dunlin_pg::{Access, Config, Isolation, Query, QueryService};
 use futures_util::StreamExt;
 use http::StatusCode;
 use http_body_util::BodyStream;
@@ -117,4 +117,25 @@ async fn a_reader_that_stops_holds_no_more_than_its_transaction_may_idle() {
         last = chunk;
     }
     assert!(last.is_err());
+}
+
+#[tokio::test]
+async fn a_write_that_answers_more_than_is_held_fails_and_a_transaction_is_undone() {
+    postgres().psql("CREATE TABLE t_much (n int)");
+    let fixture = Fixture::new(config("t_much"));
+    let much = "INSERT INTO t_much SELECT g FROM generate_series(1, 400) g RETURNING n, repeat('x', 1000000)";
+    let write = |query| fixture.service(Query { access: Access::Write, ..query });
+    let alone = write(Query::new([much]));
+    let behind = write(Query::new(["INSERT INTO t_much VALUES (0)", much]));
+    for service in [alone, behind] {
+        assert_eq!(ask(&service, get("/", &[])).await.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        eventually("it was cancelled", async || {
+            active(postgres(), "t_much") == 0 && fixture.database.stats().busy == 0
+        })
+        .await;
+    }
+    // By itself a statement may be done before it is cancelled.
+    assert_eq!(postgres().psql("SELECT count(*) FROM t_much WHERE n = 0"), "0");
+    let little = write(Query::new(["INSERT INTO t_much VALUES (1) RETURNING n"]));
+    assert_eq!(text(&ask(&little, get("/", &[])).await), r#"[{"n":1}]"#);
 }
