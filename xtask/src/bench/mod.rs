@@ -151,7 +151,8 @@ fn measure(server: &Server, work: &Work, seconds: u32) -> Result<Figure> {
     load(1, warm)?;
     let (cpu, sleeps) = (server.cpu()?, server.sleeps()?);
     let load::Load { requests, rate } = load(seconds.into(), measured)?;
-    let (cpu, sleeps) = (server.cpu()? - cpu, server.sleeps()? - sleeps);
+    // A thread that has ended takes its count along.
+    let (cpu, sleeps) = (server.cpu()? - cpu, server.sleeps()?.saturating_sub(sleeps));
     Ok(Figure { cpu: cpu.as_secs_f64() / requests * 1e6, rate, size, sleeps: sleeps as f64 / requests })
 }
 
