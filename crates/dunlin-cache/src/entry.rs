@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use dunlin_http::cache_control::{RequestDirectives, Scope};
-use dunlin_http::{BodyId, KeptHead, Lines, date};
+use dunlin_http::{BodyId, Lines, StoredHead, date};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
@@ -343,7 +343,7 @@ impl Deref for Entry {
     }
 }
 
-impl KeptHead for Entry {
+impl StoredHead for Entry {
     fn status(&self) -> StatusCode {
         self.head.status
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use dunlin_http::Ahead;
+use dunlin_http::VolatileFields;
 use http::HeaderValue;
 use http::header::AGE;
 
@@ -22,7 +22,7 @@ pub(crate) struct Fields {
 /// The age and the time to live that fields tell.
 type Told = (u64, i64);
 /// What was told, and its lines.
-type Place = Option<(Told, Fields, Arc<Ahead>)>;
+type Place = Option<(Told, Fields, Arc<VolatileFields>)>;
 
 thread_local! {
     /// What was told last. What was stored in the same second and is good for as long tells the same; and what is remembered by a
@@ -37,7 +37,7 @@ pub(crate) fn fields(name: &str, told: Told, make: impl FnOnce() -> Fields) -> F
 }
 
 /// The same, with their lines.
-pub(crate) fn ahead(name: &str, told: Told, make: impl FnOnce() -> Fields) -> Arc<Ahead> {
+pub(crate) fn ahead(name: &str, told: Told, make: impl FnOnce() -> Fields) -> Arc<VolatileFields> {
     remembered(name, told, make, |_, ahead| Arc::clone(ahead))
 }
 
@@ -45,7 +45,7 @@ fn remembered<T>(
     name: &str,
     told: Told,
     make: impl FnOnce() -> Fields,
-    take: impl FnOnce(&Fields, &Arc<Ahead>) -> T,
+    take: impl FnOnce(&Fields, &Arc<VolatileFields>) -> T,
 ) -> T {
     LAST.with_borrow_mut(|last| {
         let place = &mut last[(told.0.wrapping_mul(31) ^ told.1 as u64) as usize % PLACES];
@@ -53,7 +53,7 @@ fn remembered<T>(
             Some((of, fields, ahead)) if *of == told && is_of(&fields.status, name) => take(fields, ahead),
             _ => {
                 let fields = make();
-                let ahead = Ahead::new([(AGE, fields.age.clone()), (CACHE_STATUS, fields.status.clone())]);
+                let ahead = VolatileFields::new([(AGE, fields.age.clone()), (CACHE_STATUS, fields.status.clone())]);
                 let (_, fields, ahead) = place.insert((told, fields, Arc::new(ahead)));
                 take(fields, ahead)
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use dunlin_http::range::{self, ByteRange, Multipart, Selection};
-use dunlin_http::{Body, Ready, Reply};
+use dunlin_http::{Body, Reply, StoredReply};
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
@@ -33,12 +33,12 @@ pub(crate) struct For<'a> {
 pub(crate) fn reply(entry: &Arc<Entry>, request: For<'_>, status: CacheStatus<'_>) -> Option<Reply> {
     match ready(entry, &request, &status) {
         Some(ready) => Some(ready.into()),
-        None => self::entry(entry, request, status).map(Reply::Made),
+        None => self::entry(entry, request, status).map(Reply::Response),
     }
 }
 
 /// A plain hit: a GET that has no wishes, and of which the stored head has all to say but `Age` and `Cache-Status`.
-fn ready(entry: &Arc<Entry>, request: &For<'_>, status: &CacheStatus<'_>) -> Option<Ready> {
+fn ready(entry: &Arc<Entry>, request: &For<'_>, status: &CacheStatus<'_>) -> Option<StoredReply> {
     let head = &entry.head;
     let whole = entry.status == StatusCode::OK && entry.part.is_none() && entry.trailers.is_none();
     let plain = request.plain && *request.method == Method::GET && is_common(head, status);
@@ -49,7 +49,7 @@ fn ready(entry: &Arc<Entry>, request: &For<'_>, status: &CacheStatus<'_>) -> Opt
     let ttl = status::ttl(head.rules.lifetime, age);
     let make = || fields(head, *request, (age, ttl), status.clone());
     let ahead = memo::ahead(request.name, (age.as_secs(), ttl), make);
-    Ready::new(Arc::clone(entry) as _, ahead, Body::identified(entry.body.clone(), entry.id))
+    StoredReply::new(Arc::clone(entry) as _, ahead, Body::identified(entry.body.clone(), entry.id))
 }
 
 /// Whether what changes in this head is the same for all that are as old and good for as long.

@@ -177,7 +177,7 @@ where
             refresh(pass, request.into_parts().0, *stale);
             ReplyFuture::ready(reply)
         }
-        Phase::OnlyIfCached(response) => ReplyFuture::ready(Reply::Made(response)),
+        Phase::OnlyIfCached(response) => ReplyFuture::ready(Reply::Response(response)),
         Phase::Bypass(reason) => {
             counters.bypassed.add();
             let (request, pass) = goes_on(parts, Body::new(body));
@@ -247,7 +247,7 @@ impl<E> Future for ReplyFuture<E> {
                 // Polled after it was ready: there is nothing more to come.
                 None => Poll::Pending,
             },
-            StateProjection::Asking { asking } => asking.as_mut().poll(cx).map_ok(Reply::Made),
+            StateProjection::Asking { asking } => asking.as_mut().poll(cx).map_ok(Reply::Response),
         }
     }
 }

@@ -135,15 +135,15 @@ where
         let this = self.project();
         if this.waiting.is_none() {
             let response = match ready!(this.inner.poll(cx))?.into() {
-                Reply::Made(response) => response,
-                Reply::Ready(ready) => match ready::respond(&this.held.0, this.asked, ready) {
+                Reply::Response(response) => response,
+                Reply::Stored(ready) => match ready::respond(&this.held.0, this.asked, ready) {
                     Ok(ready) => return Poll::Ready(Ok(ready.into())),
                     Err(response) => response,
                 },
             };
             let (parts, body) = response.into_parts();
             match respond(&this.held.0, this.asked, parts, body, cx) {
-                Outcome::Response(response) => return Poll::Ready(Ok(Reply::Made(response))),
+                Outcome::Response(response) => return Poll::Ready(Ok(Reply::Response(response))),
                 Outcome::Waiting(waiting) => *this.waiting = Some(waiting),
             }
         }
@@ -153,7 +153,7 @@ where
         };
         let Some(waiting) = this.waiting.take() else { return Poll::Pending };
         let Waiting { answer, content, .. } = *waiting;
-        Poll::Ready(Ok(Reply::Made(match received {
+        Poll::Ready(Ok(Reply::Response(match received {
             Ok(kept) => answer.whole(&kept, content.into()),
             Err(_) => answer.stream(&this.held.0, Begun::not(content.into())),
         })))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_http::negotiate::Coding;
-use dunlin_http::{Body, Change, Lines, Ready, vary};
+use dunlin_http::{Body, Change, Lines, StoredReply, vary};
 use http::{HeaderValue, Response};
 
 use crate::assess::{Verdict, assess};
@@ -18,7 +18,7 @@ const VARIES: &str = "vary: accept-encoding\r\n";
 /// The answer with its content encoded, if that is kept, or as it is if that is what is asked for. In every other case the response,
 /// for there is more to do.
 #[allow(clippy::result_large_err, reason = "it is a response, not an error")]
-pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: Ready) -> Result<Ready, Response<Body>> {
+pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: StoredReply) -> Result<StoredReply, Response<Body>> {
     if asked.head || asked.connect {
         return Err(ready.into_response());
     }
@@ -36,7 +36,7 @@ pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: Ready) -> Result<Re
     }
 }
 
-fn identity(shared: &Shared, ready: Ready) -> Ready {
+fn identity(shared: &Shared, ready: StoredReply) -> StoredReply {
     if verdict(shared, &ready) != Verdict::Encode || vary::says(ready.head().headers(), "accept-encoding") {
         return ready;
     }
@@ -44,12 +44,12 @@ fn identity(shared: &Shared, ready: Ready) -> Ready {
 }
 
 /// What is kept of the content.
-fn kept(shared: &Shared, coding: Coding, ready: &Ready) -> Option<Arc<Kept>> {
+fn kept(shared: &Shared, coding: Coding, ready: &StoredReply) -> Option<Arc<Kept>> {
     shared.store.as_ref()?.get((ready.body().id()?, coding))
 }
 
 /// The lines that an encoding goes out with: remembered, or made.
-fn lines(shared: &Shared, coding: Coding, ready: &Ready, kept: &Kept, encoding: &Encoding) -> Option<Lines> {
+fn lines(shared: &Shared, coding: Coding, ready: &StoredReply, kept: &Kept, encoding: &Encoding) -> Option<Lines> {
     let of = ready.head().lines()?.id();
     if let Some(lines) = kept.lines(of) {
         return Some(lines.clone());
@@ -64,7 +64,7 @@ fn lines(shared: &Shared, coding: Coding, ready: &Ready, kept: &Kept, encoding: 
     Some(lines)
 }
 
-fn verdict(shared: &Shared, ready: &Ready) -> Verdict {
+fn verdict(shared: &Shared, ready: &StoredReply) -> Verdict {
     let head = ready.head();
     assess(&shared.listed, shared.config.min_size, (head.status(), head.headers()), ready.body().len())
 }

@@ -11,14 +11,14 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
-use dunlin_fetch::{Client, Config, Peer, Proxy, ProxyConfig};
+use dunlin_fetch::{Client, ClientInfo, Config, Proxy, ProxyConfig};
 use http::Uri;
 
 type Error = Box<dyn std::error::Error>;
 
 /// Tells the proxy who is at the other end, so that the upstream hears of it by `X-Forwarded-For`.
 async fn peer(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Peer { ip: Some(address.ip()), https: false });
+    request.extensions_mut().insert(ClientInfo::new(Some(address.ip()), false));
     next.run(request).await
 }
 

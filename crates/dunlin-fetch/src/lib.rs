@@ -53,6 +53,7 @@ mod text;
 
 pub use client::{Client, ClientStats};
 pub use config::Config;
+pub use dunlin_http::{ClientInfo, Network, NetworkError};
 pub use error::FetchError;
-pub use proxy::{Network, NetworkError, Peer, Proxy, ProxyConfig};
+pub use proxy::{Proxy, ProxyConfig};
 pub use text::{FetchService, Text};

@@ -5,8 +5,10 @@
 //!
 //! - [`Body`] is what every service of dunlin answers with: nothing, bytes that are complete, or a boxed stream. Bytes
 //!   that are handed out again and again carry a [`BodyId`], so that what is derived from them can be kept.
-//! - [`Reply`] is a response, or one whose head was written before: what a cache, a server and a compression layer hand each
-//!   other where no other layer stands between.
+//! - [`Handler`] is the interface of every handler and every layer, with an adapter each way to tower.
+//! - [`Reply`] is a response, or a stored one whose head was written before.
+//! - [`Context`] is what a handler may know of a request besides its message.
+//! - [`Metric`] is a figure that describes itself.
 //! - [`Problem`] is a client's error as RFC 9457 has it.
 //! - [`PathParams`] is what a router matched.
 //! - [`Interim`] is where responses go that tell something before the final one.
@@ -33,11 +35,16 @@ mod body;
 pub mod cache_control;
 mod clock;
 pub mod conditional;
+mod context;
+mod counter;
 pub mod date;
+mod handler;
 mod interim;
 pub mod list;
 pub mod media_type;
+mod metric;
 pub mod negotiate;
+mod network;
 mod params;
 mod problem;
 pub mod query;
@@ -49,7 +56,14 @@ pub mod vary;
 pub use body::Mapped;
 pub use body::{Body, BodyError, BodyId, BoxError, Limited};
 pub use clock::Clock;
+pub use context::{ClientInfo, Context};
+pub use counter::Counter;
+pub use handler::{
+    FromRequest, FromTower, Handler, ReplyFuture, ResponseFuture, ServiceFuture, SharedHandler, ToTower,
+};
 pub use interim::{Interim, SendInterim};
+pub use metric::{Metric, MetricKind};
+pub use network::{Network, NetworkError};
 pub use params::PathParams;
 pub use problem::Problem;
-pub use reply::{Ahead, Change, KeptHead, Lines, Ready, Reply};
+pub use reply::{Change, Lines, Reply, StoredHead, StoredReply, VolatileFields};

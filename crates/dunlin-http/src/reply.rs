@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-pub use lines::{Ahead, Lines};
+pub use lines::{Lines, VolatileFields};
 
 use crate::{Body, BoxError};
 
@@ -24,27 +24,27 @@ use crate::{Body, BoxError};
 #[allow(clippy::large_enum_variant, reason = "both are about as large, and it is moved into place once")]
 pub enum Reply {
     /// A response.
-    Made(Response<Body>),
+    Response(Response<Body>),
     /// One whose head was written before.
-    Ready(Ready),
+    Stored(StoredReply),
 }
 
 /// The head of a response that is given again and again, with its lines as HTTP/1.1 has them.
-pub trait KeptHead: Send + Sync + 'static {
+pub trait StoredHead: Send + Sync + 'static {
     /// The status.
     fn status(&self) -> StatusCode;
 
-    /// All fields, with a value of any kind for those that go [`Ahead`], which it is best to have first.
+    /// All fields, with a value of any kind for those that go [`VolatileFields`], which it is best to have first.
     fn headers(&self) -> &HeaderMap;
 
-    /// The lines of all fields but those that go [`Ahead`] and `Content-Length`; `None` when there are none that can be sent.
+    /// The lines of all fields but those that go [`VolatileFields`] and `Content-Length`; `None` when there are none that can be sent.
     fn lines(&self) -> Option<&Lines>;
 }
 
 /// A response with a kept head, and content that is complete in memory.
-pub struct Ready {
-    head: Arc<dyn KeptHead>,
-    ahead: Arc<Ahead>,
+pub struct StoredReply {
+    head: Arc<dyn StoredHead>,
+    ahead: Arc<VolatileFields>,
     /// What stands in the place of the head's own lines.
     lines: Option<Lines>,
     /// A line behind them.
@@ -63,8 +63,8 @@ impl Reply {
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         match self {
-            Self::Made(response) => response,
-            Self::Ready(ready) => ready.into_response(),
+            Self::Response(response) => response,
+            Self::Stored(ready) => ready.into_response(),
         }
     }
 
@@ -72,8 +72,8 @@ impl Reply {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Made(response) => response.status(),
-            Self::Ready(ready) => ready.head.status(),
+            Self::Response(response) => response.status(),
+            Self::Stored(ready) => ready.head.status(),
         }
     }
 
@@ -81,16 +81,16 @@ impl Reply {
     #[must_use]
     pub fn body(&self) -> &Body {
         match self {
-            Self::Made(response) => response.body(),
-            Self::Ready(ready) => &ready.body,
+            Self::Response(response) => response.body(),
+            Self::Stored(ready) => &ready.body,
         }
     }
 
     /// The body, to be wrapped or taken when the head is written. That of a ready answer stays one that is complete.
     pub fn body_mut(&mut self) -> &mut Body {
         match self {
-            Self::Made(response) => response.body_mut(),
-            Self::Ready(ready) => &mut ready.body,
+            Self::Response(response) => response.body_mut(),
+            Self::Stored(ready) => &mut ready.body,
         }
     }
 
@@ -98,15 +98,15 @@ impl Reply {
     #[must_use]
     pub fn changing(&self, name: &HeaderName) -> Option<&HeaderValue> {
         match self {
-            Self::Made(response) => response.headers().get(name),
-            Self::Ready(ready) => ready.ahead.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value),
+            Self::Response(response) => response.headers().get(name),
+            Self::Stored(ready) => ready.ahead.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value),
         }
     }
 }
 
 impl Default for Reply {
     fn default() -> Self {
-        Self::Made(Response::default())
+        Self::Response(Response::default())
     }
 }
 
@@ -116,23 +116,23 @@ where
     B::Error: Into<BoxError>,
 {
     fn from(response: Response<B>) -> Self {
-        Self::Made(response.map(Body::new))
+        Self::Response(response.map(Body::new))
     }
 }
 
-impl From<Ready> for Reply {
-    fn from(ready: Ready) -> Self {
-        Self::Ready(ready)
+impl From<StoredReply> for Reply {
+    fn from(ready: StoredReply) -> Self {
+        Self::Stored(ready)
     }
 }
 
-// === impl Ready ===
+// === impl StoredReply ===
 
-impl Ready {
+impl StoredReply {
     /// The answer of this head and this content. `None` when the content is not complete in memory, when there is none or the status
     /// is not of one, and when the head has no lines.
     #[must_use]
-    pub fn new(head: Arc<dyn KeptHead>, ahead: Arc<Ahead>, body: Body) -> Option<Self> {
+    pub fn new(head: Arc<dyn StoredHead>, ahead: Arc<VolatileFields>, body: Body) -> Option<Self> {
         // RFC 9110 §15: what is neither a success with content nor an error is made as a response.
         let status = head.status();
         let has_content = status == StatusCode::OK || status.is_client_error() || status.is_server_error();
@@ -147,7 +147,7 @@ impl Ready {
         Self { lines: Some(lines), change: Some(change), body, ..self }
     }
 
-    /// The lines of its head after a change, for [`Ready::changed`]; `None` when they cannot be sent.
+    /// The lines of its head after a change, for [`StoredReply::changed`]; `None` when they cannot be sent.
     #[must_use]
     pub fn lines_after(&self, change: Change, body: &Body) -> Option<Lines> {
         let mut headers = self.head.headers().clone();
@@ -169,7 +169,7 @@ impl Ready {
 
     /// The head that is kept, without what was [changed](Self::changed).
     #[must_use]
-    pub fn head(&self) -> &dyn KeptHead {
+    pub fn head(&self) -> &dyn StoredHead {
         &*self.head
     }
 
@@ -211,8 +211,11 @@ impl Ready {
     }
 }
 
-impl fmt::Debug for Ready {
+impl fmt::Debug for StoredReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready").field("status", &self.head.status()).field("body", &self.body).finish_non_exhaustive()
+        f.debug_struct("StoredReply")
+            .field("status", &self.head.status())
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }

@@ -16,8 +16,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dunlin_fetch::Peer;
-use dunlin_http::{Body, Problem, Reply};
+use dunlin_http::{Body, ClientInfo, Problem, Reply};
 use dunlin_server::{Connect, Connection, Match, Router};
 use http::header::ALLOW;
 use http::uri::Scheme;
@@ -105,7 +104,7 @@ impl ConnectionApp {
     fn tell(&self, route: &RouteState, request: &mut Request<Body>) {
         if route.is_proxy {
             let ip = self.connection.remote().map(|remote| remote.ip());
-            request.extensions_mut().insert(Peer { ip, https: self.connection.is_secure() });
+            request.extensions_mut().insert(ClientInfo::new(ip, self.connection.is_secure()));
             if let Some(interim) = self.connection.interim(request) {
                 request.extensions_mut().insert(interim);
             }

@@ -81,7 +81,7 @@ impl Future for Observe {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut reply = match this.answer.project() {
-            AnswerProject::Own { response } => Reply::Made(response.take().unwrap_or_default()),
+            AnswerProject::Own { response } => Reply::Response(response.take().unwrap_or_default()),
             AnswerProject::Route { future } => ready!(future.poll(cx))?,
         };
         if let Some(watch) = this.watch.take() {

@@ -67,7 +67,7 @@ impl Future for StackFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Project::Plain { future } => Poll::Ready(Ok(Reply::Made(ready!(future.poll(cx))?))),
+            Project::Plain { future } => Poll::Ready(Ok(Reply::Response(ready!(future.poll(cx))?))),
             Project::Compressed { future } => future.poll(cx),
             Project::Cached { future } => future.poll(cx),
             Project::Full { future } => future.poll(cx),

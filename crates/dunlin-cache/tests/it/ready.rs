@@ -15,7 +15,7 @@ async fn hit(world: &World, (status, stored): (u16, Fields<'_>), method: &str, a
     world.get("/a", &[]).await;
     for age in [0, 3] {
         world.advance(age);
-        let Reply::Ready(ready) = world.reply(request(method, "/a", asked)).await else { return false };
+        let Reply::Stored(ready) = world.reply(request(method, "/a", asked)).await else { return false };
         let mut text = Vec::new();
         ready.write(&mut text);
         let mut written: Vec<_> = std::str::from_utf8(&text).unwrap().split_terminator("\r\n").collect();
@@ -68,12 +68,12 @@ async fn what_is_freshened_is_written_anew() {
     world.origin.reply(200, &[("cache-control", "max-age=1"), ("etag", "\"a\""), ("x-y", "1")], "content");
     world.origin.reply(304, &[("cache-control", "max-age=5"), ("etag", "\"a\""), ("x-y", "2")], "");
     let lines = async || match world.reply(request("GET", "/a", &[])).await {
-        Reply::Ready(ready) => {
+        Reply::Stored(ready) => {
             let mut text = Vec::new();
             ready.write(&mut text);
             String::from_utf8(text).unwrap()
         }
-        Reply::Made(_) => String::new(),
+        Reply::Response(_) => String::new(),
     };
     world.get("/a", &[]).await;
     assert!(lines().await.contains("x-y: 1\r\n"));

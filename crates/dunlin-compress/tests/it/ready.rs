@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use dunlin_compress::CompressLayer;
 use dunlin_http::negotiate::Coding;
-use dunlin_http::{Ahead, Body, BodyId, KeptHead, Lines, Ready, Reply};
+use dunlin_http::{Body, BodyId, Lines, Reply, StoredHead, StoredReply, VolatileFields};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower::{Layer, service_fn};
 
@@ -22,7 +22,7 @@ struct Page {
     id: BodyId,
 }
 
-impl KeptHead for Page {
+impl StoredHead for Page {
     fn status(&self) -> StatusCode {
         StatusCode::OK
     }
@@ -50,9 +50,10 @@ impl Page {
         Arc::new(Self { headers, lines: Lines::read(text.freeze()).unwrap(), content, id })
     }
 
-    fn ready(self: &Arc<Self>) -> Ready {
-        let ahead = Ahead::new([(HeaderName::from_static("age"), HeaderValue::from_static("7"))]);
-        Ready::new(Arc::clone(self) as _, Arc::new(ahead), Body::identified(self.content.clone(), self.id)).unwrap()
+    fn ready(self: &Arc<Self>) -> StoredReply {
+        let ahead = VolatileFields::new([(HeaderName::from_static("age"), HeaderValue::from_static("7"))]);
+        StoredReply::new(Arc::clone(self) as _, Arc::new(ahead), Body::identified(self.content.clone(), self.id))
+            .unwrap()
     }
 
     /// What comes of it: its fields as they are written or would be, its content, and whether it came ready.
@@ -63,11 +64,11 @@ impl Page {
         let reply = service.reply(request(accept), |_, _| ready(Ok::<_, Infallible>(page.ready()))).await.unwrap();
         let mut written = Vec::new();
         let is_ready = match &reply {
-            Reply::Ready(ready) => {
+            Reply::Stored(ready) => {
                 ready.write(&mut written);
                 true
             }
-            Reply::Made(_) => false,
+            Reply::Response(_) => false,
         };
         let response = reply.into_response();
         let length = response.headers()["content-length"].clone();

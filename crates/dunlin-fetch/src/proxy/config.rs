@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Network;
+use dunlin_http::Network;
 
 /// What a [`Proxy`](crate::Proxy) passes on, and how.
 #[derive(Clone, Debug)]

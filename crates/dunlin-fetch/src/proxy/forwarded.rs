@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::str::FromStr;
 
+use dunlin_http::{ClientInfo, Network};
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,28 +13,6 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Who is at the other end of the client's connection. A server puts it into the request's extensions, or hands it to
-/// [`Proxy::for_peer`](crate::Proxy::for_peer) when a connection opens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// The address; `None` for a Unix socket.
-    pub ip: Option<IpAddr>,
-    /// Whether the connection is encrypted.
-    pub https: bool,
-}
-
-/// A range of addresses: `10.0.0.0/8`, `::1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-/// What [`Network`] cannot read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address and no network like 10.0.0.0/8")]
-pub struct NetworkError(String);
-
 /// Which fields tell it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields {
@@ -42,48 +20,9 @@ pub(super) struct Fields {
     pub(super) forwarded: bool,
 }
 
-// === impl Network ===
-
-impl Network {
-    /// Whether `ip` is in it. An IPv4 address that is written as IPv6 is the IPv4 address.
-    #[must_use]
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.address, ip.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(ip)) => {
-                let shift = 32 - u32::from(self.prefix);
-                (network.to_bits() ^ ip.to_bits()).checked_shr(shift).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(ip)) => {
-                let shift = 128 - u32::from(self.prefix);
-                (network.to_bits() ^ ip.to_bits()).checked_shr(shift).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for Network {
-    type Err = NetworkError;
-
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let wrong = || NetworkError(text.to_owned());
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
-        if prefix <= most { Ok(Self { address, prefix }) } else { Err(wrong()) }
-    }
-}
-
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Self {
-        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
-    }
-}
-
 /// Tells the upstream who asked. What a peer claims about clients before it counts only if the peer is trusted: all
 /// else could be made up, and goes.
-pub(super) fn tell(headers: &mut HeaderMap, peer: Peer, trusted: &[Network], fields: Fields) {
+pub(super) fn tell(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network], fields: Fields) {
     let trusts = peer.ip.is_some_and(|ip| trusted.iter().any(|network| network.contains(ip)));
     if !trusts {
         remove(headers, &[&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED]);
@@ -105,7 +44,7 @@ pub(super) fn tell(headers: &mut HeaderMap, peer: Peer, trusted: &[Network], fie
 }
 
 /// An element of Forwarded (RFC 7239 §4).
-fn element(peer: Peer, proto: &str, host: Option<&HeaderValue>) -> String {
+fn element(peer: ClientInfo, proto: &str, host: Option<&HeaderValue>) -> String {
     let mut element = match peer.ip.map(|ip| ip.to_canonical()) {
         Some(IpAddr::V4(ip)) => format!("for={ip}"),
         // RFC 7239 §6: an IPv6 address stands in brackets, and so in quotes.
@@ -148,7 +87,7 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         let trusted: Vec<Network> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        let peer = Peer { ip: peer.parse().ok(), https: true };
+        let peer = ClientInfo::new(peer.parse().ok(), true);
         tell(&mut headers, peer, &trusted, Fields { x_forwarded: true, forwarded: true });
         headers.remove(HOST);
         let mut have: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();

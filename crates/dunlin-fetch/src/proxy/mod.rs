@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Interim, Problem};
+use dunlin_http::{Body, BoxError, ClientInfo, Interim, Problem};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -23,7 +23,6 @@ use hyper::upgrade::OnUpgrade;
 use crate::client::{Answer, Hear, Origin, Stats, Terms, Upgraded};
 use crate::{Client, FetchError};
 pub use config::ProxyConfig;
-pub use forwarded::{Network, NetworkError, Peer};
 
 /// A reverse proxy: a service that sends each request to one upstream, and streams its answer back.
 ///
@@ -36,7 +35,7 @@ pub use forwarded::{Network, NetworkError, Peer};
 #[derive(Clone, Debug)]
 pub struct Proxy {
     inner: Arc<Inner>,
-    peer: Peer,
+    peer: ClientInfo,
 }
 
 #[derive(Debug)]
@@ -74,12 +73,12 @@ impl Proxy {
         };
         let via = config.via.as_deref().and_then(fields::Via::new);
         let inner = Inner { _client: client, origin, base: target::Base::of(upstream), config, via, terms };
-        Ok(Self { inner: Arc::new(inner), peer: Peer::default() })
+        Ok(Self { inner: Arc::new(inner), peer: ClientInfo::default() })
     }
 
-    /// The same proxy for requests from `peer`, unless they carry a [`Peer`] of their own.
+    /// The same proxy for requests from `peer`, unless they carry a [`ClientInfo`] of their own.
     #[must_use]
-    pub fn for_peer(&self, peer: Peer) -> Self {
+    pub fn for_peer(&self, peer: ClientInfo) -> Self {
         Self { inner: self.inner.clone(), peer }
     }
 

@@ -1,6 +1,6 @@
 //! What passes and what does not: methods, targets, fields.
 
-use dunlin_fetch::{Config, Peer, ProxyConfig};
+use dunlin_fetch::{ClientInfo, Config, ProxyConfig};
 
 use crate::support::{Origin, ask, client, content, echo, get, lines, proxy, proxy_with};
 
@@ -107,7 +107,7 @@ async fn the_peer_may_come_with_the_request_or_with_the_connection() {
 
     let origin = echo().await;
     let proxy = Proxy::new(client(Config::default()), &origin.uri("/"), ProxyConfig::default()).unwrap();
-    let peer = |ip: &str, https| Peer { ip: ip.parse().ok(), https };
+    let peer = |ip: &str, https| ClientInfo::new(ip.parse().ok(), https);
     let proxy = proxy.for_peer(peer("192.0.2.1", true));
     let mut request = http::Request::new(Body::empty());
     let head = |response: http::Response<Body>| async move { response.into_body().collect(9999).await.unwrap() };

@@ -1,4 +1,4 @@
-//! [`Lines`] and [`Ahead`]: fields, and what they are on the wire.
+//! [`Lines`] and [`VolatileFields`]: fields, and what they are on the wire.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
@@ -16,7 +16,7 @@ pub struct Lines {
 
 /// Fields that go ahead of the kept ones, because they change from answer to answer, and their lines.
 #[derive(Clone, Debug)]
-pub struct Ahead {
+pub struct VolatileFields {
     pub(super) fields: Box<[(HeaderName, HeaderValue)]>,
     pub(super) text: Box<[u8]>,
 }
@@ -84,9 +84,9 @@ impl Lines {
     }
 }
 
-// === impl Ahead ===
+// === impl VolatileFields ===
 
-impl Ahead {
+impl VolatileFields {
     /// These fields.
     #[must_use]
     pub fn new(fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {

@@ -2,7 +2,7 @@ use super::*;
 
 struct Page(HeaderMap, Lines, StatusCode);
 
-impl KeptHead for Page {
+impl StoredHead for Page {
     fn status(&self) -> StatusCode {
         self.2
     }
@@ -28,13 +28,15 @@ fn page(fields: &[(&'static str, &'static str)]) -> Option<Page> {
     Some(Page(headers, Lines::read(text.freeze())?, StatusCode::OK))
 }
 
-fn ahead() -> Arc<Ahead> {
-    Arc::new(Ahead::new([("age", "7")].map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))))
+fn ahead() -> Arc<VolatileFields> {
+    Arc::new(VolatileFields::new(
+        [("age", "7")].map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))),
+    ))
 }
 
 /// What is written has the fields of the response that it is, each line of them, but for `Content-Length`.
 #[track_caller]
-fn same(ready: Ready) {
+fn same(ready: StoredReply) {
     let mut out = Vec::new();
     ready.write(&mut out);
     let text = String::from_utf8(out).unwrap();
@@ -53,7 +55,7 @@ fn same(ready: Ready) {
 fn what_is_written_is_what_the_response_says() {
     let fields = [("age", "0"), ("content-type", "text/plain"), ("x-y", "1"), ("x-y", "2"), ("content-length", "2")];
     let ready =
-        |fields: &[_], body: &'static str| Ready::new(Arc::new(page(fields).unwrap()), ahead(), Body::from(body));
+        |fields: &[_], body: &'static str| StoredReply::new(Arc::new(page(fields).unwrap()), ahead(), Body::from(body));
     same(ready(&fields, "ab").unwrap());
     same(ready(&[("date", "x"), ("age", "0")], "ab").unwrap());
     same(ready(&fields[1..], "ab").unwrap());
@@ -67,12 +69,12 @@ fn what_is_written_is_what_the_response_says() {
     };
     let changed = || ready(&fields, "ab").unwrap().changed(lines.clone(), Body::from("abc"), other);
     same(changed());
-    assert_eq!(Reply::Ready(changed()).into_response().headers()["content-length"], "3");
+    assert_eq!(Reply::Stored(changed()).into_response().headers()["content-length"], "3");
     assert!(ready(&fields, "").is_none());
     for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::PARTIAL_CONTENT, StatusCode::CONTINUE]
     {
         let page = Page(HeaderMap::new(), Lines::read(Bytes::new()).unwrap(), status);
-        assert!(Ready::new(Arc::new(page), ahead(), Body::from("ab")).is_none(), "{status}");
+        assert!(StoredReply::new(Arc::new(page), ahead(), Body::from("ab")).is_none(), "{status}");
     }
     assert_eq!(ready(&fields, "ab").unwrap().into_response().headers()["age"], "7");
 }

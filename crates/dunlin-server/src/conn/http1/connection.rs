@@ -267,8 +267,10 @@ where
         }
         let (out, asked, seconds) = (io.output.gathered(), exchange.asked, state.ticks.seconds());
         let written = match &reply {
-            Reply::Ready(ready) => response::write_ready(out, ready, asked, seconds),
-            Reply::Made(made) => response::write(out, made.status(), made.headers(), made.body().len(), asked, seconds),
+            Reply::Stored(ready) => response::write_ready(out, ready, asked, seconds),
+            Reply::Response(made) => {
+                response::write(out, made.status(), made.headers(), made.body().len(), asked, seconds)
+            }
         };
         if !written.persists {
             exchange.asked.persists = false;
@@ -279,7 +281,7 @@ where
             Content::Length(_) if io.output.push_body(reply.body_mut()) => Stage::Answered,
             content => Stage::Sending { body: std::mem::take(reply.body_mut()), content },
         };
-        if let Reply::Made(made) = &mut reply
+        if let Reply::Response(made) = &mut reply
             && made.headers().capacity() <= MAX_SPARE
         {
             self.spare_fields = std::mem::take(made.headers_mut());

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dunlin_http::{Ready, date};
+use dunlin_http::{StoredReply, date};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -75,7 +75,7 @@ pub(super) fn write(
 }
 
 /// Writes the head of a response that is not to HEAD and whose fields were written before.
-pub(super) fn write_ready(out: &mut Vec<u8>, ready: &Ready, asked: Asked, seconds: u64) -> Written {
+pub(super) fn write_ready(out: &mut Vec<u8>, ready: &StoredReply, asked: Asked, seconds: u64) -> Written {
     let length = ready.body().len().unwrap_or_default();
     out.reserve(512);
     write_status_line(out, ready.head().status());
@@ -203,7 +203,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::BytesMut;
-    use dunlin_http::{Ahead, Body, KeptHead, Lines};
+    use dunlin_http::{Body, Lines, StoredHead, VolatileFields};
     use http::{HeaderName, Response};
 
     use super::*;
@@ -265,7 +265,7 @@ mod tests {
     struct Kept(HeaderMap, Lines);
 
     impl Kept {
-        fn ready(date: Option<&'static str>) -> Ready {
+        fn ready(date: Option<&'static str>) -> StoredReply {
             let (mut headers, mut text) = (HeaderMap::new(), BytesMut::new());
             let fields = [("x", Some("y")), ("date", date)];
             for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
@@ -273,13 +273,13 @@ mod tests {
                 Lines::push(&mut text, &name, &value);
                 headers.insert(name, value);
             }
-            let ahead = Ahead::new([(HeaderName::from_static("age"), HeaderValue::from_static("7"))]);
+            let ahead = VolatileFields::new([(HeaderName::from_static("age"), HeaderValue::from_static("7"))]);
             let kept = Self(headers, Lines::read(text.freeze()).unwrap());
-            Ready::new(Arc::new(kept), Arc::new(ahead), Body::from("ab")).unwrap()
+            StoredReply::new(Arc::new(kept), Arc::new(ahead), Body::from("ab")).unwrap()
         }
     }
 
-    impl KeptHead for Kept {
+    impl StoredHead for Kept {
         fn status(&self) -> StatusCode {
             StatusCode::OK
         }

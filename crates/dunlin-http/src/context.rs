@@ -1,0 +1,94 @@
+//! [`Context`]: what a handler may know of a request besides its message.
+
+use std::net::IpAddr;
+
+use http::{Request, Uri};
+
+use crate::handler::FromRequest;
+use crate::{Interim, PathParams};
+
+/// The facts about a request that are not in its message.
+///
+/// A server or a router makes one for each request. A [`ToTower`](crate::ToTower) service reads it
+/// from the request's extensions: [`ClientInfo`], [`PathParams`] and [`Interim`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Context {
+    /// The client that the request is from.
+    pub client: ClientInfo,
+    /// The parameters of the matched path.
+    pub params: PathParams,
+    /// The byte in the path at which the rest begins that a router matched with `{*rest}`.
+    pub rest: Option<usize>,
+    /// The place where interim responses go, if the client's protocol allows them.
+    pub interim: Option<Interim>,
+}
+
+/// The client of a request: the other end of the connection, or whom a trusted proxy names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ClientInfo {
+    /// The address; `None` for a Unix socket.
+    pub ip: Option<IpAddr>,
+    /// `true` if the client's own connection is encrypted.
+    pub https: bool,
+}
+
+// === impl Context ===
+
+impl Context {
+    /// The part of a request's path and query that belongs to the handler: what `{*rest}` matched,
+    /// or all of it.
+    #[must_use]
+    pub fn target<'u>(&self, uri: &'u Uri) -> &'u str {
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        self.rest.and_then(|rest| target.get(rest..)).unwrap_or(target)
+    }
+}
+
+impl FromRequest for Context {
+    fn from_request<B>(request: &Request<B>) -> Self {
+        let extensions = request.extensions();
+        Self {
+            client: extensions.get().copied().unwrap_or_default(),
+            params: extensions.get().cloned().unwrap_or_default(),
+            rest: None,
+            interim: extensions.get().cloned(),
+        }
+    }
+}
+
+// === impl ClientInfo ===
+
+impl ClientInfo {
+    /// A client at `ip`, or on a Unix socket.
+    #[must_use]
+    pub const fn new(ip: Option<IpAddr>, https: bool) -> Self {
+        Self { ip, https }
+    }
+
+    /// `https` or `http`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_of_a_handler() {
+        #[track_caller]
+        fn check(uri: &str, rest: Option<usize>, expect: &str) {
+            let context = Context { rest, ..Context::default() };
+            assert_eq!(context.target(&uri.parse().unwrap()), expect);
+        }
+        check("/a/b?c", None, "/a/b?c");
+        check("/a/b?c", Some(3), "b?c");
+        check("/a/?c", Some(3), "?c");
+        check("/a/", Some(3), "");
+        check("/a", Some(9), "/a");
+    }
+}

@@ -1,0 +1,142 @@
+//! [`Handler`]: the interface that every handler and every layer of dunlin implements.
+
+mod tower;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::{Request, Response};
+
+use crate::{Body, Reply};
+
+pub use tower::{FromRequest, FromTower, ResponseFuture, ServiceFuture, ToTower};
+
+/// Answers requests through a shared reference.
+///
+/// A handler is never cloned for a request, and it needs no call to become ready. `C` is what the
+/// handler may know of a request besides its message: its [`Context`](crate::Context) in a whole
+/// service, or `()` where nothing is known. A layer is generic over `C` and passes it on.
+///
+/// The future owns what it needs: it borrows neither the handler nor the context. A handler that
+/// cannot fail has [`Infallible`] as its error; a layer passes the error of its inner handler on.
+///
+/// [`FromTower`] makes a handler of a [`tower_service::Service`], and [`ToTower`] a service of a
+/// handler.
+///
+/// ```
+/// use dunlin_http::{Body, Handler, ReplyFuture};
+/// use http::{Request, Response};
+///
+/// struct Hello;
+///
+/// impl<C> Handler<C> for Hello {
+///     type Error = std::convert::Infallible;
+///     type Future = ReplyFuture;
+///
+///     fn handle(&self, _: Request<Body>, _: &C) -> ReplyFuture {
+///         ReplyFuture::ready(Response::new(Body::from("Hello, World!")))
+///     }
+/// }
+///
+/// let reply = Hello.handle(Request::new(Body::empty()), &()).take_ready().unwrap();
+/// assert_eq!(reply.body().as_bytes(), Some(&b"Hello, World!"[..]));
+/// ```
+pub trait Handler<C> {
+    /// The reason why there is no reply. A server ends the connection or the stream then.
+    type Error;
+
+    /// The future of the reply.
+    type Future: Future<Output = Result<Reply, Self::Error>> + Send + 'static;
+
+    /// Answers `request`.
+    fn handle(&self, request: Request<Body>, context: &C) -> Self::Future;
+}
+
+/// A handler whose type is not known, for example one per route.
+pub type SharedHandler<C> = Arc<dyn Handler<C, Error = Infallible, Future = ReplyFuture> + Send + Sync>;
+
+/// A reply that is ready, or a boxed future of one.
+///
+/// A reply that was made without waiting costs no allocation.
+#[must_use = "futures do nothing unless polled"]
+pub struct ReplyFuture<E = Infallible>(State<E>);
+
+enum State<E> {
+    Ready(Option<Reply>),
+    Waiting(Pin<Box<dyn Future<Output = Result<Reply, E>> + Send>>),
+}
+
+// === impl Handler ===
+
+impl<C, H: Handler<C> + ?Sized> Handler<C> for Arc<H> {
+    type Error = H::Error;
+    type Future = H::Future;
+
+    fn handle(&self, request: Request<Body>, context: &C) -> H::Future {
+        (**self).handle(request, context)
+    }
+}
+
+// === impl ReplyFuture ===
+
+impl<E> ReplyFuture<E> {
+    /// A reply that is there already.
+    pub fn ready(reply: impl Into<Reply>) -> Self {
+        Self(State::Ready(Some(reply.into())))
+    }
+
+    /// A reply that has to be waited for.
+    pub fn boxed(future: impl Future<Output = Result<Reply, E>> + Send + 'static) -> Self {
+        Self(State::Waiting(Box::pin(future)))
+    }
+
+    /// A response that has to be waited for, and that always comes.
+    pub fn response(future: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Self::boxed(async move { Ok(Reply::Response(future.await)) })
+    }
+
+    /// Takes the reply if it is ready. The future stays pending afterwards.
+    pub fn take_ready(&mut self) -> Option<Reply> {
+        match &mut self.0 {
+            State::Ready(reply) => reply.take(),
+            State::Waiting(_) => None,
+        }
+    }
+
+    /// Changes the reply: at once if it is ready, and else when it comes.
+    pub fn map(mut self, change: impl FnOnce(Reply) -> Reply + Send + 'static) -> Self
+    where
+        E: 'static,
+    {
+        match self.take_ready() {
+            Some(reply) => Self::ready(change(reply)),
+            None => Self::boxed(async move { self.await.map(change) }),
+        }
+    }
+}
+
+impl<E> Future for ReplyFuture<E> {
+    type Output = Result<Reply, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            // A second poll after completion breaks the contract of futures; it stays pending.
+            State::Ready(reply) => reply.take().map_or(Poll::Pending, |reply| Poll::Ready(Ok(reply))),
+            State::Waiting(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<E> fmt::Debug for ReplyFuture<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.0 {
+            State::Ready(_) => "Ready",
+            State::Waiting(_) => "Waiting",
+        };
+        f.debug_tuple("ReplyFuture").field(&state).finish()
+    }
+}
