@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod fuzz;
 mod postgres;
 mod run;
 mod signals;
@@ -36,7 +37,9 @@ enum Command {
     },
     /// Measure the service beside others, on the same work
     Bench(bench::Options),
-    /// What continuous integration runs: format, lints, tests, documentation
+    /// Run the fuzz targets of the crates
+    Fuzz(fuzz::Options),
+    /// Run what continuous integration runs: format, lints, documentation, fuzz targets, tests
     Ci,
 }
 
@@ -45,6 +48,7 @@ fn main() -> std::process::ExitCode {
         Command::Run { args } => run::run(&args),
         Command::Test { args } => test::test(&args),
         Command::Bench(options) => bench::bench(&options),
+        Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Ci => ci::ci(),
     };
     match done {

@@ -1,15 +1,18 @@
-//! `cargo xtask test`: every test, with the real servers that they need.
+//! `cargo xtask test`: runs every test, with the real servers and tools that the tests need.
 
 use anyhow::Result;
 
 use crate::cargo::{cargo, run};
 use crate::{postgres, say};
 
+/// The programs that tests start, each in the Debian package of its name.
+const TOOLS: [&str; 5] = ["redis-server", "pgbouncer", "gzip", "brotli", "zstd"];
+
 pub(crate) fn test(args: &[String]) -> Result<()> {
     if postgres::find_or_install()?.is_none() {
         anyhow::bail!("the tests need PostgreSQL. {}", postgres::HOW_TO_INSTALL);
     }
-    postgres::install_if_missing(&["redis-server", "pgbouncer"])?;
+    postgres::install_if_missing(&TOOLS)?;
     say("tests");
     run(cargo(&["test", "--workspace"]).args(args))
 }

@@ -1,12 +1,16 @@
 //! Command-line programs as judges: encoders and decoders that are not ours.
 
+mod library;
+
 use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
-/// What `command`, a program and its arguments parted by spaces, makes of `input`.
+/// Returns the output of `command`, a program and its arguments with spaces between, for `input`.
+///
+/// A library does the work of `gzip`, `brotli` and `zstd` where the program is not installed.
 ///
 /// # Panics
-/// When the program is missing, or fails. A test that asks it cannot pass without it.
+/// Panics if the program fails, or if it is missing and no library does its work.
 #[track_caller]
 pub fn tool(command: &str, input: &[u8]) -> Vec<u8> {
     let (program, args) = command.split_once(' ').unwrap_or((command, ""));
@@ -15,13 +19,16 @@ pub fn tool(command: &str, input: &[u8]) -> Vec<u8> {
     let mut child = match tool.spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            panic!("`{program}` is not installed, and this test is nothing without it: apt-get install {program}")
+            let output = library::run(program, args, input);
+            return output.unwrap_or_else(|| {
+                panic!("`{program}` is not installed and this test needs it: apt-get install {program}")
+            });
         }
-        Err(error) => panic!("`{program}` does not start: {error}"),
+        Err(error) => panic!("`{program}` cannot be started: {error}"),
     };
-    let mut stdin = child.stdin.take().expect("it is piped");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
     let output = std::thread::scope(|scope| {
-        // A tool that refuses its input stops reading it: its status says so below.
+        // A tool that refuses its input stops reading it. Its status is checked below.
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().expect("wait for the tool")
     });
