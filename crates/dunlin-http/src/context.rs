@@ -1,16 +1,18 @@
 //! [`Context`]: what a handler may know of a request besides its message.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::{Request, Uri};
 
 use crate::handler::FromRequest;
-use crate::{Interim, PathParams};
+use crate::{Identity, Interim, PathParams};
 
 /// The facts about a request that are not in its message.
 ///
 /// A server or a router makes one for each request. A [`ToTower`](crate::ToTower) service reads it
-/// from the request's extensions: [`ClientInfo`], [`PathParams`] and [`Interim`].
+/// from the request's extensions: [`ClientInfo`], [`PathParams`],
+/// [`Interim`] and `Arc<Identity>`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Context {
@@ -22,6 +24,8 @@ pub struct Context {
     pub rest: Option<usize>,
     /// The place where interim responses go, if the client's protocol allows them.
     pub interim: Option<Interim>,
+    /// The verified identity of the client, if the route asked for one.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// The client of a request: the other end of the connection, or whom a trusted proxy names.
@@ -54,6 +58,7 @@ impl FromRequest for Context {
             params: extensions.get().cloned().unwrap_or_default(),
             rest: None,
             interim: extensions.get().cloned(),
+            identity: extensions.get().cloned(),
         }
     }
 }

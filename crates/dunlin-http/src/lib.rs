@@ -39,6 +39,7 @@ mod context;
 mod counter;
 pub mod date;
 mod handler;
+mod identity;
 mod interim;
 pub mod list;
 pub mod media_type;
@@ -61,6 +62,7 @@ pub use counter::Counter;
 pub use handler::{
     FromRequest, FromTower, Handler, ReplyFuture, ResponseFuture, ServiceFuture, SharedHandler, ToTower,
 };
+pub use identity::Identity;
 pub use interim::{Interim, SendInterim};
 pub use metric::{Metric, MetricKind};
 pub use network::{Network, NetworkError};

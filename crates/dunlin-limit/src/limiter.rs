@@ -101,7 +101,7 @@ mod tests {
                 scope.spawn(|| {
                     (0..1000).for_each(|_| {
                         let _ = limiter.check_at(b"a", now);
-                    })
+                    });
                 });
             }
         });
