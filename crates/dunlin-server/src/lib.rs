@@ -46,7 +46,7 @@ mod tls;
 
 pub use addr::{Addr, ParseAddrError};
 pub use config::{Config, EventLoop, Http2, Tls};
-pub use conn::{Connect, Connection};
+pub use conn::{Connect, Connection, Exchange};
 pub use listen::Listener;
 pub use router::{Json, Match, Respond, RouteError, RouteService, Router, Routes, json};
 pub use running::{Handle, Outcome, Running};

@@ -14,14 +14,12 @@ mod text;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use dunlin_http::{Body, ClientInfo, Problem, Reply};
-use dunlin_server::{Connect, Connection, Match, Router};
+use dunlin_http::{Body, ClientInfo, Handler, Problem};
+use dunlin_server::{Connect, Connection, Exchange, Match, Router};
 use http::header::ALLOW;
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode};
-use tower_service::Service;
 
 use crate::telemetry::{LoopCounters, UNMATCHED};
 use access::Access;
@@ -32,13 +30,6 @@ use stack::Stack;
 /// The service of one event loop.
 #[derive(Clone)]
 pub(crate) struct App(Arc<LoopState>);
-
-/// The service of one connection.
-#[derive(Clone)]
-pub(crate) struct ConnectionApp {
-    state: Arc<LoopState>,
-    connection: Arc<Connection>,
-}
 
 /// What an event loop serves with.
 pub(crate) struct LoopState {
@@ -60,35 +51,28 @@ struct RouteState {
 // === impl App ===
 
 impl Connect for App {
-    type Service = ConnectionApp;
+    type Handler = Self;
 
-    fn connect(&self, connection: &Arc<Connection>) -> ConnectionApp {
-        ConnectionApp { state: self.0.clone(), connection: connection.clone() }
+    fn connect(&self, _: &Arc<Connection>) -> Self {
+        self.clone()
     }
 }
 
-// === impl ConnectionApp ===
-
-impl Service<Request<Body>> for ConnectionApp {
-    type Response = Reply;
+impl Handler<Exchange> for App {
     type Error = Infallible;
     type Future = Observe;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Observe {
-        let state = &self.state;
-        let access = state.access.then(|| Access::new(&request, &self.connection));
+    fn handle(&self, mut request: Request<Body>, exchange: &Exchange) -> Observe {
+        let (state, connection) = (&self.0, exchange.connection());
+        let access = state.access.then(|| Access::new(&request, connection));
         match state.router.find(request.method(), request.uri().path()) {
             Match::Found { value: &index, .. } => {
                 let watch = Watch::new(state.clone(), index, access);
                 let route = &state.routes[index];
-                if route.is_cached && self.connection.is_secure() {
+                if route.is_cached && connection.is_secure() {
                     request.extensions_mut().insert(Scheme::HTTPS);
                 }
-                let future = route.stack.call(request, |request| self.tell(route, request));
+                let future = route.stack.call(request, |request| tell(route, exchange, request));
                 Observe::new(Answer::Route { future }, watch)
             }
             missed => {
@@ -99,15 +83,14 @@ impl Service<Request<Body>> for ConnectionApp {
     }
 }
 
-impl ConnectionApp {
-    /// What the endpoint cannot see of the connection goes along with the request, where it needs it.
-    fn tell(&self, route: &RouteState, request: &mut Request<Body>) {
-        if route.is_proxy {
-            let ip = self.connection.remote().map(|remote| remote.ip());
-            request.extensions_mut().insert(ClientInfo::new(ip, self.connection.is_secure()));
-            if let Some(interim) = self.connection.interim(request) {
-                request.extensions_mut().insert(interim);
-            }
+/// Puts into the request what a proxy has to know of the connection.
+fn tell(route: &RouteState, exchange: &Exchange, request: &mut Request<Body>) {
+    if route.is_proxy {
+        let connection = exchange.connection();
+        let ip = connection.remote().map(|remote| remote.ip());
+        request.extensions_mut().insert(ClientInfo::new(ip, connection.is_secure()));
+        if let Some(interim) = exchange.interim() {
+            request.extensions_mut().insert(interim);
         }
     }
 }

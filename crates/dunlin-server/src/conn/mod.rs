@@ -1,6 +1,7 @@
 //! A connection, from its first byte to its last.
 
 mod call;
+mod exchange;
 mod gate;
 mod http1;
 mod http2;
@@ -18,8 +19,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use dunlin_http::{Body, BoxError, Interim, Reply, SendInterim};
-use http::{HeaderMap, Request, StatusCode, Version};
+use dunlin_http::{Body, BoxError, FromTower, Handler, Reply, SendInterim};
+use http::{HeaderMap, Request, StatusCode};
 use tower_service::Service;
 
 use crate::Addr;
@@ -27,6 +28,7 @@ use crate::clients::Seat;
 use crate::event_loop::Loop;
 use crate::listen::Accepted;
 use crate::reaper::Registered;
+pub use exchange::Exchange;
 use preamble::{Protocol, Ready};
 pub(crate) use state::{Phase, Signal, State, Tick, Ticks};
 pub(crate) use wire::Wire;
@@ -41,19 +43,18 @@ pub struct Connection {
     state: Arc<State>,
 }
 
-/// Makes the service of a connection when one opens, so that a service can know its connection without a cost for each
-/// request.
+/// Makes the handler of a connection when one opens, so that a handler can know its connection
+/// without a cost for each request.
 ///
-/// Every cloneable [`Service`] of requests is one that does not care: each connection gets a clone.
+/// Every cloneable [`Service`] of requests implements it: it is cloned for each request. The service
+/// answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. An error of it, or of
+/// its readiness, ends the connection, or resets the stream.
 pub trait Connect: Clone + Send + 'static {
-    /// The service of one connection. It answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. Streams of HTTP/2 have a clone each; HTTP/1.1 calls the one, request by request.
-    type Service: Service<Request<Body>, Response: Into<Reply>, Error: Into<BoxError>, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static;
+    /// The handler of one connection. Each stream of HTTP/2 has a clone.
+    type Handler: Handler<Exchange, Error: Into<BoxError>> + Clone + Send + 'static;
 
-    /// A connection opened.
-    fn connect(&self, connection: &Arc<Connection>) -> Self::Service;
+    /// Makes the handler of a connection that opened.
+    fn connect(&self, connection: &Arc<Connection>) -> Self::Handler;
 }
 
 impl<S> Connect for S
@@ -63,10 +64,10 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
-    type Service = S;
+    type Handler = FromTower<S>;
 
-    fn connect(&self, _: &Arc<Connection>) -> S {
-        self.clone()
+    fn connect(&self, _: &Arc<Connection>) -> FromTower<S> {
+        FromTower(self.clone())
     }
 }
 
@@ -102,21 +103,6 @@ impl Connection {
     #[must_use]
     pub const fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }
-    }
-
-    /// Where interim responses to `request` go, such as 103; ask when the service is called with it. There are none for
-    /// HTTP/1.0 (RFC 9110 §15.2), and none for requests that ask for an upgrade, whose implementation here has no way
-    /// to send them.
-    #[must_use]
-    pub fn interim<B>(self: &Arc<Self>, request: &Request<B>) -> Option<Interim> {
-        match request.version() {
-            Version::HTTP_2 => return http2::ask().map(|voice| Interim::new(voice, 0)),
-            Version::HTTP_11 if self.state.phase() != Phase::Opaque => {}
-            _ => return None,
-        }
-        let number = self.state.called();
-        self.state.interim.open(number);
-        Some(Interim::new(self.clone(), number))
     }
 }
 
@@ -165,10 +151,10 @@ pub(crate) async fn run<C: Connect>(
     let Ready { wire, held, remote, protocol } = ready;
     let secure = matches!(wire, Wire::Tls(_));
     let connection = Arc::new(Connection { id: owner.next_id(), remote, local, secure, state: state.clone() });
-    let service = service.connect(&connection);
+    let handler = service.connect(&connection);
     match protocol {
-        Protocol::Http1 => http1::run::<C>(wire, held, service, &state, &registered, &owner).await,
-        Protocol::Http2 => Box::pin(http2::run::<C>(wire, held, service, &state, &owner)).await,
+        Protocol::Http1 => http1::run(wire, held, handler, connection, &registered, &owner).await,
+        Protocol::Http2 => Box::pin(http2::run(wire, held, handler, connection, &owner)).await,
     }
 }
 

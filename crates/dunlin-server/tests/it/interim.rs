@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dunlin_http::{Body, Interim};
-use dunlin_server::{Connect, Connection, EventLoop, Server};
+use dunlin_http::{Body, Handler, Interim, ReplyFuture};
+use dunlin_server::{Connect, Connection, EventLoop, Exchange, Server};
 use http::header::LINK;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
@@ -13,37 +13,29 @@ use crate::support::{Client, config};
 #[derive(Clone)]
 struct Hinting;
 
-#[derive(Clone)]
-struct HintingService(Arc<Connection>);
-
 impl Connect for Hinting {
-    type Service = HintingService;
+    type Handler = Self;
 
-    fn connect(&self, connection: &Arc<Connection>) -> HintingService {
-        HintingService(connection.clone())
+    fn connect(&self, _: &Arc<Connection>) -> Self {
+        self.clone()
     }
 }
 
-impl tower_service::Service<Request<Body>> for HintingService {
-    type Response = Response<Body>;
+impl Handler<Exchange> for Hinting {
     type Error = std::convert::Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+    type Future = ReplyFuture;
 
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let interim = self.0.interim(&request);
+    fn handle(&self, request: Request<Body>, exchange: &Exchange) -> ReplyFuture {
+        let interim = exchange.interim();
         let own = request.uri().path().to_owned();
-        Box::pin(async move {
+        ReplyFuture::response(async move {
             if let Some(interim) = interim {
                 tokio::spawn(hint(interim, own.clone()));
             }
             for _ in 0..own.len() % 4 {
                 tokio::task::yield_now().await;
             }
-            Ok(Response::new(Body::from(own)))
+            Response::new(Body::from(own))
         })
     }
 }

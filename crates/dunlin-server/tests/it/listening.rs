@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dunlin_http::Body;
+use dunlin_http::{Body, FromTower};
 use dunlin_server::{Addr, BindError, Config, Connect, Connection, RouteService, Routes, Server};
 use http::Request;
 
@@ -70,9 +70,9 @@ fn a_factory_that_fails_stops_the_server() {
 struct WhoAmI(Arc<AtomicU64>);
 
 impl Connect for WhoAmI {
-    type Service = RouteService;
+    type Handler = FromTower<RouteService>;
 
-    fn connect(&self, connection: &Arc<Connection>) -> RouteService {
+    fn connect(&self, connection: &Arc<Connection>) -> FromTower<RouteService> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let connection = connection.clone();
         let told = move |_: Request<Body>| {
@@ -80,7 +80,7 @@ impl Connect for WhoAmI {
             let text = format!("{} {} {}", remote, connection.scheme(), connection.local());
             async move { text }
         };
-        Routes::new().get("/", told).build().unwrap()
+        FromTower(Routes::new().get("/", told).build().unwrap())
     }
 }
 

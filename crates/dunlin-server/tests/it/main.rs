@@ -25,6 +25,7 @@ mod malformed;
 mod mapped;
 mod panics;
 mod restart;
+mod services;
 mod shutdown;
 mod tls;
 mod upgrade;

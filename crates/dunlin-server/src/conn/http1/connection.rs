@@ -6,35 +6,36 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Reply};
+use dunlin_http::{Body, BoxError, Handler, Reply};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
-use tower_service::Service;
 
 use super::end::Why;
-use super::exchange::{Exchange, Stage};
 use super::io::{Io, ROOM};
 use super::output::Output;
 use super::response::{self, Asked, Content};
+use super::transaction::{Stage, Transaction};
 use crate::Config;
-use crate::conn::Wire;
 use crate::conn::call::Call;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
-use crate::conn::state::{Phase, Signal, State};
+use crate::conn::state::{Phase, Signal};
+use crate::conn::{Connection, Exchange, Wire};
 use crate::framing::{Framer, Framing, Head};
 use crate::reaper::Registered;
 
 /// A connection from one request to the next.
-pub(super) struct Http1<'a, S: Service<Request<Body>>> {
+pub(super) struct Http1<'a, H: Handler<Exchange>> {
     io: Io<'a>,
-    service: S,
+    handler: H,
+    /// The exchange as the handler sees it.
+    exchange: Exchange,
     /// The request that is under way.
-    exchange: Option<Exchange<S::Future>>,
+    transaction: Option<Transaction<H::Future>>,
     /// Once nothing more is to be read here.
     left: Option<Left>,
     /// Memory for the fields of the next request, and for its call.
     spare_fields: HeaderMap,
-    spare_call: Option<Pin<Box<Call<S::Future>>>>,
+    spare_call: Option<Pin<Box<Call<H::Future>>>>,
     registered: &'a Registered,
     config: &'a Config,
 }
@@ -57,23 +58,30 @@ const MAX_SPARE: usize = 64;
 
 // === impl Http1 ===
 
-impl<'a, S> Http1<'a, S>
+impl<'a, H> Http1<'a, H>
 where
-    S: Service<Request<Body>>,
-    S::Response: Into<Reply>,
-    S::Error: Into<BoxError>,
+    H: Handler<Exchange, Error: Into<BoxError>>,
 {
     pub(super) fn new(
         wire: Wire,
         framer: Framer,
-        service: S,
-        state: &'a Arc<State>,
+        handler: H,
+        connection: &'a Arc<Connection>,
         registered: &'a Registered,
         config: &'a Config,
     ) -> Self {
-        let io = Io { wire, framer, output: Output::default(), ended: false, state };
-        let spare_fields = HeaderMap::new();
-        Self { io, service, exchange: None, left: None, spare_fields, spare_call: None, registered, config }
+        let io = Io { wire, framer, output: Output::default(), ended: false, state: &connection.state };
+        Self {
+            io,
+            handler,
+            exchange: Exchange::without_interim(connection.clone()),
+            transaction: None,
+            left: None,
+            spare_fields: HeaderMap::new(),
+            spare_call: None,
+            registered,
+            config,
+        }
     }
 
     pub(super) fn into_parts(self) -> (Wire, Framer) {
@@ -88,7 +96,7 @@ where
             if self.io.state.signalled() == Signal::Cut {
                 return Poll::Ready(Left::Cut);
             }
-            let polled = if self.exchange.is_some() { self.poll_exchange(&mut None, cx) } else { self.poll_next(cx) };
+            let polled = if self.transaction.is_some() { self.poll_transaction(cx) } else { self.poll_next(cx) };
             match ready!(polled) {
                 Ok(None) => {}
                 Ok(Some(left)) => return Poll::Ready(left),
@@ -113,14 +121,14 @@ where
         if self.io.framer.is_empty() {
             return self.poll_head(cx);
         }
-        // A request stays where it is until its service is called with it.
-        let mut first = None;
-        let request = first.insert(Request::new(Body::empty()));
+        let mut request = Request::new(Body::empty());
         std::mem::swap(request.headers_mut(), &mut self.spare_fields);
-        match self.io.framer.head(request) {
+        match self.io.framer.head(&mut request) {
             Ok(Some(head)) => {
-                self.begin(request, head);
-                self.poll_exchange(&mut first, cx)
+                if self.begin(&mut request, head) {
+                    self.call(request);
+                }
+                self.poll_transaction(cx)
             }
             Ok(None) => {
                 std::mem::swap(request.headers_mut(), &mut self.spare_fields);
@@ -166,13 +174,13 @@ where
         self.io.state.park();
     }
 
-    /// Takes up a request.
+    /// Takes up a request. Returns `true` if it is for the handler.
     #[inline]
-    fn begin(&mut self, request: &mut Request<Body>, head: Head) {
+    fn begin(&mut self, request: &mut Request<Body>, head: Head) -> bool {
         let Head { framing, persists, upgrade, expects, takes_trailers } = head;
         if let Some(head) = upgrade {
             self.left = Some(Left::Upgrade(head));
-            return;
+            return false;
         }
         let (state, config) = (self.io.state, self.config);
         state.begin_only();
@@ -183,60 +191,66 @@ where
             is_10: request.version() == Version::HTTP_10,
             persists: persists && !is_last,
         };
-        let exchange = self.exchange.insert(Exchange::new(asked, expects, takes_trailers));
+        let transaction = self.transaction.insert(Transaction::new(asked, expects, takes_trailers));
         match admit(request, framing, expects, config) {
-            Ok(awaits_continue) => exchange.awaits_continue = awaits_continue,
+            Ok(awaits_continue) => transaction.awaits_continue = awaits_continue,
             Err(status) => {
-                exchange.asked.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
-                return self.respond(refuse(status, ""));
+                transaction.asked.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
+                self.respond(refuse(status, ""));
+                return false;
             }
         }
         // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
         if request.uri().path() == "*" {
-            return self.respond(capabilities());
+            self.respond(capabilities());
+            return false;
         }
         if framing != Framing::Length(0) {
-            *request.body_mut() = exchange.body(framing, &mut self.io, config.max_body);
+            *request.body_mut() = transaction.body(framing, &mut self.io, config.max_body);
         }
-        exchange.stage = Stage::Answering(match self.spare_call.take() {
-            Some(mut call) => {
-                call.set(Call::begun());
-                call
-            }
-            None => Box::pin(Call::begun()),
-        });
+        self.exchange.set_request((!asked.is_10).then(|| state.called()));
+        true
     }
 
-    /// Works at the request that is under way, until it is answered. It comes along when that begins.
-    fn poll_exchange(
-        &mut self,
-        request: &mut Option<Request<Body>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<Left>>> {
-        while let Some(exchange) = &mut self.exchange {
-            exchange.feed(&mut self.io, cx)?;
-            match &mut exchange.stage {
-                Stage::Answering(call) => match call.as_mut().poll_with(request, &mut self.service, cx) {
+    /// Calls the handler.
+    #[inline]
+    fn call(&mut self, request: Request<Body>) {
+        let Some(transaction) = &mut self.transaction else { return };
+        let mut call = self.spare_call.take().unwrap_or_default();
+        let begun = call.as_mut().begin(&self.handler, request, &self.exchange);
+        transaction.stage = Stage::Answering(call);
+        if let Err(panic) = begun {
+            transaction.asked.persists = false;
+            self.respond(panicked(&*panic, Some(self.io.state)));
+        }
+    }
+
+    /// Works at the request that is under way, until it is answered.
+    fn poll_transaction(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+        while let Some(transaction) = &mut self.transaction {
+            transaction.feed(&mut self.io, cx)?;
+            match &mut transaction.stage {
+                Stage::Answering(call) => match call.as_mut().poll(cx) {
                     Poll::Ready(Ok(Ok(reply))) => self.respond(reply),
                     Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
                     Poll::Ready(Err(panic)) => {
-                        exchange.asked.persists = false;
+                        transaction.asked.persists = false;
                         self.respond(panicked(&*panic, Some(self.io.state)));
                     }
                     Poll::Pending => {
                         self.io.take_interim();
                         self.io.flush(cx)?;
-                        if !exchange.feed_or_listen(&mut self.io, cx)? {
+                        if !transaction.feed_or_listen(&mut self.io, cx)? {
                             return Poll::Pending;
                         }
                     }
                 },
-                Stage::Sending { .. } => ready!(exchange.poll_send(&mut self.io, cx))?,
+                Stage::Sending { .. } => ready!(transaction.poll_send(&mut self.io, cx))?,
                 Stage::Answered => {
-                    if !ready!(exchange.poll_rest(&mut self.io, cx))? {
+                    if !ready!(transaction.poll_rest(&mut self.io, cx))? {
                         self.left = Some(Left::Over(None));
                     }
-                    self.exchange = None;
+                    self.transaction = None;
                     self.io.state.end_only();
                 }
             }
@@ -246,8 +260,8 @@ where
 
     /// Answers the request that is under way.
     fn respond(&mut self, reply: impl Into<Reply>) {
-        let Some(exchange) = &mut self.exchange else { return };
-        if let Stage::Answering(call) = std::mem::replace(&mut exchange.stage, Stage::Answered) {
+        let Some(transaction) = &mut self.transaction else { return };
+        if let Stage::Answering(call) = std::mem::replace(&mut transaction.stage, Stage::Answered) {
             self.spare_call = Some(call);
         }
         let (state, io) = (self.io.state, &mut self.io);
@@ -258,14 +272,14 @@ where
         let mut reply = reply.into();
         if reply.status().is_informational() {
             tracing::error!(status = reply.status().as_u16(), "a service answered with an interim status");
-            exchange.asked.persists = false;
+            transaction.asked.persists = false;
             reply = refuse(StatusCode::INTERNAL_SERVER_ERROR, "").into();
         }
-        exchange.asked.persists &= state.signalled() < Signal::Drain && exchange.reads_on(&mut io.framer);
-        if exchange.asked.to_head {
+        transaction.asked.persists &= state.signalled() < Signal::Drain && transaction.reads_on(&mut io.framer);
+        if transaction.asked.to_head {
             reply = reply.into_response().into();
         }
-        let (out, asked, seconds) = (io.output.gathered(), exchange.asked, state.ticks.seconds());
+        let (out, asked, seconds) = (io.output.gathered(), transaction.asked, state.ticks.seconds());
         let written = match &reply {
             Reply::Stored(ready) => response::write_ready(out, ready, asked, seconds),
             Reply::Response(made) => {
@@ -273,10 +287,10 @@ where
             }
         };
         if !written.persists {
-            exchange.asked.persists = false;
+            transaction.asked.persists = false;
             self.left = Some(Left::Over(None));
         }
-        exchange.stage = match written.content {
+        transaction.stage = match written.content {
             Content::None => Stage::Answered,
             Content::Length(_) if io.output.push_body(reply.body_mut()) => Stage::Answered,
             content => Stage::Sending { body: std::mem::take(reply.body_mut()), content },

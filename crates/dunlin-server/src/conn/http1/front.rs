@@ -8,43 +8,43 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Reply};
+use dunlin_http::{Body, BoxError, Handler, Reply};
 use http::{Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tower_service::Service;
 
 use crate::conn::call::Call;
 use crate::conn::inbound::Inbound;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
-use crate::conn::state::{State, UnderWay};
+use crate::conn::state::UnderWay;
+use crate::conn::{Connection, Exchange};
 
 /// The service of a connection as hyper calls it.
 #[derive(Debug)]
-pub(crate) struct Front<S> {
-    service: S,
-    state: Arc<State>,
+pub(crate) struct Front<H> {
+    handler: H,
+    connection: Arc<Connection>,
     /// Bytes of a body, at most.
     max_body: u64,
 }
 
 pin_project! {
     /// An answer under way.
-    pub(crate) struct Answer<S, F> {
+    pub(crate) struct Answer<F> {
         #[pin]
-        step: Step<S, F>,
+        step: Step<F>,
         under_way: Option<UnderWay>,
     }
 }
 
 pin_project! {
     #[project = StepProj]
-    enum Step<S, F> {
+    enum Step<F> {
         /// By the server itself.
         Answered { response: Option<Response<Body>> },
-        Calling { service: S, #[pin] call: Call<F> },
+        Calling { #[pin] call: Call<F> },
     }
 }
 
@@ -57,9 +57,9 @@ pub(crate) struct Outbound {
 
 // === impl Front ===
 
-impl<S> Front<S> {
-    pub(crate) const fn new(service: S, state: Arc<State>, max_body: u64) -> Self {
-        Self { service, state, max_body }
+impl<H> Front<H> {
+    pub(crate) const fn new(handler: H, connection: Arc<Connection>, max_body: u64) -> Self {
+        Self { handler, connection, max_body }
     }
 
     /// What the server itself answers, if it is for it to do.
@@ -75,23 +75,26 @@ impl<S> Front<S> {
     }
 }
 
-impl<S> hyper::service::Service<Request<Incoming>> for Front<S>
+impl<H> hyper::service::Service<Request<Incoming>> for Front<H>
 where
-    S: Service<Request<Body>> + Clone,
-    S::Response: Into<Reply>,
-    S::Error: Into<BoxError>,
+    H: Handler<Exchange, Error: Into<BoxError>>,
 {
     type Response = Response<Outbound>;
     type Error = BoxError;
-    type Future = Answer<S, S::Future>;
+    type Future = Answer<H::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let under_way = Some(self.state.begin_request());
+        let state = &self.connection.state;
+        let under_way = Some(state.begin_request());
         let step = match self.answer(&mut request) {
             Some(response) => Step::Answered { response: Some(response) },
             None => {
-                let request = request.map(|body| Inbound::wrap(body, self.max_body, &self.state));
-                Step::Calling { service: self.service.clone(), call: Call::new(request) }
+                let request = request.map(|body| Inbound::wrap(body, self.max_body, state));
+                let exchange = Exchange::without_interim(self.connection.clone());
+                match Call::begun(&self.handler, request, &exchange) {
+                    Ok(call) => Step::Calling { call },
+                    Err(panic) => Step::Answered { response: Some(panicked(&*panic, Some(state))) },
+                }
             }
         };
         Answer { step, under_way }
@@ -100,11 +103,10 @@ where
 
 // === impl Answer ===
 
-impl<S> Future for Answer<S, S::Future>
+impl<F, E> Future for Answer<F>
 where
-    S: Service<Request<Body>>,
-    S::Response: Into<Reply>,
-    S::Error: Into<BoxError>,
+    F: Future<Output = Result<Reply, E>>,
+    E: Into<BoxError>,
 {
     type Output = Result<Response<Outbound>, BoxError>;
 
@@ -112,7 +114,7 @@ where
         let this = self.project();
         let response = match this.step.project() {
             StepProj::Answered { response } => response.take().unwrap_or_default(),
-            StepProj::Calling { service, call } => match ready!(call.poll(service, cx)) {
+            StepProj::Calling { call } => match ready!(call.poll(cx)) {
                 Ok(reply) => reply?.into_response(),
                 Err(panic) => panicked(&*panic, this.under_way.as_ref().map(|under_way| &**under_way.state())),
             },

@@ -2,22 +2,22 @@
 
 mod connection;
 mod end;
-mod exchange;
 mod front;
 mod incoming;
 mod interim;
 mod io;
 mod output;
 mod response;
+mod transaction;
 mod upgrade;
 
 use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use dunlin_http::{BoxError, Handler};
 
-use super::state::State;
-use super::{Connect, Wire};
+use super::{Connection, Exchange, Wire};
 use crate::event_loop::Loop;
 use crate::framing::Framer;
 use crate::reaper::Registered;
@@ -27,17 +27,20 @@ pub(crate) use interim::{InterimQueue, MAX_BYTES as MAX_INTERIM_BYTES, MAX_COUNT
 pub(crate) use response::may_have_content;
 
 /// Serves HTTP/1.1 on `wire`, from which `held` was read already.
-pub(super) async fn run<C: Connect>(
+pub(super) async fn run<H>(
     mut wire: Wire,
     mut held: BytesMut,
-    service: C::Service,
-    state: &Arc<State>,
+    handler: H,
+    connection: Arc<Connection>,
     registered: &Registered,
     owner: &Loop,
-) {
+) where
+    H: Handler<Exchange, Error: Into<BoxError>> + Clone,
+{
+    let state = &connection.state;
     loop {
         let framer = Framer::new(held, owner.head_limits());
-        let mut http1 = Http1::new(wire, framer, service.clone(), state, registered, &owner.shared().config);
+        let mut http1 = Http1::new(wire, framer, handler.clone(), &connection, registered, &owner.shared().config);
         let left = poll_fn(|cx| http1.poll(cx)).await;
         let (own, framer) = http1.into_parts();
         match left {
@@ -46,7 +49,7 @@ pub(super) async fn run<C: Connect>(
             Left::Over(None) if framer.is_empty() && !framer.in_body() => return close(own).await,
             Left::Over(why) => return Box::pin(end::run(own, &framer, why, state, owner)).await,
             Left::Upgrade(head) => {
-                let upgrade = upgrade::run::<C>(own, head, framer.into_held(), service.clone(), state, owner);
+                let upgrade = upgrade::run(own, head, framer.into_held(), handler.clone(), &connection, owner);
                 let Some(declined) = Box::pin(upgrade).await else { return };
                 (wire, held) = (declined.wire, declined.held);
             }

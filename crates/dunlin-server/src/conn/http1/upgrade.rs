@@ -9,28 +9,33 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use dunlin_http::{BoxError, Handler};
 use hyper::server::conn::http1::Builder;
 
 use super::end::close;
 use super::front::Front;
 use crate::conn::gate::{Gate, Returned};
 use crate::conn::state::{Phase, Signal, State};
-use crate::conn::{Connect, Wire};
+use crate::conn::{Connection, Exchange, Wire};
 use crate::event_loop::Loop;
 
 /// Serves the request of this `head`, behind which `held` came. Gives the connection back if HTTP goes on.
-pub(super) async fn run<C: Connect>(
+pub(super) async fn run<H>(
     wire: Wire,
     head: Bytes,
     held: BytesMut,
-    service: C::Service,
-    state: &Arc<State>,
+    handler: H,
+    connection: &Arc<Connection>,
     owner: &Loop,
-) -> Option<Returned> {
+) -> Option<Returned>
+where
+    H: Handler<Exchange, Error: Into<BoxError>>,
+{
+    let state = &connection.state;
     let config = &owner.shared().config;
     state.set_phase(Phase::Opaque);
     let gate = Gate::undecided(wire, head, held, state.clone());
-    let front = Front::new(service, state.clone(), config.max_body);
+    let front = Front::new(handler, connection.clone(), config.max_body);
     let (before, mut told) = (state.called(), false);
     let is_last = config.keep_alive.is_zero() || before + 1 >= config.max_requests_per_connection;
     let mut builder = Builder::new();

@@ -1,7 +1,6 @@
 //! Interim responses (RFC 9110 §15.2) on a stream.
 
-use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::Context;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use h2::server::SendResponse;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::exchange::strip;
+use super::stream::strip;
 use crate::conn::http1::{MAX_INTERIM_BYTES, MAX_INTERIM_COUNT};
 
 /// What is told of an answer before it is there. It waits until the stream's own task sends it.
@@ -28,42 +27,6 @@ struct Told {
     bytes: usize,
     /// Whether the final response is there.
     is_over: bool,
-}
-
-/// Whether a service is called on this thread, and has asked for a voice.
-#[derive(Default)]
-enum Calling {
-    #[default]
-    No,
-    Yes,
-    Asked(Arc<Voice>),
-}
-
-thread_local! {
-    static CALLING: RefCell<Calling> = const { RefCell::new(Calling::No) };
-}
-
-/// The voice of the stream whose service is called on this thread just now, if one is.
-pub(crate) fn ask() -> Option<Arc<Voice>> {
-    CALLING.with_borrow_mut(|calling| {
-        if matches!(calling, Calling::Yes) {
-            *calling = Calling::Asked(Arc::default());
-        }
-        match calling {
-            Calling::Asked(voice) => Some(voice.clone()),
-            _ => None,
-        }
-    })
-}
-
-/// Does what calls a service, which may ask for the stream's `voice`.
-pub(super) fn within<R>(voice: &mut Option<Arc<Voice>>, call: impl FnOnce() -> R) -> R {
-    CALLING.set(voice.take().map_or(Calling::Yes, Calling::Asked));
-    let done = call();
-    if let Calling::Asked(asked) = CALLING.take() {
-        *voice = Some(asked);
-    }
-    done
 }
 
 // === impl Voice ===

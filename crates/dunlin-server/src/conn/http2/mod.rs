@@ -1,9 +1,9 @@
 //! HTTP/2 on a connection: the frames are h2's, with limits; the streams are ours.
 
-mod exchange;
 mod interim;
 mod received;
 mod sender;
+mod stream;
 mod streams;
 
 use std::future::{Future, poll_fn};
@@ -13,17 +13,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use dunlin_http::{BoxError, Handler};
 use h2::server::{Builder, Handshake};
 use tokio::io::AsyncWriteExt;
 
 use super::gate::{Gate, Returned};
 use super::http1::{close, linger, until};
-use super::state::{Phase, Signal, State};
-use super::{Connect, Wire};
+use super::state::{Phase, Signal};
+use super::{Connection, Exchange, Wire};
 use crate::Config;
 use crate::event_loop::Loop;
 use crate::framing::FrameMeter;
-pub(super) use interim::ask;
+pub(super) use interim::Voice;
 pub(crate) use streams::{Awaited, Streams};
 
 /// GOAWAY but for the last byte of its code (RFC 9113 §6.8): any stream may have been worked at.
@@ -39,8 +40,12 @@ enum Session {
 }
 
 /// Serves HTTP/2 on `wire`, from which `held` was read already.
-pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Service, state: &Arc<State>, owner: &Loop) {
-    let config = &owner.shared().config;
+pub(super) async fn run<H>(wire: Wire, held: BytesMut, handler: H, connection: Arc<Connection>, owner: &Loop)
+where
+    H: Handler<Exchange, Error: Into<BoxError>> + Clone + Send + 'static,
+{
+    let connection = &connection;
+    let (state, config) = (&connection.state, &owner.shared().config);
     state.set_phase(Phase::Opaque);
     let gate = Gate::http2(wire, held, FrameMeter::new(config.http2.max_control_rate), state.clone());
     let mut session = Session::new(gate, config);
@@ -58,7 +63,14 @@ pub(super) async fn run<C: Connect>(wire: Wire, held: BytesMut, service: C::Serv
                 return Poll::Ready(());
             };
             let under_way = state.begin_request();
-            tokio::spawn(exchange::run(request, respond, service.clone(), under_way, config.max_body));
+            tokio::spawn(stream::run(
+                request,
+                respond,
+                handler.clone(),
+                connection.clone(),
+                under_way,
+                config.max_body,
+            ));
         }
     })
     .await;
@@ -97,7 +109,7 @@ impl Session {
 
     /// The next request; `None` once the connection is over. It is when the streams under way have ended, once it is
     /// known that it `ends`.
-    fn poll_request(&mut self, ends: bool, told: &mut bool, cx: &mut Context<'_>) -> Poll<Option<exchange::Asked>> {
+    fn poll_request(&mut self, ends: bool, told: &mut bool, cx: &mut Context<'_>) -> Poll<Option<stream::Asked>> {
         if let Self::Opening(handshake) = self {
             match ready!(Pin::new(handshake).poll(cx)) {
                 Ok(connection) => *self = Self::Open(connection),

@@ -8,15 +8,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Reply, date};
+use dunlin_http::{Body, BoxError, Handler, date};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use tower_service::Service;
 
-use super::interim::{self, Voice};
+use super::interim::Voice;
 use super::received::{Received, Unread};
 use super::sender;
 use crate::conn::call::Call;
@@ -25,6 +24,7 @@ use crate::conn::inbound::Inbound;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
 use crate::conn::state::UnderWay;
+use crate::conn::{Connection, Exchange};
 use crate::framing::length;
 
 /// A request, and what it is answered by.
@@ -48,16 +48,15 @@ const BEFORE: (usize, Duration) = (64 << 10, Duration::from_millis(5));
 const AFTER: (usize, Duration) = (4 << 20, Duration::from_secs(1));
 
 /// Answers `request`. Whoever drops this resets the stream.
-pub(super) async fn run<S>(
+pub(super) async fn run<H>(
     mut request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    mut service: S,
+    handler: H,
+    connection: Arc<Connection>,
     under_way: UnderWay,
     max_body: u64,
 ) where
-    S: Service<Request<Body>>,
-    S::Response: Into<Reply>,
-    S::Error: Into<BoxError>,
+    H: Handler<Exchange, Error: Into<BoxError>>,
 {
     let to_head = request.method() == Method::HEAD;
     let expects = request.headers().contains_key(EXPECT);
@@ -68,15 +67,19 @@ pub(super) async fn run<S>(
             *response
         }
         Ok(Admitted { length, awaits_continue }) => {
-            let mut voice = awaits_continue.then(Arc::<Voice>::default);
+            let sender = awaits_continue.then(Arc::<Voice>::default);
             let state = under_way.state();
             let request = request.map(|stream| match stream.is_end_stream() {
                 true => Body::empty(),
-                false => Inbound::wrap(Received::new(stream, length, voice.clone(), unread.clone()), max_body, state),
+                false => Inbound::wrap(Received::new(stream, length, sender.clone(), unread.clone()), max_body, state),
             });
-            let mut call = pin!(Call::new(request));
+            let exchange = Exchange::on_stream(connection, sender);
+            let mut call = pin!(Call::default());
+            let begun = call.as_mut().begin(&handler, request, &exchange);
+            let voice = exchange.into_sender();
+            drop(handler);
             let called = poll_fn(|cx| {
-                let polled = interim::within(&mut voice, || call.as_mut().poll(&mut service, cx));
+                let polled = call.as_mut().poll(cx);
                 if let Some(voice) = &voice {
                     voice.speak(&mut respond, polled.is_ready(), cx);
                 }
@@ -85,7 +88,11 @@ pub(super) async fn run<S>(
                     Poll::Pending => given_up(&mut respond, cx).map(|()| None),
                 }
             });
-            match called.await {
+            let outcome = match begun {
+                Ok(()) => called.await,
+                Err(panic) => Some(Err(panic)),
+            };
+            match outcome {
                 None => return,
                 Some(Ok(Ok(reply))) => reply.into_response(),
                 Some(Ok(Err(_))) => return respond.send_reset(Reason::INTERNAL_ERROR),

@@ -1,4 +1,4 @@
-//! [`Exchange`]: a request and its answer.
+//! [`Transaction`]: a request and its answer.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::conn::state::Phase;
 use crate::framing::{Framer, Framing, Piece};
 
 /// A request and its answer.
-pub(super) struct Exchange<F> {
+pub(super) struct Transaction<F> {
     pub(super) asked: Asked,
     pub(super) stage: Stage<F>,
     /// Whether the client holds the body back until it is asked for it (RFC 9110 §10.1.1).
@@ -45,9 +45,9 @@ const MAX_UNWANTED: u64 = 64 << 10;
 /// Room for a body, in bytes.
 const BODY_ROOM: u64 = 64 << 10;
 
-// === impl Exchange ===
+// === impl Transaction ===
 
-impl<F> Exchange<F> {
+impl<F> Transaction<F> {
     /// Nothing is worked at yet.
     pub(super) const fn new(asked: Asked, awaits_continue: bool, takes_trailers: bool) -> Self {
         let stage = Stage::Answered;
