@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod any;
+mod basic;
+mod challenge;
+mod credentials;
+mod error;
+mod forward;
+mod jwt;
+mod key;
+mod layer;
+mod outcome;
+mod remembered;
+mod require;
+
+pub use any::AnyOf;
+pub use basic::{Basic, BasicStats, Users};
+pub use credentials::Credentials;
+pub use error::Error;
+pub use forward::Forward;
+pub use jwt::{FetchKeys, Jwt, JwtConfig, KeySet};
+pub use key::{ApiKey, ApiKeys};
+pub use layer::{AuthLayer, AuthService};
+pub use outcome::{AuthFuture, Authenticate, Outcome, Refusal, Verified};
+pub use require::Require;
