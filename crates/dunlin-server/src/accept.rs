@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::balance::Handed;
-use crate::event_loop::{Loop, Shared, Stage};
+use crate::context::{Loop, Shared, Stage};
 use crate::listen::{Accepted, Listener};
 use crate::{Addr, Connect, conn};
 
@@ -71,11 +71,11 @@ async fn stop(shared: &Shared) {
 }
 
 fn admit<C: Connect>(accepted: Accepted, local: &Arc<Addr>, owner: &Arc<Loop>, service: C) {
-    let (state, registered) = owner.registry.register();
+    let (ledger, registered) = owner.registry.register();
     let place = Place::take(owner);
     let (local, owner) = (local.clone(), owner.clone());
     tokio::spawn(async move {
-        conn::run(accepted, local, owner, service, state, registered).await;
+        conn::run(accepted, local, owner, service, ledger, registered).await;
         drop(place);
     });
 }

@@ -3,139 +3,24 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, mpsc};
 use std::time::Duration;
 
 use dunlin_http::BoxError;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, watch};
 
 use crate::accept::{accept, receive};
-use crate::balance::Balance;
-use crate::clients::Clients;
-use crate::conn::Signal;
-use crate::framing::HeadLimits;
-use crate::listen::{Keeper, Listener, Socket, free_descriptors};
-use crate::reaper::{Registry, Rules};
-use crate::running::Handle;
-use crate::stats::Stats;
-use crate::tls::Acceptor;
-use crate::{Addr, Config, Connect, EventLoop, LoopInfo, StartError};
-
-/// How far a server has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    Serving,
-    /// Shutting down: lame duck first, then draining.
-    Stopping,
-    /// What is left is cut.
-    Cutting,
-}
-
-/// What all loops of a server share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) addrs: Vec<Addr>,
-    pub(crate) tls: Option<Acceptor>,
-    /// Until the first loop has taken it.
-    keeper: Mutex<Option<Keeper>>,
-    pub(crate) loops: Vec<Arc<Registry>>,
-    pub(crate) stats: Vec<Arc<Stats>>,
-    pub(crate) stage: watch::Sender<Stage>,
-    /// Connections over all loops, and the most there may be.
-    pub(crate) open: AtomicUsize,
-    pub(crate) max_connections: usize,
-    pub(crate) room: Notify,
-    pub(crate) clients: Arc<Clients>,
-    pub(crate) balance: Balance,
-    /// Connections that were cut at the end of the drain.
-    pub(crate) cut: AtomicUsize,
-    next_id: AtomicU64,
-}
-
-/// One loop, as its connections know it.
-#[derive(Debug)]
-pub(crate) struct Loop {
-    pub(crate) index: usize,
-    shared: Arc<Shared>,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) stats: Arc<Stats>,
-}
+use crate::context::{Loop, Shared, Stage};
+use crate::ledger::Signal;
+use crate::listen::{Listener, Socket};
+use crate::{Config, Connect, EventLoop, LoopInfo, StartError};
 
 /// How many loops a configuration makes: a shared runtime is one.
 pub(crate) fn count(config: &Config) -> usize {
     match config.event_loop {
         EventLoop::PerCore => config.worker_count(),
         EventLoop::Shared => 1,
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    pub(crate) fn new(
-        config: Config,
-        addrs: Vec<Addr>,
-        tls: Option<Acceptor>,
-        keeper: Option<Keeper>,
-        loops: usize,
-    ) -> Self {
-        let max_connections = match config.max_connections {
-            0 => free_descriptors(),
-            max => max,
-        };
-        let per_client = match config.max_connections_per_client {
-            0 => max_connections - max_connections / 8,
-            max => max,
-        };
-        let rules = Rules::new(&config);
-        Self {
-            addrs,
-            tls,
-            keeper: Mutex::new(keeper),
-            loops: (0..loops).map(|_| Arc::new(Registry::new(rules))).collect(),
-            stats: (0..loops).map(|_| Arc::default()).collect(),
-            stage: watch::Sender::new(Stage::Serving),
-            open: AtomicUsize::new(0),
-            max_connections,
-            room: Notify::new(),
-            clients: Arc::new(Clients::new(per_client)),
-            balance: Balance::new(loops),
-            cut: AtomicUsize::new(0),
-            next_id: AtomicU64::new(1),
-            config,
-        }
-    }
-
-    /// Whether other processes may have sockets of their own at the addresses of these listeners. Those that are the
-    /// service manager's, or go to a successor, go on with all that waits in them.
-    pub(crate) fn leaves_listeners_to_others(&self) -> bool {
-        let config = &self.config;
-        let is_own = |addr: &Addr| !matches!(addr, Addr::Systemd(_));
-        config.reuse_port && config.handover.is_none() && config.listen.iter().all(is_own)
-    }
-}
-
-// === impl Loop ===
-
-impl Loop {
-    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
-        Self { index, registry: shared.loops[index].clone(), stats: shared.stats[index].clone(), shared }
-    }
-
-    pub(crate) const fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    pub(crate) fn next_id(&self) -> u64 {
-        self.shared.next_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(crate) fn head_limits(&self) -> HeadLimits {
-        let config = &self.shared.config;
-        HeadLimits { bytes: config.max_head, fields: config.max_fields, target: config.max_target }
     }
 }
 
@@ -230,7 +115,12 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
         }
     });
     let keeper = owner.shared().keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let keeping = keeper.map(|keeper| tokio::spawn(keeper.run(Handle::new(owner.shared().clone()))));
+    let keeping = keeper.map(|keeper| {
+        tokio::spawn(keeper.run({
+            let shared = owner.shared().clone();
+            move || shared.raise(Stage::Stopping)
+        }))
+    });
     let accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(accept(listener, owner.clone(), service.clone()))).collect();
     let receiving = owner.shared().balance.receiver(owner.index);

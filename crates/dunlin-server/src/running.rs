@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use crate::event_loop::{Shared, Stage};
+use crate::context::{Shared, Stage};
 use crate::{Addr, LoopStats};
 
 /// A server that serves. Dropping it cuts every connection and ends its threads.
@@ -105,12 +105,12 @@ impl Handle {
     /// accepted any more, each one closes with its next answer, and what is left after
     /// [`drain`](crate::Config::drain) is cut.
     pub fn shutdown(&self) {
-        self.raise(Stage::Stopping);
+        self.0.raise(Stage::Stopping);
     }
 
     /// Cuts every connection now, whatever is under way.
     pub fn abort(&self) {
-        self.raise(Stage::Cutting);
+        self.0.raise(Stage::Cutting);
     }
 
     /// Whether the server shuts down: not ready for new clients, though it may still take some.
@@ -124,13 +124,5 @@ impl Handle {
     pub fn stats(&self) -> Vec<LoopStats> {
         let loops = self.0.loops.iter().zip(&self.0.stats).enumerate();
         loops.map(|(index, (registry, stats))| stats.read(index, registry)).collect()
-    }
-
-    fn raise(&self, to: Stage) {
-        self.0.stage.send_if_modified(|stage| {
-            let raised = *stage < to;
-            *stage = to.max(*stage);
-            raised
-        });
     }
 }

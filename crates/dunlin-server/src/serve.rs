@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::event_loop::{self, Loop, Shared};
+use crate::context::{Loop, Shared};
+use crate::event_loop;
 use crate::listen::Listener;
 use crate::running::{Handle, Outcome};
 use crate::tls::Acceptor;

@@ -8,7 +8,8 @@ use std::sync::mpsc;
 
 use dunlin_http::BoxError;
 
-use crate::event_loop::{self, Shared};
+use crate::context::Shared;
+use crate::event_loop;
 use crate::listen::{self, Bound, Keeper, Predecessor, Socket};
 use crate::running::Handle;
 use crate::tls::Acceptor;

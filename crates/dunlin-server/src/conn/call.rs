@@ -33,7 +33,7 @@ pub(super) type Outcome = Result<Result<Reply, BoxError>, Panic>;
 
 impl<F> Call<F> {
     /// Calls `handler`. Nothing runs after a panic.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin<H>(
         self: Pin<&mut Self>,
         handler: &H,
@@ -43,10 +43,13 @@ impl<F> Call<F> {
     where
         H: Handler<Exchange, Future = F>,
     {
-        let mut call = self;
+        // A request is large, so it is moved once: from the caller's place into the handler.
+        let (mut call, mut request) = (self, Some(request));
         catch_unwind(AssertUnwindSafe(|| {
-            let future = handler.handle(request, exchange);
-            call.set(Self::Running { future });
+            if let Some(request) = request.take() {
+                let future = handler.handle(request, exchange);
+                call.set(Self::Running { future });
+            }
         }))
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use dunlin_http::Interim;
 
 use super::Connection;
-use super::http2::Voice;
+use super::http2::InterimSender;
 
 /// One request and its response: the context of a connection's handler.
 ///
@@ -23,7 +23,7 @@ enum Channel {
     /// The request of this number on the connection.
     Http1(u64),
     /// A stream. The sender is made when it is first asked for.
-    Http2(OnceLock<Arc<Voice>>),
+    Http2(OnceLock<Arc<InterimSender>>),
 }
 
 // === impl Exchange ===
@@ -34,7 +34,7 @@ impl Exchange {
     }
 
     /// An exchange on a stream, with its sender if that is there already.
-    pub(super) fn on_stream(connection: Arc<Connection>, sender: Option<Arc<Voice>>) -> Self {
+    pub(super) fn on_stream(connection: Arc<Connection>, sender: Option<Arc<InterimSender>>) -> Self {
         Self { connection, channel: Channel::Http2(sender.map_or_else(OnceLock::new, OnceLock::from)) }
     }
 
@@ -44,7 +44,7 @@ impl Exchange {
     }
 
     /// The sender of a stream, if it was asked for.
-    pub(super) fn into_sender(self) -> Option<Arc<Voice>> {
+    pub(super) fn into_sender(self) -> Option<Arc<InterimSender>> {
         match self.channel {
             Channel::Http2(sender) => sender.into_inner(),
             Channel::None | Channel::Http1(_) => None,
@@ -66,7 +66,7 @@ impl Exchange {
         match &self.channel {
             Channel::None => None,
             Channel::Http1(request) => {
-                self.connection.state.interim.open(*request);
+                self.connection.interim.open(*request);
                 Some(Interim::new(self.connection.clone(), *request))
             }
             Channel::Http2(sender) => Some(Interim::new(sender.get_or_init(Arc::default).clone(), 0)),

@@ -2,18 +2,15 @@
 
 mod call;
 mod exchange;
-mod gate;
 mod http1;
 mod http2;
-mod inbound;
+mod metered_io;
 mod preamble;
 mod refusal;
 mod request;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod sendfile;
-mod state;
-mod turn;
-mod wire;
+mod transport;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,13 +22,14 @@ use tower_service::Service;
 
 use crate::Addr;
 use crate::clients::Seat;
-use crate::event_loop::Loop;
+use crate::context::Loop;
+use crate::ledger::Ledger;
 use crate::listen::Accepted;
 use crate::reaper::Registered;
 pub use exchange::Exchange;
+use http1::InterimQueue;
 use preamble::{Protocol, Ready};
-pub(crate) use state::{Phase, Signal, State, Tick, Ticks};
-pub(crate) use wire::Wire;
+pub(crate) use transport::Transport;
 
 /// What is known of a connection for as long as it lasts.
 #[derive(Debug)]
@@ -40,7 +38,9 @@ pub struct Connection {
     remote: Option<SocketAddr>,
     local: Arc<Addr>,
     secure: bool,
-    state: Arc<State>,
+    ledger: Arc<Ledger>,
+    /// Interim responses over HTTP/1.
+    interim: InterimQueue,
 }
 
 /// Makes the handler of a connection when one opens, so that a handler can know its connection
@@ -108,9 +108,9 @@ impl Connection {
 
 impl SendInterim for Connection {
     fn send_interim(&self, request: u64, status: StatusCode, headers: &HeaderMap) -> bool {
-        let taken = self.state.interim.push(request, status, headers);
+        let taken = self.interim.push(request, status, headers);
         if taken {
-            self.state.wake();
+            self.ledger.wake();
         }
         taken
     }
@@ -122,22 +122,22 @@ pub(crate) async fn run<C: Connect>(
     local: Arc<Addr>,
     owner: Arc<Loop>,
     service: C,
-    state: Arc<State>,
+    ledger: Arc<Ledger>,
     registered: Registered,
 ) {
     let remote = match &accepted {
         Accepted::Tcp(_, remote) => Some(*remote),
         Accepted::Unix(_) => None,
     };
-    let (wire, held) = (Wire::from(accepted), BytesMut::new());
+    let (transport, held) = (Transport::from(accepted), BytesMut::new());
     // A proxy speaks for many clients; which one it is comes with the preamble.
     let proxied = preamble::is_proxied(&owner, remote);
     let seat = if proxied { Ok(None) } else { seat(&owner, remote) };
     let Ok(mut _seat) = seat else { return };
     let ready = if preamble::is_needless(&owner, proxied) {
-        Ready { wire, held, remote, protocol: Protocol::Http1 }
+        Ready { transport, held, remote, protocol: Protocol::Http1 }
     } else {
-        match Box::pin(preamble::read(wire, remote, &state, &owner)).await {
+        match Box::pin(preamble::read(transport, remote, &ledger, &owner)).await {
             Some(ready) => ready,
             None => return,
         }
@@ -148,13 +148,20 @@ pub(crate) async fn run<C: Connect>(
             Err(Refused) => return,
         }
     }
-    let Ready { wire, held, remote, protocol } = ready;
-    let secure = matches!(wire, Wire::Tls(_));
-    let connection = Arc::new(Connection { id: owner.next_id(), remote, local, secure, state: state.clone() });
+    let Ready { transport, held, remote, protocol } = ready;
+    let secure = matches!(transport, Transport::Tls(_));
+    let connection = Arc::new(Connection {
+        id: owner.next_id(),
+        remote,
+        local,
+        secure,
+        ledger: ledger.clone(),
+        interim: InterimQueue::default(),
+    });
     let handler = service.connect(&connection);
     match protocol {
-        Protocol::Http1 => http1::run(wire, held, handler, connection, &registered, &owner).await,
-        Protocol::Http2 => Box::pin(http2::run(wire, held, handler, connection, &owner)).await,
+        Protocol::Http1 => http1::run(transport, held, handler, connection, &registered, &owner).await,
+        Protocol::Http2 => Box::pin(http2::run(transport, held, handler, connection, &owner)).await,
     }
 }
 

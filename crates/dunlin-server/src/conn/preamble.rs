@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
-use super::Wire;
-use super::state::{Signal, State};
-use crate::event_loop::Loop;
+use super::Transport;
+use crate::context::Loop;
+use crate::ledger::{Ledger, Signal};
 use crate::proxy_protocol;
 
 /// A connection that is about to speak HTTP.
 pub(super) struct Ready {
-    pub(super) wire: Wire,
+    pub(super) transport: Transport,
     /// What was read already.
     pub(super) held: BytesMut,
     pub(super) remote: Option<SocketAddr>,
@@ -41,11 +41,16 @@ pub(super) fn is_needless(owner: &Loop, proxied: bool) -> bool {
 }
 
 /// Reads what comes first. `None` if it was not what it should be, or did not come in time.
-pub(super) async fn read(wire: Wire, remote: Option<SocketAddr>, state: &State, owner: &Loop) -> Option<Ready> {
-    let ready = super::http1::until(Signal::Close, state, read_all(wire, remote, owner)).await;
+pub(super) async fn read(
+    transport: Transport,
+    remote: Option<SocketAddr>,
+    ledger: &Ledger,
+    owner: &Loop,
+) -> Option<Ready> {
+    let ready = super::http1::until(Signal::Close, ledger, read_all(transport, remote, owner)).await;
     match ready {
         Some(Ok(ready)) => {
-            state.touch();
+            ledger.touch();
             Some(ready)
         }
         Some(Err(error)) => {
@@ -56,27 +61,27 @@ pub(super) async fn read(wire: Wire, remote: Option<SocketAddr>, state: &State, 
     }
 }
 
-async fn read_all(mut wire: Wire, mut remote: Option<SocketAddr>, owner: &Loop) -> io::Result<Ready> {
+async fn read_all(mut transport: Transport, mut remote: Option<SocketAddr>, owner: &Loop) -> io::Result<Ready> {
     let config = &owner.shared().config;
     if is_proxied(owner, remote) {
-        remote = proxy_protocol::read(&mut wire).await?.or(remote);
+        remote = proxy_protocol::read(&mut transport).await?.or(remote);
     }
     let mut held = BytesMut::new();
     let mut protocol = Protocol::Http1;
-    wire = match (wire, &owner.shared().tls) {
-        (Wire::Tcp(socket), Some(tls)) => {
+    transport = match (transport, &owner.shared().tls) {
+        (Transport::Tcp(socket), Some(tls)) => {
             let stream = tls.accept(socket).await?;
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 protocol = Protocol::Http2;
             }
-            Wire::Tls(Box::new(stream))
+            Transport::Tls(Box::new(stream))
         }
-        (wire, _) => wire,
+        (transport, _) => transport,
     };
-    if config.h2c && !matches!(wire, Wire::Tls(_)) {
+    if config.h2c && !matches!(transport, Transport::Tls(_)) {
         held.reserve(4096);
         while held.len() < PREFACE.len() && PREFACE.starts_with(&held) {
-            if wire.read_buf(&mut held).await? == 0 {
+            if transport.read_buf(&mut held).await? == 0 {
                 break;
             }
         }
@@ -84,5 +89,5 @@ async fn read_all(mut wire: Wire, mut remote: Option<SocketAddr>, owner: &Loop) 
             protocol = Protocol::Http2;
         }
     }
-    Ok(Ready { wire, held, remote, protocol })
+    Ok(Ready { transport, held, remote, protocol })
 }

@@ -4,7 +4,7 @@ use dunlin_http::{Body, Problem};
 use http::header::ALLOW;
 use http::{HeaderValue, Response, StatusCode};
 
-use super::state::State;
+use crate::ledger::Ledger;
 
 /// RFC 9110 §15.5.6: a 405 says what is allowed. These are the methods that this server implements.
 const IMPLEMENTED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -23,12 +23,12 @@ pub(crate) fn refuse(status: StatusCode, detail: &str) -> Response<Body> {
 
 /// The answer where a service panicked. One bug in one handler is to cost no more than its own connection.
 #[cold]
-pub(super) fn panicked(panic: &(dyn std::any::Any + Send), state: Option<&State>) -> Response<Body> {
+pub(super) fn panicked(panic: &(dyn std::any::Any + Send), ledger: Option<&Ledger>) -> Response<Body> {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(message = message.unwrap_or("of unknown kind"), "a service panicked");
-    if let Some(state) = state {
-        state.count_panic();
+    if let Some(ledger) = ledger {
+        ledger.count_panic();
     }
     refuse(StatusCode::INTERNAL_SERVER_ERROR, "")
 }

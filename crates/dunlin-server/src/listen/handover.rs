@@ -20,7 +20,6 @@ use rustix::net::{
 
 use super::{Bound, Socket};
 use crate::Addr;
-use crate::running::Handle;
 
 /// The server that runs now, to its successor.
 #[derive(Debug)]
@@ -100,7 +99,7 @@ impl Keeper {
     }
 
     /// Hands the sockets to whoever asks, and shuts the server down when a successor serves.
-    pub(crate) async fn run(self, server: Handle) -> io::Result<()> {
+    pub(crate) async fn run(self, stop: impl FnOnce()) -> io::Result<()> {
         let listener = tokio::net::UnixListener::from_std(self.listener)?;
         loop {
             let stream = listener.accept().await?.0.into_std()?;
@@ -108,7 +107,7 @@ impl Keeper {
             match tokio::task::spawn_blocking(move || hand_over(stream, &sockets)).await {
                 Ok(Ok(())) => {
                     tracing::info!("another process has taken the listening sockets over");
-                    server.shutdown();
+                    stop();
                     return Ok(());
                 }
                 Ok(Err(error)) => tracing::warn!(%error, "the listening sockets were not taken over"),

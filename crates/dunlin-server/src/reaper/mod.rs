@@ -2,7 +2,7 @@
 //!
 //! Every connection of a loop stands in its [`Registry`]. Many times a second the reaper sets the loop's coarse clock
 //! and looks at the connections that are due: busy ones each time, parked ones once their deadline has come. What it
-//! decides, by [`rules`], it tells the connection's task by a [`Signal`](crate::conn::Signal).
+//! decides, by [`rules`], it tells the connection's task by a [`Signal`](crate::ledger::Signal).
 
 mod rules;
 
@@ -14,9 +14,9 @@ use dunlin_http::Clock;
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::conn::{Signal, State, Tick, Ticks};
+use crate::ledger::{Ledger, Signal, Tick, Ticks};
+pub(crate) use rules::Rules;
 use rules::Watch;
-pub(crate) use rules::{Pace, Rules};
 
 /// The connections of a loop.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Entry {
-    state: Arc<State>,
+    ledger: Arc<Ledger>,
     watch: Watch,
 }
 
@@ -76,11 +76,11 @@ impl Registry {
     }
 
     /// Takes a new connection in.
-    pub(crate) fn register(self: &Arc<Self>) -> (Arc<State>, Registered) {
+    pub(crate) fn register(self: &Arc<Self>) -> (Arc<Ledger>, Registered) {
         let now = self.set_clock();
-        let state = Arc::new(State::new(self.ticks.clone()));
+        let ledger = Arc::new(Ledger::new(self.ticks.clone()));
         let mut table = self.table();
-        let key = table.entries.insert(Entry { state: state.clone(), watch: Watch::default() });
+        let key = table.entries.insert(Entry { ledger: ledger.clone(), watch: Watch::default() });
         if table.due.len() <= key {
             table.due.resize(key + 1, 0);
         }
@@ -90,9 +90,9 @@ impl Registry {
             self.changed.notify_waiters();
         }
         if self.draining.load(Ordering::Acquire) {
-            state.signal(Signal::Drain);
+            ledger.signal(Signal::Drain);
         }
-        (state, Registered { registry: self.clone(), key })
+        (ledger, Registered { registry: self.clone(), key })
     }
 
     /// How many connections there are.
@@ -102,15 +102,15 @@ impl Registry {
 
     /// How many of them are parked.
     pub(crate) fn parked(&self) -> usize {
-        self.table().entries.iter().filter(|(_, entry)| entry.state.is_parked()).count()
+        self.table().entries.iter().filter(|(_, entry)| entry.ledger.is_parked()).count()
     }
 
     /// How many requests came, and how many of them panicked.
     pub(crate) fn requests(&self) -> (u64, u64) {
         let table = self.table();
         let gone = (table.requests, table.panics);
-        table.entries.iter().fold(gone, |(requests, panics), (_, Entry { state, .. })| {
-            (requests + state.called(), panics + state.panics())
+        table.entries.iter().fold(gone, |(requests, panics), (_, Entry { ledger, .. })| {
+            (requests + ledger.requests(), panics + ledger.panics())
         })
     }
 
@@ -146,7 +146,7 @@ impl Registry {
     pub(crate) fn signal_all(&self, signal: Signal) {
         let mut table = self.table();
         for (_, entry) in &table.entries {
-            entry.state.signal(signal);
+            entry.ledger.signal(signal);
         }
         table.due.fill(0);
     }
@@ -155,14 +155,15 @@ impl Registry {
     /// one whose client closed its half first, for that one is likely gone. Whether there was one.
     pub(crate) fn evict(&self) -> bool {
         let table = self.table();
-        let open = || table.entries.iter().map(|(_, entry)| &entry.state).filter(|state| !state.is_closing());
-        let idle = open().filter(|state| state.is_idle() && state.called() > 0).min_by_key(|state| state.active());
-        if let Some(state) = idle {
-            state.signal(Signal::Close);
+        let open = || table.entries.iter().map(|(_, entry)| &entry.ledger).filter(|ledger| !ledger.is_closing());
+        let idle =
+            open().filter(|ledger| ledger.is_idle() && ledger.requests() > 0).min_by_key(|ledger| ledger.active());
+        if let Some(ledger) = idle {
+            ledger.signal(Signal::Close);
             return true;
         }
-        let gone = open().filter(|state| state.half_closed.load(Ordering::Relaxed)).min_by_key(|state| state.active());
-        gone.inspect(|state| state.signal(Signal::Cut)).is_some()
+        let gone = open().filter(|ledger| ledger.is_half_closed()).min_by_key(|ledger| ledger.active());
+        gone.inspect(|ledger| ledger.signal(Signal::Cut)).is_some()
     }
 
     /// Waits until the last connection is gone.
@@ -183,11 +184,11 @@ impl Registry {
         let mut table = self.table();
         let Table { entries, due, .. } = &mut *table;
         for (key, due) in due.iter_mut().enumerate().filter(|(_, due)| **due <= now) {
-            let Some(Entry { state, watch }) = entries.get_mut(key) else {
+            let Some(Entry { ledger, watch }) = entries.get_mut(key) else {
                 *due = Tick::MAX;
                 continue;
             };
-            *due = self.rules.look(state, watch, now, draining).max(now + 1);
+            *due = self.rules.look(ledger, watch, now, draining).max(now + 1);
         }
         due.iter().min().map_or(Tick::MAX, |next| next.saturating_sub(now))
     }
@@ -220,9 +221,9 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut table = self.registry.table();
-        let Entry { state, .. } = table.entries.remove(self.key);
-        table.requests += state.called();
-        table.panics += state.panics();
+        let Entry { ledger, .. } = table.entries.remove(self.key);
+        table.requests += ledger.requests();
+        table.panics += ledger.panics();
         drop(table);
         if self.registry.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.registry.changed.notify_waiters();

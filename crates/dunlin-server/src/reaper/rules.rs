@@ -1,10 +1,9 @@
 //! When a connection has had its time.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::Config;
-use crate::conn::{Phase, Signal, State, Tick};
+use crate::ledger::{Ledger, MinPace, Pace, Phase, Signal, Tick};
 
 /// The deadlines of a configuration, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +28,6 @@ pub(crate) struct Watch {
     read: Pace,
     written: Pace,
     closing_since: Option<Tick>,
-}
-
-/// How far a peer got while it was waited for.
-#[derive(Debug, Default)]
-pub(crate) struct Pace {
-    waited: Tick,
-    from: u64,
 }
 
 /// Until a busy connection is looked at again.
@@ -67,68 +59,69 @@ impl Rules {
     }
 
     /// Judges a connection, signals what follows, and tells when to look again.
-    pub(super) fn look(&self, state: &State, watch: &mut Watch, now: Tick, draining: bool) -> Tick {
+    pub(super) fn look(&self, ledger: &Ledger, watch: &mut Watch, now: Tick, draining: bool) -> Tick {
         let last = watch.last.replace(now).unwrap_or(now);
         let passed = since(now, last);
-        if state.signalled() >= Signal::Close {
-            return self.look_closing(state, watch, now);
+        if ledger.signalled() >= Signal::Close {
+            return self.look_closing(ledger, watch, now);
         }
-        if state.is_idle() {
-            return self.look_idle(state, now, draining);
+        if ledger.is_idle() {
+            return self.look_idle(ledger, now, draining);
         }
-        let (read, written) = state.bytes();
-        if watch.written.is_too_slow(state.waits_for_reader(), written, passed, self.write, self.min_rate) {
-            state.signal(Signal::Cut);
+        let (read, written) = ledger.bytes();
+        let (body, write) = (self.min_pace(self.body), self.min_pace(self.write));
+        if watch.written.is_too_slow(ledger.waits_for_reader(), written, passed, write) {
+            ledger.signal(Signal::Cut);
         }
-        let waits_for_body = state.phase() == Phase::Body && state.wants_read.load(Relaxed);
-        if watch.read.is_too_slow(waits_for_body, read, passed, self.body, self.min_rate) {
-            state.time_out_body();
+        let waits_for_body = ledger.phase() == Phase::Body && ledger.wants_read();
+        if watch.read.is_too_slow(waits_for_body, read, passed, body) {
+            ledger.time_out_body();
         }
-        if state.phase() == Phase::Opaque {
-            state.streams.time_out(|pace, waited_for, read| {
-                pace.is_too_slow(waited_for, read, passed, self.body, self.min_rate)
-            });
-            state.answers.time_out(|pace, waited_for, taken| {
-                pace.is_too_slow(waited_for, taken, passed, self.write, self.min_rate)
-            });
+        if let Some(streams) = ledger.streams() {
+            streams.requests.time_out(passed, body);
+            streams.responses.time_out(passed, write);
         }
-        match state.phase() {
-            Phase::New if since(now, state.accepted_at) > self.first_byte => state.signal(Signal::Close),
-            Phase::Head if since(now, state.head_since()) > self.header => state.signal(Signal::HeadTimeout),
-            Phase::Linger if since(now, state.head_since()) > LINGER => state.signal(Signal::Cut),
-            _ if state.half_closed.load(Relaxed) && since(now, state.active()) > HALF_CLOSED => {
-                state.signal(Signal::Cut);
+        match ledger.phase() {
+            Phase::New if since(now, ledger.accepted_at()) > self.first_byte => ledger.signal(Signal::Close),
+            Phase::Head if since(now, ledger.phase_since()) > self.header => ledger.signal(Signal::HeadTimeout),
+            Phase::Linger if since(now, ledger.phase_since()) > LINGER => ledger.signal(Signal::Cut),
+            _ if ledger.is_half_closed() && since(now, ledger.active()) > HALF_CLOSED => {
+                ledger.signal(Signal::Cut);
             }
-            _ if since(now, state.accepted_at) > self.max_age => state.signal(Signal::Drain),
+            _ if since(now, ledger.accepted_at()) > self.max_age => ledger.signal(Signal::Drain),
             _ => {}
         }
         now + SOON
     }
 
-    fn look_closing(&self, state: &State, watch: &mut Watch, now: Tick) -> Tick {
+    const fn min_pace(&self, window: Tick) -> MinPace {
+        MinPace { window, rate: self.min_rate }
+    }
+
+    fn look_closing(&self, ledger: &Ledger, watch: &mut Watch, now: Tick) -> Tick {
         let begun = *watch.closing_since.get_or_insert(now);
-        if since(now, begun) > CLOSING && state.under_way() == 0 {
-            state.signal(Signal::Cut);
+        if since(now, begun) > CLOSING && ledger.in_flight() == 0 {
+            ledger.signal(Signal::Cut);
         }
         now + SOON
     }
 
-    fn look_idle(&self, state: &State, now: Tick, draining: bool) -> Tick {
-        let idle = since(now, state.active());
-        let (limit, is_new) = match state.phase() {
+    fn look_idle(&self, ledger: &Ledger, now: Tick, draining: bool) -> Tick {
+        let idle = since(now, ledger.active());
+        let (limit, is_new) = match ledger.phase() {
             Phase::New => (self.first_byte, true),
             _ => (self.keep_alive, false),
         };
         let limit = if draining { limit.min(self.drain_idle) } else { limit };
-        if idle >= limit || (!is_new && since(now, state.accepted_at) > self.max_age) {
-            state.signal(Signal::Close);
+        if idle >= limit || (!is_new && since(now, ledger.accepted_at()) > self.max_age) {
+            ledger.signal(Signal::Close);
             return now + SOON;
         }
-        if state.is_parked() {
-            return state.active().saturating_add(limit);
+        if ledger.is_parked() {
+            return ledger.active().saturating_add(limit);
         }
         if !is_new && idle >= self.park_after && !draining {
-            state.signal(Signal::Park);
+            ledger.signal(Signal::Park);
         }
         now + SOON.min(self.park_after)
     }
@@ -136,48 +129,4 @@ impl Rules {
 
 const fn since(now: Tick, then: Tick) -> Tick {
     now.saturating_sub(then)
-}
-
-// === impl Pace ===
-
-impl Pace {
-    /// Takes in that `passed` milliseconds went by, with `total` bytes moved until now, and tells whether the peer took
-    /// all of `window` and moved less than `rate` bytes a second in it.
-    fn is_too_slow(&mut self, waiting: bool, total: u64, passed: Tick, window: Tick, rate: u64) -> bool {
-        if !waiting {
-            // Time in which the peer was not waited for does not count; what it did then is no debt either.
-            if total != self.from {
-                *self = Self { waited: 0, from: total };
-            }
-            return false;
-        }
-        self.waited += passed;
-        if self.waited < window {
-            return false;
-        }
-        let moved = total.saturating_sub(self.from);
-        let slow = moved * 1000 < rate * u64::from(self.waited) || moved == 0;
-        *self = Self { waited: 0, from: total };
-        slow
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Looks each 100 ms at a peer that moves `step` bytes in between; the looks until it is found too slow.
-    fn looks(step: u64, waiting: bool) -> Option<u32> {
-        let mut pace = Pace::default();
-        (1..=100).find(|look| pace.is_too_slow(waiting, u64::from(*look) * step, 100, 1000, 500))
-    }
-
-    #[test]
-    fn a_peer_that_is_slow_while_waited_for_is_found_after_one_window() {
-        assert_eq!(looks(0, true), Some(10));
-        assert_eq!(looks(1, true), Some(10));
-        assert_eq!(looks(49, true), Some(10));
-        assert_eq!(looks(51, true), None);
-        assert_eq!(looks(0, false), None);
-    }
 }

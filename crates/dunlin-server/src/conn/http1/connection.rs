@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dunlin_http::{Body, BoxError, Handler, Reply};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 
-use super::end::Why;
+use super::close::CloseReason;
 use super::io::{Io, ROOM};
 use super::output::Output;
 use super::response::{self, Asked, Content};
@@ -18,9 +18,9 @@ use crate::Config;
 use crate::conn::call::Call;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
-use crate::conn::state::{Phase, Signal};
-use crate::conn::{Connection, Exchange, Wire};
+use crate::conn::{Connection, Exchange, Transport};
 use crate::framing::{Framer, Framing, Head};
+use crate::ledger::{Phase, Signal};
 use crate::reaper::Registered;
 
 /// A connection from one request to the next.
@@ -32,7 +32,7 @@ pub(super) struct Http1<'a, H: Handler<Exchange>> {
     /// The request that is under way.
     transaction: Option<Transaction<H::Future>>,
     /// Once nothing more is to be read here.
-    left: Option<Left>,
+    left: Option<Exit>,
     /// Memory for the fields of the next request, and for its call.
     spare_fields: HeaderMap,
     spare_call: Option<Pin<Box<Call<H::Future>>>>,
@@ -40,11 +40,11 @@ pub(super) struct Http1<'a, H: Handler<Exchange>> {
     config: &'a Config,
 }
 
-/// Why a connection is left.
+/// CloseReason a connection is left.
 #[derive(Debug)]
-pub(super) enum Left {
+pub(super) enum Exit {
     /// It is over, perhaps with a last answer.
-    Over(Option<Why>),
+    Over(Option<CloseReason>),
     /// It broke, or is to be cut whatever is under way.
     Cut,
     /// The request whose head this is asks for another protocol.
@@ -63,14 +63,21 @@ where
     H: Handler<Exchange, Error: Into<BoxError>>,
 {
     pub(super) fn new(
-        wire: Wire,
+        transport: Transport,
         framer: Framer,
         handler: H,
         connection: &'a Arc<Connection>,
         registered: &'a Registered,
         config: &'a Config,
     ) -> Self {
-        let io = Io { wire, framer, output: Output::default(), ended: false, state: &connection.state };
+        let io = Io {
+            transport,
+            framer,
+            output: Output::default(),
+            ended: false,
+            ledger: &connection.ledger,
+            interim: &connection.interim,
+        };
         Self {
             io,
             handler,
@@ -84,17 +91,17 @@ where
         }
     }
 
-    pub(super) fn into_parts(self) -> (Wire, Framer) {
-        (self.io.wire, self.io.framer)
+    pub(super) fn into_parts(self) -> (Transport, Framer) {
+        (self.io.transport, self.io.framer)
     }
 
     /// Serves until there is a reason to leave.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
-        self.io.state.register(cx.waker());
-        self.io.state.turn.begin();
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Exit> {
+        self.io.ledger.register(cx.waker());
+        self.io.ledger.budget().reset();
         for _ in 0..TURN {
-            if self.io.state.signalled() == Signal::Cut {
-                return Poll::Ready(Left::Cut);
+            if self.io.ledger.signalled() == Signal::Cut {
+                return Poll::Ready(Exit::Cut);
             }
             let polled = if self.transaction.is_some() { self.poll_transaction(cx) } else { self.poll_next(cx) };
             match ready!(polled) {
@@ -102,7 +109,7 @@ where
                 Ok(Some(left)) => return Poll::Ready(left),
                 Err(error) => {
                     tracing::debug!(%error, "a connection broke");
-                    return Poll::Ready(Left::Cut);
+                    return Poll::Ready(Exit::Cut);
                 }
             }
         }
@@ -111,7 +118,7 @@ where
     }
 
     /// Takes up the next request. Answers to those before it go out together once no other has come in full.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Exit>>> {
         if self.left.is_some() || !self.io.output.has_room() {
             ready!(self.io.poll_flush(cx))?;
         }
@@ -135,31 +142,31 @@ where
                 self.poll_head(cx)
             }
             Err(reject) => {
-                self.left = Some(Left::Over(Some(Why::Rejected(reject))));
+                self.left = Some(Exit::Over(Some(CloseReason::Rejected(reject))));
                 Poll::Ready(Ok(None))
             }
         }
     }
 
     /// Waits for more of a head.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Exit>>> {
         ready!(self.io.poll_flush(cx))?;
-        let (state, is_idle) = (self.io.state, self.io.framer.is_empty());
-        match state.phase() {
-            _ if !is_idle => state.set_phase(Phase::Head),
+        let (ledger, is_idle) = (self.io.ledger, self.io.framer.is_empty());
+        match ledger.phase() {
+            _ if !is_idle => ledger.set_phase(Phase::Head),
             Phase::New => {}
-            _ => state.set_phase(Phase::Between),
+            _ => ledger.set_phase(Phase::Between),
         }
-        match state.signalled() {
-            _ if self.io.ended => return Poll::Ready(Ok(Some(Left::Over(None)))),
-            Signal::HeadTimeout if !is_idle => return Poll::Ready(Ok(Some(Left::Over(Some(Why::TimedOut))))),
-            Signal::Close | Signal::HeadTimeout => return Poll::Ready(Ok(Some(Left::Over(None)))),
-            Signal::Park if is_idle && !state.is_parked() => self.park(),
+        match ledger.signalled() {
+            _ if self.io.ended => return Poll::Ready(Ok(Some(Exit::Over(None)))),
+            Signal::HeadTimeout if !is_idle => return Poll::Ready(Ok(Some(Exit::Over(Some(CloseReason::TimedOut))))),
+            Signal::Close | Signal::HeadTimeout => return Poll::Ready(Ok(Some(Exit::Over(None)))),
+            Signal::Park if is_idle && !ledger.is_parked() => self.park(),
             _ => {}
         }
-        if state.is_parked() {
-            ready!(self.io.wire.poll_readable(cx))?;
-            state.unpark();
+        if ledger.is_parked() {
+            ready!(self.io.transport.poll_readable(cx))?;
+            ledger.unpark();
             self.registered.watch();
         }
         self.io.poll_fill(cx, ROOM).map_ok(|_| None)
@@ -171,7 +178,7 @@ where
         self.io.output.park();
         self.spare_call = None;
         self.spare_fields = HeaderMap::new();
-        self.io.state.park();
+        self.io.ledger.park();
     }
 
     /// Takes up a request. Returns `true` if it is for the handler.
@@ -179,13 +186,13 @@ where
     fn begin(&mut self, request: &mut Request<Body>, head: Head) -> bool {
         let Head { framing, persists, upgrade, expects, takes_trailers } = head;
         if let Some(head) = upgrade {
-            self.left = Some(Left::Upgrade(head));
+            self.left = Some(Exit::Upgrade(head));
             return false;
         }
-        let (state, config) = (self.io.state, self.config);
-        state.begin_only();
-        state.set_phase(if self.io.framer.in_body() { Phase::Body } else { Phase::Between });
-        let is_last = config.keep_alive.is_zero() || state.called() >= config.max_requests_per_connection;
+        let (ledger, config) = (self.io.ledger, self.config);
+        ledger.begin_only();
+        ledger.set_phase(if self.io.framer.in_body() { Phase::Body } else { Phase::Between });
+        let is_last = config.keep_alive.is_zero() || ledger.requests() >= config.max_requests_per_connection;
         let asked = Asked {
             to_head: *request.method() == Method::HEAD,
             is_10: request.version() == Version::HTTP_10,
@@ -208,12 +215,12 @@ where
         if framing != Framing::Length(0) {
             *request.body_mut() = transaction.body(framing, &mut self.io, config.max_body);
         }
-        self.exchange.set_request((!asked.is_10).then(|| state.called()));
+        self.exchange.set_request((!asked.is_10).then(|| ledger.requests()));
         true
     }
 
     /// Calls the handler.
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, request: Request<Body>) {
         let Some(transaction) = &mut self.transaction else { return };
         let mut call = self.spare_call.take().unwrap_or_default();
@@ -221,12 +228,12 @@ where
         transaction.stage = Stage::Answering(call);
         if let Err(panic) = begun {
             transaction.asked.persists = false;
-            self.respond(panicked(&*panic, Some(self.io.state)));
+            self.respond(panicked(&*panic, Some(self.io.ledger)));
         }
     }
 
     /// Works at the request that is under way, until it is answered.
-    fn poll_transaction(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Left>>> {
+    fn poll_transaction(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Exit>>> {
         while let Some(transaction) = &mut self.transaction {
             transaction.feed(&mut self.io, cx)?;
             match &mut transaction.stage {
@@ -235,7 +242,7 @@ where
                     Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
                     Poll::Ready(Err(panic)) => {
                         transaction.asked.persists = false;
-                        self.respond(panicked(&*panic, Some(self.io.state)));
+                        self.respond(panicked(&*panic, Some(self.io.ledger)));
                     }
                     Poll::Pending => {
                         self.io.take_interim();
@@ -248,10 +255,10 @@ where
                 Stage::Sending { .. } => ready!(transaction.poll_send(&mut self.io, cx))?,
                 Stage::Answered => {
                     if !ready!(transaction.poll_rest(&mut self.io, cx))? {
-                        self.left = Some(Left::Over(None));
+                        self.left = Some(Exit::Over(None));
                     }
                     self.transaction = None;
-                    self.io.state.end_only();
+                    self.io.ledger.end_only();
                 }
             }
         }
@@ -264,9 +271,9 @@ where
         if let Stage::Answering(call) = std::mem::replace(&mut transaction.stage, Stage::Answered) {
             self.spare_call = Some(call);
         }
-        let (state, io) = (self.io.state, &mut self.io);
-        if state.interim.is_open() {
-            state.interim.close();
+        let (ledger, io) = (self.io.ledger, &mut self.io);
+        if io.interim.is_open() {
+            io.interim.close();
             io.take_interim();
         }
         let mut reply = reply.into();
@@ -275,11 +282,11 @@ where
             transaction.asked.persists = false;
             reply = refuse(StatusCode::INTERNAL_SERVER_ERROR, "").into();
         }
-        transaction.asked.persists &= state.signalled() < Signal::Drain && transaction.reads_on(&mut io.framer);
+        transaction.asked.persists &= ledger.signalled() < Signal::Drain && transaction.reads_on(&mut io.framer);
         if transaction.asked.to_head {
             reply = reply.into_response().into();
         }
-        let (out, asked, seconds) = (io.output.gathered(), transaction.asked, state.ticks.seconds());
+        let (out, asked, seconds) = (io.output.gathered(), transaction.asked, ledger.ticks().seconds());
         let written = match &reply {
             Reply::Stored(ready) => response::write_ready(out, ready, asked, seconds),
             Reply::Response(made) => {
@@ -288,7 +295,7 @@ where
         };
         if !written.persists {
             transaction.asked.persists = false;
-            self.left = Some(Left::Over(None));
+            self.left = Some(Exit::Over(None));
         }
         transaction.stage = match written.content {
             Content::None => Stage::Answered,

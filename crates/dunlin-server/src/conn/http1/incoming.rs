@@ -9,7 +9,7 @@ use dunlin_http::{BodyError, BoxError};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use crate::conn::state::State;
+use crate::ledger::Ledger;
 
 /// The body of a request, as a handler reads it: bounded, and with errors that say what a server answers.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Feed(Arc<Channel>);
 #[derive(Debug)]
 struct Channel {
     slot: Mutex<Slot>,
-    state: Arc<State>,
+    ledger: Arc<Ledger>,
 }
 
 /// One frame at a time: what nobody reads stays in the socket.
@@ -54,8 +54,8 @@ pub(super) enum Reader {
 }
 
 /// A body of at most `limit` bytes, `length` of them if that is known, and where they are to be put.
-pub(super) fn channel(limit: u64, length: Option<u64>, state: &Arc<State>) -> (Feed, Incoming) {
-    let channel = Arc::new(Channel { slot: Mutex::default(), state: state.clone() });
+pub(super) fn channel(limit: u64, length: Option<u64>, ledger: &Arc<Ledger>) -> (Feed, Incoming) {
+    let channel = Arc::new(Channel { slot: Mutex::default(), ledger: ledger.clone() });
     (Feed(channel.clone()), Incoming { channel, left: limit, limit, length })
 }
 
@@ -130,7 +130,7 @@ impl http_body::Body for Incoming {
                 slot.reader = Some(cx.waker().clone());
                 if !std::mem::replace(&mut slot.wanted, true) {
                     drop(slot);
-                    self.channel.state.wake();
+                    self.channel.ledger.wake();
                 }
                 return Poll::Pending;
             }
@@ -162,7 +162,7 @@ impl Drop for Incoming {
         slot.gone = true;
         if !slot.ended {
             drop(slot);
-            self.channel.state.wake();
+            self.channel.ledger.wake();
         }
     }
 }

@@ -4,25 +4,26 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncReadExt;
 
+use super::interim::InterimQueue;
 use super::output::Output;
-use crate::conn::Wire;
-use crate::conn::state::State;
+use crate::conn::Transport;
 use crate::framing::Framer;
+use crate::ledger::Ledger;
 
 /// Both directions of a connection's socket, and what waits in between.
 #[derive(Debug)]
 pub(super) struct Io<'a> {
-    pub(super) wire: Wire,
+    pub(super) transport: Transport,
     pub(super) framer: Framer,
     pub(super) output: Output,
     /// Whether the client said that it sends no more.
     pub(super) ended: bool,
-    pub(super) state: &'a Arc<State>,
+    pub(super) ledger: &'a Arc<Ledger>,
+    pub(super) interim: &'a InterimQueue,
 }
 
 /// Room for what a client sends, in bytes, but for bodies.
@@ -40,11 +41,11 @@ impl Io<'_> {
         if held.capacity() - held.len() < MIN_ROOM {
             held.reserve(room);
         }
-        let n = ready!(pin!(self.wire.read_buf(held)).poll(cx))?;
+        let n = ready!(pin!(self.transport.read_buf(held)).poll(cx))?;
         if n == 0 {
             self.ended = true;
         } else {
-            self.state.count_read(n);
+            self.ledger.count_read(n);
         }
         Poll::Ready(Ok(n > 0))
     }
@@ -55,7 +56,7 @@ impl Io<'_> {
             match self.poll_fill(cx, ROOM) {
                 Poll::Ready(Ok(true)) => {}
                 // RFC 9112 §9.6: a client may close its half behind its last request and still wait for the answer.
-                Poll::Ready(Ok(false)) => self.state.half_closed.store(true, Relaxed),
+                Poll::Ready(Ok(false)) => self.ledger.set_half_closed(),
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
             }
@@ -64,7 +65,7 @@ impl Io<'_> {
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.output.poll_flush(&mut self.wire, cx, self.state)
+        self.output.poll_flush(&mut self.transport, cx, self.ledger)
     }
 
     /// Sends what it can, to go on with something else.
@@ -77,9 +78,9 @@ impl Io<'_> {
 
     /// Takes up the interim responses that wait, to the request that is worked at.
     pub(super) fn take_interim(&mut self) {
-        if self.state.interim.is_waiting() {
+        if self.interim.is_waiting() {
             let out = self.output.gathered();
-            self.state.interim.take(|bytes| out.extend_from_slice(bytes));
+            self.interim.take(|bytes| out.extend_from_slice(bytes));
         }
     }
 }

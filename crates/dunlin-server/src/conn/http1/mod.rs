@@ -1,8 +1,7 @@
 //! HTTP/1.1 on a connection: one request after the other, each from the socket to its handler and back.
 
+mod close;
 mod connection;
-mod end;
-mod front;
 mod incoming;
 mod interim;
 mod io;
@@ -10,6 +9,7 @@ mod output;
 mod response;
 mod transaction;
 mod upgrade;
+mod upgrade_service;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use dunlin_http::{BoxError, Handler};
 
-use super::{Connection, Exchange, Wire};
-use crate::event_loop::Loop;
+use super::{Connection, Exchange, Transport};
+use crate::context::Loop;
 use crate::framing::Framer;
 use crate::reaper::Registered;
-use connection::{Http1, Left};
-pub(super) use end::{close, linger, until};
+pub(super) use close::{close, linger, until};
+use connection::{Exit, Http1};
 pub(crate) use interim::{InterimQueue, MAX_BYTES as MAX_INTERIM_BYTES, MAX_COUNT as MAX_INTERIM_COUNT};
 pub(crate) use response::may_have_content;
 
-/// Serves HTTP/1.1 on `wire`, from which `held` was read already.
+/// Serves HTTP/1.1 on `transport`, from which `held` was read already.
 pub(super) async fn run<H>(
-    mut wire: Wire,
+    mut transport: Transport,
     mut held: BytesMut,
     handler: H,
     connection: Arc<Connection>,
@@ -37,21 +37,21 @@ pub(super) async fn run<H>(
 ) where
     H: Handler<Exchange, Error: Into<BoxError>> + Clone,
 {
-    let state = &connection.state;
+    let ledger = &connection.ledger;
     loop {
         let framer = Framer::new(held, owner.head_limits());
-        let mut http1 = Http1::new(wire, framer, handler.clone(), &connection, registered, &owner.shared().config);
+        let mut http1 = Http1::new(transport, framer, handler.clone(), &connection, registered, &owner.shared().config);
         let left = poll_fn(|cx| http1.poll(cx)).await;
         let (own, framer) = http1.into_parts();
         match left {
-            Left::Cut => return,
+            Exit::Cut => return,
             // What is rare is boxed, so that the task of an idle connection stays small.
-            Left::Over(None) if framer.is_empty() && !framer.in_body() => return close(own).await,
-            Left::Over(why) => return Box::pin(end::run(own, &framer, why, state, owner)).await,
-            Left::Upgrade(head) => {
+            Exit::Over(None) if framer.is_empty() && !framer.in_body() => return close(own).await,
+            Exit::Over(why) => return Box::pin(close::run(own, &framer, why, ledger, owner)).await,
+            Exit::Upgrade(head) => {
                 let upgrade = upgrade::run(own, head, framer.into_held(), handler.clone(), &connection, owner);
                 let Some(declined) = Box::pin(upgrade).await else { return };
-                (wire, held) = (declined.wire, declined.held);
+                (transport, held) = (declined.transport, declined.held);
             }
         }
     }

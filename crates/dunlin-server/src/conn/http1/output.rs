@@ -3,7 +3,6 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -11,8 +10,8 @@ use dunlin_http::{Body, Mapped};
 use smallvec::SmallVec;
 use tokio::io::AsyncWrite;
 
-use crate::conn::Wire;
-use crate::conn::state::State;
+use crate::conn::Transport;
+use crate::ledger::Ledger;
 
 /// What is on its way to the socket: bytes that were gathered, and behind them at most one piece of content that is
 /// sent from where it lies.
@@ -98,41 +97,46 @@ impl Output {
     }
 
     /// Sends all of it.
-    pub(super) fn poll_flush(&mut self, wire: &mut Wire, cx: &mut Context<'_>, state: &State) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(
+        &mut self,
+        transport: &mut Transport,
+        cx: &mut Context<'_>,
+        ledger: &Ledger,
+    ) -> Poll<io::Result<()>> {
         if self.is_written() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
         while !self.is_written() {
-            let written = match state.turn.poll(cx) {
-                Poll::Ready(most) => self.poll_write(wire, cx, most),
+            let written = match ledger.budget().poll(cx) {
+                Poll::Ready(most) => self.poll_write(transport, cx, most),
                 Poll::Pending => Poll::Pending,
             };
             if written.is_pending() {
-                state.wants_write.store(true, Relaxed);
+                ledger.set_wants_write(true);
             }
             let n = ready!(written)?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            state.count_written(n);
+            ledger.count_written(n);
             self.advance(n);
             self.unflushed = true;
         }
-        let flushed = Pin::new(wire).poll_flush(cx);
-        state.wants_write.store(flushed.is_pending(), Relaxed);
+        let flushed = Pin::new(transport).poll_flush(cx);
+        ledger.set_wants_write(flushed.is_pending());
         ready!(flushed)?;
         self.unflushed = false;
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&self, wire: &mut Wire, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
-        let wire = Pin::new(wire);
+    fn poll_write(&self, transport: &mut Transport, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        let transport = Pin::new(transport);
         if self.piece.is_empty() {
-            return wire.poll_write(cx, &self.gathered[self.sent..]);
+            return transport.poll_write(cx, &self.gathered[self.sent..]);
         }
         let slices = [&self.gathered[self.sent..], &self.piece, self.behind].map(IoSlice::new);
         let slices: SmallVec<[IoSlice<'_>; 3]> = slices.into_iter().filter(|slice| !slice.is_empty()).collect();
-        wire.poll_send(cx, &slices, self.mapping.as_deref(), most)
+        transport.poll_send(cx, &slices, self.mapping.as_deref(), most)
     }
 
     fn advance(&mut self, mut n: usize) {

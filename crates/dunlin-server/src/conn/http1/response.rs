@@ -1,4 +1,4 @@
-//! The head of a response, as it goes onto the wire (RFC 9112 §4 and §6).
+//! The head of a response, as it goes onto the transport (RFC 9112 §4 and §6).
 
 use std::cell::RefCell;
 use std::time::{Duration, UNIX_EPOCH};

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use dunlin_http::{Body, BodyError};
@@ -13,8 +12,8 @@ use super::incoming::{Feed, Reader, channel};
 use super::io::{Io, ROOM};
 use super::response::{Asked, Content, write_field};
 use crate::conn::call::Call;
-use crate::conn::state::Phase;
 use crate::framing::{Framer, Framing, Piece};
+use crate::ledger::Phase;
 
 /// A request and its answer.
 pub(super) struct Transaction<F> {
@@ -64,10 +63,10 @@ impl<F> Transaction<F> {
         if length.is_some_and(|length| length <= io.framer.len() as u64)
             && let Ok(Some(Piece::Data(all))) = io.framer.piece()
         {
-            io.state.set_phase(Phase::Between);
+            io.ledger.set_phase(Phase::Between);
             return all.into();
         }
-        let (feed, incoming) = channel(limit, length, io.state);
+        let (feed, incoming) = channel(limit, length, io.ledger);
         self.feed = Some(feed);
         Body::new(incoming)
     }
@@ -78,7 +77,7 @@ impl<F> Transaction<F> {
         match feed.reader() {
             Reader::Waits => {}
             Reader::Busy => {
-                io.state.wants_read.store(false, Relaxed);
+                io.ledger.set_wants_read(false);
                 return Ok(false);
             }
             Reader::Gone => {
@@ -90,7 +89,7 @@ impl<F> Transaction<F> {
             match io.framer.piece() {
                 Ok(Some(Piece::Data(data))) => feed.data(data, !io.framer.in_body()),
                 Ok(Some(Piece::End(trailers))) => feed.end(trailers),
-                Ok(None) if io.state.body_timed_out.load(Relaxed) => {
+                Ok(None) if io.ledger.is_body_timed_out() => {
                     self.broke = true;
                     feed.fail(BodyError::Timeout);
                 }
@@ -118,7 +117,7 @@ impl<F> Transaction<F> {
                 self.feed = None;
             }
             if !io.framer.in_body() {
-                io.state.set_phase(Phase::Between);
+                io.ledger.set_phase(Phase::Between);
             }
             return Ok(true);
         }
@@ -239,11 +238,11 @@ impl<F> Transaction<F> {
                 return Poll::Ready(Ok(false));
             }
             if !io.framer.in_body() {
-                io.state.set_phase(Phase::Between);
+                io.ledger.set_phase(Phase::Between);
                 continue;
             }
             io.flush(cx)?;
-            if io.ended || io.state.body_timed_out.load(Relaxed) {
+            if io.ended || io.ledger.is_body_timed_out() {
                 return Poll::Ready(Ok(false));
             }
             ready!(fill_body(io, cx)?);
@@ -255,7 +254,7 @@ impl<F> Transaction<F> {
 fn fill_body(io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
     let room = io.framer.left().unwrap_or(BODY_ROOM).clamp(ROOM as u64, BODY_ROOM);
     let filled = io.poll_fill(cx, room as usize);
-    io.state.wants_read.store(filled.is_pending(), Relaxed);
+    io.ledger.set_wants_read(filled.is_pending());
     match filled {
         Poll::Ready(Err(error)) => Err(error),
         Poll::Ready(Ok(_)) => Ok(Poll::Ready(())),

@@ -5,23 +5,22 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use dunlin_http::{BoxError, Handler};
 use hyper::server::conn::http1::Builder;
 
-use super::end::close;
-use super::front::Front;
-use crate::conn::gate::{Gate, Returned};
-use crate::conn::state::{Phase, Signal, State};
-use crate::conn::{Connection, Exchange, Wire};
-use crate::event_loop::Loop;
+use super::close::close;
+use super::upgrade_service::UpgradeService;
+use crate::conn::metered_io::{Handback, MeteredIo, Returned};
+use crate::conn::{Connection, Exchange, Transport};
+use crate::context::Loop;
+use crate::ledger::{Ledger, Phase, Signal};
 
 /// Serves the request of this `head`, behind which `held` came. Gives the connection back if HTTP goes on.
 pub(super) async fn run<H>(
-    wire: Wire,
+    transport: Transport,
     head: Bytes,
     held: BytesMut,
     handler: H,
@@ -31,26 +30,26 @@ pub(super) async fn run<H>(
 where
     H: Handler<Exchange, Error: Into<BoxError>>,
 {
-    let state = &connection.state;
+    let ledger = &connection.ledger;
     let config = &owner.shared().config;
-    state.set_phase(Phase::Opaque);
-    let gate = Gate::undecided(wire, head, held, state.clone());
-    let front = Front::new(handler, connection.clone(), config.max_body);
-    let (before, mut told) = (state.called(), false);
+    ledger.set_phase(Phase::Upgrade);
+    let (io, handback) = MeteredIo::upgrade(transport, head, held, ledger.clone());
+    let service = UpgradeService::new(handler, connection.clone(), config.max_body);
+    let (before, mut told) = (ledger.requests(), false);
     let is_last = config.keep_alive.is_zero() || before + 1 >= config.max_requests_per_connection;
     let mut builder = Builder::new();
     builder.max_buf_size((config.max_head + 8192).max(64 << 10)).max_headers(config.max_fields);
-    builder.keep_alive(!is_last && state.signalled() < Signal::Drain);
-    let mut hyper = Box::pin(builder.serve_connection(gate, front).with_upgrades());
+    builder.keep_alive(!is_last && ledger.signalled() < Signal::Drain);
+    let mut hyper = Box::pin(builder.serve_connection(io, service).with_upgrades());
     poll_fn(|cx| {
-        state.register(cx.waker());
-        state.turn.begin();
+        ledger.register(cx.waker());
+        ledger.budget().reset();
         loop {
-            if state.signalled() == Signal::Cut || hyper.as_mut().poll(cx).is_ready() {
+            if ledger.signalled() == Signal::Cut || hyper.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
             // hyper drops what it has not written yet when it is told to stop while idle; so not before it has.
-            let is_answered = state.called() > before && state.under_way() == 0 && !state.wants_write.load(Relaxed);
+            let is_answered = ledger.requests() > before && ledger.in_flight() == 0 && !ledger.wants_write();
             if told || !is_answered {
                 return Poll::Pending;
             }
@@ -60,22 +59,32 @@ where
     })
     .await;
     drop(hyper);
-    let returned = given_back(state).await?;
-    if state.tunnel.load(Relaxed) || !told {
-        close(returned.wire).await;
+    if ledger.phase() == Phase::Tunnel {
+        if let Some(returned) = ended(&handback, ledger).await {
+            close(returned.transport).await;
+        }
         return None;
     }
-    state.set_phase(Phase::Between);
+    let returned = handback.take()?;
+    if !told {
+        close(returned.transport).await;
+        return None;
+    }
+    ledger.set_phase(Phase::Between);
     Some(returned)
 }
 
-/// The socket, once hyper has let it go. After an upgrade that is when the tunnel ends.
-async fn given_back(state: &Arc<State>) -> Option<Returned> {
+/// Waits for the end of a tunnel. Returns `None` if it is cut.
+async fn ended(handback: &Handback, ledger: &Ledger) -> Option<Returned> {
     poll_fn(|cx| {
-        state.register(cx.waker());
-        match state.take_back() {
+        ledger.register(cx.waker());
+        let signal = ledger.signalled();
+        if signal >= Signal::Close {
+            handback.wake();
+        }
+        match handback.take() {
             Some(returned) => Poll::Ready(Some(returned)),
-            None if state.signalled() == Signal::Cut || !state.tunnel.load(Relaxed) => Poll::Ready(None),
+            None if signal == Signal::Cut => Poll::Ready(None),
             None => Poll::Pending,
         }
     })

@@ -1,6 +1,6 @@
-//! Interim responses (RFC 9110 §15.2) on a stream.
+//! [`InterimSender`]: interim responses (RFC 9110 §15.2) on a stream.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use bytes::Bytes;
@@ -13,71 +13,72 @@ use http::{HeaderMap, Response, StatusCode};
 use super::stream::strip;
 use crate::conn::http1::{MAX_INTERIM_BYTES, MAX_INTERIM_COUNT};
 
-/// What is told of an answer before it is there. It waits until the stream's own task sends it.
+/// The interim responses of a stream. They wait until the stream's own task sends them.
 #[derive(Debug, Default)]
-pub(crate) struct Voice {
-    told: Mutex<Told>,
+pub(crate) struct InterimSender {
+    queue: Mutex<Queue>,
     waker: AtomicWaker,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Queue {
     waiting: Vec<Response<()>>,
     count: u32,
     bytes: usize,
-    /// Whether the final response is there.
-    is_over: bool,
+    /// `true` once the final response is there.
+    is_closed: bool,
 }
 
-// === impl Voice ===
+// === impl InterimSender ===
 
-impl Voice {
-    /// Tells the client that the content of its request is waited for.
-    pub(super) fn go_on(&self) {
-        self.tell(StatusCode::CONTINUE, HeaderMap::new());
+impl InterimSender {
+    /// Sends 100 (Continue).
+    pub(super) fn send_continue(&self) {
+        self.push(StatusCode::CONTINUE, HeaderMap::new());
     }
 
-    /// Sends what waits, ahead of the final response, which `is_over` says is there. Wakes this task if more comes.
-    pub(super) fn speak(&self, respond: &mut SendResponse<Bytes>, is_over: bool, cx: &Context<'_>) {
+    /// Sends all that waits, and wakes this task when more comes. Nothing more is taken once the final
+    /// response `is_there`.
+    pub(super) fn flush(&self, respond: &mut SendResponse<Bytes>, is_there: bool, cx: &Context<'_>) {
         self.waker.register(cx.waker());
         let waiting = {
-            let mut told = self.told();
-            told.is_over |= is_over;
-            std::mem::take(&mut told.waiting)
+            let mut queue = self.queue();
+            queue.is_closed |= is_there;
+            std::mem::take(&mut queue.waiting)
         };
         for response in waiting {
-            // What cannot be sent is not missed: the final response is what counts.
+            // The final response counts; an interim one may be lost.
             let _ = respond.send_informational(response);
         }
     }
 
-    fn tell(&self, status: StatusCode, headers: HeaderMap) -> bool {
+    fn push(&self, status: StatusCode, headers: HeaderMap) -> bool {
         let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        let mut told = self.told();
-        if told.is_over || told.count >= MAX_INTERIM_COUNT || told.bytes + length > MAX_INTERIM_BYTES {
+        let mut queue = self.queue();
+        if queue.is_closed || queue.count >= MAX_INTERIM_COUNT || queue.bytes + length > MAX_INTERIM_BYTES {
             return false;
         }
-        told.count += 1;
-        told.bytes += length;
+        queue.count += 1;
+        queue.bytes += length;
         let mut response = Response::new(());
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        told.waiting.push(response);
-        drop(told);
+        queue.waiting.push(response);
+        drop(queue);
         self.waker.wake();
         true
     }
 
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl SendInterim for Voice {
+impl SendInterim for InterimSender {
     fn send_interim(&self, _: u64, status: StatusCode, headers: &HeaderMap) -> bool {
         let mut headers = headers.clone();
         strip(&mut headers);
         headers.remove(CONTENT_LENGTH);
-        self.tell(status, headers)
+        self.push(status, headers)
     }
 }

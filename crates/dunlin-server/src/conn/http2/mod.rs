@@ -1,15 +1,14 @@
-//! HTTP/2 on a connection: the frames are h2's, with limits; the streams are ours.
+//! HTTP/2 on a connection: h2 handles the frames, within limits; the streams are tasks of ours.
 
+mod inbound;
 mod interim;
 mod received;
 mod sender;
 mod stream;
-mod streams;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -17,84 +16,91 @@ use dunlin_http::{BoxError, Handler};
 use h2::server::{Builder, Handshake};
 use tokio::io::AsyncWriteExt;
 
-use super::gate::{Gate, Returned};
 use super::http1::{close, linger, until};
-use super::state::{Phase, Signal};
-use super::{Connection, Exchange, Wire};
+use super::metered_io::{MeteredIo, Returned};
+use super::{Connection, Exchange, Transport};
 use crate::Config;
-use crate::event_loop::Loop;
-use crate::framing::FrameMeter;
-pub(super) use interim::Voice;
-pub(crate) use streams::{Awaited, Streams};
+use crate::context::Loop;
+use crate::framing::{Fault, FrameMeter};
+use crate::ledger::{Ledger, Phase, Signal};
+pub(super) use interim::InterimSender;
+use stream::{Incoming, Stream};
 
-/// GOAWAY but for the last byte of its code (RFC 9113 §6.8): any stream may have been worked at.
+/// GOAWAY without the last byte of its code (RFC 9113 §6.8). Any stream may have been processed.
 const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0";
 
-/// What a client may send ahead of being read, in bytes: on a stream, and on all of a connection.
+/// The flow-control window of a stream and of a connection, in bytes.
 const WINDOW: u32 = 1 << 20;
 
-/// A connection of HTTP/2.
-enum Session {
-    Opening(Handshake<Gate, Bytes>),
-    Open(h2::server::Connection<Gate, Bytes>),
+/// The state of h2 on a connection.
+struct Session {
+    state: State,
+    is_ending: bool,
 }
 
-/// Serves HTTP/2 on `wire`, from which `held` was read already.
-pub(super) async fn run<H>(wire: Wire, held: BytesMut, handler: H, connection: Arc<Connection>, owner: &Loop)
+enum State {
+    Opening(Handshake<MeteredIo, Bytes>),
+    Open(h2::server::Connection<MeteredIo, Bytes>),
+}
+
+/// Serves HTTP/2 on `transport`, from which `held` was read already.
+pub(super) async fn run<H>(transport: Transport, held: BytesMut, handler: H, connection: Arc<Connection>, owner: &Loop)
 where
     H: Handler<Exchange, Error: Into<BoxError>> + Clone + Send + 'static,
 {
     let connection = &connection;
-    let (state, config) = (&connection.state, &owner.shared().config);
-    state.set_phase(Phase::Opaque);
-    let gate = Gate::http2(wire, held, FrameMeter::new(config.http2.max_control_rate), state.clone());
-    let mut session = Session::new(gate, config);
-    let (streams, mut told) = (&mut session, false);
+    let (ledger, config) = (&connection.ledger, &owner.shared().config);
+    let streams = ledger.begin_streams();
+    let meter = FrameMeter::new(config.http2.max_control_rate);
+    let (io, handback) = MeteredIo::http2(transport, held, meter, ledger.clone());
+    let mut session = Session::new(io, config);
     poll_fn(move |cx| {
-        state.register(cx.waker());
-        state.turn.begin();
-        let signal = state.signalled();
+        ledger.register(cx.waker());
+        ledger.budget().reset();
+        let signal = ledger.signalled();
         if signal == Signal::Cut {
             return Poll::Ready(());
         }
         loop {
-            let ends = signal >= Signal::Drain || state.is_worn_out(config.max_requests_per_connection);
-            let Some((request, respond)) = ready!(streams.poll_request(ends, &mut told, cx)) else {
-                return Poll::Ready(());
+            let ends = signal >= Signal::Drain || ledger.requests() >= config.max_requests_per_connection;
+            let Some((request, respond)) = ready!(session.poll_request(ends, cx)) else { return Poll::Ready(()) };
+            let stream = Stream {
+                handler: handler.clone(),
+                connection: connection.clone(),
+                ledger: streams.clone(),
+                in_flight: ledger.begin_request(),
+                max_body: config.max_body,
             };
-            let under_way = state.begin_request();
-            tokio::spawn(stream::run(
-                request,
-                respond,
-                handler.clone(),
-                connection.clone(),
-                under_way,
-                config.max_body,
-            ));
+            tokio::spawn(stream.run(request, respond));
         }
     })
     .await;
-    drop(session);
-    let Some(Returned { mut wire, fault, .. }) = state.take_back() else { return };
-    // Behind a frame that is written in part it would be taken for the rest.
-    if let Some(fault) = fault
-        && !state.wants_write.load(Relaxed)
-    {
-        state.set_phase(Phase::Linger);
-        until(Signal::Cut, state, async {
-            if wire.write_all(&[GOAWAY, &[fault as u8]].concat()).await.is_ok() {
-                linger(&mut wire, 64 << 10).await;
-            }
-        })
-        .await;
+    let Some(Returned { mut transport, fault, .. }) = handback.take() else { return };
+    if let Some(fault) = fault {
+        go_away(&mut transport, fault, ledger).await;
     }
-    close(wire).await;
+    close(transport).await;
+}
+
+/// Sends GOAWAY, and discards what the client still sends.
+async fn go_away(transport: &mut Transport, fault: Fault, ledger: &Ledger) {
+    // Behind a part of a frame, the client would read it as the rest.
+    if ledger.wants_write() {
+        return;
+    }
+    ledger.set_phase(Phase::Linger);
+    let _ = until(Signal::Cut, ledger, async {
+        if transport.write_all(&[GOAWAY, &[fault as u8]].concat()).await.is_ok() {
+            linger(transport, 64 << 10).await;
+        }
+    })
+    .await;
 }
 
 // === impl Session ===
 
 impl Session {
-    fn new(gate: Gate, config: &Config) -> Self {
+    fn new(io: MeteredIo, config: &Config) -> Self {
         let mut builder = Builder::new();
         builder
             .initial_window_size(WINDOW)
@@ -104,21 +110,21 @@ impl Session {
             .max_local_error_reset_streams(Some(config.http2.max_local_resets))
             .max_header_list_size(u32::try_from(config.max_head).unwrap_or(u32::MAX))
             .max_send_buffer_size(64 << 10);
-        Self::Opening(builder.handshake(gate))
+        Self { state: State::Opening(builder.handshake(io)), is_ending: false }
     }
 
-    /// The next request; `None` once the connection is over. It is when the streams under way have ended, once it is
-    /// known that it `ends`.
-    fn poll_request(&mut self, ends: bool, told: &mut bool, cx: &mut Context<'_>) -> Poll<Option<stream::Asked>> {
-        if let Self::Opening(handshake) = self {
+    /// Polls the next request; `None` once the session is over. A session that `ends` takes no more
+    /// requests than the client has sent by now, and is over with the last of them.
+    fn poll_request(&mut self, ends: bool, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        if let State::Opening(handshake) = &mut self.state {
             match ready!(Pin::new(handshake).poll(cx)) {
-                Ok(connection) => *self = Self::Open(connection),
+                Ok(connection) => self.state = State::Open(connection),
                 Err(_) => return Poll::Ready(None),
             }
         }
-        let Self::Open(connection) = self else { return Poll::Ready(None) };
-        // RFC 9113 §6.8: GOAWAY tells which streams will still be answered. One that is idle long is told the same.
-        if ends && !std::mem::replace(told, true) {
+        let State::Open(connection) = &mut self.state else { return Poll::Ready(None) };
+        // RFC 9113 §6.8: GOAWAY says which streams will still be answered.
+        if ends && !std::mem::replace(&mut self.is_ending, true) {
             connection.graceful_shutdown();
         }
         connection.poll_accept(cx).map(|accepted| accepted?.ok())

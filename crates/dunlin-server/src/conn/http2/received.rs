@@ -1,4 +1,4 @@
-//! [`Received`]: the body of a request as it comes on its stream.
+//! The body of a request as it comes on its stream.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,29 +9,42 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 
-use super::interim::Voice;
+use super::interim::InterimSender;
 
-/// What comes on a stream. One that its client resets fails: what came is not the whole.
+/// The body of a request on a stream. It fails if the client resets the stream, because it is not
+/// complete then.
 pub(super) struct Received {
-    /// `None` only once it was left.
+    /// `None` only once it was dropped.
     stream: Option<RecvStream>,
-    /// What is left of the length that was told.
+    /// The rest of the announced length.
     left: Option<u64>,
     is_read: bool,
-    /// Where the client is told to go on, if it waits for that.
-    awaits: Option<Arc<Voice>>,
+    /// The sender of 100 (Continue), while the client waits for it.
+    awaits_continue: Option<Arc<InterimSender>>,
     unread: Unread,
 }
 
-/// A stream that is not read to its end, once nobody reads it. `None` where there is nothing to read.
+/// The place for a stream whose reader was dropped before its end. `None` if there is nothing to read.
 #[derive(Clone)]
 pub(super) struct Unread(Option<Arc<Mutex<Option<RecvStream>>>>);
+
+/// The limit of what is discarded of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DiscardLimit {
+    pub(super) bytes: usize,
+    pub(super) time: Duration,
+}
 
 // === impl Received ===
 
 impl Received {
-    pub(super) fn new(stream: RecvStream, length: Option<u64>, awaits: Option<Arc<Voice>>, unread: Unread) -> Self {
-        Self { stream: Some(stream), left: length, is_read: false, awaits, unread }
+    pub(super) fn new(
+        stream: RecvStream,
+        length: Option<u64>,
+        awaits_continue: Option<Arc<InterimSender>>,
+        unread: Unread,
+    ) -> Self {
+        Self { stream: Some(stream), left: length, is_read: false, awaits_continue, unread }
     }
 }
 
@@ -55,23 +68,23 @@ impl Unread {
         }
     }
 
-    /// Throws away what comes, up to so many bytes and for so long.
-    pub(super) async fn discard(&self, (most, time): (usize, Duration)) {
+    /// Discards the rest of the stream, up to `limit`.
+    pub(super) async fn discard(&self, limit: DiscardLimit) {
         let Some(place) = &self.0 else { return };
         let left = place.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut stream) = left else { return };
         let all = async {
             let mut discarded = 0;
-            while discarded < most
+            while discarded < limit.bytes
                 && let Some(Ok(data)) = stream.data().await
             {
                 discarded += data.len();
                 let _ = stream.flow_control().release_capacity(data.len());
             }
-            discarded < most
+            discarded < limit.bytes
         };
-        // Until its end, or until it is no more.
-        if !tokio::time::timeout(time, all).await.unwrap_or(false) {
+        // A stream that is not at its end is left for the next call.
+        if !tokio::time::timeout(limit.time, all).await.unwrap_or(false) {
             self.leave(Some(stream));
         }
     }
@@ -86,11 +99,11 @@ impl http_body::Body for Received {
         let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
         if !this.is_read {
             let polled = stream.poll_data(cx);
-            // RFC 9110 §10.1.1: nothing has come, and somebody wants it.
+            // RFC 9110 §10.1.1: the client is asked for the body once a handler reads it.
             if polled.is_pending()
-                && let Some(voice) = this.awaits.take()
+                && let Some(sender) = this.awaits_continue.take()
             {
-                voice.go_on();
+                sender.send_continue();
             }
             match ready!(polled) {
                 Some(Ok(data)) => {

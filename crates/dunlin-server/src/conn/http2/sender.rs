@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,8 +10,7 @@ use dunlin_http::{Body, BoxError};
 use h2::{Reason, SendStream};
 use http_body::{Body as _, Frame};
 
-use super::streams::Awaited;
-use crate::conn::state::State;
+use crate::ledger::{StreamLedger, Transfer};
 
 /// What is asked for of the windows at once.
 const MOST: usize = 64 << 10;
@@ -20,9 +18,9 @@ const MOST: usize = 64 << 10;
 /// How a client takes an answer. While its window is shut it is waited for, at a pace.
 struct Taker<'s> {
     stream: SendStream<Bytes>,
-    state: &'s State,
+    ledger: &'s StreamLedger,
     /// Once it was waited for.
-    paced: Option<Arc<Awaited>>,
+    paced: Option<Arc<Transfer>>,
     waits: bool,
 }
 
@@ -33,8 +31,8 @@ type Given = Option<Result<Frame<Bytes>, BoxError>>;
 struct Gone;
 
 /// Sends `body`. What there is no window for stays here, so that nothing is held that nobody waits for.
-pub(super) async fn send(mut body: Body, stream: SendStream<Bytes>, state: &State) {
-    let mut taker = Taker { stream, state, paced: None, waits: false };
+pub(super) async fn send(mut body: Body, stream: SendStream<Bytes>, ledger: &StreamLedger) {
+    let mut taker = Taker { stream, ledger, paced: None, waits: false };
     // Dropping the stream before its end resets it.
     let _: Result<(), Gone> = taker.send(&mut body).await;
 }
@@ -115,21 +113,21 @@ impl Taker<'_> {
 
     /// The client is waited for; whether it was for too long.
     fn wait(&mut self, cx: &Context<'_>) -> bool {
-        let paced = self.paced.get_or_insert_with(|| self.state.answers.watch());
+        let paced = self.paced.get_or_insert_with(|| self.ledger.responses.watch());
         if !std::mem::replace(&mut self.waits, true) {
-            paced.begin();
-            self.state.owed.fetch_add(1, Relaxed);
+            paced.wait();
+            self.ledger.block();
         }
-        paced.is_over(cx.waker())
+        paced.is_timed_out(cx.waker())
     }
 
     /// It took so many bytes.
     fn took(&mut self, bytes: usize) {
         if let Some(paced) = &self.paced {
-            paced.came(bytes);
+            paced.advance(bytes);
         }
         if std::mem::replace(&mut self.waits, false) {
-            self.state.owed.fetch_sub(1, Relaxed);
+            self.ledger.unblock();
         }
     }
 }
@@ -138,7 +136,7 @@ impl Drop for Taker<'_> {
     fn drop(&mut self) {
         self.took(0);
         if let Some(paced) = &self.paced {
-            self.state.answers.forget(paced);
+            self.ledger.responses.forget(paced);
         }
     }
 }

@@ -1,36 +1,46 @@
-//! One stream, from its request to the last byte of its answer.
+//! One stream, from its request to the last byte of its response.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Handler, date};
+use dunlin_http::{Body, BoxError, Handler, Reply, date};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 
-use super::interim::Voice;
-use super::received::{Received, Unread};
+use super::inbound::Inbound;
+use super::interim::InterimSender;
+use super::received::{DiscardLimit, Received, Unread};
 use super::sender;
 use crate::conn::call::Call;
 use crate::conn::http1::may_have_content;
-use crate::conn::inbound::Inbound;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
-use crate::conn::state::UnderWay;
 use crate::conn::{Connection, Exchange};
 use crate::framing::length;
+use crate::ledger::{InFlight, StreamLedger};
 
-/// A request, and what it is answered by.
-pub(super) type Asked = (Request<RecvStream>, SendResponse<Bytes>);
+/// A request as h2 gives it, and the way back.
+pub(super) type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
 
-/// What concerns one connection of HTTP/1.1 (RFC 9113 §8.2.2), and is none of HTTP/2's.
+/// The stream of one request. It is reset if this is dropped before its end.
+pub(super) struct Stream<H> {
+    pub(super) handler: H,
+    pub(super) connection: Arc<Connection>,
+    pub(super) ledger: Arc<StreamLedger>,
+    pub(super) in_flight: InFlight,
+    /// The limit of the request's body, in bytes.
+    pub(super) max_body: u64,
+}
+
+/// Fields of one HTTP/1.1 connection, which HTTP/2 does not have (RFC 9113 §8.2.2).
 static HOP_BY_HOP: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -40,86 +50,108 @@ static HOP_BY_HOP: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// How much, and for how long, what a client sends that nobody reads is thrown away before it has its answer: what is
-/// right behind the head is most often all of it.
-const BEFORE: (usize, Duration) = (64 << 10, Duration::from_millis(5));
-/// And when it has it. RFC 9113 §8.1 has a server reset the stream for the client to stop, but common clients take that
-/// for a failure, and throw the answer away; so it is the last resort.
-const AFTER: (usize, Duration) = (4 << 20, Duration::from_secs(1));
+/// The part of an unread body that is discarded before the response: in most cases that is all of it.
+const BEFORE_RESPONSE: DiscardLimit = DiscardLimit { bytes: 64 << 10, time: Duration::from_millis(5) };
+/// The part that is discarded after it. RFC 9113 §8.1: a server may reset the stream to stop the client.
+/// Common clients take that for a failure and drop the response, so it is the last resort.
+const AFTER_RESPONSE: DiscardLimit = DiscardLimit { bytes: 4 << 20, time: Duration::from_secs(1) };
 
-/// Answers `request`. Whoever drops this resets the stream.
-pub(super) async fn run<H>(
-    mut request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    handler: H,
-    connection: Arc<Connection>,
-    under_way: UnderWay,
-    max_body: u64,
-) where
-    H: Handler<Exchange, Error: Into<BoxError>>,
-{
-    let to_head = request.method() == Method::HEAD;
-    let expects = request.headers().contains_key(EXPECT);
-    let unread = Unread::of(request.body());
-    let response = match admit(&mut request, max_body) {
-        Err(response) => {
-            unread.leave(Some(request.into_body()));
-            *response
-        }
-        Ok(Admitted { length, awaits_continue }) => {
-            let sender = awaits_continue.then(Arc::<Voice>::default);
-            let state = under_way.state();
-            let request = request.map(|stream| match stream.is_end_stream() {
-                true => Body::empty(),
-                false => Inbound::wrap(Received::new(stream, length, sender.clone(), unread.clone()), max_body, state),
-            });
-            let exchange = Exchange::on_stream(connection, sender);
-            let mut call = pin!(Call::default());
-            let begun = call.as_mut().begin(&handler, request, &exchange);
-            let voice = exchange.into_sender();
-            drop(handler);
-            let called = poll_fn(|cx| {
-                let polled = call.as_mut().poll(cx);
-                if let Some(voice) = &voice {
-                    voice.speak(&mut respond, polled.is_ready(), cx);
-                }
-                match polled {
-                    Poll::Ready(done) => Poll::Ready(Some(done)),
-                    Poll::Pending => given_up(&mut respond, cx).map(|()| None),
-                }
-            });
-            let outcome = match begun {
-                Ok(()) => called.await,
-                Err(panic) => Some(Err(panic)),
-            };
-            match outcome {
-                None => return,
-                Some(Ok(Ok(reply))) => reply.into_response(),
-                Some(Ok(Err(_))) => return respond.send_reset(Reason::INTERNAL_ERROR),
-                Some(Err(panic)) => panicked(&*panic, Some(state)),
-            }
-        }
-    };
-    if !expects {
-        unread.discard(BEFORE).await;
-    }
-    answer(response, respond, to_head, &under_way).await;
-    drop(under_way);
-    unread.discard(AFTER).await;
+/// The outcome of a stream's handler.
+enum Outcome {
+    Response(Box<Response<Body>>),
+    /// The handler failed.
+    Failed,
+    /// The client has reset the stream.
+    Reset,
 }
 
-/// Whether the client has reset the stream.
-fn given_up(respond: &mut SendResponse<Bytes>, cx: &mut Context<'_>) -> Poll<()> {
-    respond.poll_reset(cx).map(drop)
-}
-
-/// What is known of a request that a service is called with.
+/// The facts about a request that goes to its handler.
 struct Admitted {
     length: Option<u64>,
     awaits_continue: bool,
 }
 
-/// What the server itself answers, if it is for it to do.
+// === impl Stream ===
+
+impl<H> Stream<H>
+where
+    H: Handler<Exchange, Error: Into<BoxError>>,
+{
+    /// Answers `request`.
+    pub(super) async fn run(self, mut request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let to_head = request.method() == Method::HEAD;
+        let expects = request.headers().contains_key(EXPECT);
+        let unread = Unread::of(request.body());
+        let Self { handler, connection, ledger, in_flight, max_body } = self;
+        let response = match admit(&mut request, max_body) {
+            Err(response) => {
+                unread.leave(Some(request.into_body()));
+                response
+            }
+            Ok(Admitted { length, awaits_continue }) => {
+                let sender = awaits_continue.then(Arc::<InterimSender>::default);
+                let request = request.map(|stream| match stream.is_end_stream() {
+                    true => Body::empty(),
+                    false => {
+                        let body = Received::new(stream, length, sender.clone(), unread.clone());
+                        Inbound::wrap(body, max_body, &ledger)
+                    }
+                });
+                match call(handler, request, Exchange::on_stream(connection, sender), &mut respond, &in_flight).await {
+                    Outcome::Response(response) => response,
+                    Outcome::Failed => return respond.send_reset(Reason::INTERNAL_ERROR),
+                    Outcome::Reset => return,
+                }
+            }
+        };
+        if !expects {
+            unread.discard(BEFORE_RESPONSE).await;
+        }
+        send(*response, respond, to_head, &in_flight, &ledger).await;
+        drop(in_flight);
+        unread.discard(AFTER_RESPONSE).await;
+    }
+}
+
+/// Calls the handler, and sends interim responses meanwhile.
+async fn call<H>(
+    handler: H,
+    request: Request<Body>,
+    exchange: Exchange,
+    respond: &mut SendResponse<Bytes>,
+    in_flight: &InFlight,
+) -> Outcome
+where
+    H: Handler<Exchange, Error: Into<BoxError>>,
+{
+    let mut call = pin!(Call::default());
+    let begun = call.as_mut().begin(&handler, request, &exchange);
+    // Clones of the exchange share its sender, so there is one now or never.
+    let sender = exchange.into_sender();
+    drop(handler);
+    let called = poll_fn(|cx| {
+        let polled = call.as_mut().poll(cx);
+        if let Some(sender) = &sender {
+            sender.flush(respond, polled.is_ready(), cx);
+        }
+        match polled {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        }
+    });
+    let outcome = match begun {
+        Ok(()) => called.await,
+        Err(panic) => Some(Err(panic)),
+    };
+    match outcome {
+        None => Outcome::Reset,
+        Some(Ok(Ok(reply))) => Outcome::Response(Box::new(Reply::into_response(reply))),
+        Some(Ok(Err(_))) => Outcome::Failed,
+        Some(Err(panic)) => Outcome::Response(Box::new(panicked(&*panic, Some(in_flight.ledger())))),
+    }
+}
+
+/// Checks a request. An error is the server's own response.
 fn admit(request: &mut Request<RecvStream>, max_body: u64) -> Result<Admitted, Box<Response<Body>>> {
     let refused = |status| Box::new(refuse(status, ""));
     normalise(request).map_err(refused)?;
@@ -128,45 +160,51 @@ fn admit(request: &mut Request<RecvStream>, max_body: u64) -> Result<Admitted, B
     if length.is_some_and(|length| length > max_body) {
         return Err(refused(StatusCode::PAYLOAD_TOO_LARGE));
     }
-    // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
+    // RFC 9110 §9.3.7: `*` is the server as a whole.
     if request.uri().path() == "*" {
         return Err(Box::new(capabilities()));
     }
     Ok(Admitted { length, awaits_continue: awaits_continue && !request.body().is_end_stream() })
 }
 
-/// RFC 9110 §8.6: there is one length, or none. h2 sees to it that so much comes.
+/// RFC 9110 §8.6: there is one length, or none. h2 checks that the body has it.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, StatusCode> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
         (None, _) => Ok(None),
-        (Some(told), None) => length(told.as_bytes()).map(Some).ok_or(StatusCode::BAD_REQUEST),
+        (Some(value), None) => length(value.as_bytes()).map(Some).ok_or(StatusCode::BAD_REQUEST),
         (Some(_), Some(_)) => Err(StatusCode::BAD_REQUEST),
     }
 }
 
-async fn answer(mut response: Response<Body>, mut respond: SendResponse<Bytes>, to_head: bool, under_way: &UnderWay) {
+async fn send(
+    mut response: Response<Body>,
+    mut respond: SendResponse<Bytes>,
+    to_head: bool,
+    in_flight: &InFlight,
+    ledger: &StreamLedger,
+) {
     if response.status().is_informational() {
-        tracing::error!(status = response.status().as_u16(), "a service answered with an interim status");
+        let status = response.status().as_u16();
+        tracing::error!(status, "a handler's final response has an interim status; answering 500");
         response = refuse(StatusCode::INTERNAL_SERVER_ERROR, "");
     }
     let (mut parts, body) = response.into_parts();
-    let state = under_way.state();
     let has_content = !to_head && may_have_content(parts.status);
     strip(&mut parts.headers);
-    say_length(&mut parts.headers, parts.status, body.len(), has_content);
-    let dated = parts.headers.entry(DATE);
-    dated.or_insert_with(|| date_of(state.ticks.seconds()));
+    set_length(&mut parts.headers, parts.status, body.len(), has_content);
+    let seconds = in_flight.ledger().ticks().seconds();
+    parts.headers.entry(DATE).or_insert_with(|| date_of(seconds));
     let ends = !has_content || body.is_end_stream();
     match respond.send_response(Response::from_parts(parts, ()), ends) {
-        Ok(stream) if !ends => sender::send(body, stream, state).await,
+        Ok(stream) if !ends => sender::send(body, stream, ledger).await,
         Ok(_) => {}
-        // It has been reset, or a field is none that HTTP/2 has.
+        // It was reset, or HTTP/2 does not allow one of its fields.
         Err(_) => respond.send_reset(Reason::INTERNAL_ERROR),
     }
 }
 
-/// Takes away what concerns one connection of HTTP/1.1.
+/// Removes the fields of one HTTP/1.1 connection.
 pub(super) fn strip(headers: &mut HeaderMap) {
     if let Some(named) = headers.remove(CONNECTION) {
         for name in named.to_str().unwrap_or_default().split(',') {
@@ -178,8 +216,8 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// RFC 9110 §8.6: where the length is known it is said, and as it is.
-fn say_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, has_content: bool) {
+/// RFC 9110 §8.6: sets the length where it is known.
+fn set_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, has_content: bool) {
     match length {
         _ if status == StatusCode::NO_CONTENT => {
             headers.remove(CONTENT_LENGTH);
@@ -187,7 +225,8 @@ fn say_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, 
         Some(length) if has_content => {
             headers.insert(CONTENT_LENGTH, length.into());
         }
-        // What GET would be answered with: a 304 does not say what is not known, and of HEAD the maker may know more.
+        // The length that GET would have. A 304 has it only from the handler, and for HEAD the handler's
+        // is better than the server's.
         Some(length) if length > 0 && status != StatusCode::NOT_MODIFIED => {
             headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }
@@ -195,7 +234,7 @@ fn say_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, 
     }
 }
 
-/// The date of this second since 1970; it is made once a second.
+/// The `Date` of a second since 1970. It is formatted once a second.
 fn date_of(seconds: u64) -> HeaderValue {
     thread_local! {
         static LAST: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };

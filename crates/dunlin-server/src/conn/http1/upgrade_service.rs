@@ -1,10 +1,9 @@
-//! [`Front`]: what hyper calls for a request that asks for an upgrade, with what the server itself answers before its
+//! [`UpgradeService`]: what hyper calls for a request that asks for an upgrade, with what the server itself answers before its
 //! service.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,15 +14,14 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use crate::conn::call::Call;
-use crate::conn::inbound::Inbound;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
-use crate::conn::state::UnderWay;
 use crate::conn::{Connection, Exchange};
+use crate::ledger::{InFlight, Phase};
 
 /// The service of a connection as hyper calls it.
 #[derive(Debug)]
-pub(crate) struct Front<H> {
+pub(crate) struct UpgradeService<H> {
     handler: H,
     connection: Arc<Connection>,
     /// Bytes of a body, at most.
@@ -35,7 +33,7 @@ pin_project! {
     pub(crate) struct Answer<F> {
         #[pin]
         step: Step<F>,
-        under_way: Option<UnderWay>,
+        in_flight: Option<InFlight>,
     }
 }
 
@@ -52,12 +50,12 @@ pin_project! {
 #[derive(Debug)]
 pub(crate) struct Outbound {
     body: Body,
-    _under_way: Option<UnderWay>,
+    _under_way: Option<InFlight>,
 }
 
-// === impl Front ===
+// === impl UpgradeService ===
 
-impl<H> Front<H> {
+impl<H> UpgradeService<H> {
     pub(crate) const fn new(handler: H, connection: Arc<Connection>, max_body: u64) -> Self {
         Self { handler, connection, max_body }
     }
@@ -75,7 +73,7 @@ impl<H> Front<H> {
     }
 }
 
-impl<H> hyper::service::Service<Request<Incoming>> for Front<H>
+impl<H> hyper::service::Service<Request<Incoming>> for UpgradeService<H>
 where
     H: Handler<Exchange, Error: Into<BoxError>>,
 {
@@ -84,20 +82,21 @@ where
     type Future = Answer<H::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let state = &self.connection.state;
-        let under_way = Some(state.begin_request());
+        let ledger = &self.connection.ledger;
+        let in_flight = Some(ledger.begin_request());
         let step = match self.answer(&mut request) {
             Some(response) => Step::Answered { response: Some(response) },
             None => {
-                let request = request.map(|body| Inbound::wrap(body, self.max_body, state));
+                // A request that asks for an upgrade has no body.
+                let request = request.map(|_| Body::empty());
                 let exchange = Exchange::without_interim(self.connection.clone());
                 match Call::begun(&self.handler, request, &exchange) {
                     Ok(call) => Step::Calling { call },
-                    Err(panic) => Step::Answered { response: Some(panicked(&*panic, Some(state))) },
+                    Err(panic) => Step::Answered { response: Some(panicked(&*panic, Some(ledger))) },
                 }
             }
         };
-        Answer { step, under_way }
+        Answer { step, in_flight }
     }
 }
 
@@ -116,19 +115,19 @@ where
             StepProj::Answered { response } => response.take().unwrap_or_default(),
             StepProj::Calling { call } => match ready!(call.poll(cx)) {
                 Ok(reply) => reply?.into_response(),
-                Err(panic) => panicked(&*panic, this.under_way.as_ref().map(|under_way| &**under_way.state())),
+                Err(panic) => panicked(&*panic, this.in_flight.as_ref().map(|in_flight| &**in_flight.ledger())),
             },
         };
-        let under_way = this.under_way.take();
+        let in_flight = this.in_flight.take();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(under_way) = &under_way
+            && let Some(in_flight) = &in_flight
         {
-            under_way.state().tunnel.store(true, Relaxed);
+            in_flight.ledger().set_phase(Phase::Tunnel);
         }
         Poll::Ready(Ok(response.map(|body| {
             // Complete bytes are as good as written: the rest is the socket's, and has its own deadline.
-            let under_way = if body.as_bytes().is_some() { None } else { under_way };
-            Outbound { body, _under_way: under_way }
+            let in_flight = if body.as_bytes().is_some() { None } else { in_flight };
+            Outbound { body, _under_way: in_flight }
         })))
     }
 }

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use dunlin_http::{Body, BodyError, BoxError};
 use http_body::{Frame, SizeHint};
 
-use super::http2::Awaited;
-use super::state::State;
+use crate::ledger::{StreamLedger, Transfer};
 
 /// The body of a request: bounded, and with errors that say what a server answers.
 pub(crate) struct Inbound<B> {
@@ -17,9 +16,9 @@ pub(crate) struct Inbound<B> {
     incoming: Option<B>,
     left: u64,
     limit: u64,
-    state: Arc<State>,
+    ledger: Arc<StreamLedger>,
     /// Once it was waited for.
-    awaited: Option<Arc<Awaited>>,
+    awaited: Option<Arc<Transfer>>,
 }
 
 // === impl Inbound ===
@@ -29,11 +28,11 @@ where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     /// An empty body stays empty, and costs nothing.
-    pub(crate) fn wrap(incoming: B, limit: u64, state: &Arc<State>) -> Body {
+    pub(crate) fn wrap(incoming: B, limit: u64, ledger: &Arc<StreamLedger>) -> Body {
         if incoming.is_end_stream() {
             return Body::empty();
         }
-        Body::new(Self { incoming: Some(incoming), left: limit, limit, state: state.clone(), awaited: None })
+        Body::new(Self { incoming: Some(incoming), left: limit, limit, ledger: ledger.clone(), awaited: None })
     }
 }
 
@@ -41,9 +40,9 @@ impl<B> Inbound<B> {
     /// Nothing came yet; whether that was for too long.
     #[cold]
     fn wait(&mut self, cx: &Context<'_>) -> bool {
-        let awaited = self.awaited.get_or_insert_with(|| self.state.streams.watch());
-        awaited.begin();
-        awaited.is_over(cx.waker())
+        let awaited = self.awaited.get_or_insert_with(|| self.ledger.requests.watch());
+        awaited.wait();
+        awaited.is_timed_out(cx.waker())
     }
 }
 
@@ -72,7 +71,7 @@ where
         };
         let len = frame.data_ref().map_or(0, Bytes::len);
         if let Some(awaited) = &self.awaited {
-            awaited.came(len);
+            awaited.advance(len);
         }
         let len = len as u64;
         if len > self.left {
@@ -95,7 +94,7 @@ where
 impl<B> Drop for Inbound<B> {
     fn drop(&mut self) {
         if let Some(awaited) = self.awaited.take() {
-            self.state.streams.forget(&awaited);
+            self.ledger.requests.forget(&awaited);
         }
     }
 }

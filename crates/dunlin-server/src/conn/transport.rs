@@ -1,4 +1,4 @@
-//! [`Wire`]: the socket of a connection, whichever kind it is.
+//! [`Transport`]: the socket of a connection, whichever kind it is.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,15 +16,15 @@ use crate::listen::Accepted;
 
 /// The socket of a connection, whichever kind it is.
 #[derive(Debug)]
-pub(crate) enum Wire {
+pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-// === impl Wire ===
+// === impl Transport ===
 
-impl Wire {
+impl Transport {
     /// Ready when there may be something to read: bytes, the end, or an error.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -35,7 +35,7 @@ impl Wire {
     }
 }
 
-impl From<Accepted> for Wire {
+impl From<Accepted> for Transport {
     fn from(accepted: Accepted) -> Self {
         match accepted {
             Accepted::Tcp(socket, _) => Self::Tcp(socket),
@@ -44,7 +44,7 @@ impl From<Accepted> for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
@@ -58,7 +58,7 @@ impl AsyncRead for Wire {
 /// bytes costs us.
 const GATHER: usize = 2048;
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
@@ -103,7 +103,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl Wire {
+impl Transport {
     /// Writes at most `most` bytes, and lets the kernel send what lies in `mapping` if it can.
     pub(crate) fn poll_send(
         self: Pin<&mut Self>,

@@ -1,0 +1,133 @@
+//! The context of connections: what all loops share, and one loop as its connections know it.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, watch};
+
+use crate::balance::Balance;
+use crate::clients::Clients;
+use crate::framing::HeadLimits;
+use crate::listen::{Keeper, free_descriptors};
+use crate::reaper::{Registry, Rules};
+use crate::stats::Stats;
+use crate::tls::Acceptor;
+use crate::{Addr, Config};
+
+/// How far a server has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Serving,
+    /// Shutting down: lame duck first, then draining.
+    Stopping,
+    /// What is left is cut.
+    Cutting,
+}
+
+/// What all loops of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) addrs: Vec<Addr>,
+    pub(crate) tls: Option<Acceptor>,
+    /// Until the first loop has taken it.
+    pub(crate) keeper: Mutex<Option<Keeper>>,
+    pub(crate) loops: Vec<Arc<Registry>>,
+    pub(crate) stats: Vec<Arc<Stats>>,
+    pub(crate) stage: watch::Sender<Stage>,
+    /// Connections over all loops, and the most there may be.
+    pub(crate) open: AtomicUsize,
+    pub(crate) max_connections: usize,
+    pub(crate) room: Notify,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) balance: Balance,
+    /// Connections that were cut at the end of the drain.
+    pub(crate) cut: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+/// One loop, as its connections know it.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    pub(crate) index: usize,
+    shared: Arc<Shared>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        addrs: Vec<Addr>,
+        tls: Option<Acceptor>,
+        keeper: Option<Keeper>,
+        loops: usize,
+    ) -> Self {
+        let max_connections = match config.max_connections {
+            0 => free_descriptors(),
+            max => max,
+        };
+        let per_client = match config.max_connections_per_client {
+            0 => max_connections - max_connections / 8,
+            max => max,
+        };
+        let rules = Rules::new(&config);
+        Self {
+            addrs,
+            tls,
+            keeper: Mutex::new(keeper),
+            loops: (0..loops).map(|_| Arc::new(Registry::new(rules))).collect(),
+            stats: (0..loops).map(|_| Arc::default()).collect(),
+            stage: watch::Sender::new(Stage::Serving),
+            open: AtomicUsize::new(0),
+            max_connections,
+            room: Notify::new(),
+            clients: Arc::new(Clients::new(per_client)),
+            balance: Balance::new(loops),
+            cut: AtomicUsize::new(0),
+            next_id: AtomicU64::new(1),
+            config,
+        }
+    }
+
+    /// Raises the stage; a stage never goes back.
+    pub(crate) fn raise(&self, to: Stage) {
+        self.stage.send_if_modified(|stage| {
+            let is_raised = *stage < to;
+            *stage = to.max(*stage);
+            is_raised
+        });
+    }
+
+    /// Whether other processes may have sockets of their own at the addresses of these listeners. Those that are the
+    /// service manager's, or go to a successor, go on with all that waits in them.
+    pub(crate) fn leaves_listeners_to_others(&self) -> bool {
+        let config = &self.config;
+        let is_own = |addr: &Addr| !matches!(addr, Addr::Systemd(_));
+        config.reuse_port && config.handover.is_none() && config.listen.iter().all(is_own)
+    }
+}
+
+// === impl Loop ===
+
+impl Loop {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
+        Self { index, registry: shared.loops[index].clone(), stats: shared.stats[index].clone(), shared }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.shared.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn head_limits(&self) -> HeadLimits {
+        let config = &self.shared.config;
+        HeadLimits { bytes: config.max_head, fields: config.max_fields, target: config.max_target }
+    }
+}

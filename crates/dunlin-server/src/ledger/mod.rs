@@ -1,0 +1,313 @@
+//! [`Ledger`]: the record of one connection.
+//!
+//! The task of a connection writes down here how far it has come; the reaper of its loop reads it now
+//! and then, and answers with a [`Signal`]. The module knows neither of them: it has no socket, no
+//! request and no deadline.
+
+mod budget;
+mod pace;
+mod phase;
+mod streams;
+mod ticks;
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+
+pub(crate) use budget::WriteBudget;
+pub(crate) use pace::{MinPace, Pace};
+pub(crate) use phase::{Phase, Signal};
+pub(crate) use streams::{StreamLedger, Transfer};
+pub(crate) use ticks::{Tick, Ticks};
+
+/// The record of one connection. Its task writes, with plain stores; the reaper reads.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    ticks: Arc<Ticks>,
+    accepted_at: Tick,
+    phase: AtomicU8,
+    /// When the phase began, for phases that have a deadline of their own.
+    phase_since: AtomicU32,
+    active: AtomicU32,
+    read: AtomicU64,
+    written: AtomicU64,
+    wants_read: AtomicBool,
+    wants_write: AtomicBool,
+    parked: AtomicBool,
+    body_timed_out: AtomicBool,
+    half_closed: AtomicBool,
+    /// Only of HTTP/2.
+    streams: OnceLock<Arc<StreamLedger>>,
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    panics: AtomicU32,
+    signal: AtomicU8,
+    waker: AtomicWaker,
+    /// `true` if the waker was used up, or there was none yet.
+    wants_waker: AtomicBool,
+    budget: WriteBudget,
+}
+
+/// A request that is not answered to its last byte, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Ledger>);
+
+// === impl Ledger ===
+
+impl Ledger {
+    pub(crate) fn new(ticks: Arc<Ticks>) -> Self {
+        let now = ticks.now();
+        Self {
+            ticks,
+            accepted_at: now,
+            phase: AtomicU8::new(Phase::New as u8),
+            phase_since: AtomicU32::new(now),
+            active: AtomicU32::new(now),
+            read: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            wants_read: AtomicBool::new(false),
+            wants_write: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
+            body_timed_out: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
+            streams: OnceLock::new(),
+            in_flight: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            panics: AtomicU32::new(0),
+            signal: AtomicU8::new(Signal::None as u8),
+            waker: AtomicWaker::new(),
+            wants_waker: AtomicBool::new(true),
+            budget: WriteBudget::default(),
+        }
+    }
+
+    pub(crate) fn ticks(&self) -> &Ticks {
+        &self.ticks
+    }
+
+    pub(crate) const fn accepted_at(&self) -> Tick {
+        self.accepted_at
+    }
+
+    pub(crate) const fn budget(&self) -> &WriteBudget {
+        &self.budget
+    }
+
+    // --- the phase ---
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::from_u8(self.phase.load(Relaxed))
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        let before = self.phase();
+        if before == phase {
+            return;
+        }
+        // The first head is measured from accepting, later ones from their first byte.
+        let is_timed = matches!(phase, Phase::Linger | Phase::Tunnel);
+        if is_timed || (phase == Phase::Head && before != Phase::New) {
+            self.phase_since.store(self.ticks.now(), Relaxed);
+        }
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// When the current head, tunnel or linger began.
+    pub(crate) fn phase_since(&self) -> Tick {
+        self.phase_since.load(Relaxed)
+    }
+
+    /// Turns the connection into one of HTTP/2, which alone has a ledger of streams.
+    pub(crate) fn begin_streams(&self) -> Arc<StreamLedger> {
+        self.set_phase(Phase::Streams);
+        self.streams.get_or_init(Arc::default).clone()
+    }
+
+    pub(crate) fn streams(&self) -> Option<&StreamLedger> {
+        self.streams.get().map(|streams| &**streams)
+    }
+
+    // --- progress ---
+
+    /// When bytes last moved in either direction, or a request ended.
+    pub(crate) fn active(&self) -> Tick {
+        self.active.load(Relaxed)
+    }
+
+    /// Restarts the idle time.
+    pub(crate) fn touch(&self) {
+        self.active.store(self.ticks.now(), Relaxed);
+    }
+
+    /// The bytes read and written so far.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.read.load(Relaxed), self.written.load(Relaxed))
+    }
+
+    pub(crate) fn count_read(&self, n: usize) {
+        // One task reads, so no read-modify-write is needed.
+        self.read.store(self.read.load(Relaxed) + n as u64, Relaxed);
+        self.touch();
+    }
+
+    pub(crate) fn count_written(&self, n: usize) {
+        self.written.store(self.written.load(Relaxed) + n as u64, Relaxed);
+        self.budget.count(n);
+        self.touch();
+    }
+
+    /// `true` if the task waits for the client to send.
+    pub(crate) fn wants_read(&self) -> bool {
+        self.wants_read.load(Relaxed)
+    }
+
+    pub(crate) fn set_wants_read(&self, wants: bool) {
+        self.wants_read.store(wants, Relaxed);
+    }
+
+    /// `true` if the task waits for room in the socket.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.wants_write.load(Relaxed)
+    }
+
+    pub(crate) fn set_wants_write(&self, wants: bool) {
+        self.wants_write.store(wants, Relaxed);
+    }
+
+    /// Returns `true` if the client has to take more before the task can go on: the socket is full, or
+    /// the windows of HTTP/2 are.
+    pub(crate) fn waits_for_reader(&self) -> bool {
+        self.wants_write() || self.streams().is_some_and(StreamLedger::is_blocked)
+    }
+
+    /// The client has closed its half, and is still to be answered.
+    pub(crate) fn set_half_closed(&self) {
+        self.half_closed.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.half_closed.load(Relaxed)
+    }
+
+    /// Ends the body of an HTTP/1 request that comes too slowly. Nothing more of it is read.
+    pub(crate) fn time_out_body(&self) {
+        self.body_timed_out.store(true, Release);
+        self.wake();
+    }
+
+    pub(crate) fn is_body_timed_out(&self) -> bool {
+        self.body_timed_out.load(Relaxed)
+    }
+
+    // --- requests ---
+
+    /// Takes up a request of HTTP/1.
+    pub(crate) fn begin_only(&self) {
+        // They come one after the other, so no read-modify-write is needed.
+        self.requests.store(self.requests() + 1, Relaxed);
+        self.in_flight.store(1, Relaxed);
+    }
+
+    /// Ends the only request.
+    pub(crate) fn end_only(&self) {
+        self.touch();
+        self.in_flight.store(0, Release);
+    }
+
+    /// Takes up a request among others.
+    pub(crate) fn begin_request(self: &Arc<Self>) -> InFlight {
+        self.requests.fetch_add(1, Relaxed);
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(self.clone())
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Acquire)
+    }
+
+    /// The requests that reached the handler.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.panics.fetch_add(1, Relaxed);
+    }
+
+    /// The requests whose handler panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Relaxed).into()
+    }
+
+    /// Returns `true` if nothing of a request has come, and all before it are answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        let is_between = match self.phase() {
+            Phase::New | Phase::Between | Phase::Streams => true,
+            Phase::Head | Phase::Body | Phase::Upgrade | Phase::Tunnel | Phase::Linger => false,
+        };
+        is_between && self.in_flight() == 0 && !self.wants_write()
+    }
+
+    // --- signals ---
+
+    /// Asks the connection's task for something. An earlier signal stays if it is stronger.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if self.signal.fetch_max(signal as u8, AcqRel) < signal as u8 {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn signalled(&self) -> Signal {
+        Signal::from_u8(self.signal.load(Acquire))
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.signalled() >= Signal::Close
+    }
+
+    pub(crate) fn park(&self) {
+        self.parked.store(true, Release);
+    }
+
+    /// Ends parking, and a signal that asked for it.
+    pub(crate) fn unpark(&self) {
+        let _ = self.signal.compare_exchange(Signal::Park as u8, Signal::None as u8, AcqRel, Relaxed);
+        self.parked.store(false, Release);
+    }
+
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.load(Acquire)
+    }
+
+    /// Registers the task that a signal wakes. A task's waker stays the same, so this costs one load,
+    /// except after a signal.
+    pub(crate) fn register(&self, waker: &Waker) {
+        if self.wants_waker.load(Acquire) {
+            self.wants_waker.store(false, Release);
+            self.waker.register(waker);
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        self.wants_waker.store(true, Release);
+        self.waker.wake();
+    }
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    pub(crate) const fn ledger(&self) -> &Arc<Ledger> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.in_flight.fetch_sub(1, Release);
+    }
+}
