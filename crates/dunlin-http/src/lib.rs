@@ -35,10 +35,13 @@ mod body;
 pub mod cache_control;
 mod clock;
 pub mod conditional;
+mod content_hash;
 mod context;
 mod counter;
 pub mod date;
+pub mod forwarded;
 mod handler;
+pub mod hop_by_hop;
 mod identity;
 mod interim;
 pub mod list;
@@ -51,12 +54,14 @@ mod problem;
 pub mod query;
 pub mod range;
 mod reply;
+pub mod target;
 pub mod vary;
 
 #[cfg(unix)]
 pub use body::Mapped;
 pub use body::{Body, BodyError, BodyId, BoxError, Limited};
 pub use clock::Clock;
+pub use content_hash::{ContentHash, ContentHasher};
 pub use context::{ClientInfo, Context};
 pub use counter::Counter;
 pub use handler::{

@@ -1,10 +1,9 @@
 //! Which responses may be stored (RFC 9111 §3), and which of their fields (§3.1).
 
 use dunlin_http::cache_control::Scope;
-use dunlin_http::list;
+use dunlin_http::hop_by_hop;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, EXPIRES, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONTENT_RANGE, EXPIRES, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TRAILER,
 };
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -42,19 +41,9 @@ const UNDERSTOOD: [u16; 41] = [
     408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504,
 ];
 
-/// Fields about a connection or a proxy, which are not stored (RFC 9111 §3.1; RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// Fields about a proxy or about the end of the message, which are not stored (RFC 9111 §3.1).
+static OF_A_PROXY: [HeaderName; 4] =
+    [PROXY_AUTHENTICATE, HeaderName::from_static("proxy-authentication-info"), PROXY_AUTHORIZATION, TRAILER];
 
 // === impl Refusal ===
 
@@ -161,11 +150,6 @@ pub(crate) fn unshared(headers: &HeaderMap, directives: &Effective) -> HeaderMap
 
 /// Takes out the fields of the connection and those that `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<_> =
-            list::elements(headers, &CONNECTION).filter_map(|name| HeaderName::try_from(name).ok()).collect();
-        // A connection option cannot take away what frames or dates the message.
-        named.iter().filter(|name| **name != CONTENT_LENGTH).for_each(|name| drop(headers.remove(name)));
-    }
-    HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
+    hop_by_hop::remove(headers);
+    hop_by_hop::remove_all(headers, &OF_A_PROXY);
 }

@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use dunlin_http::{ClientInfo, Network};
+use dunlin_http::{ClientInfo, Network, forwarded};
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
-
-use super::fields::remove;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -20,14 +18,11 @@ pub(super) struct Fields {
     pub(super) forwarded: bool,
 }
 
-/// Tells the upstream who asked. What a peer claims about clients before it counts only if the peer is trusted: all
-/// else could be made up, and goes.
+/// Adds the fields that name the client. Those of a peer that is not trusted are removed first,
+/// because they could be made up.
 pub(super) fn tell(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network], fields: Fields) {
-    let trusts = peer.ip.is_some_and(|ip| trusted.iter().any(|network| network.contains(ip)));
-    if !trusts {
-        remove(headers, &[&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED]);
-    }
     let host = headers.get(HOST).cloned();
+    forwarded::identify(headers, peer, trusted);
     let proto = if peer.https { "https" } else { "http" };
     if fields.x_forwarded {
         if let Some(ip) = peer.ip {

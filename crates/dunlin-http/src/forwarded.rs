@@ -1,0 +1,282 @@
+//! The client of a request that came through proxies: `Forwarded` (RFC 7239) and its relatives.
+
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{ClientInfo, Network, list};
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Fields beside the `X-Forwarded-` family that name a client, or another target than the request's.
+const NAMED: [&str; 8] = [
+    "forwarded",
+    "x-real-ip",
+    "true-client-ip",
+    "x-client-ip",
+    "x-original-url",
+    "x-original-host",
+    "x-rewrite-url",
+    // CGI makes HTTP_PROXY of it, which programs take for the address of their own proxy.
+    "proxy",
+];
+
+/// Fields that frame or route a message.
+const FRAMING: [&str; 5] = ["content-length", "transfer-encoding", "host", "connection", "te"];
+
+/// Decides who the client of a request is, and leaves no field that claims otherwise.
+///
+/// If the peer is one of the `trusted` networks, its fields say who the client is: the nearest
+/// address that is not trusted itself, with the scheme that it used; `Host` becomes the host that
+/// it asked for. From any other peer, all such fields are removed, in every spelling that CGI folds
+/// onto one of them (`X_Forwarded_For`), because they could be made up.
+pub fn identify(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network]) -> ClientInfo {
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
+    if !peer.ip.is_some_and(is_trusted) {
+        remove_claims(headers, false);
+        return peer;
+    }
+    remove_claims(headers, true);
+    let hop = client_hop(headers, &is_trusted);
+    let proto = hop.proto.or_else(|| single(headers, &X_FORWARDED_PROTO));
+    let host = hop.host.or_else(|| single(headers, &X_FORWARDED_HOST));
+    if let Some(host) = host.filter(|host| is_host(host)).and_then(|host| HeaderValue::from_str(&host).ok()) {
+        headers.insert(HOST, host);
+    }
+    let https = match proto {
+        Some(proto) if proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss") => true,
+        Some(proto) if proto.eq_ignore_ascii_case("http") || proto.eq_ignore_ascii_case("ws") => false,
+        _ => peer.https,
+    };
+    ClientInfo::new(hop.ip.or(peer.ip), https)
+}
+
+/// Removes fields that claim who the client is. From a trusted peer, those in their true spelling
+/// stay.
+fn remove_claims(headers: &mut HeaderMap, is_trusted: bool) {
+    // Nearly every request has none.
+    if !headers.keys().any(|name| is_claim(name.as_str(), is_trusted)) {
+        return;
+    }
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str(), is_trusted)).cloned().collect();
+    claims.iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// Returns `true` for a field that is to go.
+fn is_claim(name: &str, is_trusted: bool) -> bool {
+    let is_odd = name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
+    if !is_odd {
+        // Names are in lower case here.
+        return match name.as_bytes()[0] {
+            b'f' | b't' | b'x' if !is_trusted => name.starts_with("x-forwarded") || NAMED.contains(&name),
+            b'p' => name == "proxy",
+            _ => false,
+        };
+    }
+    let folded: String = name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+    folded.starts_with("x-forwarded") || NAMED.contains(&&*folded) || FRAMING.contains(&&*folded)
+}
+
+/// The client as one hop names it.
+#[derive(Debug, Default, PartialEq)]
+struct Hop {
+    ip: Option<IpAddr>,
+    proto: Option<String>,
+    host: Option<String>,
+}
+
+/// The hop that the nearest trusted proxy, seen from the client, has added.
+fn client_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
+    if headers.contains_key(FORWARDED) {
+        return forwarded_hop(headers, is_trusted);
+    }
+    let mut hop = Hop::default();
+    let addresses: Vec<&str> = list::elements(headers, &X_FORWARDED_FOR).collect();
+    for address in addresses.iter().rev() {
+        // An unknown address ends the chain: what stands before it cannot be trusted.
+        let Some(ip) = parse_node(address) else { break };
+        hop.ip = Some(ip);
+        if !is_trusted(ip) {
+            break;
+        }
+    }
+    hop
+}
+
+fn forwarded_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
+    let mut hop = Hop::default();
+    let elements: Vec<&str> = list::elements(headers, &FORWARDED).collect();
+    for element in elements.iter().rev() {
+        let (mut node, mut proto, mut host) = (None, None, None);
+        for pair in split_quoted(element, ';') {
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            let value = unquote(value.trim());
+            match name.trim().to_ascii_lowercase().as_str() {
+                "for" => node = Some(value),
+                "proto" => proto = Some(value),
+                "host" => host = Some(value),
+                _ => {}
+            }
+        }
+        let ip = node.as_deref().and_then(parse_node);
+        hop = Hop { ip: ip.or(hop.ip), proto: proto.or(hop.proto), host: host.or(hop.host) };
+        if ip.is_none_or(|ip| !is_trusted(ip)) {
+            break;
+        }
+    }
+    hop
+}
+
+/// The address of a node (RFC 7239 §6): `1.2.3.4`, `1.2.3.4:80`, `[::1]`, `[::1]:80`, `::1`.
+fn parse_node(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some(ip.to_canonical());
+    }
+    let address = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0,
+        None => text.rsplit_once(':')?.0,
+    };
+    address.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+/// The value of a field that stands once. Proxies add to a list; the client's own is the last one
+/// that a trusted proxy has written.
+fn single(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    list::elements(headers, name).last().map(str::to_owned)
+}
+
+/// Returns `true` for a host with an optional port, without anything that could end it early.
+fn is_host(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte);
+    !text.is_empty() && text.len() <= 255 && text.bytes().all(is_part) && text.parse::<http::uri::Authority>().is_ok()
+}
+
+/// Splits at `separator` outside of quoted strings.
+fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |char| {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        char == separator && !quoted
+    })
+}
+
+fn unquote(text: &str) -> String {
+    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return text.to_owned() };
+    let mut escaped = false;
+    let keep = |char: &char| {
+        escaped = *char == '\\' && !escaped;
+        !escaped
+    };
+    inner.chars().filter(keep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ask(peer: &str, fields: &[(&'static str, &str)]) -> (Option<String>, &'static str, String, usize) {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("own"));
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let client = identify(&mut headers, ClientInfo::new(peer.parse().ok(), false), &trusted);
+        let host = headers[HOST].to_str().unwrap().to_owned();
+        (client.ip.map(|ip| ip.to_string()), client.scheme(), host, headers.len() - 1)
+    }
+
+    #[track_caller]
+    fn check(fields: &[(&'static str, &str)], ip: &str, scheme: &str, host: &str) {
+        let (found, found_scheme, found_host, _) = ask("10.0.0.1", fields);
+        assert_eq!((found.as_deref(), found_scheme, &*found_host), (Some(ip), scheme, host), "{fields:?}");
+    }
+
+    #[test]
+    fn a_trusted_proxy_names_the_client() {
+        check(&[], "10.0.0.1", "http", "own");
+        check(&[("x-forwarded-for", "1.2.3.4")], "1.2.3.4", "http", "own");
+        check(&[("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.9")], "1.2.3.4", "http", "own");
+        check(&[("x-forwarded-for", "6.6.6.6, junk, 10.0.0.9")], "10.0.0.9", "http", "own");
+        check(&[("x-forwarded-for", "10.0.0.7, 10.0.0.9")], "10.0.0.7", "http", "own");
+        check(&[("x-forwarded-for", "[2001:db8::1]:443")], "2001:db8::1", "http", "own");
+        check(&[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https")], "1.2.3.4", "https", "own");
+        check(&[("x-forwarded-host", "example.com:8443")], "10.0.0.1", "http", "example.com:8443");
+        check(&[("x-forwarded-host", "a b"), ("x-forwarded-proto", "gopher")], "10.0.0.1", "http", "own");
+        check(&[("x-forwarded-host", "a/b")], "10.0.0.1", "http", "own");
+    }
+
+    #[test]
+    fn forwarded_outweighs_its_relatives() {
+        check(
+            &[("forwarded", "for=6.6.6.6, for=1.2.3.4;proto=https;host=\"a.example\""), ("x-forwarded-for", "9.9.9.9")],
+            "1.2.3.4",
+            "https",
+            "a.example",
+        );
+        check(&[("forwarded", "For=\"[2001:db8::1]:4711\"")], "2001:db8::1", "http", "own");
+        check(&[("forwarded", "for=unknown;proto=https")], "10.0.0.1", "https", "own");
+        check(&[("forwarded", "for=6.6.6.6;host=evil, for=_hidden;host=good")], "10.0.0.1", "http", "good");
+        check(&[("forwarded", "for=\"1.2.3.4;host=x\";host=\"a\\.b\"")], "10.0.0.1", "http", "a.b");
+    }
+
+    #[test]
+    fn nobody_else_names_anything() {
+        let claims = [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-forwarded-port", "666"),
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x-forwarded_host", "evil"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x_real_ip", "6.6.6.6"),
+            ("true-client-ip", "6.6.6.6"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("proxy", "http://evil"),
+            ("transfer_encoding", "chunked"),
+            ("content.length", "5"),
+        ];
+        for claim in claims {
+            assert_eq!(ask("1.1.1.1", &[claim]), (Some("1.1.1.1".into()), "http", "own".into(), 0), "{claim:?}");
+        }
+        assert_eq!(ask("1.1.1.1", &[("x-own", "1"), ("x_own", "1"), ("forward", "1"), ("pragma", "1")]).3, 4);
+        assert_eq!(ask("", &[("x-forwarded-for", "6.6.6.6")]), (None, "http", "own".into(), 0));
+    }
+
+    #[test]
+    fn a_trusted_proxy_may_not_fold_names() {
+        let fields = [("x_forwarded_for", "6.6.6.6"), ("x-forwarded-prefix", "/app"), ("proxy", "http://evil")];
+        assert_eq!(ask("10.0.0.1", &fields), (Some("10.0.0.1".into()), "http", "own".into(), 1));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(value in "\\PC{0,60}") {
+            if value.parse::<HeaderValue>().is_ok() {
+                ask("10.0.0.1", &[("forwarded", &value)]);
+                ask("10.0.0.1", &[("x-forwarded-for", &value), ("x-forwarded-host", &value)]);
+            }
+        }
+
+        #[test]
+        fn the_last_untrusted_address_counts(ips in proptest::collection::vec(any::<[u8; 4]>(), 1..6)) {
+            let addresses: Vec<String> = ips.iter().map(|ip| IpAddr::from(*ip).to_string()).collect();
+            let expect = addresses.iter().rev().find(|ip| !ip.starts_with("10.")).unwrap_or(&addresses[0]);
+            let (found, ..) = ask("10.0.0.1", &[("x-forwarded-for", &addresses.join(", "))]);
+            prop_assert_eq!(found.as_ref(), Some(expect));
+        }
+    }
+}
