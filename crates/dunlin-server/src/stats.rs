@@ -28,6 +28,12 @@ pub struct LoopStats {
     pub full: u64,
     /// Connections that this loop accepted and handed to one that had fewer.
     pub handed_over: u64,
+    /// Upgraded connections that are open.
+    pub tunnels: usize,
+    /// Connections that were upgraded.
+    pub tunnels_opened: u64,
+    /// Requests for an upgrade that were answered 503, because there were too many tunnels.
+    pub tunnels_refused: u64,
     /// Requests whose service panicked: each was answered 500, and its connection closed.
     pub panicked: u64,
 }
@@ -41,6 +47,8 @@ pub(crate) struct Stats {
     refused: AtomicU64,
     full: AtomicU64,
     handed_over: AtomicU64,
+    tunnels_opened: AtomicU64,
+    tunnels_refused: AtomicU64,
 }
 
 // === impl Stats ===
@@ -70,6 +78,14 @@ impl Stats {
         self.handed_over.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn tunnel_opened(&self) {
+        self.tunnels_opened.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn tunnel_refused(&self) {
+        self.tunnels_refused.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn read(&self, index: usize, registry: &Registry) -> LoopStats {
         let (requests, panicked) = registry.requests();
         LoopStats {
@@ -83,6 +99,9 @@ impl Stats {
             refused: self.refused.load(Relaxed),
             full: self.full.load(Relaxed),
             handed_over: self.handed_over.load(Relaxed),
+            tunnels: registry.tunnels(),
+            tunnels_opened: self.tunnels_opened.load(Relaxed),
+            tunnels_refused: self.tunnels_refused.load(Relaxed),
             panicked,
         }
     }
