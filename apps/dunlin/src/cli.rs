@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,10 +7,11 @@ use clap::{Args, Parser, Subcommand};
 use dunlin_server::Addr;
 
 use crate::command;
-use crate::config::{self, Config};
+use crate::config::Config;
+use crate::failure::Failure;
 
-/// A fast web service from a configuration: static files, SQL as JSON, fetches and proxied upstreams, compressed, cached
-/// and kept alive.
+/// A fast web service from a configuration: static files, SQL as JSON, fetches and proxied
+/// upstreams, compressed and cached.
 #[derive(Debug, Parser)]
 #[command(name = "dunlin", version, after_help = AFTER_HELP)]
 struct Cli {
@@ -33,8 +33,11 @@ enum Command {
     Check {
         #[command(flatten)]
         file: File,
+        /// Do not connect to the database, so that the queries are not prepared
+        #[arg(long)]
+        offline: bool,
     },
-    /// Print what answers where, with its cache and compression
+    /// Print the routes, with their cache and compression
     Routes {
         #[command(flatten)]
         file: File,
@@ -62,15 +65,6 @@ struct File {
     config: PathBuf,
 }
 
-/// Why a command failed, which is its exit status.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The configuration is wrong: 2. The message says where, and ends its last line.
-    Config(String),
-    /// Anything else: 1.
-    Other(anyhow::Error),
-}
-
 const AFTER_HELP: &str = "\
 A first dunlin.toml:
 
@@ -80,70 +74,40 @@ A first dunlin.toml:
 
 Then `dunlin serve`, and open http://127.0.0.1:8080/.";
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         None => {
-            // clap knows whether to colour it.
+            // clap decides about colours.
             <Cli as clap::CommandFactory>::command().print_help().map_err(Failure::from)
         }
-        Some(Command::Serve { file, listen }) => file.load().and_then(|config| command::serve(config, listen)),
-        Some(Command::Check { file }) => file.load().and_then(command::check),
-        Some(Command::Routes { file }) => file.load().and_then(|config| command::routes(&config)),
+        Some(Command::Serve { file, listen }) => file.load_routes().and_then(|config| command::serve(config, listen)),
+        Some(Command::Check { file, offline }) => file.load_routes().and_then(|config| command::check(config, offline)),
+        Some(Command::Routes { file }) => file.load_routes().and_then(|config| command::routes(&config)),
         Some(Command::Triggers { file, table, groups, apply }) => {
             file.load().and_then(|config| command::triggers(&config, &table, &groups, apply))
         }
     };
     crate::log::flush();
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Config(message)) => {
-            eprint!("{message}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Other(error)) => {
-            eprintln!("dunlin: {}", chain(&error));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// An error and its causes on one line, each said once: some errors say their cause themselves.
-fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
-        match (said.is_empty(), said.contains(&cause)) {
-            (true, _) => cause,
-            (false, true) => said,
-            (false, false) => format!("{said}: {cause}"),
-        }
-    })
-}
-
-/// Whether messages are read on a terminal that shows colours.
-pub(crate) fn coloured() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
 
 // === impl File ===
 
 impl File {
+    /// Reads a configuration that has a route.
+    fn load_routes(&self) -> Result<Config, Failure> {
+        let config = self.load()?;
+        if config.routes.is_empty() {
+            return Err(Failure::Config(format!("{}: there is no route. {AFTER_HELP}\n", config.file())));
+        }
+        Ok(config)
+    }
+
+    /// Reads the configuration.
     fn load(&self) -> Result<Config, Failure> {
         let database_url = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
         Config::load(&self.config, database_url.as_deref()).map_err(Failure::from)
-    }
-}
-
-// === impl Failure ===
-
-impl From<config::Error> for Failure {
-    fn from(error: config::Error) -> Self {
-        Self::Config(error.render(coloured()))
-    }
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Other(error.into())
     }
 }

@@ -1,18 +1,23 @@
-//! `dunlin`: a fast web service from a configuration. This program composes the crates; it implements nothing that they
-//! could.
+//! `dunlin`: a fast web service from a configuration. This program composes the crates.
 //!
-//! - [`config`] reads `dunlin.toml`, [`cli`] the command line, [`command`] does what it says.
-//! - [`service`] is the way of a request: observe, route, compress, cache, answer.
-//! - [`admin`] is the listener for those who run it; [`telemetry`] is what it and the log tell.
+//! - [`cli`] reads the command line, and [`command`] has a module for each command.
+//! - [`config`] reads `dunlin.toml` with the parts of [`reader`].
+//! - [`routes`] has a module for each kind of route.
+//! - [`service`] is the path of a request: observe, route, admit, compress, cache, handle, finish.
+//! - [`admin`] is the listener for operators; [`telemetry`] has the figures that it shows.
 
 mod admin;
 mod allocator;
 mod cli;
 mod command;
 mod config;
+mod failure;
+mod finish;
 mod log;
 mod notices;
 mod process;
+mod reader;
+mod routes;
 mod service;
 mod telemetry;
 

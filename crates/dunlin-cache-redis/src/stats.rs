@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use dunlin_http::Metric;
+
 /// What a store has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +28,29 @@ pub struct Stats {
     pub heard: u64,
     /// Times that invalidations may have been missed, so that the memory was emptied.
     pub gaps: u64,
+}
+
+// === impl Stats ===
+
+impl Stats {
+    /// The figures with their descriptions.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Self { connected, listening, hits, misses, kept, overtaken, dropped, failures, heard, gaps } = *self;
+        let (counter, flag) = (Metric::counter, |flag| f64::from(u8::from(flag)));
+        vec![
+            Metric::gauge("dunlin_redis_connected", "1 if the second level answers.", flag(connected)),
+            Metric::gauge("dunlin_redis_listening", "1 if invalidations of other instances arrive.", flag(listening)),
+            counter("dunlin_redis_hits_total", "Look-ups that found a response.", hits),
+            counter("dunlin_redis_misses_total", "Look-ups that found none.", misses),
+            counter("dunlin_redis_kept_total", "Responses that were stored there.", kept),
+            counter("dunlin_redis_overtaken_total", "Responses not stored: invalidated meanwhile.", overtaken),
+            counter("dunlin_redis_dropped_total", "Commands not sent: too many were in flight.", dropped),
+            counter("dunlin_redis_heard_total", "Invalidations of other instances.", heard),
+            counter("dunlin_redis_failures_total", "Commands that failed or took too long.", failures),
+            counter("dunlin_redis_gaps_total", "Times that the memory was emptied after lost notices.", gaps),
+        ]
+    }
 }
 
 #[derive(Debug, Default)]

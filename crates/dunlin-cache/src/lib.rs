@@ -54,6 +54,7 @@ mod fields;
 mod fill;
 mod flights;
 mod generations;
+mod handler;
 mod keep;
 mod live;
 mod lonely;

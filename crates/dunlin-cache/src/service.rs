@@ -140,6 +140,18 @@ where
     }
 }
 
+impl<S> CacheService<S> {
+    /// Answers a request. `inner` makes the service that is asked if no stored response is used.
+    pub(crate) fn reply_by<T>(&self, request: Request<Body>, inner: impl FnOnce(&S) -> T) -> ReplyFuture<T::Error>
+    where
+        T: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+        T::Future: Send,
+        T::Error: Send,
+    {
+        respond(&self.core, &self.policy, request, || inner(&self.inner), |_| {})
+    }
+}
+
 /// Answers a request. When the inner service is needed, `inner` gives one, and `tell` tells it of the request what the cache need not know.
 fn respond<S, B, R>(
     core: &Arc<Core>,

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use dunlin_http::Metric;
+
 /// What a cache has done since it was made, and what it holds. See [`Cache::stats`](crate::Cache::stats).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,6 +34,46 @@ pub struct Stats {
     pub keys: u64,
     /// Bytes in memory.
     pub bytes: u64,
+}
+
+// === impl Stats ===
+
+impl Stats {
+    /// The figures with their descriptions.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Self {
+            hits,
+            stale,
+            misses,
+            collapsed,
+            bypassed,
+            validated,
+            stored,
+            overtaken,
+            invalidations,
+            shared,
+            store_failures,
+            keys,
+            bytes,
+        } = *self;
+        let counter = Metric::counter;
+        vec![
+            counter("dunlin_cache_hits_total", "Requests answered from the cache.", hits),
+            counter("dunlin_cache_stale_hits_total", "Hits that were answered with a stale response.", stale),
+            counter("dunlin_cache_misses_total", "Requests for which the origin was asked.", misses),
+            counter("dunlin_cache_collapsed_total", "Requests answered by another request's fill.", collapsed),
+            counter("dunlin_cache_bypassed_total", "Requests that are not for the cache.", bypassed),
+            counter("dunlin_cache_validated_total", "Stored responses that the origin confirmed.", validated),
+            counter("dunlin_cache_stored_total", "Responses that were stored.", stored),
+            counter("dunlin_cache_overtaken_total", "Fills that an invalidation overtook.", overtaken),
+            counter("dunlin_cache_invalidations_total", "Invalidations.", invalidations),
+            counter("dunlin_cache_shared_total", "Misses that the second level answered.", shared),
+            counter("dunlin_cache_store_failures_total", "Failures of the second level.", store_failures),
+            Metric::gauge("dunlin_cache_keys", "Keys in memory.", keys as f64),
+            Metric::gauge("dunlin_cache_bytes", "Bytes in memory.", bytes as f64),
+        ]
+    }
 }
 
 /// The counters behind [`Stats`].

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dunlin_http::Metric;
 use tower_layer::Layer;
 
 use crate::assess::Listed;
@@ -37,6 +38,23 @@ pub struct Stats {
     /// Times that the threads had too much to do, so that work had to wait for them, and times that there were none, so
     /// that the event loop did it in slices.
     pub overflowed: u64,
+}
+
+// === impl Stats ===
+
+impl Stats {
+    /// The figures with their descriptions.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Self { kept, kept_bytes, made, improved, overflowed } = *self;
+        vec![
+            Metric::gauge("dunlin_compress_kept", "Encodings that are kept.", kept as f64),
+            Metric::gauge("dunlin_compress_kept_bytes", "Bytes that they take.", kept_bytes as f64),
+            Metric::counter("dunlin_compress_made_total", "Encodings made to be kept.", made),
+            Metric::counter("dunlin_compress_improved_total", "Encodings replaced with a better one.", improved),
+            Metric::counter("dunlin_compress_overflowed_total", "Encodings that waited for a worker.", overflowed),
+        ]
+    }
 }
 
 /// What all services of one layer share.

@@ -34,6 +34,7 @@ mod content;
 mod decompress;
 mod encoder;
 mod future;
+mod handler;
 mod head;
 mod layer;
 mod ready;
@@ -44,7 +45,7 @@ mod types;
 mod workers;
 
 pub use config::{Config, ConfigError, Levels};
-pub use decompress::{Decompress, DecompressFuture, DecompressLayer};
+pub use decompress::{Decompress, DecompressFuture, DecompressLayer, DecompressReplyFuture};
 pub use future::{ReplyFuture, ResponseFuture};
 pub use layer::{CompressLayer, Stats};
 pub use service::Compress;

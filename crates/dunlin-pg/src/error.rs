@@ -90,6 +90,15 @@ impl Error {
         }
     }
 
+    /// The place of the error in the statement, counted in characters from one, if PostgreSQL gave it.
+    #[must_use]
+    pub fn position(&self) -> Option<u32> {
+        match self.as_db_error()?.position()? {
+            tokio_postgres::error::ErrorPosition::Original(at) => Some(*at),
+            tokio_postgres::error::ErrorPosition::Internal { .. } => None,
+        }
+    }
+
     /// Whether a transaction that failed so may succeed when it is run again: serialization failure or deadlock.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dunlin_http::Metric;
+
 /// What a database did since it was made, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -25,6 +27,29 @@ pub struct Stats {
     pub cancelled: u64,
     /// Shared connections that were lost or given up.
     pub lost: u64,
+}
+
+// === impl Stats ===
+
+impl Stats {
+    /// The figures with their descriptions.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Self { budget, shared, own, busy, queries, joined, retried, exhausted, cancelled, lost } = *self;
+        let (counter, gauge) = (Metric::counter, |name, help, value| Metric::gauge(name, help, value as f64));
+        vec![
+            gauge("dunlin_database_budget", "Limit of open connections.", budget),
+            gauge("dunlin_database_shared", "Open connections that reads share.", shared),
+            gauge("dunlin_database_own", "Other open connections.", own),
+            gauge("dunlin_database_busy", "Other open connections that are at work.", busy),
+            counter("dunlin_database_queries_total", "Statements and transactions.", queries),
+            counter("dunlin_database_joined_total", "Reads answered by an identical one in flight.", joined),
+            counter("dunlin_database_retried_total", "Statements and transactions that ran again.", retried),
+            counter("dunlin_database_exhausted_total", "Requests that got no connection in time.", exhausted),
+            counter("dunlin_database_cancelled_total", "Statements that were cancelled on the server.", cancelled),
+            counter("dunlin_database_lost_total", "Shared connections that were lost.", lost),
+        ]
+    }
 }
 
 /// What one pool did. Each has counts of its own, so that event loops do not contend for them.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use dunlin_http::Metric;
+
 use crate::reaper::Registry;
 
 /// What a loop has counted, and how it stands.
@@ -28,14 +30,44 @@ pub struct LoopStats {
     pub full: u64,
     /// Connections that this loop accepted and handed to one that had fewer.
     pub handed_over: u64,
-    /// Upgraded connections that are open.
-    pub tunnels: usize,
-    /// Connections that were upgraded.
-    pub tunnels_opened: u64,
-    /// Requests for an upgrade that were answered 503, because there were too many tunnels.
-    pub tunnels_refused: u64,
     /// Requests whose service panicked: each was answered 500, and its connection closed.
     pub panicked: u64,
+}
+
+// === impl LoopStats ===
+
+impl LoopStats {
+    /// The figures with their descriptions. Each has a label with the number of the loop.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Self {
+            index,
+            connections,
+            parked,
+            accepted,
+            requests,
+            rejected,
+            timed_out,
+            refused,
+            full,
+            handed_over,
+            panicked,
+        } = *self;
+        let counter = Metric::counter;
+        let metrics = [
+            Metric::gauge("dunlin_connections", "Open connections.", connections as f64),
+            Metric::gauge("dunlin_connections_parked", "Idle connections that hold no buffers.", parked as f64),
+            counter("dunlin_connections_accepted_total", "Connections accepted.", accepted),
+            counter("dunlin_connections_rejected_total", "Connections ended by a malformed request.", rejected),
+            counter("dunlin_connections_timed_out_total", "Connections ended because no head came in time.", timed_out),
+            counter("dunlin_connections_refused_total", "Connections closed: their client has too many.", refused),
+            counter("dunlin_connections_handed_over_total", "Connections given to a loop with fewer.", handed_over),
+            counter("dunlin_panics_total", "Requests whose handler panicked.", panicked),
+            counter("dunlin_accept_paused_total", "Times that accepting had to wait.", full),
+            counter("dunlin_loop_requests_total", "Requests, by event loop.", requests),
+        ];
+        metrics.into_iter().map(|metric| metric.label("loop", index.to_string())).collect()
+    }
 }
 
 /// The counters behind [`LoopStats`], but for those of the registry.
@@ -47,8 +79,6 @@ pub(crate) struct Stats {
     refused: AtomicU64,
     full: AtomicU64,
     handed_over: AtomicU64,
-    tunnels_opened: AtomicU64,
-    tunnels_refused: AtomicU64,
 }
 
 // === impl Stats ===
@@ -78,14 +108,6 @@ impl Stats {
         self.handed_over.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn tunnel_opened(&self) {
-        self.tunnels_opened.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn tunnel_refused(&self) {
-        self.tunnels_refused.fetch_add(1, Relaxed);
-    }
-
     pub(crate) fn read(&self, index: usize, registry: &Registry) -> LoopStats {
         let (requests, panicked) = registry.requests();
         LoopStats {
@@ -99,9 +121,6 @@ impl Stats {
             refused: self.refused.load(Relaxed),
             full: self.full.load(Relaxed),
             handed_over: self.handed_over.load(Relaxed),
-            tunnels: registry.tunnels(),
-            tunnels_opened: self.tunnels_opened.load(Relaxed),
-            tunnels_refused: self.tunnels_refused.load(Relaxed),
             panicked,
         }
     }

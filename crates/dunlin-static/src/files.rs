@@ -5,10 +5,10 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError};
+use dunlin_http::{Body, BoxError, Context, Handler, Metric, ReplyFuture};
 use http::{HeaderMap, Method, Request, Response};
 
 use crate::entry::{Content, Entry};
@@ -196,7 +196,7 @@ where
     type Error = Infallible;
     type Future = ResponseFuture;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
@@ -207,9 +207,36 @@ where
     }
 }
 
+impl Handler<Context> for Files {
+    type Error = Infallible;
+    type Future = ReplyFuture;
+
+    fn handle(&self, request: Request<Body>, context: &Context) -> ReplyFuture {
+        let target = context.target(request.uri());
+        match self.respond(request.method(), request.headers(), target).0 {
+            State::Ready(response) => ReplyFuture::ready(response.unwrap_or_default()),
+            State::Slow(future) => ReplyFuture::response(future),
+        }
+    }
+}
+
 impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Files").field("config", &self.0.config).field("stats", &self.stats()).finish()
+    }
+}
+
+// === impl Stats ===
+
+impl Stats {
+    /// The figures with their descriptions.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Self { files, bytes } = *self;
+        vec![
+            Metric::gauge("dunlin_files_known", "Files that are known.", files as f64),
+            Metric::gauge("dunlin_files_bytes", "Bytes that they take in memory.", bytes as f64),
+        ]
     }
 }
 
@@ -224,7 +251,7 @@ impl Respond {
 impl Future for Respond {
     type Output = Response<Body>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Response<Body>> {
         match &mut self.0 {
             // Polled again after it was ready, against the contract of futures: it stays pending.
             State::Ready(response) => response.take().map_or(Poll::Pending, Poll::Ready),
@@ -236,7 +263,7 @@ impl Future for Respond {
 impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(cx).map(Ok)
     }
 }

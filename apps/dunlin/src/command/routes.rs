@@ -1,16 +1,15 @@
-//! `dunlin routes`: what answers where.
+//! `dunlin routes`: the table of routes.
 
 use std::fmt::Write as _;
 
-use crate::cli::Failure;
-use crate::config::{Config, Kind, Route};
+use crate::config::{Config, Route};
+use crate::failure::Failure;
 
 const HEAD: [&str; 6] = ["METHODS", "PATH", "KIND", "ANSWERS", "CACHE", "COMPRESSION"];
 
 /// Prints the routes as a table.
 pub(crate) fn routes(config: &Config) -> Result<(), Failure> {
-    print!("{}", table(config));
-    Ok(())
+    super::print(&table(config))
 }
 
 fn table(config: &Config) -> String {
@@ -30,29 +29,18 @@ fn row(route: &Route) -> [String; 6] {
     [
         route.methods.to_string(),
         route.path.as_str().to_owned(),
-        route.kind.which().name().to_owned(),
-        shorten(&answers(&route.kind), 40),
+        route.kind.name.to_owned(),
+        shorten(&route.room.describe(), 40),
         route.cache.to_string(),
         if route.compress { "yes" } else { "no" }.to_owned(),
     ]
 }
 
-/// What stands behind the route, on one line.
-fn answers(kind: &Kind) -> String {
-    match kind {
-        Kind::Text(text) => format!("{:?}", text.text),
-        Kind::Files(files) => files.root.display().to_string(),
-        Kind::Query(query) => query.declared.statements.join("; "),
-        Kind::Fetch(fetch) => fetch.url.to_string(),
-        Kind::Proxy(proxy) => proxy.url.to_string(),
-    }
-}
-
-/// Its words with single spaces, and an ellipsis where it is too long.
-fn shorten(text: &str, most: usize) -> String {
+/// The text with single spaces, and with an ellipsis if it is longer than `limit`.
+fn shorten(text: &str, limit: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() <= most {
+    if words.chars().count() <= limit {
         return words;
     }
-    words.chars().take(most - 1).chain(['…']).collect()
+    words.chars().take(limit - 1).chain(['…']).collect()
 }

@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::check::unprepared;
 use crate::admin::{self, Health};
-use crate::cli::{Failure, coloured};
 use crate::config::Config;
+use crate::failure::{Failure, is_coloured};
 use crate::log;
 use crate::notices::{self, Following};
 use crate::service::Plan;
@@ -50,9 +50,9 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
 async fn prepare(plan: &Arc<Plan>) -> Result<Option<Following>, Failure> {
     let notices = notices::follow(plan);
     match unprepared(plan).await {
-        Ok(wrong) if wrong.is_empty() && notices.is_some() => notices::heard(plan).await,
+        Ok(wrong) if wrong.is_empty() && notices.is_some() => notices::connected(plan).await,
         Ok(wrong) if wrong.is_empty() => {}
-        Ok(wrong) => return Err(Failure::Config(plan.config().explain(wrong, coloured()))),
+        Ok(wrong) => return Err(Failure::Config(plan.config().explain(wrong, is_coloured()))),
         Err(error) => tracing::warn!(%error, "starting without the database"),
     }
     Ok(notices)

@@ -1,4 +1,4 @@
-//! The tables about what stands between the routes and the world: `[compression]`, `[cache]`, `[fetch]`, `[database]`.
+//! `[compression]`, `[cache]`, `[fetch]` and `[database]`.
 
 use std::path::PathBuf;
 
@@ -8,18 +8,15 @@ use dunlin_fetch::Config as Outbound;
 use dunlin_http::negotiate::Coding;
 use dunlin_pg::{Config, Database, Pooler, Secret};
 
-use super::Context;
-use super::policy::Field;
-use super::section::{Read, Section, Value};
-use super::source::Diagnostic;
+use crate::reader::{Diagnostic, Document, Field, Read, Section, Value};
 
 /// `[cache]`.
 #[derive(Debug)]
 pub(crate) struct Cache {
     pub(crate) config: dunlin_cache::Config,
-    /// The channel on which the database says which groups have changed.
+    /// The channel of the database's notices.
     pub(crate) notify: String,
-    /// The second level that instances share.
+    /// The second level, which instances share.
     pub(crate) redis: Option<RedisStore>,
 }
 
@@ -80,7 +77,7 @@ fn levels(mut table: Section<'_>, levels: &mut Levels) {
 // === impl Cache ===
 
 impl Cache {
-    pub(super) fn read(mut table: Section<'_>, context: &Context<'_>) -> Self {
+    pub(super) fn read(mut table: Section<'_>, document: &Document<'_>) -> Self {
         let mut cache = Self::default();
         let config = &mut cache.config;
         table.set("name", &mut config.name);
@@ -95,7 +92,7 @@ impl Cache {
         table.set("tell_key", &mut config.tell_key);
         table.set("notify", &mut cache.notify);
         let prefix: Option<String> = table.read("redis_prefix");
-        let ca_file = table.get("redis_ca_file").and_then(|value| context.file(value));
+        let ca_file = table.get("redis_ca_file").and_then(|value| document.file(value));
         cache.redis = table.get("redis").and_then(|value| redis(value, prefix, ca_file));
         table.finish(|_| None);
         cache
@@ -108,14 +105,14 @@ impl Default for Cache {
     }
 }
 
-/// Opens the second level: whether its server is there shows later, and is no error.
+/// Opens the second level. A server that is away is no error here.
 fn redis(value: Value<'_>, prefix: Option<String>, ca_file: Option<PathBuf>) -> Option<RedisStore> {
     const EXPECTED: &str = "a URL such as \"redis://127.0.0.1/\"";
     let mut config = dunlin_cache_redis::Config::new(value.str(EXPECTED)?);
     config.prefix = prefix.unwrap_or(config.prefix);
     config.ca_file = ca_file;
     let wrong = |error| match error {
-        // The URL may have a password in it, which the message must not have.
+        // The URL may contain a password, which must not be in the message.
         dunlin_cache_redis::Error::Url(_) => value.wrong::<()>("this URL", EXPECTED, None),
         error => value.wrong(error, EXPECTED, None),
     };
@@ -123,7 +120,7 @@ fn redis(value: Value<'_>, prefix: Option<String>, ca_file: Option<PathBuf>) -> 
 }
 
 /// Reads `[fetch]`.
-pub(super) fn fetch(mut table: Section<'_>, context: &Context<'_>) -> Outbound {
+pub(super) fn fetch(mut table: Section<'_>, document: &Document<'_>) -> Outbound {
     let mut outbound = Outbound::default();
     table.set_deadline("connect_timeout", &mut outbound.connect_timeout);
     table.set_deadline("timeout", &mut outbound.response_timeout);
@@ -135,41 +132,41 @@ pub(super) fn fetch(mut table: Section<'_>, context: &Context<'_>) -> Outbound {
     table.set("retry", &mut outbound.retry);
     table.set_size("max_text", &mut outbound.max_text);
     table.set("max_redirects", &mut outbound.max_redirects);
-    outbound.ca_file = table.get("ca_file").and_then(|value| context.file(value));
+    outbound.ca_file = table.get("ca_file").and_then(|value| document.file(value));
     table.finish(|_| None);
     outbound
 }
 
-/// Reads `[database]`. Without the table there is one all the same if `url`, from the environment, says where.
+/// Reads `[database]`. A `url` from the environment makes a database without the table, too.
 pub(super) fn database(
     table: Option<Section<'_>>,
     url: Option<&str>,
     loops: usize,
-    context: &Context<'_>,
+    document: &Document<'_>,
 ) -> Option<Database> {
-    // A pool for each loop, and by default connections enough for all.
+    // There is a pool per loop, and by default there are connections enough for all.
     let mut config =
         Config { pools: loops, pool_size: Config::default().pool_size.max(2 * loops), ..Config::default() };
-    // An error is most often the URL's, and tells the key where it is another's.
+    // Most errors are about the URL; the others name their key.
     let span = table.as_ref().map_or(0..0, |table| table.value_span("url"));
     let from = if url.is_some() { "DATABASE_URL: " } else { "" };
     match (table, url) {
         (None, None) => return None,
         (None, Some(url)) => url.clone_into(&mut config.url),
-        (Some(table), url) => fill(table, url, &mut config, context)?,
+        (Some(table), url) => fill(table, url, &mut config, document)?,
     }
     let place = |error: dunlin_pg::ConfigError| {
-        context.errors.push(Diagnostic::new(span, format!("{from}{error}")).secret());
+        document.errors.push(Diagnostic::new(span, format!("{from}{error}")).secret());
     };
     Database::new(config).map_err(place).ok()
 }
 
-fn fill(mut table: Section<'_>, url: Option<&str>, config: &mut Config, context: &Context<'_>) -> Option<()> {
+fn fill(mut table: Section<'_>, url: Option<&str>, config: &mut Config, document: &Document<'_>) -> Option<()> {
     let own: Option<String> = if url.is_some() { table.read("url") } else { table.require("url") };
     table.set("read_url", &mut config.read_url);
     table.set("listen_url", &mut config.listen_url);
     config.password = table.read("password").map(|password: String| Secret::new(password));
-    config.passfile = table.read("passfile").map(|path: PathBuf| context.dir.join(path));
+    config.passfile = table.read("passfile").map(|path: PathBuf| document.dir.join(path));
     table.set("pool_size", &mut config.pool_size);
     table.set("shared", &mut config.shared);
     table.set("connect_timeout", &mut config.connect_timeout);

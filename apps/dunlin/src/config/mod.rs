@@ -1,44 +1,38 @@
-//! `dunlin.toml`: read, checked, and either whole or not at all.
+//! `dunlin.toml`: read and checked as a whole.
 //!
-//! [`Config::load`] reads the file in one pass. What is wrong in it is gathered rather than given up on, so that a person sees
-//! all of it at once, each with its place. A [`Config`] that exists is right in itself: what it names is there, its
-//! routes do not clash, and each has what its kind needs. What only a running part can tell, a statement that does not
-//! prepare, is reported through [`Config::explain`] in the same form.
+//! [`Config::load`] reads the file in one pass and gathers all errors, each with its place. A
+//! [`Config`] is valid in itself: the files that it names exist, its routes do not clash, and each
+//! route has the keys that its kind needs. An error that only a running part finds, such as a
+//! statement that does not prepare, is reported through [`Config::explain`] in the same form.
 
-mod kind;
 mod layers;
-mod pattern;
-mod policy;
-mod query;
 mod route;
-mod section;
 mod sections;
-mod source;
 #[cfg(test)]
 mod tests;
-mod units;
 
 use std::path::{Path, PathBuf};
 
 use dunlin_server::EventLoop;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use kind::{Fetch, Kind};
+use crate::finish::Finish;
+use crate::reader::{Diagnostic, Document, Errors, Section, Source, Value};
 pub(crate) use layers::Cache;
-pub(crate) use pattern::Pattern;
-pub(crate) use policy::Cache as RouteCache;
-pub(crate) use query::Query;
+#[cfg(test)]
+pub(crate) use route::COMMON;
 pub(crate) use route::Route;
 pub(crate) use sections::{Admin, Format, Log};
-pub(crate) use source::{Diagnostic, Source};
 
-use section::{Errors, Section, Value};
-
-/// All that a file says.
+/// A configuration file as it was read.
 #[derive(Debug)]
 pub(crate) struct Config {
     source: Source,
+    warnings: Vec<Diagnostic>,
+    /// The server's settings. Its `max_body` is the largest limit of all routes.
     pub(crate) server: dunlin_server::Config,
+    /// The limit of request bodies, in bytes, on routes without one of their own.
+    pub(crate) max_body: u64,
     pub(crate) admin: Option<Admin>,
     pub(crate) log: Log,
     pub(crate) compression: dunlin_compress::Config,
@@ -46,31 +40,36 @@ pub(crate) struct Config {
     pub(crate) fetch: dunlin_fetch::Config,
     pub(crate) database: Option<dunlin_pg::Database>,
     pub(crate) routes: Vec<Route>,
+    /// The edits of responses that no route gives.
+    pub(crate) finish: Finish,
 }
 
-/// Why there is no [`Config`].
+/// The reason why there is no [`Config`].
 #[derive(Debug)]
 pub(crate) enum Error {
     /// The file could not be read.
     Unreadable { path: PathBuf, error: std::io::Error },
-    /// It was read, and is wrong.
+    /// The file is wrong.
     Wrong { source: Source, diagnostics: Vec<Diagnostic> },
 }
 
-/// What the file is read in: where it stands, and where errors go.
-struct Context<'c> {
-    /// What relative paths are relative to.
-    dir: &'c Path,
-    source: &'c Source,
-    errors: &'c Errors,
-    /// Whether there is a database to ask.
-    database: bool,
-}
+/// Tables and keys at the top level that other servers have, and their places here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("tls", "[server.tls]"),
+    ("http2", "[server.http2]"),
+    ("listen", "listen in [server]"),
+    ("port", "listen in [server], such as \"[::]:8080\""),
+    ("host", "listen in [server], such as \"127.0.0.1:8080\""),
+    ("routes", "[[route]]"),
+    ("proxy", "proxy in a [[route]]"),
+    ("files", "files in a [[route]]"),
+    ("static", "files in a [[route]]"),
+];
 
 // === impl Config ===
 
 impl Config {
-    /// Reads the file at `path`. `database_url` wins over what the file says.
+    /// Reads the file at `path`. `database_url` has precedence over the file.
     pub(crate) fn load(path: &Path, database_url: Option<&str>) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
         let name = path.display().to_string();
@@ -79,30 +78,30 @@ impl Config {
         Self::parse(&name, &text, dir, database_url)
     }
 
-    /// Reads `text`, which messages call `name`.
+    /// Reads `text`. `name` stands for the file in messages.
     fn parse(name: &str, text: &str, dir: &Path, database_url: Option<&str>) -> Result<Self, Error> {
         let source = Source { name: name.to_owned(), text: text.to_owned() };
-        let errors = Errors::default();
+        let (errors, warnings) = (Errors::default(), Errors::default());
         let (document, broken) = DeTable::parse_recoverable(text);
         for error in &broken {
-            errors.push(Diagnostic::new(error.span().unwrap_or_default(), error.message()));
+            errors.push(source.syntax(error.span().unwrap_or_default(), error.message()));
         }
         let end = text.trim_end().len();
         let table = Section::new("the file", document.get_ref(), end..end, &errors);
-        // What a broken document seems to say is not worth an error of its own.
-        let config = broken.is_empty().then(|| Self::read(table, &source, dir, database_url, &errors));
+        let has_database = database_url.is_some() || table.has("database");
+        let document = Document { dir, source: &source, errors: &errors, warnings: &warnings, database: has_database };
+        // The apparent content of a broken file is not worth errors of its own.
+        let config = broken.is_empty().then(|| Self::read(table, database_url, &document));
         let diagnostics = errors.into_inner();
         match config {
-            Some(config) if diagnostics.is_empty() => Ok(Self { source, ..config }),
+            Some(config) if diagnostics.is_empty() => Ok(Self { source, warnings: warnings.into_inner(), ..config }),
             _ => Err(Error::Wrong { source, diagnostics }),
         }
     }
 
-    fn read(mut table: Section<'_>, source: &Source, dir: &Path, url: Option<&str>, errors: &Errors) -> Self {
-        let database = url.is_some() || table.has("database");
-        let context = Context { dir, source, errors, database };
-        let server =
-            table.section("server", "[server]").map(|table| sections::server(table, &context)).unwrap_or_default();
+    fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
+        let mut server =
+            table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
         let loops = match (server.event_loop, server.workers) {
             (EventLoop::Shared, _) => 1,
             (EventLoop::PerCore, 0) => std::thread::available_parallelism().map_or(1, Into::into),
@@ -110,106 +109,88 @@ impl Config {
         };
         let database = table.section("database", "[database]");
         let has_replica = database.as_ref().is_some_and(|table| table.has("read_url"));
-        let routes = table.get("route").map(|value| routes(value, &context)).unwrap_or_default();
-        // A DATABASE_URL that happens to be in the environment is no reason to connect to it.
-        let asked = database.is_some() || routes.iter().any(|route| matches!(route.kind, Kind::Query(_)));
-        let database = layers::database(database, url.filter(|_| asked), loops, &context);
+        let defaults = table.get("defaults");
+        let finish = defaults.and_then(|value| Finish::read_defaults(value, document)).unwrap_or_default();
+        let defaults = defaults.and_then(|value| match value.raw() {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        });
+        if let Some(defaults) = defaults {
+            route::check_defaults(defaults, document);
+        }
+        let routes = table.get("route").map(|value| routes(value, defaults, document)).unwrap_or_default();
+        let max_body = server.max_body;
+        server.max_body = routes.iter().filter_map(|route| route.max_body).fold(max_body, u64::max);
+        // A DATABASE_URL in the environment that no route needs is no reason to connect.
+        let needed = database.is_some() || routes.iter().any(|route| route.room.query().is_some());
+        let database = layers::database(database, url.filter(|_| needed), loops, document);
         if has_replica || database.as_ref().is_some_and(dunlin_pg::Database::may_be_behind) {
-            route::behind(&routes, has_replica, &context);
+            route::check_replicas(&routes, has_replica, document);
         }
         let config = Self {
-            admin: table.section("admin", "[admin]").map(|table| Admin::read(table, &context)),
+            admin: table.section("admin", "[admin]").map(|table| Admin::read(table, &server.listen, document)),
             log: table.section("log", "[log]").map(Log::read).unwrap_or_default(),
             compression: table.section("compression", "[compression]").map(layers::compression).unwrap_or_default(),
-            cache: table.section("cache", "[cache]").map(|table| Cache::read(table, &context)).unwrap_or_default(),
-            fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, &context)).unwrap_or_default(),
+            cache: table.section("cache", "[cache]").map(|table| Cache::read(table, document)).unwrap_or_default(),
+            fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, document)).unwrap_or_default(),
             database,
             routes,
             server,
+            max_body,
+            finish,
             source: Source::default(),
+            warnings: Vec::new(),
         };
-        table.finish(|_| None);
+        table.finish(|key| {
+            let (_, place) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
+            Some(format!("unknown key \"{key}\" in the file; it is {place}"))
+        });
         config
     }
 
-    /// Says what is wrong at places of the file that was read, as the errors of the file itself are said.
+    /// Renders errors at places of the file in the form of the file's own errors.
     pub(crate) fn explain(&self, diagnostics: Vec<Diagnostic>, colour: bool) -> String {
         self.source.render(diagnostics, colour)
+    }
+
+    /// The warnings about the file, rendered.
+    #[must_use]
+    pub(crate) fn warnings(&self, colour: bool) -> String {
+        self.source.render(self.warnings.clone(), colour)
     }
 
     /// The file's name, as it was given.
     pub(crate) fn file(&self) -> &str {
         &self.source.name
     }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
 }
 
-/// Each `[[route]]`.
-fn routes(value: Value<'_>, context: &Context<'_>) -> Vec<Route> {
+/// Reads each `[[route]]`.
+fn routes<'d>(value: Value<'d>, defaults: Option<&'d DeTable<'d>>, document: &Document<'_>) -> Vec<Route> {
     let DeValue::Array(_) = value.raw() else {
         let what = "\"route\" is not a list";
         let meant = Some("[[route]]").filter(|_| matches!(value.raw(), DeValue::Table(_)));
-        context.errors.push(Diagnostic::new(value.span(), what).expected("[[route]], once for each").meant(meant));
+        value.error(Diagnostic::new(value.span(), what).expected("[[route]], once for each").meant(meant));
         return Vec::new();
     };
-    let routes = value.elements().into_iter().filter_map(|value| Route::read(value, context)).collect::<Vec<_>>();
-    route::clashes(&routes, context);
+    let routes = value.elements().into_iter().filter_map(|value| Route::read(value, defaults, document));
+    let routes = routes.collect::<Vec<_>>();
+    route::check_clashes(&routes, document);
     routes
-}
-
-// === impl Context ===
-
-impl Context<'_> {
-    /// A folder that has to be there.
-    fn folder(&self, value: Value<'_>) -> Option<PathBuf> {
-        self.existing(value, "a folder", Path::is_dir)
-    }
-
-    /// A file that has to be there.
-    fn file(&self, value: Value<'_>) -> Option<PathBuf> {
-        self.existing(value, "a file", Path::is_file)
-    }
-
-    fn existing(&self, value: Value<'_>, kind: &'static str, is: fn(&Path) -> bool) -> Option<PathBuf> {
-        let text = value.str(kind)?;
-        let path = self.dir.join(text);
-        if is(&path) {
-            return Some(path);
-        }
-        let state = if path.exists() { "is not" } else { "does not exist" };
-        let what = match path.exists() {
-            true => format!("\"{}\" {state} {kind}", path.display()),
-            false => format!("\"{}\" {state}", path.display()),
-        };
-        value.error(
-            Diagnostic::new(value.span(), what)
-                .expected(format!("{kind}, relative to this file"))
-                .meant(self.sibling(text)),
-        );
-        None
-    }
-
-    /// A name in the same folder that looks like it.
-    fn sibling(&self, text: &str) -> Option<String> {
-        let wanted = Path::new(text);
-        let name = wanted.file_name()?.to_str()?;
-        let parent = wanted.parent().unwrap_or(Path::new(""));
-        let names: Vec<String> = std::fs::read_dir(self.dir.join(parent))
-            .ok()?
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .collect();
-        let known: Vec<&str> = names.iter().map(String::as_str).collect();
-        Some(parent.join(section::nearest(name, &known)?).display().to_string())
-    }
 }
 
 // === impl Error ===
 
 impl Error {
-    /// What is no UTF-8.
+    /// The error of a file that is not UTF-8.
     fn foreign(name: &str, error: &std::string::FromUtf8Error) -> Self {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        let diagnostic = Diagnostic::new(at..at + 1, "this is no UTF-8, in which the file has to be");
+        let diagnostic = Diagnostic::new(at..at + 1, "this is no UTF-8, which the file must be");
         Self::Wrong { source: Source { name: name.to_owned(), text }, diagnostics: vec![diagnostic] }
     }
 
@@ -218,7 +199,7 @@ impl Error {
         match self {
             Self::Unreadable { path, error } => {
                 let hint = match error.kind() {
-                    std::io::ErrorKind::NotFound => "; say where it is with --config",
+                    std::io::ErrorKind::NotFound => "; give another path with --config",
                     _ => "",
                 };
                 format!("{}: cannot be read: {error}{hint}\n", path.display())

@@ -1,165 +1,239 @@
-//! `[[route]]`: what answers where.
+//! `[[route]]`: the keys of every route, and the checks over all routes.
 
 use dunlin_pg::Access;
-use dunlin_server::Router;
+use dunlin_server::{Match, Router};
 use http::Method;
+use toml::de::DeTable;
 
-use super::Context;
-use super::kind::{self, Kind};
-use super::pattern::Pattern;
-use super::policy::Cache;
-use super::section::{Read, Section, Value};
-use super::source::{Diagnostic, Span};
+use crate::finish::Finish;
+use crate::reader::{Diagnostic, Document, Methods, Pattern, Section, Size, Span, Value, nearest, one_of};
+use crate::routes::{Cache, Head, KINDS, Key, Kind, Room};
+
+/// The keys that a route of any kind has.
+pub(crate) const COMMON: &[Key] = &[
+    Key::new("path", "", "the path: literal segments, `{name}` for one segment, `{*rest}` at the end for the rest"),
+    Key::new("method", "`\"GET\"`; `proxy` and `redirect`: any", "a method, or a list; HEAD comes with GET"),
+    Key::new("compress", "true", "compress the responses as the client accepts it"),
+    Key::new("decode", "false", "decode compressed request bodies, within `max_body`"),
+    Key::new("cache", "false", "`true`: what the responses' own fields allow; `\"1h\"`: for that time; or a table"),
+    Key::new("max_body", "", "the limit of a request body, instead of the server's"),
+    Key::new("response_headers", "{}", "edits of the response fields: a table"),
+    Key::new("error_pages", "{}", "pages for errors: a table of files by status"),
+    Key::new("log", "true", "write an access line"),
+];
+
+/// The keys that `[defaults]` cannot have, because each route needs its own.
+const OWN: &[&str] = &["path", "method"];
 
 /// One route.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// Where the value of `path` stands.
+    /// The place of the value of `path`.
     pub(crate) span: Span,
     pub(crate) path: Pattern,
     pub(crate) methods: Methods,
-    pub(crate) kind: Kind,
-    /// Whether its answers may be compressed.
+    pub(crate) kind: &'static Kind,
+    pub(crate) room: Box<dyn Room>,
     pub(crate) compress: bool,
-    /// Whether a request body that comes compressed is decoded.
+    /// `true` if compressed request bodies are decoded.
     pub(crate) decode: bool,
-    /// What is kept of its answers; nothing unless it asked.
     pub(crate) cache: Cache,
+    pub(crate) max_body: Option<u64>,
+    pub(crate) finish: Finish,
+    /// `true` if a request gets an access line.
+    pub(crate) log: bool,
 }
 
-/// The methods that a route answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Methods {
-    /// All, those that nobody has heard of too.
-    Any,
-    /// These; HEAD comes with GET.
-    Only(Vec<Method>),
-}
-
-// === impl Methods ===
-
-impl Methods {
-    /// Whether each of them is safe (RFC 9110 §9.2.1), so that a request has no effect and no body.
-    pub(crate) fn all_safe(&self) -> bool {
-        match self {
-            Self::Any => false,
-            Self::Only(methods) => methods.iter().all(Method::is_safe),
-        }
-    }
-
-    /// As a router takes them: none stands for all.
-    pub(crate) fn as_slice(&self) -> &[Method] {
-        match self {
-            Self::Any => &[],
-            Self::Only(methods) => methods,
-        }
-    }
-
-    fn meet(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Only(ours), Self::Only(theirs)) => ours.iter().any(|method| theirs.contains(method)),
-            _ => true,
-        }
-    }
-}
-
-impl std::fmt::Display for Methods {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Any => f.write_str("any"),
-            Self::Only(methods) => {
-                let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-                f.write_str(&names.join(","))
-            }
-        }
-    }
-}
-
-struct MethodName(Method);
-
-impl Read for MethodName {
-    const EXPECTED: &'static str = "a method such as \"GET\" or \"POST\", or a list of them";
-
-    fn read(value: Value<'_>) -> Option<Self> {
-        let text = value.str(Self::EXPECTED)?;
-        let upper = text.to_ascii_uppercase();
-        match Method::from_bytes(text.as_bytes()) {
-            // RFC 9110 §9.1: methods are case-sensitive, and the registered ones are in capitals.
-            Ok(method) if upper == text => Some(Self(method)),
-            _ => value.wrong(format_args!("\"{text}\""), Self::EXPECTED, (upper != text).then_some(upper)),
-        }
-    }
-}
+// === impl Route ===
 
 impl Route {
     /// Reads one table of `[[route]]`.
-    pub(super) fn read(value: Value<'_>, context: &Context<'_>) -> Option<Self> {
-        let mut table = value.section("this route")?;
+    pub(super) fn read<'d>(
+        value: Value<'d>,
+        defaults: Option<&'d DeTable<'d>>,
+        document: &Document<'_>,
+    ) -> Option<Self> {
+        let mut table = value.section("this route")?.with_defaults(defaults);
         let span = table.value_span("path");
         let path = table.require::<Pattern>("path");
+        let kind = kind(&table, document);
+        let methods = match table.get("method") {
+            Some(value) => Methods::read(value),
+            None => Some(kind.map_or_else(Methods::get, |kind| (kind.methods)())),
+        };
         let compress = table.or("compress", true);
         let decode = table.or("decode", false);
-        let which = kind::which(&table, context);
-        let methods = methods(&mut table, which);
-        let cache = table.get("cache").map_or(Some(Cache::Off), |value| Cache::read(value, which));
-        let kind = which.and_then(|which| {
+        let in_memory = kind.is_some_and(|kind| kind.in_memory);
+        let cache = table.get("cache").map_or(Some(Cache::Off), |value| Cache::read(value, in_memory));
+        let max_body = table.read("max_body").map(|Size(size)| size);
+        let names: Vec<&str> = path.iter().flat_map(Pattern::names).collect();
+        let finish = Finish::read(&mut table, &names, document);
+        let log = table.or("log", true);
+        let room = kind.and_then(|kind| {
             let unknown = (Pattern::unknown(), Methods::Any);
-            let (path, methods) = (path.as_ref().unwrap_or(&unknown.0), methods.as_ref().unwrap_or(&unknown.1));
-            Kind::read(which, &mut table, path, methods, context)
+            let head = Head {
+                path: path.as_ref().unwrap_or(&unknown.0),
+                methods: methods.as_ref().unwrap_or(&unknown.1),
+                cache: cache.as_ref().unwrap_or(&Cache::Off),
+                document,
+            };
+            (kind.read)(&mut table, &head)
         });
-        if which.is_some() {
-            table.finish(|key| kind::belongs(key, which));
+        match kind {
+            Some(kind) => table.finish(|key| belongs(key, kind)),
+            None => misspelt(&table, document),
         }
-        Some(Self { span, path: path?, methods: methods?, kind: kind?, compress, decode, cache: cache? })
+        Some(Self {
+            span,
+            path: path?,
+            methods: methods?,
+            kind: kind?,
+            room: room?,
+            compress,
+            decode,
+            cache: cache?,
+            max_body,
+            finish: finish?,
+            log,
+        })
     }
 }
 
-fn methods(table: &mut Section<'_>, which: Option<kind::Which>) -> Option<Methods> {
-    let Some(value) = table.get("method") else {
-        return Some(if which == Some(kind::Which::Proxy) { Methods::Any } else { Methods::Only(vec![Method::GET]) });
-    };
-    let methods: Vec<Method> = value.list(MethodName::read)?.into_iter().map(|MethodName(method)| method).collect();
-    if methods.is_empty() {
-        return value.wrong("an empty list", MethodName::EXPECTED, None);
+/// The kind of a route, which has exactly one key of [`KINDS`].
+fn kind(table: &Section<'_>, document: &Document<'_>) -> Option<&'static Kind> {
+    let mut present: Vec<&'static Kind> = KINDS.into_iter().filter(|kind| table.has(kind.name)).collect();
+    present.sort_by_key(|kind| table.key_span(kind.name).start);
+    let names = Kind::names().collect::<Vec<_>>().join(", ");
+    match present[..] {
+        [] => {
+            let what = "this route has nothing to answer with";
+            document.errors.push(Diagnostic::new(table.span.clone(), what).expected(format!("one of {names}")));
+            None
+        }
+        [kind] => Some(kind),
+        [first, second, ..] => {
+            let what = format!("this route has \"{}\" and \"{}\"", first.name, second.name);
+            document.errors.push(
+                Diagnostic::new(table.key_span(second.name), what)
+                    .expected(format!("exactly one of {names}"))
+                    .other(table.key_span(first.name), "the other is here"),
+            );
+            None
+        }
     }
-    Some(Methods::Only(methods))
 }
 
-/// Says which routes clash: the same path, but for the names of parameters, and a method in common. The router that will
-/// serve them has the last word.
-pub(super) fn clashes(routes: &[Route], context: &Context<'_>) {
+/// The kinds that a key belongs to, if this kind does not have it.
+fn belongs(key: &str, here: &Kind) -> Option<String> {
+    let homes: Vec<&str> = Kind::with_key(key).map(|kind| kind.name).collect();
+    let homes = (!homes.is_empty()).then(|| homes.join(" or "))?;
+    Some(format!("\"{key}\" belongs to a {homes} route; this is a {} route", here.name))
+}
+
+/// Reports keys that no kind has, on a route whose kind is not known.
+fn misspelt(table: &Section<'_>, document: &Document<'_>) {
+    let names: Vec<&str> = Kind::names().collect();
+    for (key, span) in table.unknown() {
+        if Kind::with_key(key).next().is_none() {
+            let unknown = Diagnostic::new(span, format!("unknown key \"{key}\" in this route"));
+            document.errors.push(match nearest(key, &names) {
+                Some(meant) => unknown.meant(Some(meant)),
+                None => unknown.expected(one_of(&names)),
+            });
+        }
+    }
+}
+
+/// Reports the keys of `[defaults]` that no route could have from there.
+pub(super) fn check_defaults(defaults: &DeTable<'_>, document: &Document<'_>) {
+    let kinds: Vec<&str> = Kind::names().collect();
+    let keys = COMMON.iter().chain(KINDS.into_iter().flat_map(|kind| kind.keys)).map(|key| key.name);
+    let known: Vec<&str> = keys.filter(|key| !OWN.contains(key) && !kinds.contains(key)).collect();
+    for key in defaults.keys() {
+        let name: &str = key.get_ref();
+        if known.contains(&name) {
+            continue;
+        }
+        let diagnostic = if OWN.contains(&name) || kinds.contains(&name) {
+            Diagnostic::new(key.span(), format!("\"{name}\" belongs to each route, not to [defaults]"))
+        } else {
+            let unknown = Diagnostic::new(key.span(), format!("unknown key \"{name}\" in [defaults]"));
+            match nearest(name, &known) {
+                Some(meant) => unknown.meant(Some(meant)),
+                None => unknown.expected("a key of a route"),
+            }
+        };
+        document.errors.push(diagnostic);
+    }
+}
+
+/// Reports routes that clash: the same path, apart from names, and a method in common.
+///
+/// The router that will serve them has the last word.
+pub(super) fn check_clashes(routes: &[Route], document: &Document<'_>) {
     let mut router = Router::new();
     for (index, route) in routes.iter().enumerate() {
         let shape = route.path.shape();
         let earlier = routes[..index].iter().find(|one| one.path.shape() == shape && one.methods.meet(&route.methods));
         if let Some(earlier) = earlier {
-            let line = context.source.place(earlier.span.start).line;
+            let line = document.source.place(earlier.span.start).line;
             let what = format!("{} {} clashes with the route on line {line}", route.methods, route.path.as_str());
-            context.errors.push(
+            document.errors.push(
                 Diagnostic::new(route.span.clone(), what)
                     .expected("another path or another method")
                     .other(earlier.span.clone(), "the other is here"),
             );
-        } else if let Err(error) = router.insert(route.methods.as_slice(), route.path.as_str(), ()) {
-            context.errors.push(Diagnostic::new(route.span.clone(), error.to_string()));
+        } else if let Err(error) = router.insert(route.methods.as_slice(), route.path.as_str(), index) {
+            document.errors.push(Diagnostic::new(route.span.clone(), error.to_string()));
         }
+    }
+    check_redirects(routes, &router, document);
+}
+
+/// Reports redirects that lead back to themselves.
+fn check_redirects(routes: &[Route], router: &Router<usize>, document: &Document<'_>) {
+    for route in routes {
+        let Some(redirect) = route.room.redirect() else { continue };
+        let method = route.methods.as_slice().first().unwrap_or(&Method::GET);
+        let starts = ["sample", ""].map(|rest| redirect.sample(rest));
+        let Some(start) = starts.into_iter().find(|start| leads_back(start, method, routes, router)) else { continue };
+        let next = redirect.follow(&start).unwrap_or_default();
+        let what = format!("this redirect never ends: {start} leads to {next}, and so on to a redirect again");
+        document
+            .errors
+            .push(Diagnostic::new(redirect.span.clone(), what).expected("a target that another route answers"));
     }
 }
 
-/// Says what would be kept of a standby that is behind: the change itself comes there after the notice that it was made, so what is
-/// read in between would be taken for new, and kept.
-pub(super) fn behind(routes: &[Route], has_replica: bool, context: &Context<'_>) {
+/// Returns `true` if a client that starts at `path` is redirected for ever.
+fn leads_back(path: &str, method: &Method, routes: &[Route], router: &Router<usize>) -> bool {
+    let mut path = path.to_owned();
+    // A chain that has an end passes each redirect at most a few times.
+    for _ in 0..=2 * routes.len() {
+        let Match::Found { value, .. } = router.find(method, &path) else { return false };
+        let next = routes.get(*value).and_then(|route| route.room.redirect()?.follow(&path));
+        let Some(next) = next else { return false };
+        path = next;
+    }
+    true
+}
+
+/// Reports responses that would be stored from a standby that may be behind.
+///
+/// A change reaches the standby after its notice. A response read in between would be stored as new.
+pub(super) fn check_replicas(routes: &[Route], has_replica: bool, document: &Document<'_>) {
     let (place, expected) = if has_replica {
         ("\"read_url\"", "read_only = false on the route, so that it is read from \"url\", or no groups")
     } else {
         ("any of the hosts in \"url\"", "target_session_attrs=read-write in \"url\", or no groups")
     };
     for route in routes.iter().filter(|route| !route.cache.groups().is_empty()) {
-        let Kind::Query(query) = &route.kind else { continue };
-        if query.declared.access == Access::Read || !has_replica {
-            let what =
-                format!("what this route keeps is invalidated by group, but read from {place}, which may be behind");
-            context.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
+        let Some(query) = route.room.query() else { continue };
+        if query.declaration.access == Access::Read || !has_replica {
+            let what = format!(
+                "the stored responses of this route are invalidated by group, but read from {place}, which may be behind"
+            );
+            document.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
         }
     }
 }

@@ -1,19 +1,20 @@
-//! The tables about the service itself: `[server]`, `[admin]`, `[log]`.
+//! `[server]`, `[admin]` and `[log]`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use dunlin_http::Network;
 use dunlin_server::{Addr, Config as Server, EventLoop, Http2, Tls};
 use tracing::Level;
 
-use super::Context;
-use super::section::{Read, Section, Value};
-use super::source::Diagnostic;
+use crate::reader::{Diagnostic, Document, Read, Section, Span, Value};
 
 /// `[admin]`.
 #[derive(Debug)]
 pub(crate) struct Admin {
     pub(crate) listen: Vec<Addr>,
+    /// The host names that requests may use, besides addresses and `localhost`.
+    pub(crate) hosts: Vec<String>,
 }
 
 /// `[log]`.
@@ -21,7 +22,7 @@ pub(crate) struct Admin {
 pub(crate) struct Log {
     pub(crate) level: Level,
     pub(crate) format: Format,
-    /// Whether each request gets a line.
+    /// `true` if requests get access lines.
     pub(crate) access: bool,
 }
 
@@ -45,9 +46,6 @@ const FORMATS: &[(&str, Format)] = &[("auto", Format::Auto), ("pretty", Format::
 
 const EVENT_LOOPS: &[(&str, EventLoop)] = &[("per-core", EventLoop::PerCore), ("shared", EventLoop::Shared)];
 
-/// An address and how many of its bits count.
-struct Subnet((IpAddr, u8));
-
 impl Read for Addr {
     const EXPECTED: &'static str =
         "an address such as \"127.0.0.1:8080\", \"[::]:80\", \"unix:/run/dunlin.sock\" or \"systemd:\"";
@@ -57,44 +55,64 @@ impl Read for Addr {
         if let Ok(addr) = text.parse() {
             return Some(addr);
         }
+        // A port alone means every address elsewhere, too.
         let guesses =
-            [text.replacen("localhost", "127.0.0.1", 1), format!("127.0.0.1:{}", text.trim_start_matches(':'))];
+            [text.replacen("localhost", "127.0.0.1", 1), format!("[::]:{}", text.trim_start_matches([':', '*']))];
         let meant = guesses.into_iter().find(|guess| guess.parse::<Self>().is_ok());
         value.wrong(format_args!("\"{text}\""), Self::EXPECTED, meant)
     }
 }
 
+/// An address and the number of its bits that count.
+struct Subnet((IpAddr, u8));
+
 impl Read for Subnet {
-    const EXPECTED: &'static str = "a network such as \"10.0.0.0/8\", or an address";
+    const EXPECTED: &'static str = Network::EXPECTED;
 
     fn read(value: Value<'_>) -> Option<Self> {
+        Network::read(value)?;
         let text = value.str(Self::EXPECTED)?;
-        let (addr, bits) = text.split_once('/').map_or((text, None), |(addr, bits)| (addr, Some(bits)));
-        let parsed = addr.parse::<IpAddr>().ok().and_then(|addr| {
-            let most = if addr.is_ipv4() { 32 } else { 128 };
-            let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
-            (bits <= most).then_some(Self((addr, bits)))
-        });
-        parsed.or_else(|| value.wrong(format_args!("\"{text}\""), Self::EXPECTED, None))
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().ok()?;
+        let bits = bits.map_or(Some(if address.is_ipv4() { 32 } else { 128 }), |bits| bits.parse().ok())?;
+        Some(Self((address, bits)))
     }
 }
 
-/// Where to listen. Sockets in the file system are relative to the configuration, as all paths are.
-fn addresses(value: Value<'_>, context: &Context<'_>) -> Option<Vec<Addr>> {
+/// Reads addresses. A Unix socket is relative to the configuration, as all paths are.
+fn addresses(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Addr>> {
     let mut listen = value.list(Addr::read)?;
     for addr in &mut listen {
         if let Addr::Unix(path) = addr {
-            *path = context.dir.join(&*path);
+            *path = document.dir.join(&*path);
         }
     }
     Some(listen)
 }
 
+/// Keys that other servers have, each with the place of its subject here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("h2", "HTTP/2 is on with [server.tls]; without TLS it is \"h2c\""),
+    ("http2", "HTTP/2 is on with [server.tls]; [server.http2] has its limits"),
+    ("http3", "there is no HTTP/3"),
+    ("quic", "there is no HTTP/3"),
+    ("port", "the port is part of \"listen\", as in \"[::]:8080\""),
+    ("host", "the address is part of \"listen\", as in \"127.0.0.1:8080\""),
+    ("address", "the address is \"listen\", as in \"127.0.0.1:8080\""),
+    ("server_name", "this version answers for every host name"),
+    ("certificate", "it belongs to [server.tls]"),
+    ("cert", "it is \"certificate\" in [server.tls]"),
+    ("key", "it belongs to [server.tls]"),
+    ("timeout", "there are \"header_timeout\", \"body_timeout\" and \"write_timeout\""),
+    ("read_timeout", "\"header_timeout\" and \"body_timeout\" limit requests; [fetch] has one for upstreams"),
+    ("request_timeout", "there are \"header_timeout\", \"body_timeout\" and \"write_timeout\""),
+];
+
 /// Reads `[server]`.
-pub(super) fn server(mut table: Section<'_>, context: &Context<'_>) -> Server {
+pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server {
     let mut server = Server::default();
     if let Some(value) = table.get("listen")
-        && let Some(listen) = addresses(value, context)
+        && let Some(listen) = addresses(value, document)
     {
         server.listen = listen;
         if server.listen.is_empty() {
@@ -106,17 +124,20 @@ pub(super) fn server(mut table: Section<'_>, context: &Context<'_>) -> Server {
     table.set("pin", &mut server.pin);
     table.set("backlog", &mut server.backlog);
     table.set("reuse_port", &mut server.reuse_port);
-    server.handover = table.read("handover").map(|path: PathBuf| context.dir.join(path));
+    server.handover = table.read("handover").map(|path: PathBuf| document.dir.join(path));
     deadlines(&mut table, &mut server);
     limits(&mut table, &mut server);
     table.set("h2c", &mut server.h2c);
     if let Some(table) = table.section("http2", "[server.http2]") {
         http2(table, &mut server.http2);
     }
-    server.tls = table.section("tls", "[server.tls]").and_then(|table| tls(table, context));
+    server.tls = table.section("tls", "[server.tls]").and_then(|table| tls(table, document));
     let subnets: Vec<Subnet> = table.or("proxy_protocol_from", Vec::new());
     server.proxy_protocol_from = subnets.into_iter().map(|Subnet(subnet)| subnet).collect();
-    table.finish(|_| None);
+    table.finish(|key| {
+        let (_, hint) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
+        Some(format!("unknown key \"{key}\" in [server]; {hint}"))
+    });
     server
 }
 
@@ -129,7 +150,6 @@ fn deadlines(table: &mut Section<'_>, server: &mut Server) {
     table.set("min_rate", &mut server.min_rate);
     table.set("park_after", &mut server.park_after);
     table.set_deadline("max_connection_age", &mut server.max_connection_age);
-    table.set_deadline("tunnel_idle", &mut server.tunnel_idle);
     table.set("lame_duck", &mut server.lame_duck);
     table.set("drain", &mut server.drain);
 }
@@ -137,7 +157,6 @@ fn deadlines(table: &mut Section<'_>, server: &mut Server) {
 fn limits(table: &mut Section<'_>, server: &mut Server) {
     table.set("max_connections", &mut server.max_connections);
     table.set("max_connections_per_client", &mut server.max_connections_per_client);
-    table.set("max_tunnels", &mut server.max_tunnels);
     table.set_positive("max_requests_per_connection", &mut server.max_requests_per_connection);
     table.set_size("max_body", &mut server.max_body);
     table.set_size_from("max_head", Server::LEAST_HEAD, &mut server.max_head);
@@ -153,30 +172,88 @@ fn http2(mut table: Section<'_>, http2: &mut Http2) {
     table.finish(|_| None);
 }
 
-fn tls(mut table: Section<'_>, context: &Context<'_>) -> Option<Tls> {
+fn tls(mut table: Section<'_>, document: &Document<'_>) -> Option<Tls> {
     let mut file = |key| {
         table.require::<PathBuf>(key)?;
-        context.file(table.get(key)?)
+        document.file(table.get(key)?)
     };
     let (certificate, key) = (file("certificate"), file("key"));
-    let span = table.value_span("certificate");
+    let spans = (table.value_span("certificate"), table.value_span("key"));
     table.finish(|_| None);
     let tls = Tls { certificate: certificate?, key: key? };
-    // What is in them may be right only later: the server reads them again.
     if let Err(error) = tls.check() {
-        context.errors.push(Diagnostic::new(span, error.to_string()));
+        document.errors.push(pair_error(&tls, spans, &error.to_string()));
     }
     Some(tls)
+}
+
+/// The error of a pair of files, at the key of the wrong one.
+fn pair_error(tls: &Tls, (certificate, key): (Span, Span), error: &str) -> Diagnostic {
+    let path = tls.key.display();
+    if error.contains("KeyMismatch") {
+        let what = format!("{path} is not the key of {}", tls.certificate.display());
+        return Diagnostic::new(key, what).expected("the private key that the certificate was made with");
+    }
+    if !error.contains(&format!("{path}: ")) || tls.key == tls.certificate {
+        return Diagnostic::new(certificate, error);
+    }
+    if error.contains("no items found") {
+        return Diagnostic::new(key, format!("there is no private key in {path}")).expected("a key in PEM form");
+    }
+    Diagnostic::new(key, error)
 }
 
 // === impl Admin ===
 
 impl Admin {
-    pub(super) fn read(mut table: Section<'_>, context: &Context<'_>) -> Self {
-        let listen = table.get("listen").and_then(|value| addresses(value, context));
+    /// Reads `[admin]`. `public` are the addresses of the service itself.
+    pub(super) fn read(mut table: Section<'_>, public: &[Addr], document: &Document<'_>) -> Self {
+        let value = table.get("listen");
+        let listen = value.and_then(|value| addresses(value, document));
+        let listen = listen.unwrap_or_else(|| vec![Addr::Tcp(([127, 0, 0, 1], 8081).into())]);
+        let hosts = table.or("hosts", Vec::new());
+        let is_public = table.or("public", false);
+        let span = table.value_span("listen");
+        let wrong = |what: String, expected: &str| {
+            document.errors.push(Diagnostic::new(span.clone(), what).expected(expected));
+        };
+        for addr in &listen {
+            if public.iter().any(|other| is_same(addr, other)) {
+                let expected = "an address of its own, such as \"127.0.0.1:8081\"";
+                wrong(format!("{addr} is an address of [server], too"), expected);
+            } else if !is_public && addr.as_tcp().is_some_and(|addr| is_reachable(addr.ip())) {
+                let what = format!("{addr} may be reached from the internet, and this listener has no authentication");
+                wrong(what, "a loopback or private address, or public = true beside it");
+            }
+        }
         table.finish(|_| None);
-        Self { listen: listen.unwrap_or_else(|| vec![Addr::Tcp(([127, 0, 0, 1], 8081).into())]) }
+        Self { listen, hosts }
     }
+}
+
+/// Returns `true` if both addresses cannot be listened on at once.
+fn is_same(one: &Addr, other: &Addr) -> bool {
+    match (one.as_tcp(), other.as_tcp()) {
+        (Some(one), Some(other)) => {
+            let every = one.ip().is_unspecified() || other.ip().is_unspecified();
+            one.port() != 0 && one.port() == other.port() && (every || one.ip() == other.ip())
+        }
+        _ => one == other && !matches!(one, Addr::Systemd(_)),
+    }
+}
+
+/// Returns `true` if an address may be reachable from the internet.
+fn is_reachable(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared(ip)),
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+    }
+}
+
+/// Returns `true` if an address is in 100.64.0.0/10, which carriers and overlay networks use inside
+/// (RFC 6598).
+const fn is_shared(ip: Ipv4Addr) -> bool {
+    ip.octets()[0] == 100 && ip.octets()[1] & 0b1100_0000 == 0b0100_0000
 }
 
 // === impl Log ===

@@ -1,4 +1,4 @@
-//! The line of the log that each request gets.
+//! The access line, which the log has for each request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use dunlin_server::Connection;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 
-/// What has to be kept of a request for its line.
+/// The parts of a request that its access line needs.
 pub(crate) struct Access {
     method: Method,
     uri: Uri,
     connection: Arc<Connection>,
 }
 
-/// What the line says besides.
+/// The parts of an access line that only the end of the response brings.
 pub(crate) struct Line<'l> {
     pub(crate) route: &'l str,
     pub(crate) status: Option<StatusCode>,
@@ -21,7 +21,7 @@ pub(crate) struct Line<'l> {
     pub(crate) ttfb: Option<Duration>,
     pub(crate) duration: Duration,
     pub(crate) cache: Option<&'l HeaderValue>,
-    /// Why the answer is not whole.
+    /// The reason why the response is incomplete.
     pub(crate) aborted: Option<&'l str>,
 }
 
@@ -33,7 +33,7 @@ impl Access {
         Box::new(Self { method, uri, connection: connection.clone() })
     }
 
-    /// Writes the line. The query is left out: it may have secrets in it.
+    /// Writes the line, without the query, which may contain secrets.
     pub(crate) fn write(&self, line: &Line<'_>) {
         let Line { route, status, bytes, ttfb, duration, cache, aborted } = *line;
         tracing::info!(

@@ -1,52 +1,77 @@
-//! The way of a request through the service: observe, route, compress, cache, answer.
+//! The path of a request: observe, route, admit, compress, cache, handle, finish.
 //!
-//! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop; nothing in it is written to
-//! from another one.
+//! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop. Other loops
+//! write to nothing in it.
 
 mod access;
-mod endpoint;
+mod admit;
 mod observe;
-mod path;
+mod optional;
 mod plan;
-mod query;
-mod stack;
-mod text;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use dunlin_http::{Body, ClientInfo, Handler, Problem};
+use dunlin_cache::CacheService;
+use dunlin_compress::Compress;
+use dunlin_http::{Body, ClientInfo, Context, Handler, Problem, SharedHandler};
 use dunlin_server::{Connect, Connection, Exchange, Match, Router};
-use http::header::ALLOW;
+use http::header::{ALLOW, HOST};
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode};
 
+use crate::finish::{Facts, Finish};
+use crate::routes::Captures;
 use crate::telemetry::{LoopCounters, UNMATCHED};
 use access::Access;
+use admit::{Admit, Admitted};
 use observe::{Answer, Observe, Watch};
+use optional::Optional;
 pub(crate) use plan::Plan;
-use stack::Stack;
 
 /// The service of one event loop.
 #[derive(Clone)]
 pub(crate) struct App(Arc<LoopState>);
 
-/// What an event loop serves with.
+/// The parts that an event loop serves with.
 pub(crate) struct LoopState {
     router: Router<usize>,
     routes: Box<[RouteState]>,
+    /// The part of requests that no route answers.
+    unmatched: RouteState,
     counters: Arc<LoopCounters>,
-    /// Whether each request gets a line in the log.
-    access: bool,
 }
 
+/// A route of one event loop.
 struct RouteState {
     path: String,
-    stack: Stack,
-    /// Whether it passes requests on, and so who the client is, and interim responses back.
-    is_proxy: bool,
+    /// `true` if requests get access lines.
+    log: bool,
+    admit: Option<Admit>,
+    /// The layers and the handler; `None` if the router answers.
+    layers: Option<Layers>,
+    finish: Option<Box<RouteFinish>>,
+    /// `true` if another server answers, so that interim responses can come.
+    forwards: bool,
     is_cached: bool,
+    /// The number of the route's counters.
+    counters: usize,
 }
+
+/// The edits of a route's responses.
+struct RouteFinish {
+    finish: Finish,
+    captures: Captures,
+}
+
+/// The handler behind an optional cache.
+type Cached = Optional<CacheService<SharedHandler<Context>>, SharedHandler<Context>>;
+
+/// The layers of a route: Compress outside Cache outside the handler, each only where it is wanted.
+type Layers = Optional<Compress<Cached>, Cached>;
+
+/// The future of a route's layers.
+type LayersFuture = <Layers as Handler<Context>>::Future;
 
 // === impl App ===
 
@@ -63,39 +88,39 @@ impl Handler<Exchange> for App {
     type Future = Observe;
 
     fn handle(&self, mut request: Request<Body>, exchange: &Exchange) -> Observe {
-        let (state, connection) = (&self.0, exchange.connection());
-        let access = state.access.then(|| Access::new(&request, connection));
-        match state.router.find(request.method(), request.uri().path()) {
-            Match::Found { value: &index, .. } => {
-                let watch = Watch::new(state.clone(), index, access);
-                let route = &state.routes[index];
-                if route.is_cached && connection.is_secure() {
-                    request.extensions_mut().insert(Scheme::HTTPS);
-                }
-                let future = route.stack.call(request, |request| tell(route, exchange, request));
-                Observe::new(Answer::Route { future }, watch)
-            }
-            missed => {
-                let response = Some(refuse(&missed, state.router.knows(request.method())));
-                Observe::new(Answer::Own { response }, Watch::new(state.clone(), usize::MAX, access))
-            }
-        }
-    }
-}
-
-/// Puts into the request what a proxy has to know of the connection.
-fn tell(route: &RouteState, exchange: &Exchange, request: &mut Request<Body>) {
-    if route.is_proxy {
+        let state = &self.0;
         let connection = exchange.connection();
-        let ip = connection.remote().map(|remote| remote.ip());
-        request.extensions_mut().insert(ClientInfo::new(ip, connection.is_secure()));
-        if let Some(interim) = exchange.interim() {
-            request.extensions_mut().insert(interim);
+        let (index, missed) = match state.router.find(request.method(), request.uri().path()) {
+            Match::Found { value: &index, .. } => (Some(index), None),
+            missed => (None, Some(refuse(&missed, state.router.knows(request.method())))),
+        };
+        let route = state.route(index);
+        let mut context = Context::default();
+        context.client = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
+        let access = route.log.then(|| Access::new(&request, connection));
+        let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client));
+        let watch = Watch::new(state.clone(), index, access, begun);
+        if let Some(response) = missed {
+            return Observe::new(Answer::own(response), watch);
         }
+        if let Some(admit) = &route.admit {
+            match admit.decide(request, &mut context) {
+                Admitted::Request(admitted) => request = admitted,
+                Admitted::Response(response) => return Observe::new(Answer::own(response), watch),
+            }
+        }
+        let Some(layers) = &route.layers else { return Observe::new(Answer::own(Response::default()), watch) };
+        if route.is_cached && context.client.https {
+            request.extensions_mut().insert(Scheme::HTTPS);
+        }
+        if route.forwards {
+            context.interim = exchange.interim();
+        }
+        Observe::new(Answer::Route { future: layers.handle(request, &context) }, watch)
     }
 }
 
-/// What the router itself answers to a method that it knows, or does not.
+/// The response of the router to a request that no route answers. `knows`: the method is known.
 fn refuse(missed: &Match<'_, usize>, knows: bool) -> Response<Body> {
     match missed {
         Match::Options { allow } => {
@@ -114,8 +139,38 @@ fn refuse(missed: &Match<'_, usize>, knows: bool) -> Response<Body> {
 // === impl LoopState ===
 
 impl LoopState {
-    /// The pattern of a route, or what stands for none.
-    fn path(&self, route: usize) -> &str {
-        self.routes.get(route).map_or(UNMATCHED, |route| &route.path)
+    /// The route of this number, or the part of requests that no route answers.
+    fn route(&self, index: Option<usize>) -> &RouteState {
+        index.and_then(|index| self.routes.get(index)).unwrap_or(&self.unmatched)
+    }
+}
+
+// === impl RouteState ===
+
+impl RouteState {
+    /// The part of requests that no route answers.
+    fn unmatched(log: bool, finish: Option<Box<RouteFinish>>, counters: usize) -> Self {
+        Self {
+            path: UNMATCHED.to_owned(),
+            log,
+            admit: None,
+            layers: None,
+            finish,
+            forwards: false,
+            is_cached: false,
+            counters,
+        }
+    }
+}
+
+// === impl RouteFinish ===
+
+impl RouteFinish {
+    fn begin(&self, request: &Request<Body>, client: &ClientInfo) -> crate::finish::Begun {
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let host = authority.or_else(host).unwrap_or_default();
+        let facts = Facts { client_ip: client.ip, host, scheme: client.scheme() };
+        self.finish.begin(request, &facts, &self.captures)
     }
 }

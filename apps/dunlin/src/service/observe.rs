@@ -1,7 +1,7 @@
-//! What is told of a request: counted always, written to the log when that is wanted, at the end of its body.
+//! The observation of a request: it is counted, and gets its access line, when its response ends.
 //!
-//! An answer that is complete in memory ends with its head: it is counted at once, and its body stays as it is. Only a
-//! stream is wrapped, to see its end, or that it never came to it.
+//! A response that is complete in memory ends with its head: it is counted at once, and its body
+//! stays as it is. Only a stream is wrapped, to see its end, or that it never came to it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,12 +17,12 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::LoopState;
 use super::access::{Access, Line};
-use super::stack::StackFuture;
+use super::{LayersFuture, LoopState};
+use crate::finish::Begun;
 
 pin_project! {
-    /// A request on its way.
+    /// A request whose response is awaited.
     pub(crate) struct Observe {
         #[pin]
         answer: Answer,
@@ -33,34 +33,37 @@ pin_project! {
 pin_project! {
     #[project = AnswerProject]
     pub(crate) enum Answer {
-        /// No route has it: the router answers.
+        /// The response of the router, or of the stage that admits requests.
         Own { response: Option<Response<Body>> },
-        Route { #[pin] future: StackFuture },
+        Route { #[pin] future: LayersFuture },
     }
 }
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The eye on one request. Dropped before it was told of an end, it tells of an abort.
+/// The observer of one request. If it is dropped before the end of the response, it reports an abort.
 pub(crate) struct Watch {
     state: Arc<LoopState>,
-    route: usize,
+    /// The route; `None` if the router answers.
+    route: Option<usize>,
     started: Instant,
     access: Option<Box<Access>>,
-    told: bool,
+    /// The facts for the edits of the response, if the route has edits.
+    begun: Option<Box<Begun>>,
+    is_over: bool,
 }
 
-/// A stream whose end is waited for.
+/// A body whose end is awaited.
 struct Observed {
     inner: Body,
     watch: Watch,
     head: Head,
     bytes: u64,
-    /// Its length, when that is known.
+    /// The length, if it is known.
     length: Option<u64>,
 }
 
-/// What is remembered of an answer's head.
+/// The parts of a response's head that its end needs.
 struct Head {
     status: StatusCode,
     ttfb: Duration,
@@ -85,41 +88,63 @@ impl Future for Observe {
             AnswerProject::Route { future } => ready!(future.poll(cx))?,
         };
         if let Some(watch) = this.watch.take() {
-            watch.head(&mut reply);
+            reply = watch.head(reply);
         }
         Poll::Ready(Ok(reply))
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) const fn own(response: Response<Body>) -> Self {
+        Self::Own { response: Some(response) }
     }
 }
 
 // === impl Watch ===
 
 impl Watch {
-    pub(crate) fn new(state: Arc<LoopState>, route: usize, access: Option<Box<Access>>) -> Self {
-        Self { state, route, started: Instant::now(), access, told: false }
+    pub(crate) fn new(
+        state: Arc<LoopState>,
+        route: Option<usize>,
+        access: Option<Box<Access>>,
+        begun: Option<Begun>,
+    ) -> Self {
+        let begun = begun.map(Box::new);
+        Self { state, route, started: Instant::now(), access, begun, is_over: false }
     }
 
-    /// The head of the answer is there.
-    fn head(mut self, reply: &mut Reply) {
+    /// Takes the head of the response, and edits it if the route has edits.
+    fn head(mut self, mut reply: Reply) -> Reply {
         let ttfb = self.started.elapsed();
         let cache = self.access.as_ref().and_then(|_| reply.changing(&CACHE_STATUS).cloned());
+        if let Some(begun) = self.begun.take()
+            && let Some(finish) = &self.state.route(self.route).finish
+        {
+            reply = finish.finish.apply(*begun, reply);
+        }
         let head = Head { status: reply.status(), ttfb, cache };
         let body = reply.body_mut();
         if let Some(bytes) = body.as_bytes() {
-            return self.end(&head, bytes.len() as u64, ttfb, None);
+            self.end(&head, bytes.len() as u64, ttfb, None);
+            return reply;
         }
         let (length, inner) = (body.len(), std::mem::take(body));
         *body = Body::new(Observed { inner, watch: self, head, bytes: 0, length });
+        reply
     }
 
     fn end(&mut self, head: &Head, bytes: u64, duration: Duration, aborted: Option<&str>) {
-        self.told = true;
-        let counters = self.state.counters.route(self.route);
+        self.is_over = true;
+        let route = self.state.route(self.route);
+        let counters = self.state.counters.route(route.counters);
         match aborted {
             None => counters.answered(head.status, bytes, head.ttfb, duration),
             Some(_) => counters.aborted(bytes),
         }
         if let Some(access) = &self.access {
-            let route = self.state.path(self.route);
+            let route = &*route.path;
             let Head { status, ttfb, cache } = head;
             let (status, ttfb, cache) = (Some(*status), Some(*ttfb), cache.as_ref());
             access.write(&Line { route, status, bytes, ttfb, duration, cache, aborted });
@@ -129,12 +154,13 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if self.told {
+        if self.is_over {
             return;
         }
-        self.state.counters.route(self.route).aborted(0);
+        let route = self.state.route(self.route);
+        self.state.counters.route(route.counters).aborted(0);
         if let Some(access) = &self.access {
-            let (route, duration) = (self.state.path(self.route), self.started.elapsed());
+            let (route, duration) = (&*route.path, self.started.elapsed());
             let aborted = Some("given up before an answer");
             access.write(&Line { route, status: None, bytes: 0, ttfb: None, duration, cache: None, aborted });
         }
@@ -145,7 +171,7 @@ impl Drop for Watch {
 
 impl Observed {
     fn end(&mut self, aborted: Option<&str>) {
-        if !self.watch.told {
+        if !self.watch.is_over {
             let duration = self.watch.started.elapsed();
             self.watch.end(&self.head, self.bytes, duration, aborted);
         }
@@ -161,7 +187,7 @@ impl http_body::Body for Observed {
         match &frame {
             Some(Ok(frame)) => {
                 self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
-                // Who knows the length need not ask again.
+                // A reader that knows the length does not ask again.
                 if self.inner.is_end_stream() || self.length == Some(self.bytes) {
                     self.end(None);
                 }

@@ -1,6 +1,7 @@
-//! What is counted of each request, for each loop by itself so that no two cores write to one line of memory.
+//! The figures about requests. Each loop counts for itself, so that no two cores write to one line
+//! of memory.
 //!
-//! The hot path adds to counters that were made when the loop began. Only who asks for `/metrics` sums them up.
+//! The hot path adds to counters that exist since the loop began. `/metrics` sums them up.
 
 mod histogram;
 
@@ -17,48 +18,57 @@ pub(crate) use histogram::{Counts, Histogram};
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     pub(crate) started: Instant,
-    /// The routes' paths; the last one stands for requests that no route answered.
-    routes: Vec<String>,
+    /// The routes' labels; the last one stands for requests that no route answered.
+    routes: Vec<Label>,
     loops: Mutex<Vec<Arc<LoopCounters>>>,
 }
 
-/// The counters of one loop: one for each route, and one for what none answered.
+/// The names of a route in figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub(crate) path: String,
+    /// The methods, which tell routes of one path apart.
+    pub(crate) methods: String,
+}
+
+/// The counters of one loop: one for each route, and one for requests that none answered.
 #[derive(Debug)]
 pub(crate) struct LoopCounters(Box<[RouteCounters]>);
 
-/// What is counted of one route.
+/// The counters of one route.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct RouteCounters {
-    /// Answers by class, 1xx to 5xx.
+    /// Responses by class, 1xx to 5xx.
     classes: [AtomicU64; 5],
     bytes: AtomicU64,
-    /// Requests that were given up, by the client or by a limit, before their answer was whole.
+    /// Requests that the client or a limit ended before their response was complete.
     aborted: AtomicU64,
     ttfb: Histogram,
     duration: Histogram,
 }
 
-/// The sum over all loops of what was counted of one route.
+/// The sums of one route over all loops.
 #[derive(Debug, Default)]
 pub(crate) struct RouteTotals {
     pub(crate) classes: [u64; 5],
     pub(crate) bytes: u64,
     pub(crate) aborted: u64,
-    /// To the head of the answer.
+    /// The times to the head of the response.
     pub(crate) ttfb: Counts,
-    /// To the end of its body.
+    /// The times to the end of its body.
     pub(crate) duration: Counts,
 }
 
-/// How requests that no route answered are called.
+/// The name of the requests that no route answered.
 pub(crate) const UNMATCHED: &str = "(none)";
 
 // === impl Telemetry ===
 
 impl Telemetry {
-    pub(crate) fn new(routes: impl IntoIterator<Item = String>) -> Self {
-        let routes = routes.into_iter().chain([UNMATCHED.to_owned()]).collect();
+    pub(crate) fn new(routes: impl IntoIterator<Item = Label>) -> Self {
+        let unmatched = Label { path: UNMATCHED.to_owned(), methods: String::new() };
+        let routes = routes.into_iter().chain([unmatched]).collect();
         Self { started: Instant::now(), routes, loops: Mutex::default() }
     }
 
@@ -69,8 +79,8 @@ impl Telemetry {
         counters
     }
 
-    /// The sums of each route, by its path.
-    pub(crate) fn totals(&self) -> Vec<(&str, RouteTotals)> {
+    /// The sums of each route.
+    pub(crate) fn totals(&self) -> Vec<(&Label, RouteTotals)> {
         let loops = self.loops.lock();
         let sum = |index: usize| {
             let mut totals = RouteTotals::default();
@@ -79,14 +89,14 @@ impl Telemetry {
             }
             totals
         };
-        self.routes.iter().enumerate().map(|(index, path)| (path.as_str(), sum(index))).collect()
+        self.routes.iter().enumerate().map(|(index, label)| (label, sum(index))).collect()
     }
 }
 
 // === impl LoopCounters ===
 
 impl LoopCounters {
-    /// Those of the route `index`; an index past the last one stands for no route.
+    /// The counters of the route `index`; the last one stands for no route.
     pub(crate) fn route(&self, index: usize) -> &RouteCounters {
         &self.0[index.min(self.0.len() - 1)]
     }
@@ -95,7 +105,7 @@ impl LoopCounters {
 // === impl RouteCounters ===
 
 impl RouteCounters {
-    /// An answer that is whole: its head came after `ttfb`, its last byte after `duration`.
+    /// Counts a complete response: its head came after `ttfb`, its last byte after `duration`.
     pub(crate) fn answered(&self, status: StatusCode, bytes: u64, ttfb: Duration, duration: Duration) {
         let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
         self.classes[class].fetch_add(1, Ordering::Relaxed);
@@ -104,7 +114,7 @@ impl RouteCounters {
         self.duration.record(duration);
     }
 
-    /// An answer that was cut after `bytes`, or never begun. Its duration says nothing, so it is not counted.
+    /// Counts a response that was cut after `bytes`, or never begun. Its duration is not counted.
     pub(crate) fn aborted(&self, bytes: u64) {
         self.aborted.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

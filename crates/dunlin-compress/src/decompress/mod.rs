@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use dunlin_http::negotiate::Coding;
-use dunlin_http::{Body, BoxError, Limited, Problem, list};
+use dunlin_http::{Body, BoxError, Handler, Limited, Problem, list};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use future::DecompressFuture;
+pub use future::{DecompressFuture, DecompressReplyFuture};
 
 /// The most codings that a request may have put one upon the other. Nobody needs two.
 const MOST: usize = 3;
@@ -80,6 +80,21 @@ where
         match decoded(request.map(Body::new), self.limit) {
             Ok(request) => DecompressFuture::inner(self.inner.call(request)),
             Err(Unsupported) => DecompressFuture::refused(),
+        }
+    }
+}
+
+impl<C, H> Handler<C> for Decompress<H>
+where
+    H: Handler<C>,
+{
+    type Error = H::Error;
+    type Future = DecompressReplyFuture<H::Future>;
+
+    fn handle(&self, request: Request<Body>, context: &C) -> Self::Future {
+        match decoded(request, self.limit) {
+            Ok(request) => DecompressReplyFuture::inner(self.inner.handle(request, context)),
+            Err(Unsupported) => DecompressReplyFuture::refused(),
         }
     }
 }

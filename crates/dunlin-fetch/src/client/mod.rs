@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use dunlin_http::Body;
+use dunlin_http::{Body, Metric};
 use http::header::{CONNECTION, HOST, TE, UPGRADE};
 use http::{Request, Response, Uri};
 use parking_lot::Mutex;
@@ -75,6 +75,24 @@ pub struct ClientStats {
     pub idle: usize,
     /// Connections that were taken over by another protocol.
     pub tunnels: usize,
+}
+
+// === impl ClientStats ===
+
+impl ClientStats {
+    /// The figures with their descriptions.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Self { requests, retries, opened, idle, tunnels } = *self;
+        let counter = |name, help, value: usize| Metric::counter(name, help, value as u64);
+        vec![
+            counter("dunlin_fetch_requests_total", "Requests to upstreams, retries not counted.", requests),
+            counter("dunlin_fetch_retries_total", "Requests sent again: a kept connection was closed.", retries),
+            counter("dunlin_fetch_opened_total", "Connections to upstreams that were opened.", opened),
+            Metric::gauge("dunlin_fetch_idle", "Connections to upstreams that are kept unused.", idle as f64),
+            counter("dunlin_fetch_tunnels_total", "Connections that changed to another protocol.", tunnels),
+        ]
+    }
 }
 
 // === impl Client ===

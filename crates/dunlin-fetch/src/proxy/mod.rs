@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, ClientInfo, Interim, Problem};
+use dunlin_http::{Body, BoxError, ClientInfo, Context as HandlerContext, Handler, Interim, Problem, ReplyFuture};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -248,6 +248,21 @@ impl Proxy {
         Stats::count(&self.inner.origin.shared.stats.tunnels);
         tunnel::spawn(client, upstream, upgraded);
         Ok(response)
+    }
+}
+
+impl Handler<HandlerContext> for Proxy {
+    type Error = Infallible;
+    type Future = ReplyFuture;
+
+    fn handle(&self, mut request: Request<Body>, context: &HandlerContext) -> ReplyFuture {
+        request.extensions_mut().insert(context.client);
+        if let Some(interim) = &context.interim {
+            request.extensions_mut().insert(interim.clone());
+        }
+        // A URI is a count of references; the target borrows it.
+        let uri = request.uri().clone();
+        ReplyFuture::response(self.forward(request, context.target(&uri)))
     }
 }
 

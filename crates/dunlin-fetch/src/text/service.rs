@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dunlin_http::Body;
 use dunlin_http::media_type::MediaType;
+use dunlin_http::{Body, Handler, ReplyFuture};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response, Uri};
 
@@ -51,6 +51,16 @@ impl FetchService {
                 error.problem().into_response()
             }
         }
+    }
+}
+
+impl<C> Handler<C> for FetchService {
+    type Error = Infallible;
+    type Future = ReplyFuture;
+
+    fn handle(&self, _: Request<Body>, _: &C) -> ReplyFuture {
+        let this = self.clone();
+        ReplyFuture::response(async move { this.respond().await })
     }
 }
 

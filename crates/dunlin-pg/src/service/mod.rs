@@ -12,8 +12,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use dunlin_http::conditional::{ETag, Outcome, Validators};
-use dunlin_http::{Body, BoxError, PathParams, Problem};
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, VARY};
+use dunlin_http::{
+    Body, BoxError, Context as HandlerContext, Handler, PathParams, Problem, ReplyFuture, ResponseFuture,
+};
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Map;
 use tower_service::Service;
@@ -78,24 +80,28 @@ impl QueryService {
     /// Answers a request whose path's parameters the caller has in hand. As a [`Service`] it takes them from the request's
     /// extensions.
     pub fn answer(&self, request: Request<Body>, path: &PathParams) -> Answering {
+        Box::pin(ResponseFuture::new(self.reply(request, path)))
+    }
+
+    fn reply(&self, request: Request<Body>, path: &PathParams) -> ReplyFuture {
         let this = self.0.clone();
         // What is rare is left out of the future of a read, which stays small so.
         if this.query.reads_body() {
             let path = path.clone();
-            return Box::pin(async move {
+            return ReplyFuture::response(async move {
                 let (parts, body) = request.into_parts();
                 let params = match arguments::read(body, this.max_body).await {
                     Ok(fields) => arguments::of(&this.query, &parts.uri, &path, fields),
                     Err(error) => Err(error),
                 };
-                Ok(this.respond(params, Asked::of(&this.query, parts.method, parts.headers)).await)
+                this.respond(params, Asked::of(&this.query, parts.method, parts.headers)).await
             });
         }
         let (parts, body) = request.into_parts();
         drop(body);
         let params = arguments::of(&this.query, &parts.uri, path, Map::new());
         let asked = Asked::of(&this.query, parts.method, parts.headers);
-        Box::pin(async move { Ok(this.respond(params, asked).await) })
+        ReplyFuture::response(async move { this.respond(params, asked).await })
     }
 }
 
@@ -149,6 +155,7 @@ impl Inner {
     fn with_type(&self, mut response: Response<Body>, format: Format) -> Response<Body> {
         *response.status_mut() = self.query.status;
         response.headers_mut().insert(CONTENT_TYPE, content_type(format));
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         self.vary(response.headers_mut());
         response
     }
@@ -168,6 +175,15 @@ impl Inner {
             // One line for each request of an outage would drown the one that tells of it.
             _ => tracing::debug!(query, %error, "a query was refused"),
         }
+    }
+}
+
+impl Handler<HandlerContext> for QueryService {
+    type Error = Infallible;
+    type Future = ReplyFuture;
+
+    fn handle(&self, request: Request<Body>, context: &HandlerContext) -> ReplyFuture {
+        self.reply(request, &context.params)
     }
 }
 

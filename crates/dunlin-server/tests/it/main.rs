@@ -28,5 +28,4 @@ mod restart;
 mod services;
 mod shutdown;
 mod tls;
-mod tunnels;
 mod upgrade;

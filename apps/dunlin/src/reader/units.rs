@@ -1,17 +1,17 @@
-//! Durations and sizes as a person writes them.
+//! Durations and sizes with their units.
 
 use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::section::{Read, Value};
+use super::value::{Read, Value};
 
 /// A number of bytes.
-pub(super) struct Size(pub(super) u64);
+pub(crate) struct Size(pub(crate) u64);
 
 const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// What people also write, and the unit that they mean.
+/// Other common spellings, and the units that they stand for.
 const DURATION_ALIASES: &[(&str, &str)] = &[
     ("", "s"),
     ("msec", "ms"),
@@ -75,7 +75,7 @@ impl Read for Duration {
     }
 }
 
-/// A duration as it is written: in its largest unit that is whole.
+/// A duration in the largest unit that gives a whole number.
 pub(crate) fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     let whole = DURATION_UNITS.iter().rev().find(|(_, unit)| millis > 0 && millis.is_multiple_of(u128::from(*unit)));
@@ -108,7 +108,7 @@ fn split(text: &str) -> Option<(&str, &str, &str)> {
     number.starts_with(|c: char| c.is_ascii_digit()).then_some((number, unit, rest))
 }
 
-/// `number` times `unit`, exact to what three decimals give.
+/// `number` times `unit`, exact to three decimals.
 fn scale(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if fraction.is_empty() || fraction.len() > 3 || fraction.contains('.') {
@@ -131,7 +131,7 @@ fn guess_size(text: &str) -> Option<String> {
     guess(text, SIZE_UNITS, SIZE_ALIASES, |guess| parse_size(guess).is_some())
 }
 
-/// Takes spaces and capitals away and puts the right name of the unit there.
+/// Removes spaces and capitals, and inserts the right name of the unit.
 fn guess(text: &str, units: &[(&str, u64)], aliases: &[(&str, &str)], right: impl Fn(&str) -> bool) -> Option<String> {
     let compact: String = text.split_whitespace().collect();
     let (number, unit, _) = split(&compact)?;

@@ -1,9 +1,9 @@
 //! The path of a route: literal segments, `{name}`, and `{*rest}` at the end.
 
-use super::section::{Read, Value};
 use super::source::Diagnostic;
+use super::value::{Read, Value};
 
-/// A path pattern that is known to be right.
+/// A valid path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     text: String,
@@ -11,7 +11,17 @@ pub(crate) struct Pattern {
     rest: bool,
 }
 
-/// What is wrong with a pattern.
+/// One segment of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'p> {
+    Literal(&'p str),
+    /// `{name}`.
+    Name(&'p str),
+    /// `{*name}`, which also matches nothing.
+    Rest(&'p str),
+}
+
+/// The error in a pattern.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
     what: &'static str,
@@ -21,8 +31,8 @@ pub(crate) struct Wrong {
 // === impl Pattern ===
 
 impl Pattern {
-    /// What stands for a pattern that is wrong, so that the rest of its route can be looked at.
-    pub(super) fn unknown() -> Self {
+    /// The stand-in for a wrong pattern, so that the other keys of its route can be checked.
+    pub(crate) fn unknown() -> Self {
         Self { text: "/{*rest}".to_owned(), names: vec!["rest".to_owned()], rest: true }
     }
 
@@ -40,7 +50,20 @@ impl Pattern {
         self.names.last().filter(|_| self.rest).map(String::as_str)
     }
 
-    /// The same for all patterns that match the same paths: without the names.
+    /// The segments, in order.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.text.split('/').skip(1).map(|segment| {
+            match segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
+                Some(name) => match name.strip_prefix('*') {
+                    Some(rest) => Piece::Rest(rest),
+                    None => Piece::Name(name),
+                },
+                None => Piece::Literal(segment),
+            }
+        })
+    }
+
+    /// The pattern without its names: equal for all patterns that match the same paths.
     pub(crate) fn shape(&self) -> String {
         let shapes = self.text.split('/').map(|segment| match segment.as_bytes() {
             [b'{', b'*', ..] => "{*}",
@@ -106,7 +129,7 @@ impl Value<'_> {
     }
 }
 
-/// The name in a segment `{name}`, its star included; none in a literal one.
+/// The name in a segment `{name}`, with its star; `None` for a literal.
 fn parameter(segment: &str) -> Result<Option<&str>, &'static str> {
     let inner = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
     if let Some(name) = inner.filter(|name| !name.contains(['{', '}'])) {
@@ -127,7 +150,7 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
-/// The pattern as other routers write it, `:id`, `<id>`, `*`, in our form.
+/// Turns the forms of other routers, `:id`, `<id>` and `*`, into this one.
 fn correct(text: &str) -> Option<String> {
     let last = text.split('/').count() - 1;
     let corrected: Vec<String> = text

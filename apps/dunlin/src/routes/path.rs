@@ -1,17 +1,18 @@
-//! What of a request's path is a route's own.
+//! The parts of a request's path that belong to a route.
 //!
-//! Layers between the router and the endpoint know requests, not routes. An endpoint finds its part of the path again by
-//! counting slashes, which costs less than to carry it along as an extension.
+//! A handler finds its part of the path by counting slashes. That costs less than to compute it for
+//! each request, because most requests are answered by a layer in front of the handler.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dunlin_http::PathParams;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::config::Pattern;
+use crate::reader::{Pattern, Piece};
 
-/// Where `{*rest}` begins: after so many slashes. Without one there is no tail.
+/// The place where `{*rest}` begins, as a number of slashes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail(Option<usize>);
 
@@ -33,15 +34,12 @@ impl Tail {
         Self(pattern.rest().map(|_| pattern.as_str().matches('/').count()))
     }
 
-    /// What `{*rest}` matched, as it came, and the query with its question mark. Without `{*rest}` the query alone.
-    pub(crate) fn of(self, uri: &Uri) -> &str {
+    /// The first byte of the part that `{*rest}` matched. Without `{*rest}`, the end of the path.
+    pub(crate) fn start(self, uri: &Uri) -> usize {
         let target = uri.path_and_query().map_or("", |target| target.as_str());
         let path = uri.path().len().min(target.len());
-        let Some(slashes) = self.0 else { return &target[path..] };
-        match target[..path].match_indices('/').nth(slashes - 1) {
-            Some((at, _)) => &target[at + 1..],
-            None => &target[path..],
-        }
+        let Some(slashes) = self.0 else { return path };
+        target[..path].match_indices('/').nth(slashes - 1).map_or(path, |(at, _)| at + 1)
     }
 }
 
@@ -49,35 +47,48 @@ impl Tail {
 
 impl Captures {
     pub(crate) fn new(pattern: &Pattern) -> Self {
-        let segment = |segment: &str| match segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
-            Some(name) => match name.strip_prefix('*') {
-                Some(rest) => Segment::Rest(rest.into()),
-                None => Segment::Name(name.into()),
-            },
-            None => Segment::Literal,
+        let segment = |piece| match piece {
+            Piece::Literal(_) => Segment::Literal,
+            Piece::Name(name) => Segment::Name(name.into()),
+            Piece::Rest(name) => Segment::Rest(name.into()),
         };
-        Self(pattern.as_str().split('/').skip(1).map(segment).collect())
+        Self(pattern.pieces().map(segment).collect())
     }
 
-    /// What the parameters stand for in a path that the pattern matched, percent-decoded.
-    pub(crate) fn of(&self, path: &str) -> PathParams {
+    /// The parameters in a path that the pattern matched, percent-decoded.
+    pub(crate) fn decoded(&self, path: &str) -> PathParams {
         let mut params = PathParams::default();
+        self.each(path, |name, raw| params.push(name.clone(), decode(raw).into_owned()));
+        params
+    }
+
+    /// The parameter `name` of a path that the pattern matched, as it was sent.
+    pub(crate) fn raw<'p>(&self, path: &'p str, name: &str) -> Option<&'p str> {
+        let mut found = None;
+        self.each(path, |own, raw| {
+            if **own == *name {
+                found = Some(raw);
+            }
+        });
+        found
+    }
+
+    fn each<'p>(&self, path: &'p str, mut visit: impl FnMut(&Arc<str>, &'p str)) {
         let mut left = path.strip_prefix('/').unwrap_or(path);
         for segment in &self.0 {
             let (own, rest) = left.split_once('/').unwrap_or((left, ""));
             match segment {
                 Segment::Literal => {}
-                Segment::Name(name) => params.push(name.clone(), decode(own)),
-                Segment::Rest(name) => params.push(name.clone(), decode(left)),
+                Segment::Name(name) => visit(name, own),
+                Segment::Rest(name) => visit(name, left),
             }
             left = rest;
         }
-        params
     }
 }
 
-fn decode(raw: &str) -> String {
-    percent_decode_str(raw).decode_utf8_lossy().into_owned()
+fn decode(raw: &str) -> Cow<'_, str> {
+    percent_decode_str(raw).decode_utf8_lossy()
 }
 
 #[cfg(test)]
@@ -89,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_is_what_comes_after_the_prefix() {
+    fn a_tail_comes_after_the_prefix() {
         #[track_caller]
         fn check(route: &str, target: &str, expect: &str) {
             let uri: Uri = target.parse().unwrap();
-            assert_eq!(Tail::new(&pattern(route)).of(&uri), expect, "{route} {target}");
+            assert_eq!(&target[Tail::new(&pattern(route)).start(&uri)..], expect, "{route} {target}");
         }
         check("/api/{*rest}", "/api/x", "x");
         check("/api/{*rest}", "/api/a%2Fb/c?d=e&f", "a%2Fb/c?d=e&f");
@@ -110,7 +121,7 @@ mod tests {
     fn captures_are_decoded() {
         #[track_caller]
         fn check(route: &str, path: &str, expect: &[(&str, &str)]) {
-            let params = Captures::new(&pattern(route)).of(path);
+            let params = Captures::new(&pattern(route)).decoded(path);
             assert_eq!(params.iter().collect::<Vec<_>>(), expect, "{route} {path}");
         }
         check("/users/{id}", "/users/7", &[("id", "7")]);
@@ -118,5 +129,9 @@ mod tests {
         check("/{a}/{*rest}", "/1/2/3", &[("a", "1"), ("rest", "2/3")]);
         check("/{*rest}", "/", &[("rest", "")]);
         check("/plain", "/plain", &[]);
+        let captures = Captures::new(&pattern("/{a}/{*rest}"));
+        assert_eq!(captures.raw("/a%20b/c%2Fd/e", "a"), Some("a%20b"));
+        assert_eq!(captures.raw("/a%20b/c%2Fd/e", "rest"), Some("c%2Fd/e"));
+        assert_eq!(captures.raw("/a/b", "c"), None);
     }
 }

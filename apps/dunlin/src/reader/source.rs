@@ -1,7 +1,12 @@
-//! What is wrong with a file, and where: the text that a person reads.
+//! [`Diagnostic`] and [`Source`]: errors with their places, as text.
 
 use std::fmt::Write as _;
 use std::ops::Range;
+
+use super::secret;
+
+/// The characters around the content of a string.
+const QUOTES: [char; 4] = ['"', '\'', '\r', '\n'];
 
 /// A range of bytes in the file.
 pub(crate) type Span = Range<usize>;
@@ -9,26 +14,26 @@ pub(crate) type Span = Range<usize>;
 /// A configuration file as it was read.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
-    /// How its messages call it: the path as it was given.
+    /// The name in messages: the path as it was given.
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// One thing that is wrong.
-#[derive(Debug)]
+/// One error.
+#[derive(Clone, Debug)]
 #[must_use]
 pub(crate) struct Diagnostic {
     span: Span,
     what: String,
     expected: Option<String>,
     meant: Option<String>,
-    /// Another place that has to do with it, and why.
+    /// A related place, and its relation.
     other: Option<(Span, &'static str)>,
-    /// Whether its line is not for everybody's eyes.
+    /// `true` if its line may contain a secret.
     secret: bool,
 }
 
-/// Where a byte stands, counted from one, in characters.
+/// The line and the column of a byte, counted from one, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) line: usize,
@@ -42,25 +47,30 @@ impl Diagnostic {
         Self { span, what: what.into(), expected: None, meant: None, other: None, secret: false }
     }
 
-    /// What would have been right.
+    /// Adds the right form.
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
-    /// What was probably meant, if there is a guess.
+    /// Adds a guess, if there is one.
     pub(crate) fn meant(mut self, meant: Option<impl Into<String>>) -> Self {
         self.meant = meant.map(Into::into);
         self
     }
 
-    /// There may be a password on its line, which is not shown.
+    /// Hides the line, which may contain a password.
     pub(crate) fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
-    /// The other place of a clash.
+    /// Returns `true` if both say the same about the same place.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.span == other.span && self.what == other.what
+    }
+
+    /// Adds the other place of a clash.
     pub(crate) fn other(mut self, span: Span, why: &'static str) -> Self {
         self.other = Some((span, why));
         self
@@ -70,13 +80,67 @@ impl Diagnostic {
 // === impl Source ===
 
 impl Source {
+    /// The error of a file whose syntax is wrong.
+    pub(crate) fn syntax(&self, span: Span, what: &str) -> Diagnostic {
+        let diagnostic = Diagnostic::new(span.clone(), what);
+        match what.contains("duplicate key").then(|| self.earlier(&span)).flatten() {
+            Some(first) => diagnostic.other(first, "the first one is here"),
+            None => diagnostic,
+        }
+    }
+
+    /// The place of a character of a string, whose value is `value` and whose text is at `span`;
+    /// `None` if the text has escapes, so that its characters cannot be counted.
+    pub(crate) fn within(&self, span: &Span, value: &str, character: usize) -> Option<Span> {
+        let text = self.text.get(span.clone())?;
+        let begin = text.find(value).filter(|_| text.trim_matches(QUOTES) == value.trim_matches(QUOTES))?;
+        let (at, found) = value.char_indices().nth(character)?;
+        let start = span.start + begin + at;
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        let length =
+            if word(found) { value[at..].find(|c| !word(c)).unwrap_or(value.len() - at) } else { found.len_utf8() };
+        Some(start..start + length)
+    }
+
+    /// The place where the key at `span` stands for the first time in its table.
+    fn earlier(&self, span: &Span) -> Option<Span> {
+        let key = self.text.get(span.clone())?;
+        let is_header = |line: &str| line.trim_start().starts_with('[');
+        let mut at = 0;
+        let mut found = None;
+        for line in self.text.split_inclusive('\n') {
+            let start = at;
+            at += line.len();
+            if at > span.start {
+                break;
+            }
+            let name = line.trim_start();
+            let indent = line.len() - name.len();
+            // Another table begins, where the same key is another one.
+            if is_header(line) && !is_header(&self.text[self.line_start(span.start)..]) {
+                found = None;
+            } else if let Some(rest) = name.trim_start_matches('[').trim_start().strip_prefix(key)
+                && rest.trim_start().starts_with(['=', '.', ']'])
+            {
+                let open = name.len() - name.trim_start_matches('[').len();
+                let begin = start + indent + open;
+                found.get_or_insert(begin..begin + key.len());
+            }
+        }
+        found
+    }
+
+    fn line_start(&self, at: usize) -> usize {
+        self.text[..self.floor(at)].rfind('\n').map_or(0, |newline| newline + 1)
+    }
+
     pub(crate) fn place(&self, at: usize) -> Place {
         let before = &self.text[..self.floor(at)];
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Place { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
     }
 
-    /// All that is wrong, in the order of the file, each with its line and a caret beneath it.
+    /// The errors in the order of the file, each with its line and a caret below it.
     pub(crate) fn render(&self, mut diagnostics: Vec<Diagnostic>, colour: bool) -> String {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         let mut out = String::new();
@@ -89,32 +153,36 @@ impl Source {
                 let _ = write!(message, "; did you mean \"{meant}\"?");
             }
             let ink = Ink::error(colour);
-            if diagnostic.secret {
-                self.tell(&mut out, &diagnostic.span, &message, ink);
+            if diagnostic.secret || secret::is_secret(&self.text, diagnostic.span.start) {
+                self.head(&mut out, &diagnostic.span, &message, ink);
             } else {
                 self.show(&mut out, &diagnostic.span, &message, ink);
             }
             if let Some((span, why)) = &diagnostic.other {
-                self.show(&mut out, span, why, Ink::note(colour));
+                if secret::is_secret(&self.text, span.start) {
+                    self.head(&mut out, span, why, Ink::note(colour));
+                } else {
+                    self.show(&mut out, span, why, Ink::note(colour));
+                }
             }
         }
         out
     }
 
-    /// A message and its place.
-    fn tell(&self, out: &mut String, span: &Span, message: &str, Ink { bold, reset, .. }: Ink) -> Place {
+    /// Writes a message with its place.
+    fn head(&self, out: &mut String, span: &Span, message: &str, Ink { bold, reset, .. }: Ink) -> Place {
         let place = self.place(span.start);
         let _ = writeln!(out, "{bold}{}:{}:{}:{reset} {message}", self.name, place.line, place.column);
         place
     }
 
-    /// As [`Source::tell`], with the line beneath.
+    /// As [`Source::head`], with the line below.
     fn show(&self, out: &mut String, span: &Span, message: &str, ink: Ink) {
-        let Place { line, column } = self.tell(out, span, message, ink);
+        let Place { line, column } = self.head(out, span, message, ink);
         let text = self.text.lines().nth(line - 1).unwrap_or("").trim_end();
         let marked = self.text.get(self.floor(span.start)..self.floor(span.end)).unwrap_or("");
         let width = marked.lines().next().unwrap_or("").chars().count().max(1);
-        // A tab is as wide as the terminal likes; beneath it stands a tab too.
+        // The width of a tab depends on the terminal, so a tab is indented by a tab.
         let indent: String = text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let carets = "^".repeat(width);
         let number = line.to_string();

@@ -1,0 +1,23 @@
+//! The reading of configuration files: tables, values, and errors with their places.
+//!
+//! Nothing here knows a particular section or key. [`config`](crate::config) and
+//! [`routes`](crate::routes) are written with these parts.
+
+mod document;
+mod methods;
+mod names;
+mod pattern;
+mod secret;
+mod section;
+mod source;
+mod units;
+mod value;
+
+pub(crate) use document::Document;
+pub(crate) use methods::Methods;
+pub(crate) use names::{Field, Group, media_type, upstream_url};
+pub(crate) use pattern::{Pattern, Piece};
+pub(crate) use section::Section;
+pub(crate) use source::{Diagnostic, Source, Span};
+pub(crate) use units::{Size, show};
+pub(crate) use value::{Errors, Read, Value, nearest, one_of};

@@ -1,0 +1,148 @@
+//! `text` routes: content from the configuration.
+
+use anyhow::Result;
+use bytes::Bytes;
+use dunlin_http::conditional::{ETag, Outcome, Validators};
+use dunlin_http::media_type::MediaType;
+use dunlin_http::{Body, BodyId, Context, Handler, Problem, ReplyFuture, SharedHandler};
+use http::header::{CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+
+use super::{EventLoop, Key, Kind, Prepared, Process, Room};
+use crate::reader::{Methods, Section, media_type};
+
+pub(super) const KIND: Kind = Kind {
+    name: "text",
+    keys: KEYS,
+    methods: Methods::get,
+    in_memory: false,
+    forwards: false,
+    read: |table, _| Text::read(table).map(|text| Box::new(text) as Box<dyn Room>),
+};
+
+const KEYS: &[Key] = &[
+    Key::new("text", "", "the content"),
+    Key::new("content_type", "\"text/plain; charset=utf-8\"", "the media type of the content"),
+];
+
+/// A `text` route as it was read.
+#[derive(Debug)]
+struct Text {
+    text: String,
+    content_type: HeaderValue,
+}
+
+/// A fixed response. It lives as long as the process, so a reply copies a head of three fields and
+/// counts no reference, which the loops would contend for.
+#[derive(Clone, Debug)]
+struct TextHandler {
+    bytes: Bytes,
+    id: BodyId,
+    headers: HeaderMap,
+    validators: Validators,
+}
+
+// === impl Text ===
+
+impl Text {
+    fn read(table: &mut Section<'_>) -> Option<Self> {
+        let content_type = match table.get("content_type") {
+            Some(value) => media_type(value),
+            None => Some(HeaderValue::from_static("text/plain; charset=utf-8")),
+        };
+        Some(Self { text: table.read("text")?, content_type: content_type? })
+    }
+}
+
+impl Room for Text {
+    fn describe(&self) -> String {
+        format!("{:?}", self.text)
+    }
+
+    fn prepare(&self, _: &Process<'_>) -> Result<Box<dyn Prepared>> {
+        Ok(Box::new(TextHandler::new(&self.text, &self.content_type)))
+    }
+
+    fn is_compressible(&self, config: &dunlin_compress::Config) -> bool {
+        let media = self.content_type.to_str().ok().and_then(MediaType::parse);
+        self.text.len() as u64 >= config.min_size && media.is_some_and(|media| config.types.contains(media.essence()))
+    }
+}
+
+impl Prepared for TextHandler {
+    fn build(&self, _: &EventLoop<'_>) -> Result<SharedHandler<Context>> {
+        // Each loop counts references of its own.
+        Ok(std::sync::Arc::new(self.clone()))
+    }
+}
+
+// === impl TextHandler ===
+
+impl TextHandler {
+    fn new(text: &str, content_type: &HeaderValue) -> Self {
+        let etag = ETag::strong(&format!("{:016x}", fingerprint(text.as_bytes())));
+        let mut headers = HeaderMap::with_capacity(3);
+        let content_type = content_type.to_str().map(|text| HeaderValue::from_static(text.to_owned().leak()));
+        headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("text/plain")));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(etag) = &etag {
+            headers.insert(ETAG, HeaderValue::from_static(etag.to_string().leak()));
+        }
+        let validators = Validators { etag, last_modified: None };
+        Self { bytes: Bytes::from_static(text.to_owned().leak().as_bytes()), id: BodyId::new(), headers, validators }
+    }
+
+    fn respond(&self, method: &Method, request: &HeaderMap) -> Response<Body> {
+        let mut response = Response::new(Body::identified(self.bytes.clone(), self.id));
+        *response.headers_mut() = self.headers.clone();
+        if !Validators::concerned(request) {
+            return response;
+        }
+        match self.validators.evaluate(method, request) {
+            Outcome::Proceed => {}
+            Outcome::NotModified => {
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                *response.body_mut() = Body::empty();
+                response.headers_mut().remove(CONTENT_TYPE);
+            }
+            Outcome::Failed => return Problem::new(StatusCode::PRECONDITION_FAILED).into_response(),
+        }
+        response
+    }
+}
+
+impl<C> Handler<C> for TextHandler {
+    type Error = std::convert::Infallible;
+    type Future = ReplyFuture;
+
+    fn handle(&self, request: Request<Body>, _: &C) -> ReplyFuture {
+        ReplyFuture::ready(dunlin_http::Reply::Response(self.respond(request.method(), request.headers())))
+    }
+}
+
+/// FNV-1a. The text comes from the configuration, so the hash need not withstand an attacker. It is
+/// the same in every process that serves the same text.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unchanged_text_is_not_sent_again() {
+        let text = TextHandler::new("Hello, World!", &HeaderValue::from_static("text/plain; charset=utf-8"));
+        let first = text.respond(&Method::GET, &HeaderMap::new());
+        assert_eq!(first.body().as_bytes(), Some(&b"Hello, World!"[..]));
+        let etag = first.headers()[ETAG].clone();
+        let mut request = HeaderMap::new();
+        request.insert("if-none-match", etag.clone());
+        let again = text.respond(&Method::GET, &request);
+        assert_eq!((again.status(), &again.headers()[ETAG]), (StatusCode::NOT_MODIFIED, &etag));
+        assert!(again.body().is_empty());
+        request.clear();
+        request.insert("if-match", HeaderValue::from_static("\"other\""));
+        assert_eq!(text.respond(&Method::GET, &request).status(), StatusCode::PRECONDITION_FAILED);
+    }
+}
