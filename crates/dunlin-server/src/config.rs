@@ -63,6 +63,12 @@ pub struct Config {
     /// How many connections at once from one client address (IPv6: from one /64). 0: seven eighths of all, so that one client alone
     /// never takes the last place.
     pub max_connections_per_client: usize,
+    /// How many upgraded connections at once, over all loops; a request for one more is answered 503.
+    /// One client has as many as [`max_connections_per_client`](Self::max_connections_per_client), or
+    /// seven eighths of all.
+    pub max_tunnels: usize,
+    /// How long an upgraded connection may go without a byte in either direction.
+    pub tunnel_idle: Duration,
     /// The largest body of a request, in bytes: 413 if more is announced, and
     /// [`BodyError::TooLarge`](dunlin_http::BodyError) if more comes.
     pub max_body: u64,
@@ -145,6 +151,8 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             max_connections: 0,
             max_connections_per_client: 0,
+            max_tunnels: 10_000,
+            tunnel_idle: Duration::from_secs(3600),
             max_body: 1 << 20,
             max_head: 16 << 10,
             max_fields: 100,

@@ -13,6 +13,7 @@ use crate::listen::{Keeper, free_descriptors};
 use crate::reaper::{Registry, Rules};
 use crate::stats::Stats;
 use crate::tls::Acceptor;
+use crate::tunnels::Tunnels;
 use crate::{Addr, Config};
 
 /// How far a server has come.
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) max_connections: usize,
     pub(crate) room: Notify,
     pub(crate) clients: Arc<Clients>,
+    pub(crate) tunnels: Arc<Tunnels>,
     pub(crate) balance: Balance,
     /// Connections that were cut at the end of the drain.
     pub(crate) cut: AtomicUsize,
@@ -74,6 +76,10 @@ impl Shared {
             0 => max_connections - max_connections / 8,
             max => max,
         };
+        let tunnels_per_client = match config.max_connections_per_client {
+            0 => config.max_tunnels - config.max_tunnels / 8,
+            max => max,
+        };
         let rules = Rules::new(&config);
         Self {
             addrs,
@@ -86,6 +92,7 @@ impl Shared {
             max_connections,
             room: Notify::new(),
             clients: Arc::new(Clients::new(per_client)),
+            tunnels: Arc::new(Tunnels::new(config.max_tunnels, tunnels_per_client)),
             balance: Balance::new(loops),
             cut: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),

@@ -45,10 +45,11 @@ mod serve;
 mod server;
 mod stats;
 mod tls;
+mod tunnels;
 
 pub use addr::{Addr, ParseAddrError};
 pub use config::{Config, EventLoop, Http2, Tls};
-pub use conn::{Connect, Connection, Exchange};
+pub use conn::{Connect, Connection, Exchange, TunnelEnd};
 pub use listen::Listener;
 pub use router::{Json, Match, Respond, RouteError, RouteService, Router, Routes, json};
 pub use running::{Handle, Outcome, Running};

@@ -30,6 +30,12 @@ pub struct LoopStats {
     pub full: u64,
     /// Connections that this loop accepted and handed to one that had fewer.
     pub handed_over: u64,
+    /// Upgraded connections that are open.
+    pub tunnels: usize,
+    /// Connections that were upgraded.
+    pub tunnels_opened: u64,
+    /// Requests for an upgrade that were answered 503, because there were too many tunnels.
+    pub tunnels_refused: u64,
     /// Requests whose service panicked: each was answered 500, and its connection closed.
     pub panicked: u64,
 }
@@ -51,6 +57,9 @@ impl LoopStats {
             refused,
             full,
             handed_over,
+            tunnels,
+            tunnels_opened,
+            tunnels_refused,
             panicked,
         } = *self;
         let counter = Metric::counter;
@@ -62,6 +71,9 @@ impl LoopStats {
             counter("dunlin_connections_timed_out_total", "Connections ended because no head came in time.", timed_out),
             counter("dunlin_connections_refused_total", "Connections closed: their client has too many.", refused),
             counter("dunlin_connections_handed_over_total", "Connections given to a loop with fewer.", handed_over),
+            Metric::gauge("dunlin_tunnels", "Open upgraded connections.", tunnels as f64),
+            counter("dunlin_tunnels_opened_total", "Connections that were upgraded.", tunnels_opened),
+            counter("dunlin_tunnels_refused_total", "Upgrades refused: there were too many.", tunnels_refused),
             counter("dunlin_panics_total", "Requests whose handler panicked.", panicked),
             counter("dunlin_accept_paused_total", "Times that accepting had to wait.", full),
             counter("dunlin_loop_requests_total", "Requests, by event loop.", requests),
@@ -79,6 +91,8 @@ pub(crate) struct Stats {
     refused: AtomicU64,
     full: AtomicU64,
     handed_over: AtomicU64,
+    tunnels_opened: AtomicU64,
+    tunnels_refused: AtomicU64,
 }
 
 // === impl Stats ===
@@ -108,6 +122,14 @@ impl Stats {
         self.handed_over.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn tunnel_opened(&self) {
+        self.tunnels_opened.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn tunnel_refused(&self) {
+        self.tunnels_refused.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn read(&self, index: usize, registry: &Registry) -> LoopStats {
         let (requests, panicked) = registry.requests();
         LoopStats {
@@ -121,6 +143,9 @@ impl Stats {
             refused: self.refused.load(Relaxed),
             full: self.full.load(Relaxed),
             handed_over: self.handed_over.load(Relaxed),
+            tunnels: registry.tunnels(),
+            tunnels_opened: self.tunnels_opened.load(Relaxed),
+            tunnels_refused: self.tunnels_refused.load(Relaxed),
             panicked,
         }
     }

@@ -150,6 +150,7 @@ fn deadlines(table: &mut Section<'_>, server: &mut Server) {
     table.set("min_rate", &mut server.min_rate);
     table.set("park_after", &mut server.park_after);
     table.set_deadline("max_connection_age", &mut server.max_connection_age);
+    table.set_deadline("tunnel_idle", &mut server.tunnel_idle);
     table.set("lame_duck", &mut server.lame_duck);
     table.set("drain", &mut server.drain);
 }
@@ -157,6 +158,7 @@ fn deadlines(table: &mut Section<'_>, server: &mut Server) {
 fn limits(table: &mut Section<'_>, server: &mut Server) {
     table.set("max_connections", &mut server.max_connections);
     table.set("max_connections_per_client", &mut server.max_connections_per_client);
+    table.set("max_tunnels", &mut server.max_tunnels);
     table.set_positive("max_requests_per_connection", &mut server.max_requests_per_connection);
     table.set_size("max_body", &mut server.max_body);
     table.set_size_from("max_head", Server::LEAST_HEAD, &mut server.max_head);

@@ -69,16 +69,22 @@ impl<F> Call<F> {
         E: Into<BoxError>,
     {
         let CallProjection::Running { future } = self.as_mut().project() else { return Poll::Pending };
-        // A reply is large, so it is written to its place from within rather than returned.
-        let mut outcome = None;
+        // A reply is large, so it is moved as little as possible.
+        let (mut reply, mut error) = (None, None);
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            outcome = Some(ready!(future.poll(cx)));
+            match ready!(future.poll(cx)) {
+                Ok(own) => reply = Some(own),
+                Err(own) => error = Some(own),
+            }
             Poll::Ready(())
         }));
-        let outcome = match (polled, outcome) {
-            (Ok(Poll::Ready(())), Some(outcome)) => Ok(outcome.map_err(Into::into)),
-            (Ok(_), _) => return Poll::Pending,
-            (Err(panic), _) => Err(panic),
+        let outcome = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => Ok(match error {
+                Some(error) => Err(error.into()),
+                None => Ok(reply.unwrap_or_default()),
+            }),
+            Err(panic) => Err(panic),
         };
         self.set(Self::Idle);
         Poll::Ready(outcome)

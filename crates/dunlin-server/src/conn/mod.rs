@@ -1,6 +1,8 @@
 //! A connection, from its first byte to its last.
 
 mod call;
+mod connect;
+mod connection;
 mod exchange;
 mod http1;
 mod http2;
@@ -16,9 +18,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use dunlin_http::{Body, BoxError, FromTower, Handler, Reply, SendInterim};
-use http::{HeaderMap, Request, StatusCode};
-use tower_service::Service;
 
 use crate::Addr;
 use crate::clients::Seat;
@@ -26,95 +25,11 @@ use crate::context::Loop;
 use crate::ledger::Ledger;
 use crate::listen::Accepted;
 use crate::reaper::Registered;
+pub use connect::Connect;
+pub use connection::{Connection, TunnelEnd};
 pub use exchange::Exchange;
-use http1::InterimQueue;
 use preamble::{Protocol, Ready};
-pub(crate) use transport::Transport;
-
-/// What is known of a connection for as long as it lasts.
-#[derive(Debug)]
-pub struct Connection {
-    id: u64,
-    remote: Option<SocketAddr>,
-    local: Arc<Addr>,
-    secure: bool,
-    ledger: Arc<Ledger>,
-    /// Interim responses over HTTP/1.
-    interim: InterimQueue,
-}
-
-/// Makes the handler of a connection when one opens, so that a handler can know its connection
-/// without a cost for each request.
-///
-/// Every cloneable [`Service`] of requests implements it: it is cloned for each request. The service
-/// answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. An error of it, or of
-/// its readiness, ends the connection, or resets the stream.
-pub trait Connect: Clone + Send + 'static {
-    /// The handler of one connection. Each stream of HTTP/2 has a clone.
-    type Handler: Handler<Exchange, Error: Into<BoxError>> + Clone + Send + 'static;
-
-    /// Makes the handler of a connection that opened.
-    fn connect(&self, connection: &Arc<Connection>) -> Self::Handler;
-}
-
-impl<S> Connect for S
-where
-    S: Service<Request<Body>> + Clone + Send + 'static,
-    S::Response: Into<Reply>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    type Handler = FromTower<S>;
-
-    fn connect(&self, _: &Arc<Connection>) -> FromTower<S> {
-        FromTower(self.clone())
-    }
-}
-
-// === impl Connection ===
-
-impl Connection {
-    /// A number that no other connection of this server has.
-    #[must_use]
-    pub const fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// The client's address; what a PROXY protocol header from a listed address says outweighs the socket's. `None`
-    /// for a Unix socket.
-    #[must_use]
-    pub const fn remote(&self) -> Option<SocketAddr> {
-        self.remote
-    }
-
-    /// The address that it was accepted on, as the server listens on it.
-    #[must_use]
-    pub fn local(&self) -> &Addr {
-        &self.local
-    }
-
-    /// Whether it is encrypted.
-    #[must_use]
-    pub const fn is_secure(&self) -> bool {
-        self.secure
-    }
-
-    /// `https` or `http`.
-    #[must_use]
-    pub const fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
-    }
-}
-
-impl SendInterim for Connection {
-    fn send_interim(&self, request: u64, status: StatusCode, headers: &HeaderMap) -> bool {
-        let taken = self.interim.push(request, status, headers);
-        if taken {
-            self.ledger.wake();
-        }
-        taken
-    }
-}
+use transport::Transport;
 
 /// Serves an accepted connection to its end.
 pub(crate) async fn run<C: Connect>(
@@ -150,14 +65,7 @@ pub(crate) async fn run<C: Connect>(
     }
     let Ready { transport, held, remote, protocol } = ready;
     let secure = matches!(transport, Transport::Tls(_));
-    let connection = Arc::new(Connection {
-        id: owner.next_id(),
-        remote,
-        local,
-        secure,
-        ledger: ledger.clone(),
-        interim: InterimQueue::default(),
-    });
+    let connection = Arc::new(Connection::new(owner.next_id(), remote, local, secure, ledger));
     let handler = service.connect(&connection);
     match protocol {
         Protocol::Http1 => http1::run(transport, held, handler, connection, &registered, &owner).await,

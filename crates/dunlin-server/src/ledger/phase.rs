@@ -5,7 +5,7 @@
 #[repr(u8)]
 pub(crate) enum Phase {
     /// Nothing has come since the connection was accepted.
-    New,
+    New = 0,
     /// A head is next, and none of it has come.
     Between,
     /// A part of a head has come.
@@ -26,7 +26,7 @@ pub(crate) enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Signal {
-    None,
+    None = 0,
     /// Give the buffers back, because the connection has been idle for a while.
     Park,
     /// Close after the next response: the loop shuts down, or the connection is old.
@@ -42,23 +42,34 @@ pub(crate) enum Signal {
 // === impl Phase ===
 
 impl Phase {
-    const ALL: [Self; 8] =
-        [Self::New, Self::Between, Self::Head, Self::Body, Self::Streams, Self::Upgrade, Self::Tunnel, Self::Linger];
-
     #[inline]
     pub(super) const fn from_u8(number: u8) -> Self {
-        Self::ALL[number as usize & 7]
+        match number {
+            0 => Self::New,
+            1 => Self::Between,
+            2 => Self::Head,
+            3 => Self::Body,
+            4 => Self::Streams,
+            5 => Self::Upgrade,
+            6 => Self::Tunnel,
+            _ => Self::Linger,
+        }
     }
 }
 
 // === impl Signal ===
 
 impl Signal {
-    const ALL: [Self; 6] = [Self::None, Self::Park, Self::Drain, Self::Close, Self::HeadTimeout, Self::Cut];
-
     #[inline]
-    pub(super) fn from_u8(number: u8) -> Self {
-        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::Cut)
+    pub(super) const fn from_u8(number: u8) -> Self {
+        match number {
+            0 => Self::None,
+            1 => Self::Park,
+            2 => Self::Drain,
+            3 => Self::Close,
+            4 => Self::HeadTimeout,
+            _ => Self::Cut,
+        }
     }
 }
 
@@ -68,11 +79,11 @@ mod tests {
 
     #[test]
     fn numbers_stand_for_what_they_were_made_of() {
-        for phase in Phase::ALL {
-            assert_eq!(Phase::from_u8(phase as u8), phase);
+        for number in 0..=Phase::Linger as u8 {
+            assert_eq!(Phase::from_u8(number) as u8, number);
         }
-        for signal in Signal::ALL {
-            assert_eq!(Signal::from_u8(signal as u8), signal);
+        for number in 0..=Signal::Cut as u8 {
+            assert_eq!(Signal::from_u8(number) as u8, number);
         }
     }
 }

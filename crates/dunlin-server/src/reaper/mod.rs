@@ -14,7 +14,7 @@ use dunlin_http::Clock;
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::ledger::{Ledger, Signal, Tick, Ticks};
+use crate::ledger::{Ledger, Phase, Signal, Tick, Ticks};
 pub(crate) use rules::Rules;
 use rules::Watch;
 
@@ -103,6 +103,11 @@ impl Registry {
     /// How many of them are parked.
     pub(crate) fn parked(&self) -> usize {
         self.table().entries.iter().filter(|(_, entry)| entry.ledger.is_parked()).count()
+    }
+
+    /// The connections that are tunnels.
+    pub(crate) fn tunnels(&self) -> usize {
+        self.table().entries.iter().filter(|(_, entry)| entry.ledger.phase() == Phase::Tunnel).count()
     }
 
     /// How many requests came, and how many of them panicked.

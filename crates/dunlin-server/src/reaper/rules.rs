@@ -17,6 +17,7 @@ pub(crate) struct Rules {
     min_rate: u64,
     park_after: Tick,
     max_age: Tick,
+    tunnel_idle: Tick,
     /// While the loop drains, an idle connection may still bring one more request for so long.
     drain_idle: Tick,
 }
@@ -32,6 +33,8 @@ pub(crate) struct Watch {
 
 /// Until a busy connection is looked at again.
 const SOON: Tick = 40;
+/// The longest time between two looks at a tunnel.
+const SELDOM: Tick = 1_000;
 /// Until a connection that was asked to close is cut.
 const CLOSING: Tick = 5_000;
 /// How long what a client still sends is thrown away after the last answer.
@@ -54,6 +57,7 @@ impl Rules {
             min_rate: config.min_rate.into(),
             park_after: ticks(config.park_after),
             max_age: ticks(config.max_connection_age),
+            tunnel_idle: ticks(config.tunnel_idle),
             drain_idle: ticks(config.drain / 2).min(1_000),
         }
     }
@@ -64,6 +68,9 @@ impl Rules {
         let passed = since(now, last);
         if ledger.signalled() >= Signal::Close {
             return self.look_closing(ledger, watch, now);
+        }
+        if ledger.phase() == Phase::Tunnel {
+            return self.look_tunnel(ledger, now);
         }
         if ledger.is_idle() {
             return self.look_idle(ledger, now, draining);
@@ -104,6 +111,18 @@ impl Rules {
             ledger.signal(Signal::Cut);
         }
         now + SOON
+    }
+
+    /// A tunnel has no requests: it ends when it is idle for long, or old.
+    fn look_tunnel(&self, ledger: &Ledger, now: Tick) -> Tick {
+        let (idle_at, old_at) =
+            (ledger.active().saturating_add(self.tunnel_idle), ledger.accepted_at().saturating_add(self.max_age));
+        if idle_at <= now {
+            ledger.signal(Signal::Cut);
+        } else if old_at <= now {
+            ledger.signal(Signal::Close);
+        }
+        idle_at.min(old_at).clamp(now + SOON, now.saturating_add(SELDOM))
     }
 
     fn look_idle(&self, ledger: &Ledger, now: Tick, draining: bool) -> Tick {

@@ -28,4 +28,5 @@ mod restart;
 mod services;
 mod shutdown;
 mod tls;
+mod tunnels;
 mod upgrade;

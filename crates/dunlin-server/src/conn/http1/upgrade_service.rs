@@ -1,75 +1,88 @@
-//! [`UpgradeService`]: what hyper calls for a request that asks for an upgrade, with what the server itself answers before its
-//! service.
+//! [`UpgradeService`]: the service that hyper calls for a request that asks for another protocol.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError, Handler, Reply};
-use http::{Request, Response, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+use super::upgrade::PermitSlot;
 use crate::conn::call::Call;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
 use crate::conn::{Connection, Exchange};
+use crate::context::Loop;
 use crate::ledger::{InFlight, Phase};
+use crate::stats::Stats;
+use crate::tunnels::{TunnelPermit, Tunnels};
 
-/// The service of a connection as hyper calls it.
+/// The handler of a connection as hyper calls it, with the server's own responses ahead of it.
 #[derive(Debug)]
 pub(crate) struct UpgradeService<H> {
     handler: H,
     connection: Arc<Connection>,
-    /// Bytes of a body, at most.
-    max_body: u64,
+    tunnels: Arc<Tunnels>,
+    stats: Arc<Stats>,
+    permit: PermitSlot,
 }
 
 pin_project! {
-    /// An answer under way.
-    pub(crate) struct Answer<F> {
+    /// A response that is on its way.
+    pub(crate) struct ResponseFuture<F> {
         #[pin]
         step: Step<F>,
         in_flight: Option<InFlight>,
+        permit: Option<TunnelPermit>,
+        slot: PermitSlot,
     }
 }
 
 pin_project! {
-    #[project = StepProj]
+    #[project = StepProjection]
     enum Step<F> {
-        /// By the server itself.
+        // By the server itself.
         Answered { response: Option<Response<Body>> },
         Calling { #[pin] call: Call<F> },
     }
 }
 
-/// The body of an answer. One that streams keeps its request under way until it ends.
+/// The body of a response. Its request is in flight until the body ends.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     body: Body,
-    _under_way: Option<InFlight>,
+    _in_flight: Option<InFlight>,
 }
 
 // === impl UpgradeService ===
 
 impl<H> UpgradeService<H> {
-    pub(crate) const fn new(handler: H, connection: Arc<Connection>, max_body: u64) -> Self {
-        Self { handler, connection, max_body }
+    pub(super) fn new(handler: H, connection: Arc<Connection>, owner: &Loop, permit: PermitSlot) -> Self {
+        Self { handler, connection, tunnels: owner.shared().tunnels.clone(), stats: owner.stats.clone(), permit }
     }
 
-    /// What the server itself answers, if it is for it to do.
-    fn answer(&self, request: &mut Request<Incoming>) -> Option<Response<Body>> {
+    /// Checks a request, and takes a permit for its tunnel. An error is the server's own response.
+    fn admit(&self, request: &mut Request<Incoming>) -> Result<TunnelPermit, Box<Response<Body>>> {
         if let Err(status) = normalise(request).and_then(|()| awaits_continue(request)) {
-            return Some(refuse(status, ""));
+            return Err(Box::new(refuse(status, "")));
         }
-        if request.body().size_hint().lower() > self.max_body {
-            return Some(refuse(StatusCode::PAYLOAD_TOO_LARGE, ""));
+        // RFC 9110 §9.3.7: `*` is the server as a whole.
+        if request.uri().path() == "*" {
+            return Err(Box::new(capabilities()));
         }
-        // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
-        (request.uri().path() == "*").then(capabilities)
+        let client = self.connection.remote().map(|remote| remote.ip());
+        self.tunnels.take(client).ok_or_else(|| {
+            self.stats.tunnel_refused();
+            let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "there are too many upgraded connections");
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+            Box::new(response)
+        })
     }
 }
 
@@ -79,30 +92,31 @@ where
 {
     type Response = Response<Outbound>;
     type Error = BoxError;
-    type Future = Answer<H::Future>;
+    type Future = ResponseFuture<H::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let ledger = &self.connection.ledger;
         let in_flight = Some(ledger.begin_request());
-        let step = match self.answer(&mut request) {
-            Some(response) => Step::Answered { response: Some(response) },
-            None => {
+        let respond = |response| Step::Answered { response: Some(response) };
+        let (step, permit) = match self.admit(&mut request) {
+            Err(response) => (respond(*response), None),
+            Ok(permit) => {
                 // A request that asks for an upgrade has no body.
                 let request = request.map(|_| Body::empty());
                 let exchange = Exchange::without_interim(self.connection.clone());
                 match Call::begun(&self.handler, request, &exchange) {
-                    Ok(call) => Step::Calling { call },
-                    Err(panic) => Step::Answered { response: Some(panicked(&*panic, Some(ledger))) },
+                    Ok(call) => (Step::Calling { call }, Some(permit)),
+                    Err(panic) => (respond(panicked(&*panic, Some(ledger))), None),
                 }
             }
         };
-        Answer { step, in_flight }
+        ResponseFuture { step, in_flight, permit, slot: self.permit.clone() }
     }
 }
 
-// === impl Answer ===
+// === impl ResponseFuture ===
 
-impl<F, E> Future for Answer<F>
+impl<F, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Reply, E>>,
     E: Into<BoxError>,
@@ -112,22 +126,25 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = match this.step.project() {
-            StepProj::Answered { response } => response.take().unwrap_or_default(),
-            StepProj::Calling { call } => match ready!(call.poll(cx)) {
+            StepProjection::Answered { response } => response.take().unwrap_or_default(),
+            StepProjection::Calling { call } => match ready!(call.poll(cx)) {
                 Ok(reply) => reply?.into_response(),
                 Err(panic) => panicked(&*panic, this.in_flight.as_ref().map(|in_flight| &**in_flight.ledger())),
             },
         };
         let in_flight = this.in_flight.take();
+        let permit = this.permit.take();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(in_flight) = &in_flight
         {
+            *this.slot.lock().unwrap_or_else(PoisonError::into_inner) = permit;
             in_flight.ledger().set_phase(Phase::Tunnel);
         }
         Poll::Ready(Ok(response.map(|body| {
-            // Complete bytes are as good as written: the rest is the socket's, and has its own deadline.
+            // A complete body is as good as written: the rest is up to the socket, which has its own
+            // deadline.
             let in_flight = if body.as_bytes().is_some() { None } else { in_flight };
-            Outbound { body, _under_way: in_flight }
+            Outbound { body, _in_flight: in_flight }
         })))
     }
 }

@@ -1,0 +1,117 @@
+//! [`Connection`]: the facts about a connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dunlin_http::SendInterim;
+use http::{HeaderMap, StatusCode};
+
+use super::http1::InterimQueue;
+use crate::Addr;
+use crate::ledger::Ledger;
+
+/// The facts about a connection, for as long as it lasts.
+#[derive(Debug)]
+pub struct Connection {
+    id: u64,
+    remote: Option<SocketAddr>,
+    local: Arc<Addr>,
+    secure: bool,
+    pub(super) ledger: Arc<Ledger>,
+    /// Interim responses over HTTP/1.
+    pub(super) interim: InterimQueue,
+    tunnel_end: Mutex<Option<Callback>>,
+}
+
+/// The figures of a tunnel that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TunnelEnd {
+    /// The bytes that the client sent behind its request.
+    pub received: u64,
+    /// The bytes that the client was sent behind the 101 response.
+    pub sent: u64,
+    /// The time since the 101 response.
+    pub duration: Duration,
+    /// `true` if the server ended it: it was idle for too long, or the server shut down.
+    pub cut: bool,
+}
+
+struct Callback(Box<dyn FnOnce(TunnelEnd) + Send>);
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn new(
+        id: u64,
+        remote: Option<SocketAddr>,
+        local: Arc<Addr>,
+        secure: bool,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        Self { id, remote, local, secure, ledger, interim: InterimQueue::default(), tunnel_end: Mutex::default() }
+    }
+
+    /// A number that no other connection of this server has.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The client's address, from the PROXY protocol header where a listed address sends one. `None`
+    /// for a Unix socket.
+    #[must_use]
+    pub const fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// The address of the listener that accepted the connection.
+    #[must_use]
+    pub fn local(&self) -> &Addr {
+        &self.local
+    }
+
+    /// `true` if the connection is encrypted.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// `https` or `http`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// Calls `f` at the end of the tunnel that the connection becomes by a 101 (Switching Protocols)
+    /// response, for example to log it. The last callback counts; a connection that becomes no tunnel
+    /// never calls it.
+    pub fn on_tunnel_end(&self, f: impl FnOnce(TunnelEnd) + Send + 'static) {
+        *self.tunnel_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(Callback(Box::new(f)));
+    }
+
+    pub(super) fn tunnel_ended(&self, end: TunnelEnd) {
+        let callback = self.tunnel_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Callback(call)) = callback {
+            call(end);
+        }
+    }
+}
+
+impl SendInterim for Connection {
+    fn send_interim(&self, request: u64, status: StatusCode, headers: &HeaderMap) -> bool {
+        let is_taken = self.interim.push(request, status, headers);
+        if is_taken {
+            self.ledger.wake();
+        }
+        is_taken
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback")
+    }
+}
