@@ -78,6 +78,10 @@ pub struct Config {
     pub max_fields: usize,
     /// The longest request target, in bytes; 414 beyond it.
     pub max_target: usize,
+    /// `true` if paths are brought into one form before anything looks at them: see
+    /// [`dunlin_http::target`]. `false` is for services that sign or compare raw paths; an empty path is
+    /// `/` even so.
+    pub normalise_paths: bool,
 
     /// Whether plain sockets take HTTP/2 by prior knowledge, besides HTTP/1.1.
     pub h2c: bool,
@@ -157,6 +161,7 @@ impl Default for Config {
             max_head: 16 << 10,
             max_fields: 100,
             max_target: 8 << 10,
+            normalise_paths: true,
             h2c: false,
             http2: Http2::default(),
             tls: None,

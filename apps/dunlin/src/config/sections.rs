@@ -159,6 +159,7 @@ fn limits(table: &mut Section<'_>, server: &mut Server) {
     table.set("max_connections", &mut server.max_connections);
     table.set("max_connections_per_client", &mut server.max_connections_per_client);
     table.set("max_tunnels", &mut server.max_tunnels);
+    table.set("normalise_paths", &mut server.normalise_paths);
     table.set_positive("max_requests_per_connection", &mut server.max_requests_per_connection);
     table.set_size("max_body", &mut server.max_body);
     table.set_size_from("max_head", Server::LEAST_HEAD, &mut server.max_head);

@@ -86,7 +86,7 @@ impl MeteredIo {
         mut meter: FrameMeter,
         ledger: Arc<Ledger>,
     ) -> (Self, Arc<Handback>) {
-        let fault = meter.scan(&held, ledger.ticks().now()).err();
+        let fault = meter.scan(&held, ledger.ticks().now(), 0).err();
         Self::new(transport, held, Protocol::Http2 { meter, fault }, ledger)
     }
 
@@ -193,7 +193,7 @@ impl AsyncRead for MeteredIo {
         let filled = &buf.filled()[before..];
         this.ledger.count_read(filled.len());
         if let Protocol::Http2 { meter, fault } = &mut this.protocol {
-            *fault = meter.scan(filled, this.ledger.ticks().now()).err();
+            *fault = meter.scan(filled, this.ledger.ticks().now(), this.ledger.bytes().1).err();
             if fault.is_some() {
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }

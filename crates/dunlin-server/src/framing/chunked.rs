@@ -94,6 +94,7 @@ impl Chunked {
             (Self::Space { size, line }, b' ' | b'\t') => Self::Space { size, line: line + 1 },
             // RFC 9112 §7.1.1: white space stands before a semicolon, or not at all.
             (Self::Space { size, line }, b';') => Self::Extension { size, line, named: false },
+            (Self::Extension { named: false, .. }, b';') => return Err(BAD_EXTENSION),
             (Self::Extension { size, named: true, .. }, b'\r') => Self::SizeLf { size },
             (Self::Extension { size, line, named }, b' ' | b'\t') => Self::Extension { size, line: line + 1, named },
             (Self::Extension { size, line, named: true }, b';') => {

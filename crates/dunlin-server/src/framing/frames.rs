@@ -1,48 +1,62 @@
-//! [`FrameMeter`]: frames of HTTP/2 that do nothing, and those that stand where none may.
+//! [`FrameMeter`]: the limits of HTTP/2 frames that carry neither requests nor data.
 
-/// Reads the heads of a client's frames, before anything else does. It counts those that carry neither a request nor
-/// data (RFC 9113 §6): they cost the server more than the client, and a flood of them is an attack (RFC 9113 §10.5).
+/// Reads the heads of a client's frames before h2 does.
+///
+/// It counts frames that carry neither a request nor data (RFC 9113 §6), because they cost the server
+/// more than the client, and a flood of them is an attack (RFC 9113 §10.5). It also finds frames where
+/// none may be, for which h2 has no error, or another.
+///
+/// h2 decodes header blocks, and a block that it cannot decode leaves its HPACK state behind the
+/// client's. So a field value that is no field value (RFC 9113 §8.2.1) ends the connection instead of
+/// the stream, a fragment in `:path` is cut off before the server sees it, and pseudo-header fields in
+/// trailers are dropped. A meter that sees heads of frames alone cannot know.
 #[derive(Debug)]
 pub(crate) struct FrameMeter {
-    /// Of the preface, or of a frame's payload.
+    /// The bytes that are left of the preface, or of a frame's payload.
     skip: usize,
     head: [u8; 9],
     have: usize,
-    /// Whether the first frame has come.
+    /// `true` once the first frame has come.
     begun: bool,
     streams: OpenStreams,
-    /// What may still come, in frames; it refills with time.
+    /// The frames that may still come. It refills with time.
     credit: u32,
     rate: u32,
     refilled_at: u32,
+    /// The WINDOW_UPDATE frames that the sent data accounts for, and the bytes that were sent by then.
+    updates: u64,
+    sent: u64,
 }
 
-/// What ends a connection, with its code of RFC 9113 §7.
+/// A reason to end the connection, with its code (RFC 9113 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Fault {
     /// PROTOCOL_ERROR: the preface has no SETTINGS.
     Preface = 1,
-    /// STREAM_CLOSED: data on a stream that the client itself has ended.
+    /// STREAM_CLOSED: data on a stream that the client has ended.
     Ended = 5,
     /// ENHANCE_YOUR_CALM: too many frames that do nothing.
     Flood = 11,
 }
 
-/// The streams that a client may still send on: those that it opened and has not ended.
+/// The streams that the client has opened and not ended.
 #[derive(Debug, Default)]
 struct OpenStreams {
     ids: Vec<u32>,
     last: u32,
-    /// Which ones were forgotten: these, and those before.
+    /// This stream and those before it are no longer remembered.
     forgotten: u32,
 }
 
-/// For how many seconds of frames there is credit.
+/// The seconds for which there is credit.
 const WINDOW: u32 = 10;
 const PREFACE_LEN: usize = 24;
-/// How many streams are remembered. A client that is told to stop sending need not end a stream.
+/// The number of streams that are remembered. A client that is asked to stop need not end a stream.
 const REMEMBERED: usize = 256;
+/// The sent bytes that account for one WINDOW_UPDATE. A client may send two for each DATA frame, however
+/// small, and the head of a frame has nine bytes.
+const BYTES_PER_UPDATE: u64 = 5;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -55,21 +69,32 @@ const ACK: u8 = 1;
 // === impl FrameMeter ===
 
 impl FrameMeter {
-    /// `rate` frames a second, on average over ten seconds.
+    /// Allows `rate` frames a second, on average over ten seconds.
     pub(crate) fn new(rate: u32) -> Self {
-        let credit = rate.saturating_mul(WINDOW);
-        let streams = OpenStreams::default();
-        Self { skip: PREFACE_LEN, head: [0; 9], have: 0, begun: false, streams, credit, rate, refilled_at: 0 }
+        Self {
+            skip: PREFACE_LEN,
+            head: [0; 9],
+            have: 0,
+            begun: false,
+            streams: OpenStreams::default(),
+            credit: rate.saturating_mul(WINDOW),
+            rate,
+            refilled_at: 0,
+            updates: 0,
+            sent: 0,
+        }
     }
 
-    /// Reads on. `now` is in milliseconds.
-    pub(crate) fn scan(&mut self, mut bytes: &[u8], now: u32) -> Result<(), Fault> {
+    /// Reads the next bytes at `now`, in milliseconds. The server has `sent` so many bytes in all.
+    pub(crate) fn scan(&mut self, mut bytes: &[u8], now: u32, sent: u64) -> Result<(), Fault> {
         let gained = u64::from(now.saturating_sub(self.refilled_at)) * u64::from(self.rate) / 1000;
         if gained > 0 {
             let full = self.rate.saturating_mul(WINDOW);
             self.credit = self.credit.saturating_add(u32::try_from(gained).unwrap_or(u32::MAX)).min(full);
             self.refilled_at = now;
         }
+        self.updates += sent.saturating_sub(self.sent) / BYTES_PER_UPDATE;
+        self.sent += sent.saturating_sub(self.sent) / BYTES_PER_UPDATE * BYTES_PER_UPDATE;
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -86,11 +111,11 @@ impl FrameMeter {
         Ok(())
     }
 
-    /// Takes in the head of a frame.
+    /// Judges the head of a frame.
     fn judge(&mut self) -> Result<(), Fault> {
         let [a, b, c, kind, flags, id @ ..] = self.head;
         self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        // RFC 9113 §3.4: the preface ends with a SETTINGS frame, and an acknowledgement is none of the client's own.
+        // RFC 9113 §3.4: the preface ends with a SETTINGS frame, which is no acknowledgement.
         if !std::mem::replace(&mut self.begun, true) && (kind != SETTINGS || flags & ACK != 0) {
             return Err(Fault::Preface);
         }
@@ -99,7 +124,9 @@ impl FrameMeter {
         if !may_come {
             return Err(Fault::Ended);
         }
-        if does_nothing(kind, is_end, self.skip) {
+        if kind == WINDOW_UPDATE && self.updates > 0 {
+            self.updates -= 1;
+        } else if does_nothing(kind, is_end, self.skip) {
             self.credit = self.credit.checked_sub(1).ok_or(Fault::Flood)?;
         }
         Ok(())
@@ -109,7 +136,8 @@ impl FrameMeter {
 // === impl OpenStreams ===
 
 impl OpenStreams {
-    /// Takes in a frame; whether it may come. Of what may not, this tells data behind a stream's end alone.
+    /// Takes a frame. Returns `false` for data behind the end of its stream; other violations are left
+    /// to h2.
     fn take(&mut self, kind: u8, id: u32, is_end: bool) -> bool {
         match kind {
             HEADERS if id > self.last => {
@@ -118,7 +146,7 @@ impl OpenStreams {
                     self.open(id);
                 }
             }
-            // RFC 9113 §5.1: what is idle has another error, as has what belongs to no stream.
+            // RFC 9113 §5.1: data on an idle stream or on no stream is another error.
             DATA if (1..=self.last).contains(&id) => {
                 let Some(at) = self.ids.iter().position(|open| *open == id) else { return id <= self.forgotten };
                 if is_end {
@@ -140,12 +168,12 @@ impl OpenStreams {
     }
 }
 
-/// PRIORITY, RST_STREAM, SETTINGS, PING, CONTINUATION, what is unknown, and DATA with neither data nor an end.
-/// WINDOW_UPDATE is the price of data that the server sends.
+/// Returns `true` for PRIORITY, RST_STREAM, SETTINGS, PING, CONTINUATION, unknown frames, DATA with
+/// neither data nor an end, and WINDOW_UPDATE for which nothing was sent.
 const fn does_nothing(kind: u8, is_end: bool, len: usize) -> bool {
     match kind {
         DATA => len == 0 && !is_end,
-        HEADERS | WINDOW_UPDATE => false,
+        HEADERS => false,
         _ => true,
     }
 }
@@ -175,16 +203,28 @@ mod tests {
         }
         for size in [1, 2, 3, 7, 9, 1000] {
             let mut meter = FrameMeter::new(1);
-            assert!(bytes.chunks(size).all(|chunk| meter.scan(chunk, 0).is_ok()), "{size}");
-            assert_eq!(meter.scan(&ping(), 999), Err(Fault::Flood));
-            assert_eq!(meter.scan(&ping(), 1999), Ok(()));
+            assert!(bytes.chunks(size).all(|chunk| meter.scan(chunk, 0, 0).is_ok()), "{size}");
+            assert_eq!(meter.scan(&ping(), 999, 0), Err(Fault::Flood));
+            assert_eq!(meter.scan(&ping(), 1999, 0), Ok(()));
         }
     }
 
     /// What comes of `frames` behind the preface.
     fn check(frames: &[Vec<u8>], expect: Result<(), Fault>) {
         let bytes = [vec![0; PREFACE_LEN], frames.concat()].concat();
-        assert_eq!(FrameMeter::new(500).scan(&bytes, 0), expect, "{frames:?}");
+        assert_eq!(FrameMeter::new(500).scan(&bytes, 0, 0), expect, "{frames:?}");
+    }
+
+    #[test]
+    fn window_updates_are_counted_beyond_what_was_sent() {
+        let begin = [vec![0; PREFACE_LEN], FIRST.to_vec()].concat();
+        let mut meter = FrameMeter::new(1);
+        meter.scan(&begin, 0, 0).unwrap();
+        let update = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
+        // Nine frames of credit are left.
+        assert_eq!(meter.scan(&update.repeat(9 + 200), 0, 1_002), Ok(()));
+        assert_eq!(meter.scan(&update, 0, 1_004), Err(Fault::Flood));
+        assert_eq!(meter.scan(&update, 0, 1_005), Ok(()));
     }
 
     #[test]

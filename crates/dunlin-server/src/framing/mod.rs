@@ -35,12 +35,17 @@ pub(crate) struct Framer {
     held: BytesMut,
     /// So many bytes of `held` are no complete head, but good so far.
     seen: usize,
+    /// Empty lines since the last request.
+    empty_lines: u8,
     /// While more of a request's body is to come.
     body: Option<Body>,
     limits: HeadLimits,
     /// Whether the last head, the one that was rejected if one was, is one of a HEAD request.
     is_head: bool,
 }
+
+/// The limit of empty lines before a request.
+const MAX_EMPTY_LINES: u8 = 2;
 
 /// How the length of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +66,7 @@ pub(crate) struct Reject {
 impl Framer {
     /// `held` was read already.
     pub(crate) const fn new(held: BytesMut, limits: HeadLimits) -> Self {
-        Self { held, seen: 0, body: None, limits, is_head: false }
+        Self { held, seen: 0, empty_lines: 0, body: None, limits, is_head: false }
     }
 
     /// What came and was not taken yet; more may be added behind it.
@@ -93,8 +98,13 @@ impl Framer {
     ///
     /// To be asked for when no body is under way any more.
     pub(crate) fn head<B>(&mut self, request: &mut Request<B>) -> Result<Option<Head>, Reject> {
-        // RFC 9112 §2.2: empty lines before a request line are ignored.
+        // RFC 9112 §2.2: at least one empty line before a request line is ignored. More are no mistake of
+        // an old client: they keep a connection busy.
         while self.held.starts_with(b"\r\n") {
+            if self.empty_lines == MAX_EMPTY_LINES {
+                return Err(Reject::bad("there are too many empty lines before the request line"));
+            }
+            self.empty_lines += 1;
             self.held.advance(2);
             self.seen = 0;
         }
@@ -103,6 +113,7 @@ impl Framer {
         }
         self.is_head = self.held.starts_with(b"HEAD ");
         let Some(head) = self.take_head(request)? else { return Ok(None) };
+        self.empty_lines = 0;
         self.body = match head.framing {
             Framing::Length(0) => None,
             Framing::Length(length) => Some(Body::Length(length)),

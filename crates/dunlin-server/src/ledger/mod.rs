@@ -32,6 +32,7 @@ pub(crate) struct Ledger {
     /// When the phase began, for phases that have a deadline of their own.
     phase_since: AtomicU32,
     active: AtomicU32,
+    idle_since: AtomicU32,
     read: AtomicU64,
     written: AtomicU64,
     wants_read: AtomicBool,
@@ -66,6 +67,7 @@ impl Ledger {
             phase: AtomicU8::new(Phase::New as u8),
             phase_since: AtomicU32::new(now),
             active: AtomicU32::new(now),
+            idle_since: AtomicU32::new(now),
             read: AtomicU64::new(0),
             written: AtomicU64::new(0),
             wants_read: AtomicBool::new(false),
@@ -137,9 +139,17 @@ impl Ledger {
         self.active.load(Relaxed)
     }
 
+    /// When the last response went out. Bytes that are no part of a request or a response, such as
+    /// empty lines between requests or PING frames, do not count.
+    pub(crate) fn idle_since(&self) -> Tick {
+        self.idle_since.load(Relaxed)
+    }
+
     /// Restarts the idle time.
     pub(crate) fn touch(&self) {
-        self.active.store(self.ticks.now(), Relaxed);
+        let now = self.ticks.now();
+        self.active.store(now, Relaxed);
+        self.idle_since.store(now, Relaxed);
     }
 
     /// The bytes read and written so far.
@@ -150,13 +160,18 @@ impl Ledger {
     pub(crate) fn count_read(&self, n: usize) {
         // One task reads, so no read-modify-write is needed.
         self.read.store(self.read.load(Relaxed) + n as u64, Relaxed);
-        self.touch();
+        self.active.store(self.ticks.now(), Relaxed);
     }
 
     pub(crate) fn count_written(&self, n: usize) {
         self.written.store(self.written.load(Relaxed) + n as u64, Relaxed);
         self.budget.count(n);
-        self.touch();
+        let now = self.ticks.now();
+        self.active.store(now, Relaxed);
+        // What goes out while no request is in flight is the rest of a response only if it had to wait.
+        if self.in_flight.load(Relaxed) > 0 || self.wants_write() {
+            self.idle_since.store(now, Relaxed);
+        }
     }
 
     /// `true` if the task waits for the client to send.

@@ -126,18 +126,17 @@ impl Rules {
     }
 
     fn look_idle(&self, ledger: &Ledger, now: Tick, draining: bool) -> Tick {
-        let idle = since(now, ledger.active());
-        let (limit, is_new) = match ledger.phase() {
-            Phase::New => (self.first_byte, true),
-            _ => (self.keep_alive, false),
-        };
+        let is_new = ledger.phase() == Phase::New;
+        let (from, limit) =
+            if is_new { (ledger.accepted_at(), self.first_byte) } else { (ledger.idle_since(), self.keep_alive) };
+        let idle = since(now, from);
         let limit = if draining { limit.min(self.drain_idle) } else { limit };
         if idle >= limit || (!is_new && since(now, ledger.accepted_at()) > self.max_age) {
             ledger.signal(Signal::Close);
             return now + SOON;
         }
         if ledger.is_parked() {
-            return ledger.active().saturating_add(limit);
+            return from.saturating_add(limit);
         }
         if !is_new && idle >= self.park_after && !draining {
             ledger.signal(Signal::Park);

@@ -63,6 +63,67 @@ fn a_head_that_trickles_does_not_renew_its_deadline() {
 }
 
 #[test]
+fn empty_lines_put_off_no_deadline() {
+    // One before the first request: it is measured from accepting.
+    let server = Fixture::with(Config { first_byte_timeout: SHORT, ..patient() });
+    let mut client = server.connect();
+    let begun = Instant::now();
+    client.send("\r\n");
+    assert!(client.is_closed());
+    assert!(begun.elapsed() >= SHORT);
+    // One between two requests: it does not count as one.
+    punctually(|idle| {
+        let server = Fixture::with(Config { keep_alive: idle, ..patient() });
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.answer().unwrap().status, 200);
+        let begun = Instant::now();
+        std::thread::sleep(idle * 2 / 3);
+        client.send("\r\n");
+        assert!(client.is_closed());
+        begun.elapsed() < idle + idle / 2
+    });
+    // More than two are no mistake.
+    let server = Fixture::with(patient());
+    for empty in 0..4 {
+        let answer = server.send("\r\n".repeat(empty) + "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(answer.status, if empty <= 2 { 200 } else { 400 });
+    }
+}
+
+/// What an idle client of HTTP/2 sends again and again.
+#[track_caller]
+fn keeps_nothing_open(frames: &[&[u8]]) {
+    punctually(|idle| {
+        let server = Fixture::with(Config { keep_alive: idle, h2c: true, ..patient() });
+        let mut client = server.connect();
+        client.0.set_read_timeout(Some(idle / 20)).unwrap();
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+        let begun = Instant::now();
+        let mut read = [0; 1024];
+        for frame in frames.iter().cycle() {
+            match client.0.read(&mut read) {
+                Ok(0) => break,
+                Ok(n) if read[..n].windows(4).any(|bytes| bytes == b"\x08\x07\0\0") => break,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                _ => {}
+            }
+            assert!(begun.elapsed() < LONG, "it never ends");
+            client.send(frame);
+        }
+        begun.elapsed() < idle * 3
+    });
+}
+
+#[test]
+fn frames_without_a_request_keep_no_connection_of_http2() {
+    keeps_nothing_open(&[b"\0\0\x08\x06\0\0\0\0\x0012345678"]);
+    keeps_nothing_open(&[b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01"]);
+    // A frame that comes byte by byte: its length is 0x4000.
+    keeps_nothing_open(&[b"\0", b"\x40", b"\0", b"\x77", b"\0", b"\0", b"\0", b"\0", b"\0", b"a", b"b", b"c"]);
+}
+
+#[test]
 fn an_idle_connection_is_closed_busy_ones_are_not() {
     let server = Fixture::with(Config { keep_alive: SHORT, ..patient() });
     let mut idle = server.connect();

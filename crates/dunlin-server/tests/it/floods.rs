@@ -23,6 +23,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 1;
@@ -155,9 +156,12 @@ fn requests_that_the_server_resets() {
 }
 
 #[test]
-fn data_without_data_priorities_and_unknown_frames() {
+fn data_without_data_priorities_window_updates_and_unknown_frames() {
     let opening = frame(HEADERS, END_HEADERS, 1, &[0x83, 0x86, 0x84, 0x41, 1, b'a']);
     calms(&withstand(&opening, |_| frame(DATA, 0, 1, b"")));
     calms(&withstand(b"", |n| frame(PRIORITY, 0, 2 * n + 1, &[0, 0, 0, 0, 1])));
+    // One byte more, on the connection and on a stream.
+    calms(&withstand(b"", |_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])));
+    calms(&withstand(&opening, |_| frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])));
     calms(&withstand(b"", |_| frame(0x77, 0, 0, b"x")));
 }

@@ -27,6 +27,7 @@ mod panics;
 mod restart;
 mod services;
 mod shutdown;
+mod targets;
 mod tls;
 mod tunnels;
 mod upgrade;

@@ -163,8 +163,14 @@ impl Fixture {
     }
 
     pub fn with(config: Config) -> Self {
+        Self::of(config, routes())
+    }
+
+    /// A server of other routes.
+    pub fn of(config: Config, routes: Routes) -> Self {
         let server = Server::bind(config).unwrap();
-        let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
+        let service = routes.build().unwrap();
+        let running = server.start(move |_| std::future::ready(Ok(service.clone()))).unwrap();
         let addr = running.local_addrs()[0].as_tcp().unwrap_or(([0, 0, 0, 0], 0).into());
         Self { running, addr }
     }

@@ -314,7 +314,7 @@ where
 /// What is to be known of a request before its service is called: whether its client awaits a 100 (Continue), or the
 /// status that it is refused with.
 fn admit<B>(request: &mut Request<B>, framing: Framing, expects: bool, config: &Config) -> Result<bool, StatusCode> {
-    normalise(request)?;
+    normalise(request, config.normalise_paths)?;
     let awaits_continue = expects && awaits_continue(request)?;
     match framing {
         Framing::Length(length) if length > config.max_body => Err(StatusCode::PAYLOAD_TOO_LARGE),

@@ -31,6 +31,7 @@ pub(crate) struct UpgradeService<H> {
     tunnels: Arc<Tunnels>,
     stats: Arc<Stats>,
     permit: PermitSlot,
+    normalises_paths: bool,
 }
 
 pin_project! {
@@ -64,12 +65,20 @@ pub(crate) struct Outbound {
 
 impl<H> UpgradeService<H> {
     pub(super) fn new(handler: H, connection: Arc<Connection>, owner: &Loop, permit: PermitSlot) -> Self {
-        Self { handler, connection, tunnels: owner.shared().tunnels.clone(), stats: owner.stats.clone(), permit }
+        let shared = owner.shared();
+        Self {
+            handler,
+            connection,
+            tunnels: shared.tunnels.clone(),
+            stats: owner.stats.clone(),
+            permit,
+            normalises_paths: shared.config.normalise_paths,
+        }
     }
 
     /// Checks a request, and takes a permit for its tunnel. An error is the server's own response.
     fn admit(&self, request: &mut Request<Incoming>) -> Result<TunnelPermit, Box<Response<Body>>> {
-        if let Err(status) = normalise(request).and_then(|()| awaits_continue(request)) {
+        if let Err(status) = normalise(request, self.normalises_paths).and_then(|()| awaits_continue(request)) {
             return Err(Box::new(refuse(status, "")));
         }
         // RFC 9110 §9.3.7: `*` is the server as a whole.

@@ -4,13 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use bytes::Bytes;
-use dunlin_http::SendInterim;
+use dunlin_http::{SendInterim, hop_by_hop};
 use futures_util::task::AtomicWaker;
 use h2::server::SendResponse;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::stream::strip;
 use crate::conn::http1::{MAX_INTERIM_BYTES, MAX_INTERIM_COUNT};
 
 /// The interim responses of a stream. They wait until the stream's own task sends them.
@@ -77,7 +76,7 @@ impl InterimSender {
 impl SendInterim for InterimSender {
     fn send_interim(&self, _: u64, status: StatusCode, headers: &HeaderMap) -> bool {
         let mut headers = headers.clone();
-        strip(&mut headers);
+        hop_by_hop::remove(&mut headers);
         headers.remove(CONTENT_LENGTH);
         self.push(status, headers)
     }

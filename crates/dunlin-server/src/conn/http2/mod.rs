@@ -24,7 +24,7 @@ use crate::context::Loop;
 use crate::framing::{Fault, FrameMeter};
 use crate::ledger::{Ledger, Phase, Signal};
 pub(super) use interim::InterimSender;
-use stream::{Incoming, Stream};
+use stream::{Incoming, Stream, StreamLimits};
 
 /// GOAWAY without the last byte of its code (RFC 9113 §6.8). Any stream may have been processed.
 const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0";
@@ -50,6 +50,7 @@ where
 {
     let connection = &connection;
     let (ledger, config) = (&connection.ledger, &owner.shared().config);
+    let limits = StreamLimits { max_body: config.max_body, normalises_paths: config.normalise_paths };
     let streams = ledger.begin_streams();
     let meter = FrameMeter::new(config.http2.max_control_rate);
     let (io, handback) = MeteredIo::http2(transport, held, meter, ledger.clone());
@@ -69,7 +70,7 @@ where
                 connection: connection.clone(),
                 ledger: streams.clone(),
                 in_flight: ledger.begin_request(),
-                max_body: config.max_body,
+                limits,
             };
             tokio::spawn(stream.run(request, respond));
         }

@@ -8,10 +8,10 @@ use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Handler, Reply, date};
+use dunlin_http::{Body, BoxError, Handler, Reply, date, hop_by_hop};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, DATE, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 
@@ -36,19 +36,16 @@ pub(super) struct Stream<H> {
     pub(super) connection: Arc<Connection>,
     pub(super) ledger: Arc<StreamLedger>,
     pub(super) in_flight: InFlight,
-    /// The limit of the request's body, in bytes.
-    pub(super) max_body: u64,
+    pub(super) limits: StreamLimits,
 }
 
-/// Fields of one HTTP/1.1 connection, which HTTP/2 does not have (RFC 9113 §8.2.2).
-static HOP_BY_HOP: [HeaderName; 6] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// The part of a configuration that concerns streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StreamLimits {
+    /// The limit of a request's body, in bytes.
+    pub(super) max_body: u64,
+    pub(super) normalises_paths: bool,
+}
 
 /// The part of an unread body that is discarded before the response: in most cases that is all of it.
 const BEFORE_RESPONSE: DiscardLimit = DiscardLimit { bytes: 64 << 10, time: Duration::from_millis(5) };
@@ -82,8 +79,8 @@ where
         let to_head = request.method() == Method::HEAD;
         let expects = request.headers().contains_key(EXPECT);
         let unread = Unread::of(request.body());
-        let Self { handler, connection, ledger, in_flight, max_body } = self;
-        let response = match admit(&mut request, max_body) {
+        let Self { handler, connection, ledger, in_flight, limits } = self;
+        let response = match admit(&mut request, limits) {
             Err(response) => {
                 unread.leave(Some(request.into_body()));
                 response
@@ -94,7 +91,7 @@ where
                     true => Body::empty(),
                     false => {
                         let body = Received::new(stream, length, sender.clone(), unread.clone());
-                        Inbound::wrap(body, max_body, &ledger)
+                        Inbound::wrap(body, limits.max_body, &ledger)
                     }
                 });
                 match call(handler, request, Exchange::on_stream(connection, sender), &mut respond, &in_flight).await {
@@ -152,12 +149,12 @@ where
 }
 
 /// Checks a request. An error is the server's own response.
-fn admit(request: &mut Request<RecvStream>, max_body: u64) -> Result<Admitted, Box<Response<Body>>> {
+fn admit(request: &mut Request<RecvStream>, limits: StreamLimits) -> Result<Admitted, Box<Response<Body>>> {
     let refused = |status| Box::new(refuse(status, ""));
-    normalise(request).map_err(refused)?;
+    normalise(request, limits.normalises_paths).map_err(refused)?;
     let awaits_continue = awaits_continue(request).map_err(refused)?;
     let length = content_length(request.headers()).map_err(refused)?;
-    if length.is_some_and(|length| length > max_body) {
+    if length.is_some_and(|length| length > limits.max_body) {
         return Err(refused(StatusCode::PAYLOAD_TOO_LARGE));
     }
     // RFC 9110 §9.3.7: `*` is the server as a whole.
@@ -191,7 +188,8 @@ async fn send(
     }
     let (mut parts, body) = response.into_parts();
     let has_content = !to_head && may_have_content(parts.status);
-    strip(&mut parts.headers);
+    // RFC 9113 §8.2.2: HTTP/2 has no fields of one connection.
+    hop_by_hop::remove(&mut parts.headers);
     set_length(&mut parts.headers, parts.status, body.len(), has_content);
     let seconds = in_flight.ledger().ticks().seconds();
     parts.headers.entry(DATE).or_insert_with(|| date_of(seconds));
@@ -201,18 +199,6 @@ async fn send(
         Ok(_) => {}
         // It was reset, or HTTP/2 does not allow one of its fields.
         Err(_) => respond.send_reset(Reason::INTERNAL_ERROR),
-    }
-}
-
-/// Removes the fields of one HTTP/1.1 connection.
-pub(super) fn strip(headers: &mut HeaderMap) {
-    if let Some(named) = headers.remove(CONNECTION) {
-        for name in named.to_str().unwrap_or_default().split(',') {
-            headers.remove(name.trim());
-        }
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
     }
 }
 
