@@ -49,7 +49,7 @@ impl Stats {
         let Self { kept, kept_bytes, made, improved, overflowed } = *self;
         vec![
             Metric::gauge("dunlin_compress_kept", "Encodings that are kept.", kept as f64),
-            Metric::gauge("dunlin_compress_kept_bytes", "Bytes that they take.", kept_bytes as f64),
+            Metric::gauge("dunlin_compress_kept_bytes", "Bytes of kept encodings.", kept_bytes as f64),
             Metric::counter("dunlin_compress_made_total", "Encodings made to be kept.", made),
             Metric::counter("dunlin_compress_improved_total", "Encodings replaced with a better one.", improved),
             Metric::counter("dunlin_compress_overflowed_total", "Encodings that waited for a worker.", overflowed),

@@ -18,6 +18,8 @@ use crate::{Identity, Interim, PathParams};
 pub struct Context {
     /// The client that the request is from.
     pub client: ClientInfo,
+    /// The other end of the connection, if it is not the client but a proxy.
+    pub peer: Option<ClientInfo>,
     /// The parameters of the matched path.
     pub params: PathParams,
     /// The byte in the path at which the rest begins that a router matched with `{*rest}`.
@@ -55,6 +57,7 @@ impl FromRequest for Context {
         let extensions = request.extensions();
         Self {
             client: extensions.get().copied().unwrap_or_default(),
+            peer: None,
             params: extensions.get().cloned().unwrap_or_default(),
             rest: None,
             interim: extensions.get().cloned(),

@@ -20,6 +20,15 @@ pub static FIELDS: [HeaderName; 6] = [
 /// `Host` and `Content-Length` stay, because they route and frame the message: no sender may take
 /// them away.
 pub fn remove(headers: &mut HeaderMap) {
+    remove_named(headers);
+    remove_all(headers, &FIELDS);
+}
+
+/// Removes the fields that `Connection` names, apart from those of [`FIELDS`], `Host` and
+/// `Content-Length`.
+///
+/// A cache needs this before it selects a stored response: the origin will not see those fields.
+pub fn remove_named(headers: &mut HeaderMap) {
     let is_usual = |line: &HeaderValue| {
         line.is_empty()
             || [&b"keep-alive"[..], b"close"].iter().any(|usual| line.as_bytes().eq_ignore_ascii_case(usual))
@@ -27,9 +36,9 @@ pub fn remove(headers: &mut HeaderMap) {
     if headers.get_all(CONNECTION).iter().any(|line| !is_usual(line)) {
         let named: Vec<HeaderName> =
             list::elements(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect();
-        named.iter().filter(|name| ![HOST, CONTENT_LENGTH].contains(name)).for_each(|name| drop(headers.remove(name)));
+        let stays = |name: &HeaderName| [HOST, CONTENT_LENGTH].contains(name) || FIELDS.contains(name);
+        named.iter().filter(|name| !stays(name)).for_each(|name| drop(headers.remove(name)));
     }
-    remove_all(headers, &FIELDS);
 }
 
 /// Removes those of `names` that are there.

@@ -40,8 +40,8 @@ impl Stats {
         vec![
             gauge("dunlin_database_budget", "Limit of open connections.", budget),
             gauge("dunlin_database_shared", "Open connections that reads share.", shared),
-            gauge("dunlin_database_own", "Other open connections.", own),
-            gauge("dunlin_database_busy", "Other open connections that are at work.", busy),
+            gauge("dunlin_database_own", "Open connections that one request has to itself.", own),
+            gauge("dunlin_database_busy", "Open connections of one request that are at work.", busy),
             counter("dunlin_database_queries_total", "Statements and transactions.", queries),
             counter("dunlin_database_joined_total", "Reads answered by an identical one in flight.", joined),
             counter("dunlin_database_retried_total", "Statements and transactions that ran again.", retried),

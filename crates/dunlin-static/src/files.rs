@@ -235,7 +235,7 @@ impl Stats {
         let Self { files, bytes } = *self;
         vec![
             Metric::gauge("dunlin_files_known", "Files that are known.", files as f64),
-            Metric::gauge("dunlin_files_bytes", "Bytes that they take in memory.", bytes as f64),
+            Metric::gauge("dunlin_files_bytes", "Bytes of files in memory.", bytes as f64),
         ]
     }
 }

@@ -13,6 +13,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use dunlin_http::Network;
 use dunlin_server::EventLoop;
 use toml::de::{DeTable, DeValue};
 
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     warnings: Vec<Diagnostic>,
     /// The server's settings. Its `max_body` is the largest limit of all routes.
     pub(crate) server: dunlin_server::Config,
+    /// The proxies in front of this service, whose fields say who the client is.
+    pub(crate) trusted_proxies: Vec<Network>,
     /// The limit of request bodies, in bytes, on routes without one of their own.
     pub(crate) max_body: u64,
     pub(crate) admin: Option<Admin>,
@@ -100,7 +103,7 @@ impl Config {
     }
 
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
-        let mut server =
+        let (mut server, trusted_proxies) =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
         let loops = match (server.event_loop, server.workers) {
             (EventLoop::Shared, _) => 1,
@@ -136,6 +139,7 @@ impl Config {
             database,
             routes,
             server,
+            trusted_proxies,
             max_body,
             finish,
             source: Source::default(),

@@ -108,8 +108,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("request_timeout", "there are \"header_timeout\", \"body_timeout\" and \"write_timeout\""),
 ];
 
-/// Reads `[server]`.
-pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server {
+/// Reads `[server]`: the server's settings, and the proxies in front of it.
+pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> (Server, Vec<Network>) {
     let mut server = Server::default();
     if let Some(value) = table.get("listen")
         && let Some(listen) = addresses(value, document)
@@ -134,11 +134,12 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
     server.tls = table.section("tls", "[server.tls]").and_then(|table| tls(table, document));
     let subnets: Vec<Subnet> = table.or("proxy_protocol_from", Vec::new());
     server.proxy_protocol_from = subnets.into_iter().map(|Subnet(subnet)| subnet).collect();
+    let trusted = table.or("trusted_proxies", Vec::new());
     table.finish(|key| {
         let (_, hint) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
         Some(format!("unknown key \"{key}\" in [server]; {hint}"))
     });
-    server
+    (server, trusted)
 }
 
 fn deadlines(table: &mut Section<'_>, server: &mut Server) {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use dunlin_cache::{Cache as Store, QueryKey};
 use dunlin_fetch::Client;
-use dunlin_http::{Context, Metric, SharedHandler};
+use dunlin_http::{Context, Metric, Network, SharedHandler};
 use dunlin_pg::{Database, Declared, Pool};
 use parking_lot::Mutex;
 
@@ -96,6 +96,11 @@ pub(crate) trait Room: Debug + Send + Sync {
         None
     }
 
+    /// The proxies in front of this service that the route trusts, besides the service's own.
+    fn trusted(&self) -> &[Network] {
+        &[]
+    }
+
     /// The redirect, if the route is one.
     fn redirect(&self) -> Option<&Redirect> {
         None
@@ -125,6 +130,8 @@ pub(crate) trait Prepared: Send + Sync {
 pub(crate) struct Process<'p> {
     pub(crate) database: Option<&'p Database>,
     pub(crate) fetch: &'p dunlin_fetch::Config,
+    /// The proxies in front of this service.
+    pub(crate) trusted: &'p [Network],
     /// A client for checks. It opens no connection.
     pub(crate) client: &'p Client,
 }

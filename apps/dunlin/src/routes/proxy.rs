@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use dunlin_fetch::{Proxy as ProxyService, ProxyConfig};
-use dunlin_http::{Body, Context, Handler, ReplyFuture, SharedHandler};
+use dunlin_http::{Body, Context, Handler, Network, ReplyFuture, SharedHandler};
 use http::{Request, Uri};
 
 use super::invalidates::{self, Invalidates};
@@ -28,7 +28,7 @@ const KEYS: &[Key] = &[
     Key::new("preserve_host", "false", "send the client's `Host` instead of the URL's"),
     Key::new("timeout", "", "as in `[fetch]`, for this route"),
     Key::new("read_timeout", "", "as in `[fetch]`, for this route"),
-    Key::new("trusted", "[]", "as `trusted_proxies` in `[server]`, for this route and its upstream"),
+    Key::new("trusted", "[]", "more `trusted_proxies`, for this route"),
     Key::new("forwarded", "false", "send `Forwarded` besides `X-Forwarded-*`"),
     Key::new("upgrades", "[\"websocket\"]", "the protocols that a connection may change to"),
     Key::new("invalidates", "[]", "the cache groups that a successful write makes stale"),
@@ -87,8 +87,14 @@ impl Room for Proxy {
     }
 
     fn prepare(&self, process: &Process<'_>) -> Result<Box<dyn Prepared>> {
-        ProxyService::new(process.client.clone(), &self.url, self.config.clone())?;
-        Ok(Box::new(self.clone()))
+        let mut proxy = self.clone();
+        proxy.config.trusted.extend(process.trusted);
+        ProxyService::new(process.client.clone(), &proxy.url, proxy.config.clone())?;
+        Ok(Box::new(proxy))
+    }
+
+    fn trusted(&self) -> &[Network] {
+        &self.config.trusted
     }
 }
 

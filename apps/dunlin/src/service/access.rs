@@ -1,16 +1,16 @@
 //! The access line, which the log has for each request.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use dunlin_server::Connection;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 
 /// The parts of a request that its access line needs.
 pub(crate) struct Access {
     method: Method,
     uri: Uri,
-    connection: Arc<Connection>,
+    /// The client's address.
+    ip: Option<IpAddr>,
 }
 
 /// The parts of an access line that only the end of the response brings.
@@ -28,9 +28,9 @@ pub(crate) struct Line<'l> {
 // === impl Access ===
 
 impl Access {
-    pub(crate) fn new<B>(request: &Request<B>, connection: &Arc<Connection>) -> Box<Self> {
+    pub(crate) fn new<B>(request: &Request<B>, ip: Option<IpAddr>) -> Box<Self> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Box::new(Self { method, uri, connection: connection.clone() })
+        Box::new(Self { method, uri, ip })
     }
 
     /// Writes the line, without the query, which may contain secrets.
@@ -45,7 +45,7 @@ impl Access {
             bytes,
             ttfb_ms = ttfb.map(millis),
             duration_ms = millis(duration),
-            peer = self.connection.remote().map(|peer| tracing::field::display(peer.ip().to_canonical())),
+            peer = self.ip.map(|ip| tracing::field::display(ip.to_canonical())),
             cache = cache.and_then(|value| value.to_str().ok()),
             aborted,
         );

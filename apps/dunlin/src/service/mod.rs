@@ -5,6 +5,7 @@
 
 mod access;
 mod admit;
+mod identify;
 mod observe;
 mod optional;
 mod plan;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use dunlin_cache::CacheService;
 use dunlin_compress::Compress;
-use dunlin_http::{Body, ClientInfo, Context, Handler, Problem, SharedHandler};
+use dunlin_http::{Body, ClientInfo, Context, Handler, Network, Problem, SharedHandler};
 use dunlin_server::{Connect, Connection, Exchange, Match, Router};
 use http::header::{ALLOW, HOST};
 use http::uri::Scheme;
@@ -54,6 +55,8 @@ struct RouteState {
     /// `true` if another server answers, so that interim responses can come.
     forwards: bool,
     is_cached: bool,
+    /// The proxies in front of this service.
+    trusted: Box<[Network]>,
     /// The number of the route's counters.
     counters: usize,
 }
@@ -95,9 +98,11 @@ impl Handler<Exchange> for App {
             missed => (None, Some(refuse(&missed, state.router.knows(request.method())))),
         };
         let route = state.route(index);
+        let peer = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
         let mut context = Context::default();
-        context.client = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
-        let access = route.log.then(|| Access::new(&request, connection));
+        context.client = identify::identify(route, &mut request, peer);
+        context.peer = Some(peer);
+        let access = route.log.then(|| Access::new(&request, context.client.ip));
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client));
         let watch = Watch::new(state.clone(), index, access, begun);
         if let Some(response) = missed {
@@ -149,7 +154,7 @@ impl LoopState {
 
 impl RouteState {
     /// The part of requests that no route answers.
-    fn unmatched(log: bool, finish: Option<Box<RouteFinish>>, counters: usize) -> Self {
+    fn unmatched(log: bool, finish: Option<Box<RouteFinish>>, trusted: Box<[Network]>, counters: usize) -> Self {
         Self {
             path: UNMATCHED.to_owned(),
             log,
@@ -158,6 +163,7 @@ impl RouteState {
             finish,
             forwards: false,
             is_cached: false,
+            trusted,
             counters,
         }
     }
@@ -167,9 +173,10 @@ impl RouteState {
 
 impl RouteFinish {
     fn begin(&self, request: &Request<Body>, client: &ClientInfo) -> crate::finish::Begun {
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let host = authority.or_else(host).unwrap_or_default();
+        // `Host` has precedence: a trusted proxy may have named another host than the request's.
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let authority = || request.uri().authority().map(http::uri::Authority::as_str);
+        let host = host.or_else(authority).unwrap_or_default();
         let facts = Facts { client_ip: client.ip, host, scheme: client.scheme() };
         self.finish.begin(request, &facts, &self.captures)
     }

@@ -53,7 +53,12 @@ impl Plan {
     /// A wrong setting of a route, with its place.
     pub(crate) fn new(config: Config) -> Result<Self, Failure> {
         let client = Client::new(config.fetch.clone()).context("[fetch]")?;
-        let process = Process { database: config.database.as_ref(), fetch: &config.fetch, client: &client };
+        let process = Process {
+            database: config.database.as_ref(),
+            fetch: &config.fetch,
+            trusted: &config.trusted_proxies,
+            client: &client,
+        };
         let mut wrong = Vec::new();
         let mut prepared = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
@@ -146,7 +151,8 @@ impl Plan {
         }
         let counters = self.telemetry.join();
         let finish = finish(&self.config.finish, &Pattern::unknown());
-        let unmatched = RouteState::unmatched(self.access, finish, routes.len());
+        let unmatched =
+            RouteState::unmatched(self.access, finish, self.config.trusted_proxies.clone().into(), routes.len());
         Ok((App(Arc::new(LoopState { router, routes: routes.into(), unmatched, counters })), pool))
     }
 
@@ -161,6 +167,7 @@ impl Plan {
             finish: finish(&route.finish, &route.path),
             forwards: route.kind.forwards,
             is_cached: matches!(route.cache, routes::Cache::Stored(_)),
+            trusted: [&self.config.trusted_proxies, route.room.trusted()].concat().into(),
             counters: index,
         }
     }

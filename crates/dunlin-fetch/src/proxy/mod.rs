@@ -256,7 +256,8 @@ impl Handler<HandlerContext> for Proxy {
     type Future = ReplyFuture;
 
     fn handle(&self, mut request: Request<Body>, context: &HandlerContext) -> ReplyFuture {
-        request.extensions_mut().insert(context.client);
+        // The upstream learns of the nearest hop; what trusted proxies said before stays.
+        request.extensions_mut().insert(context.peer.unwrap_or(context.client));
         if let Some(interim) = &context.interim {
             request.extensions_mut().insert(interim.clone());
         }

@@ -232,3 +232,29 @@ fn all_is_said_at_once() {
         "#]],
     );
 }
+
+/// The keys of a section, as the message about an unknown key lists them.
+fn keys(section: &str) -> Vec<String> {
+    let text = format!("[{section}]\nzzqqzz = 1\n");
+    let Err(error) = Config::parse("dunlin.toml", &text, Path::new(""), None) else { panic!("{section}") };
+    let message = error.render(false);
+    let (_, list) = message.split_once("expected one of ").expect("a list of keys");
+    list.lines().next().unwrap_or_default().split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_documentation_has_each_key_of_each_section() {
+    let document = include_str!("../../../CONFIGURATION.md");
+    for section in ["server", "server.tls", "server.http2", "admin", "log", "compression", "cache", "database", "fetch"]
+    {
+        let heading = format!("## `[{}]`", section.split('.').next().unwrap());
+        let (_, rest) = document.split_once(&heading).expect("the heading of a section");
+        let part = rest.split("\n## ").next().unwrap();
+        for key in keys(section) {
+            assert!(
+                part.contains(&format!("`{key}`")) || part.contains(&format!("[server.{key}]")),
+                "{key} of [{section}]"
+            );
+        }
+    }
+}
