@@ -110,6 +110,11 @@ impl Connector {
         })
     }
 
+    /// The settings that a session begins with, as SQL.
+    pub(crate) fn setup(&self) -> &str {
+        &self.setup
+    }
+
     /// Where it goes, without a secret.
     pub(crate) const fn target(&self) -> &Target {
         &self.target

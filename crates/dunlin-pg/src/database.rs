@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
@@ -48,12 +49,19 @@ pub struct Declared {
     statements: Vec<Statement>,
     /// Where the only statement of a shared read stands among the database's.
     pub(crate) slot: Option<usize>,
+    /// `true` if a statement leaves something in its session, which is cleaned afterwards.
+    pub(crate) touches_session: bool,
     /// How many more answers go to a connection of their own, because one was large or slow.
     heavy: AtomicU8,
+    /// The last time that the types of the parameters were looked up again.
+    checked: Mutex<Option<Instant>>,
 }
 
 /// How many answers go to a connection of their own after one was too much for a shared one.
 const HEAVY: u8 = 32;
+
+/// The shortest time between two look-ups of the types of one query's parameters.
+const RECHECK: Duration = Duration::from_secs(1);
 
 // === impl Database ===
 
@@ -106,11 +114,21 @@ impl Database {
     /// As [`Query::validate`].
     pub fn declare(&self, query: Query) -> Result<Arc<Declared>, QueryError> {
         let statements = query.prepare()?;
+        let touches_session = query.touches_session();
+        if touches_session && self.0.config.pooler == Pooler::Transaction {
+            return Err(QueryError::new(
+                "a setting, lock or temporary table of the session would reach other clients of the pooler: \
+                 use SET LOCAL, set_config(…, true) or pg_advisory_xact_lock",
+            ));
+        }
         let slot = match &statements[..] {
-            [only] if query.access == Access::Read && query.isolation.is_none() => Some(self.slot(&only.sql)),
+            [only] if query.access == Access::Read && query.isolation.is_none() && !touches_session => {
+                Some(self.slot(&only.sql))
+            }
             _ => None,
         };
-        Ok(Arc::new(Declared { query, statements, slot, heavy: AtomicU8::new(0) }))
+        let checked = Mutex::default();
+        Ok(Arc::new(Declared { query, statements, slot, touches_session, heavy: AtomicU8::new(0), checked }))
     }
 
     /// Asks the database about declared queries, each of its statements: whether it prepares, what its parameters and
@@ -246,6 +264,18 @@ impl Declared {
             self.heavy.store(left - 1, Ordering::Relaxed);
         }
         left > 0
+    }
+
+    /// Returns `true` if a refused parameter is a reason to look the types up again: a migration may
+    /// have changed them. Clients that send nonsense cause this once a second at most.
+    pub(crate) fn may_have_changed(&self) -> bool {
+        let mut checked = self.checked.lock();
+        let now = Instant::now();
+        let due = checked.is_none_or(|last| now.duration_since(last) >= RECHECK);
+        if due {
+            *checked = Some(now);
+        }
+        due
     }
 
     /// This answer was too much for a shared connection: the next ones go to their own.

@@ -28,14 +28,15 @@ pub(crate) async fn all(
     let (mut reads, mut writes) = (None, None);
     let mut answers = Vec::with_capacity(queries.len());
     let limit = database.0.config.statement_timeout;
+    let is_pooled = database.0.config.pooler == Pooler::Transaction;
     for query in queries {
         let place = if query.access == Access::Read { &mut reads } else { &mut writes };
         let asked = match place {
             Some(asked) => asked,
             None => place.insert(database.connector(query.access).open_alone().await?),
         };
-        let answer = tokio::time::timeout(limit, one(query, &asked.client)).await;
-        if database.0.config.pooler == Pooler::Transaction {
+        let answer = tokio::time::timeout(limit, one(query, &asked.client, is_pooled)).await;
+        if is_pooled {
             // The client library keeps statements of its own, which the next transaction's session may not have.
             *place = None;
         }
@@ -47,11 +48,14 @@ pub(crate) async fn all(
     Ok(answers)
 }
 
-async fn one(query: &Declared, client: &Client) -> Result<Description, Error> {
-    // A pooler keeps one server for a transaction, so that a named statement is safe in it.
-    client.batch_execute("BEGIN").await?;
+async fn one(query: &Declared, client: &Client, is_pooled: bool) -> Result<Description, Error> {
+    // A pooler keeps one server session for a transaction, so that a named statement is safe in it.
+    // None may survive it there, and one of an earlier client may have.
+    let begin = if is_pooled { "BEGIN; DEALLOCATE ALL; SAVEPOINT described" } else { "BEGIN; SAVEPOINT described" };
+    client.batch_execute(begin).await?;
     let description = prepare(query, client).await;
-    client.batch_execute("ROLLBACK").await?;
+    let end = "ROLLBACK TO SAVEPOINT described; DEALLOCATE ALL; ROLLBACK";
+    client.batch_execute(if is_pooled { end } else { "ROLLBACK" }).await?;
     description
 }
 

@@ -145,6 +145,12 @@ impl Query {
         self.prepare().map(drop)
     }
 
+    /// Returns `true` if a statement leaves something in its session, such as a setting or an advisory
+    /// lock. Its connection is cleaned afterwards.
+    pub(crate) fn touches_session(&self) -> bool {
+        self.statements.iter().any(|statement| sql::touches_session(statement))
+    }
+
     /// Whether any parameter is a field of the body.
     #[must_use]
     pub fn reads_body(&self) -> bool {
@@ -159,6 +165,9 @@ impl Query {
         let mut used = vec![false; have];
         let mut statements = Vec::with_capacity(self.statements.len());
         for text in &self.statements {
+            if let Some(reason) = sql::refusal(text) {
+                return Err(QueryError(reason));
+            }
             let (sql, numbers) = sql::renumber(text);
             for &number in &numbers {
                 match number.checked_sub(1).and_then(|index| used.get_mut(index)) {
@@ -170,6 +179,12 @@ impl Query {
             }
             let uses = numbers.iter().map(|number| number - 1).collect();
             statements.push(Statement { sql: sql.into(), uses, types: Mutex::default() });
+        }
+        if have > 0
+            && used.iter().all(|used| !used)
+            && let Some(placeholder) = self.statements.iter().find_map(|text| sql::foreign_placeholder(text))
+        {
+            return Err(QueryError(format!("{placeholder} is not a parameter of PostgreSQL: write $1")));
         }
         if let Some(unused) = used.iter().position(|used| !used) {
             let name = self.params[unused].name();
@@ -266,6 +281,12 @@ impl Source {
 
     pub(crate) const fn shared_name(&self) -> &Arc<str> {
         &self.full
+    }
+}
+
+impl QueryError {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
     }
 }
 

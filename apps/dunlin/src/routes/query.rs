@@ -258,7 +258,7 @@ fn defaults(params: Option<Vec<Source>>, table: &mut Section<'_>) -> Option<Vec<
             continue;
         };
         // A string is parsed as one in a path or a query is, so any type can be written as text.
-        let given = |json: &serde_json::Value| json.as_str().map_or_else(|| Param::Json(json.clone()), Param::from);
+        let given = |json: &serde_json::Value| json.as_str().map_or_else(|| Param::from(json.clone()), Param::from);
         let set = |param: Source| if param.name() == name { param.or(given(&json)) } else { param };
         params = params.into_iter().map(set).collect();
     }

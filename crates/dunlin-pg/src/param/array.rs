@@ -1,8 +1,9 @@
 //! Arrays.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio_postgres::types::{Format, Type};
 
+use super::json::Level;
 use super::{Bound, Refused, base, bind_json, bind_text, is_json, literal, text};
 
 /// PostgreSQL's `MAXDIM`.
@@ -12,7 +13,7 @@ const MOST_DIMENSIONS: usize = 6;
 #[derive(Default)]
 struct Shape<'v> {
     lengths: Vec<usize>,
-    leaves: Vec<&'v Value>,
+    leaves: Vec<&'v RawValue>,
     /// The depth of the arrays that hold values.
     bottom: Option<usize>,
 }
@@ -42,7 +43,7 @@ pub(super) fn of_texts<'t>(element: &Type, texts: impl Iterator<Item = &'t str>)
 }
 
 /// An array of as many dimensions as `values` is deep.
-pub(super) fn of_json(element: &Type, values: &[Value]) -> Result<Bound, Refused> {
+pub(super) fn of_json(element: &Type, values: &[&RawValue]) -> Result<Bound, Refused> {
     let mut shape = Shape::default();
     if !values.is_empty() {
         shape.collect(values, 0, is_json(base(element)))?;
@@ -82,20 +83,20 @@ fn binary(element: &Type, lengths: &[usize], values: &[Bound]) -> Result<Bound, 
 
 impl<'v> Shape<'v> {
     /// Arrays of one depth have one length, and hold arrays alone, or values alone.
-    fn collect(&mut self, values: &'v [Value], depth: usize, of_json: bool) -> Result<(), Refused> {
+    fn collect(&mut self, values: &[&'v RawValue], depth: usize, of_json: bool) -> Result<(), Refused> {
         if depth == self.lengths.len() {
             self.lengths.push(values.len());
         }
         if depth >= MOST_DIMENSIONS || values.is_empty() || self.lengths[depth] != values.len() {
             return Err(Refused::Invalid);
         }
-        for value in values {
-            match value {
-                Value::Array(inner) if !of_json => {
+        for &value in values {
+            match Level::of(value).ok_or(Refused::Invalid)? {
+                Level::Array(inner) if !of_json => {
                     if self.bottom == Some(depth) {
                         return Err(Refused::Invalid);
                     }
-                    self.collect(inner, depth + 1, of_json)?;
+                    self.collect(&inner, depth + 1, of_json)?;
                 }
                 _ => {
                     if self.lengths.len() > depth + 1 {

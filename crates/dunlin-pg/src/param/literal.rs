@@ -1,57 +1,56 @@
 //! JSON values as the text that PostgreSQL reads.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use serde_json::{Number, Value};
-use tokio_postgres::types::{Kind, Type};
+use serde_json::value::RawValue;
+use tokio_postgres::types::{Field, Kind, Type};
 
+use super::json::Level;
 use super::{Bound, Refused, base, is_json, text};
 
 /// How a value stands within a literal; `None` is NULL. It is known to be a value of its type, where types are read here at all.
-pub(super) fn checked<'v>(ty: &Type, value: &'v Value) -> Result<Option<Cow<'v, str>>, Refused> {
+pub(super) fn checked<'v>(ty: &Type, value: &'v RawValue) -> Result<Option<Cow<'v, str>>, Refused> {
     let ty = base(ty);
-    match (ty.kind(), value) {
-        (_, Value::Null) => Ok(None),
-        (Kind::Array(element), Value::Array(values)) => {
+    let literal = match (ty.kind(), Level::of(value).ok_or(Refused::Invalid)?) {
+        (_, Level::Null) => return Ok(None),
+        _ if is_json(ty) => Cow::Borrowed(value.get()),
+        (Kind::Array(element), Level::Array(values)) => {
             let mut out = String::new();
-            array(element, values, &mut out)?;
-            Ok(Some(Cow::Owned(out)))
+            array(element, &values, &mut out)?;
+            return Ok(Some(Cow::Owned(out)));
         }
-        _ => {
-            let literal = scalar(ty, value)?;
-            let _: Bound = text::bind(ty, &literal)?;
-            Ok(Some(literal))
-        }
-    }
+        (_, level) => scalar(ty, level)?,
+    };
+    let _: Bound = text::bind(ty, &literal)?;
+    Ok(Some(literal))
 }
 
 /// The text form of a value that is no array and not null, which the type has yet to accept.
-pub(super) fn scalar<'v>(ty: &Type, value: &'v Value) -> Result<Cow<'v, str>, Refused> {
+pub(super) fn scalar<'v>(ty: &Type, value: Level<'v>) -> Result<Cow<'v, str>, Refused> {
     match value {
-        _ if is_json(ty) => Ok(Cow::Owned(value.to_string())),
-        Value::String(text) if *ty != Type::BOOL && !matches!(ty.kind(), Kind::Array(_)) => Ok(Cow::Borrowed(text)),
-        Value::Bool(truth) if *ty == Type::BOOL => Ok(Cow::Borrowed(if *truth { "true" } else { "false" })),
-        Value::Number(number) => numeral(ty, number).map(Cow::Owned),
-        Value::Object(_) => match ty.kind() {
-            Kind::Composite(_) => composite(ty, value).map(Cow::Owned),
+        Level::String(text) if *ty != Type::BOOL && !matches!(ty.kind(), Kind::Array(_)) => Ok(text),
+        Level::Bool(truth) if *ty == Type::BOOL => Ok(Cow::Borrowed(if truth { "true" } else { "false" })),
+        Level::Number(number) => numeral(ty, number),
+        Level::Object(members) => match ty.kind() {
+            Kind::Composite(fields) => composite(fields, &members).map(Cow::Owned),
             _ => Err(Refused::Invalid),
         },
         _ => Err(Refused::Invalid),
     }
 }
 
-fn numeral(ty: &Type, number: &Number) -> Result<String, Refused> {
-    let text = number.to_string();
+fn numeral<'v>(ty: &Type, text: &'v str) -> Result<Cow<'v, str>, Refused> {
     match *ty {
-        Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC | Type::MONEY => Ok(text),
+        Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC | Type::MONEY => Ok(Cow::Borrowed(text)),
         Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => {
             // RFC 8259 §6 does not tell 1, 1.0 and 1e0 apart.
-            let digits = text.strip_prefix('-').unwrap_or(&text);
+            let digits = text.strip_prefix('-').unwrap_or(text);
             if digits.bytes().all(|b| b.is_ascii_digit()) {
-                return Ok(text);
+                return Ok(Cow::Borrowed(text));
             }
-            match number.as_f64() {
-                Some(value) if value.fract() == 0.0 && value.abs() < 9e15 => Ok(format!("{value:.0}")),
+            match text.parse::<f64>().ok() {
+                Some(value) if value.fract() == 0.0 && value.abs() < 9e15 => Ok(Cow::Owned(format!("{value:.0}"))),
                 Some(value) if value.fract() == 0.0 => Err(Refused::OutOfRange),
                 _ => Err(Refused::Invalid),
             }
@@ -61,15 +60,15 @@ fn numeral(ty: &Type, number: &Number) -> Result<String, Refused> {
 }
 
 /// `{1,NULL,3}`; arrays within are further dimensions.
-pub(super) fn array(element: &Type, values: &[Value], out: &mut String) -> Result<(), Refused> {
+pub(super) fn array(element: &Type, values: &[&RawValue], out: &mut String) -> Result<(), Refused> {
     let delimiter = if *base(element) == Type::BOX { ';' } else { ',' };
     out.push('{');
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
             out.push(delimiter);
         }
-        match value {
-            Value::Array(inner) if !is_json(base(element)) => array(element, inner, out)?,
+        match Level::of(value).ok_or(Refused::Invalid)? {
+            Level::Array(inner) if !is_json(base(element)) => array(element, &inner, out)?,
             _ => match checked(element, value)? {
                 None => out.push_str("NULL"),
                 Some(text) => quoted(&text, out),
@@ -81,10 +80,7 @@ pub(super) fn array(element: &Type, values: &[Value], out: &mut String) -> Resul
 }
 
 /// `(1,,"x y")`: the fields by name; those that are missing are NULL, those that the type has not are an error.
-fn composite(ty: &Type, value: &Value) -> Result<String, Refused> {
-    let (Kind::Composite(fields), Value::Object(members)) = (ty.kind(), value) else {
-        return Err(Refused::Invalid);
-    };
+fn composite(fields: &[Field], members: &BTreeMap<Cow<'_, str>, &RawValue>) -> Result<String, Refused> {
     if members.keys().any(|name| fields.iter().all(|field| field.name() != name)) {
         return Err(Refused::Invalid);
     }
@@ -93,7 +89,9 @@ fn composite(ty: &Type, value: &Value) -> Result<String, Refused> {
         if i > 0 {
             out.push(',');
         }
-        if let Some(text) = checked(field.type_(), members.get(field.name()).unwrap_or(&Value::Null))? {
+        if let Some(value) = members.get(field.name())
+            && let Some(text) = checked(field.type_(), value)?
+        {
             quoted(&text, &mut out);
         }
     }

@@ -31,16 +31,21 @@
 
 mod array;
 mod bound;
+mod json;
 mod literal;
 mod moment;
 mod name;
 mod text;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio_postgres::types::{Kind, Type};
 
 pub use self::bound::{Bound, blamed};
+pub use self::json::Json;
 pub use self::name::type_name;
+
+use self::json::Level;
 
 /// What a request gave for a parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +55,7 @@ pub enum Param {
     /// A part of a path, or a field of a query string.
     Text(String),
     /// A member of a JSON body.
-    Json(Value),
+    Json(Json),
     /// A field that came several times in a query string.
     Many(Vec<String>),
 }
@@ -90,7 +95,7 @@ pub fn bind(ty: &Type, param: &Param) -> Result<Bound, Error> {
     let bound = match param {
         Param::Null => Ok(Bound::null()),
         Param::Text(text) => bind_text(ty, text),
-        Param::Json(value) => bind_json(ty, value),
+        Param::Json(value) => bind_json(ty, value.raw()),
         Param::Many(texts) => match (base(ty).kind(), texts.as_slice()) {
             (Kind::Array(element), _) => array::of_texts(element, texts.iter().map(String::as_str)),
             (_, [text]) => bind_text(ty, text),
@@ -122,12 +127,14 @@ fn bind_text(ty: &Type, text: &str) -> Result<Bound, Refused> {
     }
 }
 
-fn bind_json(ty: &Type, value: &Value) -> Result<Bound, Refused> {
+fn bind_json(ty: &Type, value: &RawValue) -> Result<Bound, Refused> {
     let ty = base(ty);
-    match (ty.kind(), value) {
-        (_, Value::Null) => Ok(Bound::null()),
-        (Kind::Array(element), Value::Array(values)) => array::of_json(element, values),
-        _ => text::bind(ty, &literal::scalar(ty, value)?),
+    let level = Level::of(value).ok_or(Refused::Invalid)?;
+    match (ty.kind(), level) {
+        (_, Level::Null) => Ok(Bound::null()),
+        _ if is_json(ty) => text::bind(ty, value.get()),
+        (Kind::Array(element), Level::Array(values)) => array::of_json(element, &values),
+        (_, level) => text::bind(ty, &literal::scalar(ty, level)?),
     }
 }
 
@@ -147,9 +154,27 @@ impl From<String> for Param {
 
 impl From<Value> for Param {
     fn from(value: Value) -> Param {
+        Param::Json(Json::from(&value))
+    }
+}
+
+impl From<Json> for Param {
+    fn from(value: Json) -> Param {
         Param::Json(value)
     }
 }
+
+macro_rules! from_number {
+    ($($number:ty)*) => { $(
+        impl From<$number> for Param {
+            fn from(value: $number) -> Param {
+                Param::Text(value.to_string())
+            }
+        }
+    )* };
+}
+
+from_number!(i16 i32 i64 u32 f32 f64 bool);
 
 impl<T: Into<Param>> From<Option<T>> for Param {
     fn from(value: Option<T>) -> Param {
@@ -173,11 +198,7 @@ impl Error {
 
 impl Refused {
     fn name(self, ty: &Type) -> Error {
-        let mut expected = type_name(ty).into_owned();
-        if let Kind::Enum(variants) = base(ty).kind() {
-            expected.push_str(": one of ");
-            expected.push_str(&variants.join(", "));
-        }
+        let expected = type_name(ty).into_owned();
         match self {
             Refused::Invalid => Error::Invalid { expected },
             Refused::OutOfRange => Error::OutOfRange { expected },

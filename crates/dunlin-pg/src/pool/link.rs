@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -37,6 +37,18 @@ pub(crate) struct Link {
 pub(crate) struct Plan {
     pub(crate) statement: Statement,
     pub(crate) columns: Box<[Column]>,
+    prepared: Instant,
+}
+
+/// The age from which a plan is looked up again when a parameter does not fit it.
+const RECHECK: Duration = Duration::from_secs(1);
+
+impl Plan {
+    /// Returns `true` if a migration may have changed the types since the statement was prepared.
+    /// Clients that send nonsense cause one look-up a second at most.
+    pub(crate) fn may_be_old(&self) -> bool {
+        self.prepared.elapsed() >= RECHECK
+    }
 }
 
 /// A read that waits for its answer on a link.
@@ -154,7 +166,7 @@ impl Link {
 async fn plan(client: &Client, sql: &str) -> Result<Plan, Error> {
     let statement = client.prepare(sql).await?;
     let columns = Column::all(statement.columns())?;
-    Ok(Plan { statement, columns })
+    Ok(Plan { statement, columns, prepared: Instant::now() })
 }
 
 // === impl Waiting ===

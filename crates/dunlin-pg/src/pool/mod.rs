@@ -91,6 +91,12 @@ impl Pool {
         Ok(())
     }
 
+    /// Closes the connections that are checked out one by one and lie idle.
+    fn evict_idle(&self, access: Access) {
+        let pool = if access == Access::Read { &self.0.reads } else { &self.0.writes };
+        pool.retain(|_, _| false);
+    }
+
     /// A connection of its own, for as long as the caller holds it.
     async fn checkout(&self, access: Access) -> Result<Session, Error> {
         let Inner { database, reads, writes, .. } = &*self.0;

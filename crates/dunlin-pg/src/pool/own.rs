@@ -48,9 +48,18 @@ impl Pool {
         }
     }
 
+    /// A connection for this query, which is cleaned afterwards if the query asks for it.
+    pub(super) async fn checkout_for(&self, query: &Declared) -> Result<Session, Error> {
+        let mut session = self.checkout(query.access).await?;
+        if query.touches_session {
+            session.touch();
+        }
+        Ok(session)
+    }
+
     /// One statement, which is a transaction by itself.
     async fn single(&self, query: &Declared, params: &[Param], format: Format) -> Result<Answer, Error> {
-        let mut session = self.checkout(query.access).await?;
+        let mut session = self.checkout_for(query).await?;
         let begun = Instant::now();
         let whole = execute(&mut session, query, &query.statements()[0], params, (format, MOST), false).await?;
         if matches!(whole, Whole::Large) {
@@ -69,7 +78,7 @@ impl Pool {
         format: Format,
         pooled: bool,
     ) -> Result<Answer, Error> {
-        let mut session = self.checkout(query.access).await?;
+        let mut session = self.checkout_for(query).await?;
         let options = TransactionOptions { access: query.access, isolation: query.isolation };
         transaction::begin(&mut session, options, self).await?;
         let streams = query.access == Access::Read && query.rows == Rows::Many;
@@ -119,6 +128,10 @@ impl Tries {
         }
         // A stale plan was refused before anything ran; inside a transaction it has undone what ran before it. A
         // description shows itself stale only when all is done.
+        if error.is_statement_of_another_session() {
+            // The idle connections are likely to have the same statements in mind.
+            pool.evict_idle(access);
+        }
         let stale = error.is_stale_plan() || (error.is_stale_description() && access == Access::Read);
         self.healed += u32::from(stale);
         stale && self.healed <= MIGRATIONS
@@ -157,21 +170,28 @@ async fn execute(
     in_transaction: bool,
 ) -> Result<Whole, Error> {
     let limit = session.limit();
-    session.busy();
-    let run = async {
-        let object = session.object()?;
-        let prepared = object.prepare_cached(&statement.sql).await?;
-        let columns = Column::all(prepared.columns())?;
-        // Refused here, before it is sent: the session is as it was.
-        let bound = match bind(query, statement, prepared.params(), params) {
-            Ok(bound) => bound,
-            Err(refused) => return Ok(Err(refused)),
+    let mut result;
+    loop {
+        session.busy();
+        let run = async {
+            let object = session.object()?;
+            let prepared = object.prepare_cached(&statement.sql).await?;
+            let columns = Column::all(prepared.columns())?;
+            // Refused here, before it is sent: the session is as it was.
+            let bound = match bind(query, statement, prepared.params(), params) {
+                Ok(bound) => bound,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            let rows = object.query_raw(&prepared, bound).await?;
+            collect(rows, Some(&columns), query.rows, format, most).await.map(Ok)
         };
-        let rows = object.query_raw(&prepared, bound).await?;
-        collect(rows, Some(&columns), query.rows, format, most).await.map(Ok)
-    };
-    let result = Session::within(limit, run).await;
-    session.done(in_transaction, &result);
+        result = Session::within(limit, run).await;
+        session.done(in_transaction, &result);
+        if !(matches!(result, Ok(Err(_))) && query.may_have_changed()) {
+            break;
+        }
+        session.forget(&statement.sql);
+    }
     match result {
         Ok(whole) => whole,
         Err(error) => {
@@ -192,30 +212,38 @@ async fn execute_unnamed(
     (format, most): (Format, usize),
 ) -> Result<Whole, Error> {
     let limit = session.limit();
-    session.busy();
-    let run = async {
-        let object = session.object()?;
-        let types = match statement.types() {
-            Some(types) => types,
-            None => statement.remember(object.prepare(&statement.sql).await?.params()),
+    let mut result;
+    loop {
+        session.busy();
+        let run = async {
+            let object = session.object()?;
+            let types = match statement.types() {
+                Some(types) => types,
+                None => statement.remember(object.prepare(&statement.sql).await?.params()),
+            };
+            // Refused here, before it is sent: the session is as it was.
+            let bound = match bind(query, statement, &types, params) {
+                Ok(bound) => bound,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            let typed = bound.into_iter().zip(types.iter().cloned());
+            let rows = object.query_typed_raw(&statement.sql, typed).await?;
+            let whole = collect(rows, None, query.rows, format, most).await?;
+            if query.rows == Rows::One || !matches!(whole, Whole::Changed(0)) {
+                return Ok(Ok(whole));
+            }
+            // Nothing came: is it an empty list, or has the statement none to give?
+            let described = object.prepare(&statement.sql).await?;
+            Ok(Ok(empty(&Column::all(described.columns())?, 0, query.rows, format)))
         };
-        // Refused here, before it is sent: the session is as it was.
-        let bound = match bind(query, statement, &types, params) {
-            Ok(bound) => bound,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let typed = bound.into_iter().zip(types.iter().cloned());
-        let rows = object.query_typed_raw(&statement.sql, typed).await?;
-        let whole = collect(rows, None, query.rows, format, most).await?;
-        if query.rows == Rows::One || !matches!(whole, Whole::Changed(0)) {
-            return Ok(Ok(whole));
+        result = Session::within(limit, run).await;
+        session.done(true, &result);
+        if !(matches!(result, Ok(Err(_))) && query.may_have_changed()) {
+            break;
         }
-        // Nothing came: is it an empty list, or has the statement none to give?
-        let described = object.prepare(&statement.sql).await?;
-        Ok(Ok(empty(&Column::all(described.columns())?, 0, query.rows, format)))
-    };
-    let result = Session::within(limit, run).await;
-    session.done(true, &result);
+        statement.forget_types();
+        session.forget(&statement.sql);
+    }
     match result {
         Ok(whole) => whole,
         Err(error) => {

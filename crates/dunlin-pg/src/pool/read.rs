@@ -16,7 +16,7 @@ use super::flights::{Flight, Key};
 use super::link::Link;
 use super::own::MIGRATIONS;
 use crate::database::Declared;
-use crate::error::Error;
+use crate::error::{Error, is_about_a_value, reason};
 use crate::json::{Column, Format, write_row};
 use crate::param::{self, Bound, Param};
 use crate::query::{Access, Rows, Statement};
@@ -130,7 +130,13 @@ impl Pool {
                 Some(plan) => plan,
                 None => Box::pin(link.prepare(slot, &statement.sql)).await?,
             };
-            let bound = bind(query, statement, plan.statement.params(), params)?;
+            let bound = match bind(query, statement, plan.statement.params(), params) {
+                Err(_) if plan.may_be_old() => {
+                    link.forget(slot, &plan);
+                    continue;
+                }
+                bound => bound?,
+            };
             let result = self.ask(&link, query, &plan.statement, &plan.columns, &bound, format).await;
             match result {
                 Err(error) if healed < MIGRATIONS && (error.is_stale_plan() || error.is_stale_description()) => {
@@ -266,14 +272,19 @@ pub(super) fn bind(
     types.iter().zip(&statement.uses).map(of).collect()
 }
 
-/// Names the parameter that the server could not read, if that is what it says.
+/// Names the parameter that the server could not read, if it is one. Any other error about a value
+/// is the client's if the statement has parameters at all: then the client gets the reason, but not
+/// PostgreSQL's text, which may have a stored value in it.
 pub(super) fn blame(error: Error, query: &Declared, statement: &Statement) -> Error {
-    if let Error::Database(database) = &error
-        && let Some(at) = param::blamed(database)
+    let Error::Database(database) = &error else { return error };
+    let Some(reported) = database.as_db_error() else { return error };
+    if let Some(at) = param::blamed(database)
         && let Some(source) = statement.uses.get(at).and_then(|&index| query.params.get(index))
     {
-        let reason = database.as_db_error().map_or("", tokio_postgres::error::DbError::message).into();
-        return Error::Parameter { name: source.shared_name().clone(), reason };
+        return Error::Parameter { name: source.shared_name().clone(), reason: reported.message().into() };
+    }
+    if !statement.uses.is_empty() && is_about_a_value(reported) {
+        return Error::Value { reason: reason(reported), cause: database.clone() };
     }
     error
 }
@@ -291,7 +302,7 @@ fn key(query: &Arc<Declared>, params: &[Param], format: Format) -> Key {
         match param {
             Param::Null => key.push(0),
             Param::Text(value) => text(&mut key, 1, value),
-            Param::Json(value) => text(&mut key, 2, &value.to_string()),
+            Param::Json(value) => text(&mut key, 2, value.as_str()),
             Param::Many(values) => {
                 key.push(3);
                 key.extend_from_slice(&values.len().to_le_bytes());

@@ -25,6 +25,8 @@ pub(super) struct Session {
     access: Access,
     pool: Pool,
     state: State,
+    /// `true` if a statement left something in the session that outlives its transaction.
+    is_touched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +40,33 @@ enum State {
     Broken,
 }
 
+/// Cleans a session, as DISCARD ALL does, but for the prepared statements. The settings that a
+/// connection begins with come behind it.
+const RESET: &str = "; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *; \
+    SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; ";
+
+/// The command that ends a transaction. Behind a pooler, no statement may survive it: the client
+/// library has its own about types, which the next client of the server's session would meet.
+pub(super) fn end(command: &str, is_pooled: bool) -> String {
+    match (command, is_pooled) {
+        (command, false) => command.to_owned(),
+        // Before it, because a COMMIT that fails ends the transaction as well.
+        ("COMMIT", true) => "DEALLOCATE ALL; COMMIT".to_owned(),
+        // Behind it, because a failed transaction takes no other command.
+        (command, true) => format!("{command}; DEALLOCATE ALL"),
+    }
+}
+
 // === impl Session ===
 
 impl Session {
     pub(super) fn new(object: Object, permit: OwnedSemaphorePermit, access: Access, pool: Pool) -> Self {
-        Self { object: Some(object), permit: Some(permit), access, pool, state: State::Clean }
+        Self { object: Some(object), permit: Some(permit), access, pool, state: State::Clean, is_touched: false }
+    }
+
+    /// Has the session cleaned before another request gets it.
+    pub(super) const fn touch(&mut self) {
+        self.is_touched = true;
     }
 
     /// The connection. It is there until the session is dropped.
@@ -59,6 +83,10 @@ impl Session {
         let Some(object) = &self.object else { return };
         if let Some(pool) = Object::pool(object) {
             pool.manager().statement_caches.remove(sql, &[]);
+            pool.retain(|client, _| {
+                client.clear_type_cache();
+                true
+            });
         }
         object.clear_type_cache();
     }
@@ -105,8 +133,13 @@ impl Session {
     /// The permit leaves with the connection: while it is cleaned it still counts as at work.
     fn clean(&mut self, object: Object) -> impl Future<Output = ()> + Send + 'static {
         let permit = self.permit.take();
+        let mut sql = end("ROLLBACK", self.is_pooled());
+        if self.is_touched {
+            sql.push_str(RESET);
+            sql.push_str(self.pool.0.database.connector(self.access).setup());
+        }
         async move {
-            let rolled = tokio::time::timeout(GRACE, object.batch_execute("ROLLBACK")).await;
+            let rolled = tokio::time::timeout(GRACE, object.batch_execute(&sql)).await;
             if !matches!(rolled, Ok(Ok(()))) {
                 drop(Object::take(object));
             }
@@ -139,11 +172,11 @@ impl Drop for Session {
         let Some(object) = self.object.take() else { return };
         let runtime = tokio::runtime::Handle::try_current();
         match (self.state, runtime) {
-            (State::Clean, _) => drop(object),
-            (State::Open, Ok(runtime)) => drop(runtime.spawn(self.clean(object))),
+            (State::Clean, _) if !self.is_touched => drop(object),
+            (State::Clean | State::Open, Ok(runtime)) => drop(runtime.spawn(self.clean(object))),
             (State::Busy, Ok(runtime)) => drop(runtime.spawn(self.cancel(object))),
             // Closing ends what runs there, only later.
-            (State::Broken | State::Open | State::Busy, _) => drop(Object::take(object)),
+            (State::Broken | State::Clean | State::Open | State::Busy, _) => drop(Object::take(object)),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Pool {
         params: &[Param],
         format: Format,
     ) -> Result<Answer, Error> {
-        let mut session = self.checkout(query.access).await?;
+        let mut session = self.checkout_for(query).await?;
         let begun = Instant::now();
         let (sender, mut parts) = mpsc::channel(1);
         let reader = Reader {
@@ -116,9 +116,13 @@ impl Reader {
     async fn read(&self, session: &mut Session) -> Result<Part, Error> {
         let limit = session.limit();
         session.busy();
-        let object = session.object_mut()?;
         let mut at = 0;
-        let result = self.read_on(object, limit, &mut at).await;
+        let mut result = self.read_on(session.object_mut()?, limit, &mut at).await;
+        if matches!(result, Err(Error::Parameter { .. })) && self.query.may_have_changed() {
+            session.forget(&self.query.statements()[at].sql);
+            at = 0;
+            result = self.read_on(session.object_mut()?, limit, &mut at).await;
+        }
         let statement = &self.query.statements()[at];
         if result.as_ref().is_err_and(|error| error.is_stale_plan() || error.is_stale_description()) {
             session.forget(&statement.sql);
@@ -176,6 +180,10 @@ impl Reader {
         }
         self.format.end(&mut out);
         drop(portal);
+        if self.limits.is_some() {
+            // The client library's statements about types must not survive in the pooler's session.
+            Session::within(limit, async { Ok(transaction.batch_execute("DEALLOCATE ALL").await?) }).await?;
+        }
         Session::within(limit, async { Ok(transaction.commit().await?) }).await?;
         Ok(if sent { Part::Last(out) } else { Part::Whole(out) })
     }

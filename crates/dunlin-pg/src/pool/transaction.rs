@@ -9,10 +9,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::Pool;
-use super::session::Session;
+use super::session::{self, Session};
 use crate::config::{Config, Pooler};
 use crate::error::Error;
 use crate::query::{Access, Isolation};
+use crate::sql;
 
 /// How a transaction begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,9 @@ impl Transaction {
     /// What PostgreSQL said.
     pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let pooled = self.session.is_pooled();
+        if sql::touches_session(sql) {
+            self.session.touch();
+        }
         self.step(async |object| {
             if pooled {
                 let typed = typed(object, sql, params).await?;
@@ -94,6 +98,9 @@ impl Transaction {
     /// What PostgreSQL said.
     pub async fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let pooled = self.session.is_pooled();
+        if sql::touches_session(sql) {
+            self.session.touch();
+        }
         self.step(async |object| {
             if pooled {
                 let typed = typed(object, sql, params).await?;
@@ -181,7 +188,8 @@ pub(super) fn limits(config: &Config) -> Option<String> {
 }
 
 pub(super) async fn end(session: &mut Session, sql: &str) -> Result<(), Error> {
-    command(session, sql, false).await
+    let sql = session::end(sql, session.is_pooled());
+    command(session, &sql, false).await
 }
 
 async fn command(session: &mut Session, sql: &str, in_transaction: bool) -> Result<(), Error> {

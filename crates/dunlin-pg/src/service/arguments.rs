@@ -1,26 +1,25 @@
 //! The parameters of a request, in the order that the query declares.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_http::{Body, BodyError, PathParams};
 use http::{StatusCode, Uri};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::database::Declared;
 use crate::error::Error;
-use crate::param::Param;
+use crate::param::{Json, Param};
 use crate::query::{Place, Source};
 
 pub(super) type Params = SmallVec<[Param; 2]>;
 
+/// The members of a JSON body by name; the last one of a name counts.
+pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
+
 /// The parameters, with the fields of the body where there is one to be read.
-pub(super) fn of(
-    query: &Declared,
-    uri: &Uri,
-    path: &PathParams,
-    mut fields: Map<String, Value>,
-) -> Result<Params, Error> {
+pub(super) fn of(query: &Declared, uri: &Uri, path: &PathParams, mut fields: Fields) -> Result<Params, Error> {
     query
         .params
         .iter()
@@ -29,9 +28,9 @@ pub(super) fn of(
                 Place::Url => from_url(source.key(), path, uri.query()),
                 // Taken unless it is wanted twice, so that a large one is not copied.
                 Place::Body if query.params.iter().filter(|other| other.name() == source.name()).count() > 1 => {
-                    fields.get(source.key()).cloned().map(Param::Json)
+                    fields.get(source.key()).cloned().map(Json::from_raw).map(Param::Json)
                 }
-                Place::Body => fields.remove(source.key()).map(Param::Json),
+                Place::Body => fields.remove(source.key()).map(Json::from_raw).map(Param::Json),
             };
             given.or_else(|| source.default().cloned()).ok_or_else(|| missing(source))
         })
@@ -61,7 +60,7 @@ fn missing(source: &Source) -> Error {
 
 /// The body as a JSON object. Its media type is not asked: many clients announce a form where nobody told them otherwise,
 /// and what is no JSON shows itself.
-pub(super) async fn read(body: Body, max_body: usize) -> Result<Map<String, Value>, Error> {
+pub(super) async fn read(body: Body, max_body: usize) -> Result<Fields, Error> {
     let bytes = body.collect(max_body).await.map_err(|error| match error {
         BodyError::Other(error) => {
             let error = BodyError::from_boxed(error);
@@ -69,10 +68,11 @@ pub(super) async fn read(body: Body, max_body: usize) -> Result<Map<String, Valu
         }
         error => refused(error.status(), error.to_string()),
     })?;
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(fields)) => Ok(fields),
+    match serde_json::from_slice::<&RawValue>(&bytes) {
+        Ok(whole) if whole.get().starts_with('{') => serde_json::from_str(whole.get())
+            .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("the body is not valid JSON: {error}"))),
         Ok(_) => Err(refused(StatusCode::BAD_REQUEST, "the body has to be a JSON object")),
-        Err(error) => Err(refused(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))),
+        Err(error) => Err(refused(StatusCode::BAD_REQUEST, format!("the body is not valid JSON: {error}"))),
     }
 }
 

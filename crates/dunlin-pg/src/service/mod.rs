@@ -15,9 +15,8 @@ use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::{
     Body, BoxError, Context as HandlerContext, Handler, PathParams, Problem, ReplyFuture, ResponseFuture,
 };
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, VARY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::Map;
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -99,7 +98,7 @@ impl QueryService {
         }
         let (parts, body) = request.into_parts();
         drop(body);
-        let params = arguments::of(&this.query, &parts.uri, path, Map::new());
+        let params = arguments::of(&this.query, &parts.uri, path, arguments::Fields::new());
         let asked = Asked::of(&this.query, parts.method, parts.headers);
         ReplyFuture::response(async move { this.respond(params, asked).await })
     }
@@ -109,12 +108,17 @@ impl QueryService {
 
 impl Inner {
     async fn respond(&self, params: Result<Params, Error>, asked: Asked) -> Response<Body> {
+        if self.refuses(&asked) {
+            return precondition_failed();
+        }
         let answer = match params {
             Ok(params) => self.pool.run(&self.query, &params, asked.format).await,
             Err(error) => Err(error),
         };
         match answer {
             Ok(Answer::Rows(bytes)) => self.whole(bytes, asked),
+            // What streams has no validator, so If-Match cannot hold.
+            Ok(Answer::Stream(_)) if asked.has(&IF_MATCH) => precondition_failed(),
             Ok(Answer::Stream(body)) => self.with_type(Response::new(body), asked.format),
             Ok(Answer::Changed(count)) if count > 0 || self.query.rows == Rows::Many => {
                 let mut response = Response::new(Body::empty());
@@ -133,14 +137,24 @@ impl Inner {
         }
     }
 
+    /// Returns `true` for a write with a condition about what is there now, which this route does not
+    /// know. RFC 9110 §13.1.1: the method must not be performed unless the condition holds.
+    fn refuses(&self, asked: &Asked) -> bool {
+        let writes = self.query.access == Access::Write || !asked.reads;
+        writes && (asked.has(&IF_MATCH) || asked.has(&IF_NONE_MATCH))
+    }
+
     fn whole(&self, bytes: Bytes, asked: Asked) -> Response<Body> {
         // RFC 9110 §8.8.3: what was written is no representation to be asked for again.
         if self.query.access == Access::Write || !asked.reads {
             return self.with_type(Response::new(Body::from(bytes)), asked.format);
         }
         let etag = etag(&bytes);
-        let unchanged = asked.conditions.is_some_and(|asked| is_unchanged(&etag, &asked.0, &asked.1));
-        let mut response = if unchanged {
+        let outcome = asked.conditions.map_or(Outcome::Proceed, |asked| evaluate(&etag, &asked.0, &asked.1));
+        if outcome == Outcome::Failed {
+            return precondition_failed();
+        }
+        let mut response = if outcome == Outcome::NotModified {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             self.vary(response.headers_mut());
@@ -216,6 +230,11 @@ impl fmt::Debug for QueryService {
 // === impl Asked ===
 
 impl Asked {
+    /// Returns `true` if the request has this condition.
+    fn has(&self, name: &HeaderName) -> bool {
+        self.conditions.as_ref().is_some_and(|conditions| conditions.1.contains_key(name))
+    }
+
     fn of(query: &Declared, method: Method, headers: HeaderMap) -> Self {
         let format = match query.rows {
             Rows::One => Format::Json,
@@ -253,8 +272,11 @@ fn etag(bytes: &[u8]) -> HeaderValue {
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-fn is_unchanged(etag: &HeaderValue, method: &Method, headers: &HeaderMap) -> bool {
+fn evaluate(etag: &HeaderValue, method: &Method, headers: &HeaderMap) -> Outcome {
     let etag = etag.to_str().ok().and_then(ETag::parse);
-    let validators = Validators { etag, last_modified: None };
-    validators.evaluate(method, headers) == Outcome::NotModified
+    Validators { etag, last_modified: None }.evaluate(method, headers)
+}
+
+fn precondition_failed() -> Response<Body> {
+    Problem::new(StatusCode::PRECONDITION_FAILED).into_response()
 }

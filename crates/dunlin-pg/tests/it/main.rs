@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod chaos;
+mod clean;
 mod heal;
 mod listen;
+mod migrated;
 mod pooler;
 mod replica;
 mod round_trips;
 mod service;
+mod statuses;
 mod stream;
 mod support;
 mod tls;

@@ -1,4 +1,8 @@
-//! The one thing that has to be known of SQL here: where its parameters stand.
+//! The parts of SQL that have to be known here: the places of its parameters, and its effects on a session.
+
+mod effects;
+
+pub(crate) use effects::{foreign_placeholder, refusal, touches_session};
 
 /// A statement whose parameters are numbered without gaps, and what they were numbered before.
 ///
@@ -26,45 +30,88 @@ pub(crate) fn renumber(sql: &str) -> (String, Vec<usize>) {
     (out, used)
 }
 
-struct Place {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
     start: usize,
     end: usize,
     number: usize,
 }
 
-/// Where `$n` stands outside of strings, quoted names and comments (PostgreSQL §4.1).
-fn places(sql: &str) -> Vec<Place> {
-    let bytes = sql.as_bytes();
-    let mut places = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        at = match bytes[at] {
-            b'\'' => after_quoted(bytes, at, b'\'', is_escape_string(bytes, at)),
-            b'"' => after_quoted(bytes, at, b'"', false),
-            b'-' if bytes.get(at + 1) == Some(&b'-') => find(bytes, at, b"\n"),
-            b'/' if bytes.get(at + 1) == Some(&b'*') => after_comment(bytes, at),
-            b'$' if at > 0 && is_name(bytes[at - 1]) => at + 1,
-            b'$' if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
-                let end = at + 1 + bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-                if let Ok(number) = sql[at + 1..end].parse() {
-                    places.push(Place { start: at, end, number });
-                }
-                end
-            }
-            b'$' => after_dollar_quoted(bytes, at),
-            _ => at + 1,
-        };
+/// A part of a statement (PostgreSQL §4.1). Comments and blanks are left out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Token<'s> {
+    /// A key word, or a name without quotes.
+    Word(&'s str),
+    /// A string or a quoted name, with its quotes.
+    Quoted(&'s str),
+    /// `$1` with its place.
+    Parameter(Place),
+    /// Any other character.
+    Symbol(u8),
+}
+
+impl Token<'_> {
+    /// The word in upper case.
+    pub(crate) fn word(&self) -> Option<String> {
+        match self {
+            Token::Word(word) => Some(word.to_ascii_uppercase()),
+            _ => None,
+        }
     }
-    places
+}
+
+/// The places of `$n` outside of strings, quoted names and comments.
+fn places(sql: &str) -> Vec<Place> {
+    let parameter = |token| if let Token::Parameter(place) = token { Some(place) } else { None };
+    tokens(sql).filter_map(parameter).collect()
+}
+
+/// The parts of a statement, in order.
+pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < sql.len() {
+            let start = at;
+            let (token, end) = token_at(sql, start);
+            at = end;
+            if token.is_some() {
+                return token;
+            }
+        }
+        None
+    })
+}
+
+/// The token at `at`, if one begins there, and the place behind it.
+fn token_at(sql: &str, at: usize) -> (Option<Token<'_>>, usize) {
+    let bytes = sql.as_bytes();
+    let quoted = |start: usize, end: usize| (sql.get(start..end).map(Token::Quoted), end);
+    match bytes[at] {
+        b'\'' => quoted(at, after_quoted(bytes, at, b'\'', false)),
+        b'e' | b'E' if bytes.get(at + 1) == Some(&b'\'') => quoted(at, after_quoted(bytes, at + 1, b'\'', true)),
+        b'"' => quoted(at, after_quoted(bytes, at, b'"', false)),
+        b'-' if bytes.get(at + 1) == Some(&b'-') => (None, find(bytes, at, b"\n")),
+        b'/' if bytes.get(at + 1) == Some(&b'*') => (None, after_comment(bytes, at)),
+        b'$' if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
+            let end = at + 1 + bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let number = sql[at + 1..end].parse().ok();
+            (number.map(|number| Token::Parameter(Place { start: at, end, number })), end)
+        }
+        b'$' => match after_dollar_quoted(bytes, at) {
+            end if end > at + 1 => quoted(at, end),
+            end => (Some(Token::Symbol(b'$')), end),
+        },
+        byte if is_name(byte) => {
+            let end = at + bytes[at..].iter().take_while(|byte| is_name(**byte)).count();
+            (sql.get(at..end).map(Token::Word), end)
+        }
+        byte if byte.is_ascii_whitespace() => (None, at + 1),
+        byte => (Some(Token::Symbol(byte)), at + 1),
+    }
 }
 
 fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
-}
-
-/// Whether the quote at `at` opens an `E'…'` string, in which a backslash escapes.
-fn is_escape_string(bytes: &[u8], at: usize) -> bool {
-    at > 0 && matches!(bytes[at - 1], b'e' | b'E') && (at < 2 || !is_name(bytes[at - 2]))
 }
 
 fn after_quoted(bytes: &[u8], open: usize, quote: u8, escapes: bool) -> usize {

@@ -1,5 +1,7 @@
 //! What can go wrong, and what a client is told of it.
 
+mod state;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use crate::query::Access;
 use crate::{json, param};
 
+pub(crate) use state::{is_about_a_value, reason};
+
 /// Why a query gave no answer. Cheap to clone, since one read may answer several requests.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -21,6 +25,14 @@ pub enum Error {
         name: Arc<str>,
         /// What is wrong with it, for the client.
         reason: Arc<str>,
+    },
+    /// A value that the statement cannot work with, for example a regular expression that is none. The
+    /// cause is PostgreSQL's own text, for a log.
+    Value {
+        /// What is wrong with it, for the client.
+        reason: &'static str,
+        /// The error that PostgreSQL reported.
+        cause: Arc<tokio_postgres::Error>,
     },
     /// The request's body is no JSON object, or could not be read.
     Body {
@@ -50,10 +62,16 @@ pub enum Error {
 pub enum ErrorKind {
     /// The request is wrong: 400.
     Input,
-    /// A unique, exclusion or foreign-key constraint stands against it: 409.
+    /// A unique, exclusion or foreign-key constraint does not allow it: 409.
     Conflict,
-    /// A check or not-null constraint stands against it: 422.
+    /// A check or not-null constraint, or a view's, does not allow it: 422.
     Constraint,
+    /// There is no such row: 404.
+    Missing,
+    /// The database role, or a policy for rows, does not allow it: 403.
+    Forbidden,
+    /// The database raised it for the client, with this status.
+    Raised(StatusCode),
     /// The statement ran out of time: 504.
     Timeout,
     /// The database cannot take it now; later it can: 503 with `Retry-After`.
@@ -69,12 +87,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Parameter { .. } | Self::Body { .. } => ErrorKind::Input,
+            Self::Parameter { .. } | Self::Value { .. } | Self::Body { .. } => ErrorKind::Input,
             Self::Exhausted | Self::Unreachable(_) => ErrorKind::Unavailable,
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Encode(_) | Self::TooLarge(_) => ErrorKind::Internal,
-            Self::Database(error) => match error.code() {
-                Some(code) => kind_of_state(code),
+            Self::Database(error) => match error.as_db_error() {
+                Some(error) => state::kind_of(error),
                 None if error.is_closed() || is_io(error) => ErrorKind::Unavailable,
                 None => ErrorKind::Internal,
             },
@@ -85,7 +103,7 @@ impl Error {
     #[must_use]
     pub fn as_db_error(&self) -> Option<&DbError> {
         match self {
-            Self::Database(error) => error.as_db_error(),
+            Self::Database(error) | Self::Value { cause: error, .. } => error.as_db_error(),
             _ => None,
         }
     }
@@ -169,11 +187,14 @@ impl Error {
 
     /// What the client is told: a status by [`ErrorKind`], and only what it can mend. The cause belongs in a log.
     pub fn problem(&self) -> Problem {
+        if let Some(error) = self.as_db_error().filter(|error| state::is_raised(error)) {
+            return self.raised(error);
+        }
         match self.kind() {
             ErrorKind::Input => self.input_problem(),
             ErrorKind::Conflict => {
                 let foreign = self.as_db_error().map(DbError::code) == Some(&SqlState::FOREIGN_KEY_VIOLATION);
-                let detail = if foreign {
+                let detail = if foreign || self.as_db_error().is_some_and(|error| error.code().code() == "23001") {
                     "a row that this refers to is missing, or one still refers to this"
                 } else {
                     "a row like this exists already"
@@ -185,6 +206,12 @@ impl Error {
                 let detail = if missing { "a value is required" } else { "a value is not allowed" };
                 self.constrained(Problem::new(StatusCode::UNPROCESSABLE_ENTITY).detail(detail))
             }
+            ErrorKind::Missing => Problem::new(StatusCode::NOT_FOUND).detail("there is no such row"),
+            ErrorKind::Forbidden => {
+                Problem::new(StatusCode::FORBIDDEN).detail("the database does not allow this request")
+            }
+            // A status that was chosen other than by RAISE, without a text for the client.
+            ErrorKind::Raised(status) => Problem::new(status),
             ErrorKind::Timeout => {
                 Problem::new(StatusCode::GATEWAY_TIMEOUT).detail("the database did not answer in time")
             }
@@ -201,10 +228,33 @@ impl Error {
                 .detail(format!("{name}: {reason}"))
                 .with("parameter", name.as_ref()),
             Self::Body { status, reason } => Problem::new(*status).detail(reason.as_ref()),
-            // What PostgreSQL says of a value names the value and its type, nothing of ours.
-            _ => Problem::new(StatusCode::BAD_REQUEST)
-                .detail(self.as_db_error().map_or("a value is not valid", DbError::message)),
+            Self::Value { reason, .. } => Problem::new(StatusCode::BAD_REQUEST).detail(*reason),
+            _ => Problem::new(StatusCode::BAD_REQUEST).detail("a value is not valid"),
         }
+    }
+
+    /// The application's own word: the message, detail and hint of a RAISE.
+    fn raised(&self, error: &DbError) -> Problem {
+        let status = match self.kind() {
+            ErrorKind::Raised(status) => status,
+            ErrorKind::Input => StatusCode::BAD_REQUEST,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Constraint => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::Missing => StatusCode::NOT_FOUND,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => StatusCode::BAD_REQUEST,
+        };
+        let mut problem = Problem::new(status).detail(error.message()).with("code", error.code().code());
+        if let Some(detail) = error.detail() {
+            problem = problem.with("details", detail);
+        }
+        if let Some(hint) = error.hint() {
+            problem = problem.with("hint", hint);
+        }
+        let problem = self.constrained(problem);
+        if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(1) } else { problem }
     }
 
     /// The constraint, and the column where there is one, for the program that reads the problem.
@@ -241,6 +291,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Parameter { name, reason } => write!(f, "{name}: {reason}"),
+            Self::Value { reason, cause } => write!(f, "{reason}: {}", one_line(cause)),
             Self::Body { reason, .. } => write!(f, "the body: {reason}"),
             Self::Exhausted => f.write_str("no connection to the database came free in time"),
             Self::Unreachable(reason) => write!(f, "the database cannot be reached: {reason}"),
@@ -258,7 +309,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Database(error) => Some(&**error),
+            Self::Database(error) | Self::Value { cause: error, .. } => Some(&**error),
             Self::Encode(error) => Some(&**error),
             _ => None,
         }
@@ -313,48 +364,9 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
 }
 
-// PostgreSQL, appendix A: the class is the first two characters of the code.
-fn kind_of_state(state: &SqlState) -> ErrorKind {
-    match state.code() {
-        // Text that is no value of its type, out of range, too long, or with a character that cannot be.
-        "22P02" | "22003" | "22007" | "22008" | "22001" | "22021" | "22P05" | "22023" | "2201W" | "2201X" => {
-            ErrorKind::Input
-        }
-        "23505" | "23503" | "23P01" => ErrorKind::Conflict,
-        "23514" | "23502" => ErrorKind::Constraint,
-        "57014" => ErrorKind::Timeout,
-        // Serialization failure and deadlock past the last retry; a lock that was not to be waited for.
-        "40001" | "40P01" | "55P03" | "25P03" => ErrorKind::Unavailable,
-        "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Unavailable,
-        code if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,
-        _ => ErrorKind::Internal,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn states_mean_statuses() {
-        for (code, kind) in [
-            ("22P02", ErrorKind::Input),
-            ("22003", ErrorKind::Input),
-            ("22012", ErrorKind::Internal),
-            ("23505", ErrorKind::Conflict),
-            ("23503", ErrorKind::Conflict),
-            ("23514", ErrorKind::Constraint),
-            ("23502", ErrorKind::Constraint),
-            ("57014", ErrorKind::Timeout),
-            ("57P01", ErrorKind::Unavailable),
-            ("53300", ErrorKind::Unavailable),
-            ("08006", ErrorKind::Unavailable),
-            ("40001", ErrorKind::Unavailable),
-            ("42P01", ErrorKind::Internal),
-        ] {
-            assert_eq!(kind_of_state(&SqlState::from_code(code)), kind, "{code}");
-        }
-    }
 
     #[test]
     fn a_problem_says_when_to_come_back_and_nothing_internal() {

@@ -1,0 +1,124 @@
+//! SQLSTATEs (PostgreSQL, appendix A) and what they mean to the client of a request.
+
+use http::StatusCode;
+use tokio_postgres::error::{DbError, SqlState};
+
+use super::ErrorKind;
+
+/// The meaning of an error that PostgreSQL reports.
+///
+/// An error of class 22 is the client's only if a parameter caused it; see [`is_about_a_value`].
+pub(super) fn kind_of(error: &DbError) -> ErrorKind {
+    if let Some(status) = chosen_status(error.code()) {
+        return ErrorKind::Raised(status);
+    }
+    let kind = kind_of_state(error.code());
+    match kind {
+        // RAISE without a code of its own, or with one that has no other meaning, is for the client.
+        ErrorKind::Internal if is_raised(error) => ErrorKind::Raised(StatusCode::BAD_REQUEST),
+        kind => kind,
+    }
+}
+
+/// Returns `true` if the error was made by RAISE in PL/pgSQL, so that its text is the application's
+/// own word.
+pub(super) fn is_raised(error: &DbError) -> bool {
+    error.routine() == Some("exec_stmt_raise")
+}
+
+/// The status that `RAISE … USING ERRCODE = 'PT404'` names, as PostgREST has it.
+fn chosen_status(state: &SqlState) -> Option<StatusCode> {
+    let status: u16 = state.code().strip_prefix("PT")?.parse().ok()?;
+    (400..600).contains(&status).then(|| StatusCode::from_u16(status).ok()).flatten()
+}
+
+fn kind_of_state(state: &SqlState) -> ErrorKind {
+    match state.code() {
+        // unique_violation, exclusion_violation, foreign_key_violation, restrict_violation
+        "23505" | "23P01" | "23503" | "23001" => ErrorKind::Conflict,
+        // check_violation, not_null_violation, with_check_option_violation
+        "23514" | "23502" | "44000" => ErrorKind::Constraint,
+        // no_data_found, as SELECT INTO STRICT has it
+        "P0002" => ErrorKind::Missing,
+        // insufficient_privilege: a missing privilege, or a policy for rows
+        "42501" => ErrorKind::Forbidden,
+        "57014" => ErrorKind::Timeout,
+        // Serialization failure and deadlock past the last retry; a lock that was not to be waited for.
+        "40001" | "40P01" | "55P03" | "25P03" => ErrorKind::Unavailable,
+        "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Unavailable,
+        code if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// Returns `true` if the error is about a value, so that a request's parameter may be the cause: class
+/// 22, and the languages within values, such as those of `tsquery` and `jsonpath`, whose errors
+/// have the class of SQL's own syntax.
+pub(crate) fn is_about_a_value(error: &DbError) -> bool {
+    const LANGUAGES: [&str; 8] = [
+        "tsquery.c",
+        "tsvector_parser.c",
+        "jsonpath_scan.l",
+        "jsonpath_gram.y",
+        "jsonpath.c",
+        "ltree_io.c",
+        "ltxtquery_io.c",
+        "_int_bool.c",
+    ];
+    let code = error.code().code();
+    code.starts_with("22") || (code == "42601" && error.file().is_some_and(|file| LANGUAGES.contains(&file)))
+}
+
+/// The reason of an error about a value, without anything of the database in it: PostgreSQL's own
+/// text may have a stored value.
+pub(crate) fn reason(error: &DbError) -> &'static str {
+    match error.code().code() {
+        "2201B" => "a value is not a valid regular expression",
+        "22025" | "22019" | "2200D" | "2200C" => "a value has an escape that a pattern cannot have",
+        "22012" => "a value leads to a division by zero",
+        "2201E" | "2201F" | "2201G" => "a value is outside of a function's domain",
+        "2201W" | "2201X" => "a limit or an offset must not be negative",
+        "22003" | "22008" => "a value is out of range",
+        "22001" => "a value is too long",
+        "42601" => "a value has a syntax error in its search or path language",
+        _ => "a value is not valid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_mean_statuses() {
+        for (code, kind) in [
+            ("23505", ErrorKind::Conflict),
+            ("23503", ErrorKind::Conflict),
+            ("23001", ErrorKind::Conflict),
+            ("23514", ErrorKind::Constraint),
+            ("23502", ErrorKind::Constraint),
+            ("44000", ErrorKind::Constraint),
+            ("P0002", ErrorKind::Missing),
+            ("42501", ErrorKind::Forbidden),
+            ("57014", ErrorKind::Timeout),
+            ("57P01", ErrorKind::Unavailable),
+            ("53300", ErrorKind::Unavailable),
+            ("08006", ErrorKind::Unavailable),
+            ("40001", ErrorKind::Unavailable),
+            ("22012", ErrorKind::Internal),
+            ("42P01", ErrorKind::Internal),
+            ("P0001", ErrorKind::Internal),
+        ] {
+            assert_eq!(kind_of_state(&SqlState::from_code(code)), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_raise_may_choose_its_status() {
+        let status = |code| chosen_status(&SqlState::from_code(code)).map(|status| status.as_u16());
+        assert_eq!(
+            [status("PT404"), status("PT599"), status("PT200"), status("PT4x4"), status("P0001")],
+            [Some(404), Some(599), None, None, None]
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! SQLSTATEs and the statuses that clients get: whose fault it is, and whose words.
+
+use dunlin_pg::{Access, Query, QueryService, Rows};
+use http::Method;
+
+use crate::support::{Fixture, ask, config, get, named, post, postgres, text};
+
+fn service(fixture: &Fixture, sql: &str, params: &[&str]) -> QueryService {
+    fixture.service(Query { params: named(params), ..Query::new([sql]) })
+}
+
+#[tokio::test]
+async fn a_stored_value_is_in_no_answer() {
+    postgres().psql(
+        "CREATE TABLE s_people (id int, data jsonb, n int);
+         INSERT INTO s_people VALUES (1, '{\"age\": \"n/a: card 4111\"}', 2000000000), (2, '{}', 2000000000)",
+    );
+    let fixture = Fixture::new(config("s_stored"));
+    // Without a parameter the client cannot be at fault.
+    for sql in ["SELECT (data->>'age')::int FROM s_people", "SELECT sum(n)::int FROM s_people"] {
+        let answer = ask(&service(&fixture, sql, &[]), get("/", &[])).await;
+        assert_eq!(answer.status(), 500, "{sql}");
+        assert!(!text(&answer).contains("4111") && !text(&answer).contains("integer"), "{}", text(&answer));
+    }
+    // With one it may be, and is not told the value.
+    let by_id = service(&fixture, "SELECT (data->>'age')::int FROM s_people WHERE id = $1", &["id"]);
+    let answer = ask(&by_id, get("/?id=1", &[])).await;
+    assert_eq!(answer.status(), 400);
+    assert!(!text(&answer).contains("4111"), "{}", text(&answer));
+    let role = service(&fixture, "SELECT set_config('role', $1, true)", &["role"]);
+    let answer = ask(&role, get("/?role=nobody_at_all", &[])).await;
+    assert!(answer.status() == 400 && !text(&answer).contains("does not exist"), "{}", text(&answer));
+}
+
+#[tokio::test]
+async fn what_a_search_box_sends_is_the_clients_fault() {
+    postgres().psql("CREATE EXTENSION IF NOT EXISTS ltree");
+    let fixture = Fixture::new(config("s_search"));
+    for (sql, value) in [
+        ("SELECT 'a' ~ $1 AS v", "("),
+        ("SELECT 'a' LIKE $1 AS v", "%5C"),
+        ("SELECT to_tsquery('simple', $1) AS v", "a+b"),
+        ("SELECT jsonb_path_query('{}', $1::jsonpath) AS v", "$."),
+        ("SELECT 'a'::ltree ~ $1::lquery AS v", "a..b"),
+        ("SELECT int4range(5, $1::int) AS v", "1"),
+        ("SELECT sqrt($1::float8) AS v", "-1"),
+        ("SELECT 10 / $1::int AS v", "0"),
+        ("SELECT ln($1::numeric) AS v", "-1"),
+        ("SELECT date_trunc($1, now()) AS v", "parsec"),
+        ("SELECT now() AT TIME ZONE $1 AS v", "Mars"),
+        ("SELECT 1 AS v LIMIT $1::bigint", "-1"),
+        ("SELECT regexp_replace('a', 'a', 'b', $1) AS v", "Z"),
+        ("SELECT ($1::text)::int AS v", "x"),
+        ("SELECT decode($1, 'hex') IS NULL AS v", "zz"),
+    ] {
+        let answer = ask(&service(&fixture, sql, &["q"]), get(&format!("/?q={value}"), &[])).await;
+        assert_eq!(answer.status(), 400, "{sql}: {}", text(&answer));
+    }
+}
+
+fn raising(fixture: &Fixture, name: &str, raise: &str) -> QueryService {
+    postgres().psql(&format!("CREATE FUNCTION {name}() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN {raise}; END $f$"));
+    fixture.service(Query { access: Access::Write, rows: Rows::One, ..Query::new([format!("SELECT {name}()")]) })
+}
+
+#[tokio::test]
+async fn raise_chooses_status_and_words() {
+    let fixture = Fixture::new(config("s_raise"));
+    let cases = [
+        ("RAISE EXCEPTION 'out of stock'", 400, r#""detail":"out of stock""#),
+        (
+            "RAISE EXCEPTION 'x' USING ERRCODE = 'PT402', DETAIL = 'pay', HINT = 'buy'",
+            402,
+            r#""details":"pay","hint":"buy""#,
+        ),
+        ("RAISE EXCEPTION 'gone' USING ERRCODE = 'PT410'", 410, r#""detail":"gone""#),
+        ("RAISE EXCEPTION 'not yours' USING ERRCODE = '42501'", 403, r#""detail":"not yours""#),
+        ("RAISE EXCEPTION 'no such' USING ERRCODE = 'P0002'", 404, r#""detail":"no such""#),
+        ("RAISE EXCEPTION 'taken' USING ERRCODE = '23505'", 409, r#""detail":"taken""#),
+        ("RAISE EXCEPTION 'bad' USING ERRCODE = '22023'", 400, r#""detail":"bad""#),
+        ("RAISE EXCEPTION 'never' USING ERRCODE = '23514'", 422, r#""detail":"never""#),
+        ("RAISE EXCEPTION 'view' USING ERRCODE = '44000'", 422, r#""detail":"view""#),
+        ("RAISE EXCEPTION 'busy' USING ERRCODE = '53400'", 503, r#""detail":"busy""#),
+        ("RAISE EXCEPTION 'odd' USING ERRCODE = 'XX999'", 400, r#""code":"XX999""#),
+        ("PERFORM 1 / 0", 500, r#"{"status":500"#),
+    ];
+    for (number, (raise, status, part)) in cases.into_iter().enumerate() {
+        let answer = ask(&raising(&fixture, &format!("s_raise_{number}"), raise), post("{}")).await;
+        assert!(answer.status().as_u16() == status && text(&answer).contains(part), "{raise}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_right_is_403_and_names_nothing() {
+    postgres().psql(
+        "CREATE TABLE s_rls (owner text); ALTER TABLE s_rls ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY own ON s_rls USING (owner = 'me'); CREATE TABLE s_secret (a int); CREATE ROLE s_weak LOGIN;
+         GRANT INSERT, SELECT ON s_rls TO s_weak",
+    );
+    let url = postgres().url().replacen("postgres@", "s_weak@", 1);
+    let fixture = Fixture::new(dunlin_pg::Config { url, ..config("s_rights") });
+    for (sql, body) in [
+        ("INSERT INTO s_rls VALUES ($1::text)", r#"{"a":"you"}"#),
+        ("INSERT INTO s_secret VALUES ($1::int)", r#"{"a":1}"#),
+    ] {
+        let query = Query { params: named(&["body.a"]), access: Access::Write, ..Query::new([sql]) };
+        let answer = ask(&fixture.service(query), post(body)).await;
+        assert!(answer.status() == 403 && !text(&answer).contains("s_"), "{sql}: {}", text(&answer));
+    }
+}
+
+#[tokio::test]
+async fn conditions_are_evaluated_or_refused() {
+    postgres().psql("CREATE TABLE s_match (id int, v int); INSERT INTO s_match VALUES (1, 1)");
+    let fixture = Fixture::new(config("s_match"));
+    let read = one(&fixture, "SELECT v FROM s_match WHERE id = 1", Access::Read);
+    let write = one(&fixture, "UPDATE s_match SET v = v + 1 WHERE id = 1 RETURNING v", Access::Write);
+    let with = |method: Method, name: &'static str, value: &str| {
+        let mut request = get("/", &[]);
+        *request.method_mut() = method;
+        request.headers_mut().insert(name, value.parse().unwrap());
+        request
+    };
+    let etag = ask(&read, get("/", &[])).await.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(ask(&read, with(Method::GET, "if-match", &etag)).await.status(), 200);
+    assert_eq!(ask(&read, with(Method::GET, "if-match", "\"other\"")).await.status(), 412);
+    assert_eq!(ask(&read, with(Method::GET, "if-none-match", &etag)).await.status(), 304);
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        for (name, value) in [("if-match", "\"stale\""), ("if-match", &etag), ("if-none-match", "*")] {
+            assert_eq!(ask(&write, with(method.clone(), name, value)).await.status(), 412, "{method} {name}");
+        }
+    }
+    assert_eq!(postgres().psql("SELECT v FROM s_match"), "1");
+    assert_eq!(
+        ask(&write, with(Method::PUT, "if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT")).await.status(),
+        200
+    );
+}
+
+fn one(fixture: &Fixture, sql: &str, access: Access) -> QueryService {
+    fixture.service(Query { access, rows: Rows::One, ..Query::new([sql]) })
+}
