@@ -10,6 +10,7 @@ use crate::balance::Balance;
 use crate::clients::Clients;
 use crate::framing::HeadLimits;
 use crate::listen::{Keeper, free_descriptors};
+use crate::log_limit::LogLimit;
 use crate::reaper::{Registry, Rules};
 use crate::stats::Stats;
 use crate::tls::Acceptor;
@@ -56,6 +57,7 @@ pub(crate) struct Loop {
     shared: Arc<Shared>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) log_limit: LogLimit,
 }
 
 // === impl Shared ===
@@ -122,7 +124,13 @@ impl Shared {
 
 impl Loop {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
-        Self { index, registry: shared.loops[index].clone(), stats: shared.stats[index].clone(), shared }
+        Self {
+            index,
+            registry: shared.loops[index].clone(),
+            stats: shared.stats[index].clone(),
+            log_limit: LogLimit::default(),
+            shared,
+        }
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {

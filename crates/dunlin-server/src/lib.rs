@@ -37,6 +37,7 @@ mod event_loop;
 mod framing;
 mod ledger;
 mod listen;
+mod log_limit;
 mod proxy_protocol;
 mod reaper;
 mod router;

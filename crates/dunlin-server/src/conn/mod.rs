@@ -9,6 +9,7 @@ mod http2;
 mod metered_io;
 mod preamble;
 mod refusal;
+mod report;
 mod request;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod sendfile;
@@ -29,6 +30,7 @@ pub use connect::Connect;
 pub use connection::{Connection, TunnelEnd};
 pub use exchange::Exchange;
 use preamble::{Protocol, Ready};
+use report::{Incident, report};
 use transport::Transport;
 
 /// Serves an accepted connection to its end.
@@ -83,6 +85,7 @@ fn seat(owner: &Loop, remote: Option<SocketAddr>) -> Result<Option<Seat>, Refuse
         Some(seat) => Ok(Some(seat)),
         None => {
             owner.stats.refused();
+            report(owner, Some(remote), Incident::Refused);
             Err(Refused)
         }
     }

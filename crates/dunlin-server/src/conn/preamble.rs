@@ -1,20 +1,24 @@
-//! What comes before the first request: a PROXY protocol header, a TLS handshake, the choice of protocol.
+//! The bytes before the first request: a PROXY protocol header, a TLS handshake, the choice of protocol.
 
 use std::io;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use super::Transport;
+use super::http1::{reject, until};
+use super::report::{Incident, report};
 use crate::context::Loop;
+use crate::framing::Reject;
 use crate::ledger::{Ledger, Signal};
 use crate::proxy_protocol;
 
 /// A connection that is about to speak HTTP.
 pub(super) struct Ready {
     pub(super) transport: Transport,
-    /// What was read already.
+    /// Bytes that were read already.
     pub(super) held: BytesMut,
     pub(super) remote: Option<SocketAddr>,
     pub(super) protocol: Protocol,
@@ -26,42 +30,57 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// What a client of HTTP/2 says first (RFC 9113 §3.4).
+/// The outcome of a preamble.
+enum Opening {
+    Ready(Ready),
+    /// The client speaks plain HTTP where TLS is expected.
+    PlainHttp(Transport),
+}
+
+/// The first bytes of a client of HTTP/2 (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether this is one of the proxies whose connections begin with a PROXY protocol header.
+const PLAIN_HTTP: Reject = Reject::bad("this port speaks TLS; use an https URL");
+
+/// Returns `true` if the connections from this address begin with a PROXY protocol header.
 pub(super) fn is_proxied(owner: &Loop, remote: Option<SocketAddr>) -> bool {
     let listed = &owner.shared().config.proxy_protocol_from;
     !listed.is_empty() && remote.is_some_and(|remote| proxy_protocol::is_listed(listed, remote.ip()))
 }
 
-/// Whether there is nothing of the kind, as on most plain sockets.
+/// Returns `true` if there is no preamble, as on most plain sockets.
 pub(super) fn is_needless(owner: &Loop, proxied: bool) -> bool {
     owner.shared().tls.is_none() && !owner.shared().config.h2c && !proxied
 }
 
-/// Reads what comes first. `None` if it was not what it should be, or did not come in time.
+/// Reads the preamble. Returns `None` if it is malformed, or does not come in time.
 pub(super) async fn read(
     transport: Transport,
     remote: Option<SocketAddr>,
     ledger: &Ledger,
     owner: &Loop,
 ) -> Option<Ready> {
-    let ready = super::http1::until(Signal::Close, ledger, read_all(transport, remote, owner)).await;
-    match ready {
-        Some(Ok(ready)) => {
+    match until(Signal::Close, ledger, read_all(transport, remote, owner)).await? {
+        Ok(Opening::Ready(ready)) => {
             ledger.touch();
             Some(ready)
         }
-        Some(Err(error)) => {
-            tracing::debug!(%error, "a connection ended before its first request");
+        Ok(Opening::PlainHttp(transport)) => {
+            reject(transport, PLAIN_HTTP, false, remote, ledger, owner).await;
             None
         }
-        None => None,
+        Err(error) => {
+            // A client that leaves without a word did nothing wrong.
+            if error.kind() != io::ErrorKind::UnexpectedEof {
+                owner.stats.rejected();
+                report(owner, remote, Incident::Opening(&error));
+            }
+            None
+        }
     }
 }
 
-async fn read_all(mut transport: Transport, mut remote: Option<SocketAddr>, owner: &Loop) -> io::Result<Ready> {
+async fn read_all(mut transport: Transport, mut remote: Option<SocketAddr>, owner: &Loop) -> io::Result<Opening> {
     let config = &owner.shared().config;
     if is_proxied(owner, remote) {
         remote = proxy_protocol::read(&mut transport).await?.or(remote);
@@ -69,6 +88,9 @@ async fn read_all(mut transport: Transport, mut remote: Option<SocketAddr>, owne
     let mut held = BytesMut::new();
     let mut protocol = Protocol::Http1;
     transport = match (transport, &owner.shared().tls) {
+        (Transport::Tcp(socket), Some(_)) if is_plain_http(&socket).await? => {
+            return Ok(Opening::PlainHttp(Transport::Tcp(socket)));
+        }
         (Transport::Tcp(socket), Some(tls)) => {
             let stream = tls.accept(socket).await?;
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -89,5 +111,12 @@ async fn read_all(mut transport: Transport, mut remote: Option<SocketAddr>, owne
             protocol = Protocol::Http2;
         }
     }
-    Ok(Ready { transport, held, remote, protocol })
+    Ok(Opening::Ready(Ready { transport, held, remote, protocol }))
+}
+
+/// Returns `true` if the first byte is one of a method. The first byte of TLS is 22 (RFC 8446 §5.1).
+async fn is_plain_http(socket: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    let len = socket.peek(&mut first).await?;
+    Ok(len == 1 && first[0].is_ascii_alphabetic())
 }

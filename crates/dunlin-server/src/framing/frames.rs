@@ -66,6 +66,18 @@ const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 
+// === impl Fault ===
+
+impl Fault {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preface => "the preface has no SETTINGS",
+            Self::Ended => "there is data on a stream that the client has ended",
+            Self::Flood => "there are too many frames without a request or data",
+        }
+    }
+}
+
 // === impl FrameMeter ===
 
 impl FrameMeter {

@@ -95,6 +95,11 @@ impl Registry {
         (ledger, Registered { registry: self.clone(), key })
     }
 
+    /// The time of day, in seconds since 1970.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.ticks.seconds()
+    }
+
     /// How many connections there are.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)

@@ -47,7 +47,8 @@ const HALF_CLOSED: Tick = 2_000;
 
 impl Rules {
     pub(crate) fn new(config: &Config) -> Self {
-        let ticks = |duration: Duration| Tick::try_from(duration.as_millis()).unwrap_or(Tick::MAX);
+        // The clock is cut down to whole milliseconds, so one more keeps deadlines from being early.
+        let ticks = |duration: Duration| Tick::try_from(duration.as_millis()).unwrap_or(Tick::MAX).saturating_add(1);
         Self {
             keep_alive: ticks(config.keep_alive),
             first_byte: ticks(config.first_byte_timeout),

@@ -21,6 +21,7 @@ mod http2;
 mod http2_streams;
 mod interim;
 mod listening;
+mod log;
 mod malformed;
 mod mapped;
 mod panics;

@@ -1,65 +1,59 @@
 //! How a connection ends.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::task::Poll;
 
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::response::{self, Asked, Content};
+use super::response::{self, Content, RequestFacts};
 use crate::conn::Transport;
 use crate::conn::refusal::refuse;
+use crate::conn::report::{Incident, report};
 use crate::context::Loop;
-use crate::framing::{Framer, Reject};
+use crate::framing::Reject;
 use crate::ledger::{Ledger, Phase, Signal};
 
-/// CloseReason a connection is over, where its client is to be told.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum CloseReason {
-    /// What came next was no request.
-    Rejected(Reject),
-    /// The head of a request did not come in time.
-    TimedOut,
-}
+/// The answer where the head of a request did not come in time.
+pub(super) const TIMED_OUT: Reject =
+    Reject::new(StatusCode::REQUEST_TIMEOUT, "the head of the request did not come in time");
 
-/// Ends a connection on which all is answered that can be.
-pub(super) async fn run(
+/// Ends a connection whose next bytes are no request. The answer `to_head` has no content (RFC 9110
+/// §9.3.2).
+pub(in crate::conn) async fn reject(
     mut transport: Transport,
-    framer: &Framer,
-    why: Option<CloseReason>,
+    reject: Reject,
+    to_head: bool,
+    remote: Option<SocketAddr>,
     ledger: &Ledger,
     owner: &Loop,
 ) {
-    if let Some(why) = why {
-        let reject = match why {
-            CloseReason::Rejected(reject) => reject,
-            CloseReason::TimedOut => {
-                owner.stats.timed_out();
-                Reject::new(StatusCode::REQUEST_TIMEOUT, "the head of the request did not come in time")
-            }
-        };
-        owner.stats.rejected();
-        let answer = last_answer(reject, framer.rejected_head(), ledger.ticks().seconds());
-        let sent = until(Signal::Cut, ledger, transport.write_all(&answer)).await;
-        if !matches!(sent, Some(Ok(()))) {
-            return;
-        }
+    owner.stats.rejected();
+    report(owner, remote, Incident::Rejected { status: reject.status, reason: reject.detail });
+    let response = last_response(reject, to_head, ledger.ticks().seconds());
+    let sent = until(Signal::Cut, ledger, transport.write_all(&response)).await;
+    if matches!(sent, Some(Ok(()))) {
+        end(transport, ledger).await;
     }
-    // RFC 9112 §9.6: closing with bytes unread resets the connection, and the client may lose the answer. So the
-    // server closes its half and reads on for a while.
+}
+
+/// Ends a connection on which every request is answered.
+pub(super) async fn end(mut transport: Transport, ledger: &Ledger) {
+    // RFC 9112 §9.6: closing with bytes unread resets the connection, and the client may lose the
+    // response. So the server closes its half and reads on for a while.
     ledger.set_phase(Phase::Linger);
-    until(Signal::Cut, ledger, linger(&mut transport, usize::MAX)).await;
+    let _ = until(Signal::Cut, ledger, linger(&mut transport, usize::MAX)).await;
     close(transport).await;
 }
 
-/// Closes this half, and throws away what the client still sends until it closes the other, but hardly more than `most`
-/// bytes.
-pub(in crate::conn) async fn linger(transport: &mut Transport, most: usize) {
+/// Closes the server's half, and discards about `limit` bytes until the client closes the other.
+pub(in crate::conn) async fn linger(transport: &mut Transport, limit: usize) {
     if transport.shutdown().await.is_err() {
         return;
     }
     let (mut sink, mut read) = ([0; 2048], 0);
-    while read < most {
+    while read < limit {
         match transport.read(&mut sink).await {
             Ok(n) if n > 0 => read += n,
             _ => return,
@@ -67,27 +61,27 @@ pub(in crate::conn) async fn linger(transport: &mut Transport, most: usize) {
     }
 }
 
-/// The last answer on a connection whose next bytes are no request, as it goes onto the transport. One to HEAD has no
-/// content (RFC 9110 §9.3.2).
-fn last_answer(reject: Reject, to_head: bool, seconds: u64) -> Vec<u8> {
-    let answer = refuse(reject.status, reject.detail);
-    let asked = Asked { to_head, is_10: false, persists: false };
+/// The bytes of the last response on a connection.
+fn last_response(reject: Reject, to_head: bool, seconds: u64) -> Vec<u8> {
+    let response = refuse(reject.status, reject.detail);
+    let facts = RequestFacts { to_head, is_10: false, persists: false };
     let mut out = Vec::new();
-    let written = response::write(&mut out, answer.status(), answer.headers(), answer.body().len(), asked, seconds);
+    let written =
+        response::write(&mut out, response.status(), response.headers(), response.body().len(), facts, seconds);
     if written.content != Content::None {
-        out.extend_from_slice(answer.body().as_bytes().unwrap_or_default());
+        out.extend_from_slice(response.body().as_bytes().unwrap_or_default());
     }
     out
 }
 
-/// TLS tells the peer that nothing more comes (RFC 8446 §6.1); a plain socket does so by closing.
+/// Closes a connection. Over TLS the client gets a close_notify first (RFC 8446 §6.1).
 pub(in crate::conn) async fn close(mut transport: Transport) {
     if matches!(transport, Transport::Tls(_)) {
         let _ = Box::pin(transport.shutdown()).await;
     }
 }
 
-/// Runs `future`, but not beyond being told `signal` or more.
+/// Runs `future`. Returns `None` if the connection gets `signal`, or a stronger one, before its end.
 pub(in crate::conn) async fn until<F: Future>(signal: Signal, ledger: &Ledger, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     poll_fn(|cx| {

@@ -9,17 +9,19 @@ use bytes::Bytes;
 use dunlin_http::{Body, BoxError, Handler, Reply};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 
-use super::close::CloseReason;
+use super::close::TIMED_OUT;
 use super::io::{Io, ROOM};
 use super::output::Output;
-use super::response::{self, Asked, Content};
+use super::response::{self, Content, RequestFacts};
 use super::transaction::{Stage, Transaction};
 use crate::Config;
 use crate::conn::call::Call;
 use crate::conn::refusal::{capabilities, panicked, refuse};
+use crate::conn::report::{Incident, report};
 use crate::conn::request::{awaits_continue, normalise};
 use crate::conn::{Connection, Exchange, Transport};
-use crate::framing::{Framer, Framing, Head};
+use crate::context::Loop;
+use crate::framing::{Framer, Framing, Head, Reject};
 use crate::ledger::{Phase, Signal};
 use crate::reaper::Registered;
 
@@ -37,17 +39,19 @@ pub(super) struct Http1<'a, H: Handler<Exchange>> {
     spare_fields: HeaderMap,
     spare_call: Option<Pin<Box<Call<H::Future>>>>,
     registered: &'a Registered,
-    config: &'a Config,
+    owner: &'a Loop,
 }
 
-/// CloseReason a connection is left.
+/// The way that a connection leaves the loop of requests.
 #[derive(Debug)]
 pub(super) enum Exit {
-    /// It is over, perhaps with a last answer.
-    Over(Option<CloseReason>),
-    /// It broke, or is to be cut whatever is under way.
+    /// Every request is answered, and no more is taken.
+    Done,
+    /// The next bytes are no request, or did not come in time.
+    Reject(Reject),
+    /// It broke, or is to be cut whatever is in flight.
     Cut,
-    /// The request whose head this is asks for another protocol.
+    /// The request with this head asks for another protocol.
     Upgrade(Bytes),
 }
 
@@ -68,7 +72,7 @@ where
         handler: H,
         connection: &'a Arc<Connection>,
         registered: &'a Registered,
-        config: &'a Config,
+        owner: &'a Loop,
     ) -> Self {
         let io = Io {
             transport,
@@ -87,7 +91,7 @@ where
             spare_fields: HeaderMap::new(),
             spare_call: None,
             registered,
-            config,
+            owner,
         }
     }
 
@@ -142,7 +146,7 @@ where
                 self.poll_head(cx)
             }
             Err(reject) => {
-                self.left = Some(Exit::Over(Some(CloseReason::Rejected(reject))));
+                self.left = Some(Exit::Reject(reject));
                 Poll::Ready(Ok(None))
             }
         }
@@ -158,9 +162,9 @@ where
             _ => ledger.set_phase(Phase::Between),
         }
         match ledger.signalled() {
-            _ if self.io.ended => return Poll::Ready(Ok(Some(Exit::Over(None)))),
-            Signal::HeadTimeout if !is_idle => return Poll::Ready(Ok(Some(Exit::Over(Some(CloseReason::TimedOut))))),
-            Signal::Close | Signal::HeadTimeout => return Poll::Ready(Ok(Some(Exit::Over(None)))),
+            _ if self.io.ended => return Poll::Ready(Ok(Some(Exit::Done))),
+            Signal::HeadTimeout if !is_idle => return Poll::Ready(Ok(Some(Exit::Reject(TIMED_OUT)))),
+            Signal::Close | Signal::HeadTimeout => return Poll::Ready(Ok(Some(Exit::Done))),
             Signal::Park if is_idle && !ledger.is_parked() => self.park(),
             _ => {}
         }
@@ -189,20 +193,22 @@ where
             self.left = Some(Exit::Upgrade(head));
             return false;
         }
-        let (ledger, config) = (self.io.ledger, self.config);
+        let (ledger, config) = (self.io.ledger, &self.owner.shared().config);
         ledger.begin_only();
         ledger.set_phase(if self.io.framer.in_body() { Phase::Body } else { Phase::Between });
         let is_last = config.keep_alive.is_zero() || ledger.requests() >= config.max_requests_per_connection;
-        let asked = Asked {
+        let facts = RequestFacts {
             to_head: *request.method() == Method::HEAD,
             is_10: request.version() == Version::HTTP_10,
             persists: persists && !is_last,
         };
-        let transaction = self.transaction.insert(Transaction::new(asked, expects, takes_trailers));
+        let transaction = self.transaction.insert(Transaction::new(facts, expects, takes_trailers));
         match admit(request, framing, expects, config) {
             Ok(awaits_continue) => transaction.awaits_continue = awaits_continue,
             Err(status) => {
-                transaction.asked.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
+                transaction.facts.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
+                let remote = self.exchange.connection().remote();
+                report(self.owner, remote, Incident::Rejected { status, reason: "" });
                 self.respond(refuse(status, ""));
                 return false;
             }
@@ -215,7 +221,7 @@ where
         if framing != Framing::Length(0) {
             *request.body_mut() = transaction.body(framing, &mut self.io, config.max_body);
         }
-        self.exchange.set_request((!asked.is_10).then(|| ledger.requests()));
+        self.exchange.set_request((!facts.is_10).then(|| ledger.requests()));
         true
     }
 
@@ -227,7 +233,7 @@ where
         let begun = call.as_mut().begin(&self.handler, request, &self.exchange);
         transaction.stage = Stage::Answering(call);
         if let Err(panic) = begun {
-            transaction.asked.persists = false;
+            transaction.facts.persists = false;
             self.respond(panicked(&*panic, Some(self.io.ledger)));
         }
     }
@@ -241,7 +247,7 @@ where
                     Poll::Ready(Ok(Ok(reply))) => self.respond(reply),
                     Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
                     Poll::Ready(Err(panic)) => {
-                        transaction.asked.persists = false;
+                        transaction.facts.persists = false;
                         self.respond(panicked(&*panic, Some(self.io.ledger)));
                     }
                     Poll::Pending => {
@@ -255,7 +261,7 @@ where
                 Stage::Sending { .. } => ready!(transaction.poll_send(&mut self.io, cx))?,
                 Stage::Answered => {
                     if !ready!(transaction.poll_rest(&mut self.io, cx))? {
-                        self.left = Some(Exit::Over(None));
+                        self.left = Some(Exit::Done);
                     }
                     self.transaction = None;
                     self.io.ledger.end_only();
@@ -279,23 +285,23 @@ where
         let mut reply = reply.into();
         if reply.status().is_informational() {
             tracing::error!(status = reply.status().as_u16(), "a service answered with an interim status");
-            transaction.asked.persists = false;
+            transaction.facts.persists = false;
             reply = refuse(StatusCode::INTERNAL_SERVER_ERROR, "").into();
         }
-        transaction.asked.persists &= ledger.signalled() < Signal::Drain && transaction.reads_on(&mut io.framer);
-        if transaction.asked.to_head {
+        transaction.facts.persists &= ledger.signalled() < Signal::Drain && transaction.reads_on(&mut io.framer);
+        if transaction.facts.to_head {
             reply = reply.into_response().into();
         }
-        let (out, asked, seconds) = (io.output.gathered(), transaction.asked, ledger.ticks().seconds());
+        let (out, facts, seconds) = (io.output.gathered(), transaction.facts, ledger.ticks().seconds());
         let written = match &reply {
-            Reply::Stored(ready) => response::write_ready(out, ready, asked, seconds),
+            Reply::Stored(ready) => response::write_ready(out, ready, facts, seconds),
             Reply::Response(made) => {
-                response::write(out, made.status(), made.headers(), made.body().len(), asked, seconds)
+                response::write(out, made.status(), made.headers(), made.body().len(), facts, seconds)
             }
         };
         if !written.persists {
-            transaction.asked.persists = false;
-            self.left = Some(Exit::Over(None));
+            transaction.facts.persists = false;
+            self.left = Some(Exit::Done);
         }
         transaction.stage = match written.content {
             Content::None => Stage::Answered,

@@ -21,7 +21,8 @@ use super::{Connection, Exchange, Transport};
 use crate::context::Loop;
 use crate::framing::Framer;
 use crate::reaper::Registered;
-pub(super) use close::{close, linger, until};
+use close::{TIMED_OUT, end};
+pub(super) use close::{close, linger, reject, until};
 use connection::{Exit, Http1};
 pub(crate) use interim::{InterimQueue, MAX_BYTES as MAX_INTERIM_BYTES, MAX_COUNT as MAX_INTERIM_COUNT};
 pub(crate) use response::may_have_content;
@@ -40,14 +41,21 @@ pub(super) async fn run<H>(
     let ledger = &connection.ledger;
     loop {
         let framer = Framer::new(held, owner.head_limits());
-        let mut http1 = Http1::new(transport, framer, handler.clone(), &connection, registered, &owner.shared().config);
+        let mut http1 = Http1::new(transport, framer, handler.clone(), &connection, registered, owner);
         let left = poll_fn(|cx| http1.poll(cx)).await;
         let (own, framer) = http1.into_parts();
         match left {
             Exit::Cut => return,
-            // What is rare is boxed, so that the task of an idle connection stays small.
-            Exit::Over(None) if framer.is_empty() && !framer.in_body() => return close(own).await,
-            Exit::Over(why) => return Box::pin(close::run(own, &framer, why, ledger, owner)).await,
+            Exit::Done if framer.is_empty() && !framer.in_body() => return close(own).await,
+            // Rare futures are boxed, so that the task of an idle connection stays small.
+            Exit::Done => return Box::pin(end(own, ledger)).await,
+            Exit::Reject(why) => {
+                if why == TIMED_OUT {
+                    owner.stats.timed_out();
+                }
+                let end = reject(own, why, framer.rejected_head(), connection.remote(), ledger, owner);
+                return Box::pin(end).await;
+            }
             Exit::Upgrade(head) => {
                 let upgrade = upgrade::run(own, head, framer.into_held(), handler.clone(), &connection, owner);
                 let Some(declined) = Box::pin(upgrade).await else { return };

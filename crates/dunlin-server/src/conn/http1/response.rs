@@ -11,7 +11,7 @@ use crate::framing::{has_token, length};
 
 /// What the response answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestFacts {
     pub(super) to_head: bool,
     /// Whether the client speaks HTTP/1.0.
     pub(super) is_10: bool,
@@ -46,7 +46,7 @@ pub(super) fn write(
     status: StatusCode,
     headers: &HeaderMap,
     length: Option<u64>,
-    asked: Asked,
+    facts: RequestFacts,
     seconds: u64,
 ) -> Written {
     out.reserve(128 + 48 * headers.len());
@@ -67,29 +67,29 @@ pub(super) fn write(
         dated |= *name == DATE;
         write_field(out, name.as_str().as_bytes(), value.as_bytes());
     }
-    let content = content(status, length, told_length, asked);
-    write_framing(out, status, length, told_length, content, asked);
-    let persists = asked.persists && !closes && content != Content::UntilClose;
-    write_end(out, asked, persists, dated, seconds);
+    let content = content(status, length, told_length, facts);
+    write_framing(out, status, length, told_length, content, facts);
+    let persists = facts.persists && !closes && content != Content::UntilClose;
+    write_end(out, facts, persists, dated, seconds);
     Written { content, persists }
 }
 
 /// Writes the head of a response that is not to HEAD and whose fields were written before.
-pub(super) fn write_ready(out: &mut Vec<u8>, ready: &StoredReply, asked: Asked, seconds: u64) -> Written {
+pub(super) fn write_ready(out: &mut Vec<u8>, ready: &StoredReply, facts: RequestFacts, seconds: u64) -> Written {
     let length = ready.body().len().unwrap_or_default();
     out.reserve(512);
     write_status_line(out, ready.head().status());
     ready.write(out);
     write_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
-    write_end(out, asked, asked.persists, ready.is_dated(), seconds);
-    Written { content: Content::Length(length), persists: asked.persists }
+    write_end(out, facts, facts.persists, ready.is_dated(), seconds);
+    Written { content: Content::Length(length), persists: facts.persists }
 }
 
 /// Writes what the server itself says, and the end of the head.
-fn write_end(out: &mut Vec<u8>, asked: Asked, persists: bool, dated: bool, seconds: u64) {
+fn write_end(out: &mut Vec<u8>, facts: RequestFacts, persists: bool, dated: bool, seconds: u64) {
     if !persists {
         out.extend_from_slice(b"connection: close\r\n");
-    } else if asked.is_10 {
+    } else if facts.is_10 {
         out.extend_from_slice(b"connection: keep-alive\r\n");
     }
     if !dated {
@@ -148,15 +148,15 @@ fn write_date(out: &mut Vec<u8>, seconds: u64) {
 }
 
 /// RFC 9112 §6.3, as a sender.
-fn content(status: StatusCode, length: Option<u64>, told: Option<&HeaderValue>, asked: Asked) -> Content {
+fn content(status: StatusCode, length: Option<u64>, told: Option<&HeaderValue>, facts: RequestFacts) -> Content {
     match length {
-        _ if asked.to_head || !may_have_content(status) => Content::None,
+        _ if facts.to_head || !may_have_content(status) => Content::None,
         Some(0) => Content::None,
         Some(length) => Content::Length(length),
         // A stream whose length its maker knows.
         None => match told.and_then(told_length) {
             Some(length) => Content::Length(length),
-            None if asked.is_10 => Content::UntilClose,
+            None if facts.is_10 => Content::UntilClose,
             None => Content::Chunked,
         },
     }
@@ -173,7 +173,7 @@ fn write_framing(
     length: Option<u64>,
     told: Option<&HeaderValue>,
     content: Content,
-    asked: Asked,
+    facts: RequestFacts,
 ) {
     let length = match content {
         Content::Length(length) => Some(length),
@@ -185,7 +185,7 @@ fn write_framing(
             StatusCode::RESET_CONTENT => Some(0),
             // What a GET would have been answered with, if anybody said it.
             StatusCode::NOT_MODIFIED => told.and_then(told_length),
-            _ if asked.to_head => told.and_then(told_length).or(length.filter(|length| *length > 0)),
+            _ if facts.to_head => told.and_then(told_length).or(length.filter(|length| *length > 0)),
             _ => Some(0),
         },
     };
@@ -208,20 +208,27 @@ mod tests {
 
     use super::*;
 
-    const GET: Asked = Asked { to_head: false, is_10: false, persists: true };
-    const HEAD: Asked = Asked { to_head: true, ..GET };
-    const OLD: Asked = Asked { is_10: true, ..GET };
+    const GET: RequestFacts = RequestFacts { to_head: false, is_10: false, persists: true };
+    const HEAD: RequestFacts = RequestFacts { to_head: true, ..GET };
+    const OLD: RequestFacts = RequestFacts { is_10: true, ..GET };
 
     /// The head of a response of this status and these fields, but for its Date, with what follows.
     #[track_caller]
-    fn check(status: u16, fields: &[(&str, &str)], length: Option<u64>, asked: Asked, expect: &str, content: Content) {
+    fn check(
+        status: u16,
+        fields: &[(&str, &str)],
+        length: Option<u64>,
+        facts: RequestFacts,
+        expect: &str,
+        content: Content,
+    ) {
         let mut response = Response::builder().status(status);
         for (name, value) in fields {
             response = response.header(*name, *value);
         }
         let response = response.body(()).unwrap();
         let mut out = Vec::new();
-        let written = write(&mut out, response.status(), response.headers(), length, asked, 784_111_777);
+        let written = write(&mut out, response.status(), response.headers(), length, facts, 784_111_777);
         let text = String::from_utf8(out).unwrap().replace("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "");
         assert_eq!(text, format!("HTTP/1.1 {}\r\n\r\n", expect.replace('|', "\r\n")));
         assert_eq!(written.content, content);
@@ -254,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_connection_is_the_servers() {
-        let ends = Asked { persists: false, ..GET };
+        let ends = RequestFacts { persists: false, ..GET };
         check(200, &[], Some(0), ends, "200 OK|content-length: 0|connection: close", Content::None);
         let close = [("connection", "x, Close"), ("x", "y")];
         check(200, &close, Some(0), GET, "200 OK|x: y|content-length: 0|connection: close", Content::None);
@@ -295,15 +302,15 @@ mod tests {
 
     #[test]
     fn what_was_written_before_is_what_would_be_written() {
-        for (date, asked) in [None, Some("then")]
+        for (date, facts) in [None, Some("then")]
             .into_iter()
-            .flat_map(|date| [GET, OLD, Asked { persists: false, ..GET }].map(|asked| (date, asked)))
+            .flat_map(|date| [GET, OLD, RequestFacts { persists: false, ..GET }].map(|facts| (date, facts)))
         {
             let (mut before, mut now) = (Vec::new(), Vec::new());
             let ready = Kept::ready(date);
-            let written = write_ready(&mut before, &ready, asked, 784_111_777);
+            let written = write_ready(&mut before, &ready, facts, 784_111_777);
             let response = ready.into_response();
-            assert_eq!(written, write(&mut now, response.status(), response.headers(), Some(2), asked, 784_111_777));
+            assert_eq!(written, write(&mut now, response.status(), response.headers(), Some(2), facts, 784_111_777));
             let lines = |head: &[u8]| {
                 let mut lines: Vec<_> = std::str::from_utf8(head).unwrap().split("\r\n").map(str::to_owned).collect();
                 lines[1..].sort();

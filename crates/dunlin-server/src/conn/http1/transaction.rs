@@ -10,16 +10,16 @@ use http_body::Body as _;
 
 use super::incoming::{Feed, Reader, channel};
 use super::io::{Io, ROOM};
-use super::response::{Asked, Content, write_field};
+use super::response::{Content, RequestFacts, write_field};
 use crate::conn::call::Call;
 use crate::framing::{Framer, Framing, Piece};
 use crate::ledger::Phase;
 
 /// A request and its answer.
 pub(super) struct Transaction<F> {
-    pub(super) asked: Asked,
+    pub(super) facts: RequestFacts,
     pub(super) stage: Stage<F>,
-    /// Whether the client holds the body back until it is asked for it (RFC 9110 §10.1.1).
+    /// Whether the client holds the body back until it is facts for it (RFC 9110 §10.1.1).
     pub(super) awaits_continue: bool,
     takes_trailers: bool,
     /// Where the body of the request goes, while somebody may read it.
@@ -48,9 +48,9 @@ const BODY_ROOM: u64 = 64 << 10;
 
 impl<F> Transaction<F> {
     /// Nothing is worked at yet.
-    pub(super) const fn new(asked: Asked, awaits_continue: bool, takes_trailers: bool) -> Self {
+    pub(super) const fn new(facts: RequestFacts, awaits_continue: bool, takes_trailers: bool) -> Self {
         let stage = Stage::Answered;
-        Self { asked, stage, awaits_continue, takes_trailers, feed: None, broke: false, unwanted: 0 }
+        Self { facts, stage, awaits_continue, takes_trailers, feed: None, broke: false, unwanted: 0 }
     }
 
     /// The body of the request. One that came with its head is complete.
@@ -225,7 +225,7 @@ impl<F> Transaction<F> {
     pub(super) fn poll_rest(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             if !io.framer.in_body() || self.broke {
-                return Poll::Ready(Ok(self.asked.persists && !self.broke));
+                return Poll::Ready(Ok(self.facts.persists && !self.broke));
             }
             if self.feed.is_some() {
                 io.flush(cx)?;
@@ -234,7 +234,7 @@ impl<F> Transaction<F> {
                 }
                 return Poll::Pending;
             }
-            if !self.asked.persists || !self.discard(&mut io.framer) {
+            if !self.facts.persists || !self.discard(&mut io.framer) {
                 return Poll::Ready(Ok(false));
             }
             if !io.framer.in_body() {

@@ -18,13 +18,14 @@ use tokio::io::AsyncWriteExt;
 
 use super::http1::{close, linger, until};
 use super::metered_io::{MeteredIo, Returned};
+use super::report::{Incident, report};
 use super::{Connection, Exchange, Transport};
 use crate::Config;
 use crate::context::Loop;
 use crate::framing::{Fault, FrameMeter};
 use crate::ledger::{Ledger, Phase, Signal};
 pub(super) use interim::InterimSender;
-use stream::{Incoming, Stream, StreamLimits};
+use stream::{Incoming, Stream};
 
 /// GOAWAY without the last byte of its code (RFC 9113 §6.8). Any stream may have been processed.
 const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0";
@@ -44,13 +45,17 @@ enum State {
 }
 
 /// Serves HTTP/2 on `transport`, from which `held` was read already.
-pub(super) async fn run<H>(transport: Transport, held: BytesMut, handler: H, connection: Arc<Connection>, owner: &Loop)
-where
+pub(super) async fn run<H>(
+    transport: Transport,
+    held: BytesMut,
+    handler: H,
+    connection: Arc<Connection>,
+    owner: &Arc<Loop>,
+) where
     H: Handler<Exchange, Error: Into<BoxError>> + Clone + Send + 'static,
 {
     let connection = &connection;
     let (ledger, config) = (&connection.ledger, &owner.shared().config);
-    let limits = StreamLimits { max_body: config.max_body, normalises_paths: config.normalise_paths };
     let streams = ledger.begin_streams();
     let meter = FrameMeter::new(config.http2.max_control_rate);
     let (io, handback) = MeteredIo::http2(transport, held, meter, ledger.clone());
@@ -64,13 +69,24 @@ where
         }
         loop {
             let ends = signal >= Signal::Drain || ledger.requests() >= config.max_requests_per_connection;
-            let Some((request, respond)) = ready!(session.poll_request(ends, cx)) else { return Poll::Ready(()) };
+            let (request, respond) = match ready!(session.poll_request(ends, cx)) {
+                Some(Ok(incoming)) => incoming,
+                Some(Err(error)) => {
+                    // A client that goes away is no incident.
+                    if !error.is_io() && !error.is_remote() {
+                        owner.stats.rejected();
+                        report(owner, connection.remote(), Incident::Http2(&error));
+                    }
+                    return Poll::Ready(());
+                }
+                None => return Poll::Ready(()),
+            };
             let stream = Stream {
                 handler: handler.clone(),
                 connection: connection.clone(),
                 ledger: streams.clone(),
+                owner: owner.clone(),
                 in_flight: ledger.begin_request(),
-                limits,
             };
             tokio::spawn(stream.run(request, respond));
         }
@@ -78,6 +94,8 @@ where
     .await;
     let Some(Returned { mut transport, fault, .. }) = handback.take() else { return };
     if let Some(fault) = fault {
+        owner.stats.rejected();
+        report(owner, connection.remote(), Incident::Frame(fault));
         go_away(&mut transport, fault, ledger).await;
     }
     close(transport).await;
@@ -116,11 +134,11 @@ impl Session {
 
     /// Polls the next request; `None` once the session is over. A session that `ends` takes no more
     /// requests than the client has sent by now, and is over with the last of them.
-    fn poll_request(&mut self, ends: bool, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+    fn poll_request(&mut self, ends: bool, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, h2::Error>>> {
         if let State::Opening(handshake) = &mut self.state {
             match ready!(Pin::new(handshake).poll(cx)) {
                 Ok(connection) => self.state = State::Open(connection),
-                Err(_) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
         let State::Open(connection) = &mut self.state else { return Poll::Ready(None) };
@@ -128,6 +146,6 @@ impl Session {
         if ends && !std::mem::replace(&mut self.is_ending, true) {
             connection.graceful_shutdown();
         }
-        connection.poll_accept(cx).map(|accepted| accepted?.ok())
+        connection.poll_accept(cx)
     }
 }

@@ -19,11 +19,14 @@ use super::inbound::Inbound;
 use super::interim::InterimSender;
 use super::received::{DiscardLimit, Received, Unread};
 use super::sender;
+use crate::Config;
 use crate::conn::call::Call;
 use crate::conn::http1::may_have_content;
 use crate::conn::refusal::{capabilities, panicked, refuse};
+use crate::conn::report::{Incident, report};
 use crate::conn::request::{awaits_continue, normalise};
 use crate::conn::{Connection, Exchange};
+use crate::context::Loop;
 use crate::framing::length;
 use crate::ledger::{InFlight, StreamLedger};
 
@@ -36,15 +39,7 @@ pub(super) struct Stream<H> {
     pub(super) connection: Arc<Connection>,
     pub(super) ledger: Arc<StreamLedger>,
     pub(super) in_flight: InFlight,
-    pub(super) limits: StreamLimits,
-}
-
-/// The part of a configuration that concerns streams.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StreamLimits {
-    /// The limit of a request's body, in bytes.
-    pub(super) max_body: u64,
-    pub(super) normalises_paths: bool,
+    pub(super) owner: Arc<Loop>,
 }
 
 /// The part of an unread body that is discarded before the response: in most cases that is all of it.
@@ -79,9 +74,14 @@ where
         let to_head = request.method() == Method::HEAD;
         let expects = request.headers().contains_key(EXPECT);
         let unread = Unread::of(request.body());
-        let Self { handler, connection, ledger, in_flight, limits } = self;
-        let response = match admit(&mut request, limits) {
+        let Self { handler, connection, ledger, owner, in_flight } = self;
+        let config = &owner.shared().config;
+        let response = match admit(&mut request, config) {
             Err(response) => {
+                if !response.status().is_success() {
+                    let incident = Incident::Rejected { status: response.status(), reason: "" };
+                    report(&owner, connection.remote(), incident);
+                }
                 unread.leave(Some(request.into_body()));
                 response
             }
@@ -91,7 +91,7 @@ where
                     true => Body::empty(),
                     false => {
                         let body = Received::new(stream, length, sender.clone(), unread.clone());
-                        Inbound::wrap(body, limits.max_body, &ledger)
+                        Inbound::wrap(body, config.max_body, &ledger)
                     }
                 });
                 match call(handler, request, Exchange::on_stream(connection, sender), &mut respond, &in_flight).await {
@@ -149,12 +149,12 @@ where
 }
 
 /// Checks a request. An error is the server's own response.
-fn admit(request: &mut Request<RecvStream>, limits: StreamLimits) -> Result<Admitted, Box<Response<Body>>> {
+fn admit(request: &mut Request<RecvStream>, config: &Config) -> Result<Admitted, Box<Response<Body>>> {
     let refused = |status| Box::new(refuse(status, ""));
-    normalise(request, limits.normalises_paths).map_err(refused)?;
+    normalise(request, config.normalise_paths).map_err(refused)?;
     let awaits_continue = awaits_continue(request).map_err(refused)?;
     let length = content_length(request.headers()).map_err(refused)?;
-    if length.is_some_and(|length| length > limits.max_body) {
+    if length.is_some_and(|length| length > config.max_body) {
         return Err(refused(StatusCode::PAYLOAD_TOO_LARGE));
     }
     // RFC 9110 §9.3.7: `*` is the server as a whole.
