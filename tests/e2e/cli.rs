@@ -121,3 +121,45 @@ fn paths_are_relative_to_the_configuration() {
         ["own.sock", "admin.sock"].iter().all(|name| UnixStream::connect(socket(name)).is_ok())
     });
 }
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() {
+    let folder = Folder::new(HELLO);
+    for command in ["routes", "check"] {
+        let script = format!("{} {command} | true; exit ${{PIPESTATUS[0]}}", crate::service::executable().display());
+        for _ in 0..5 {
+            let out =
+                std::process::Command::new("bash").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+            let message = String::from_utf8_lossy(&out.stderr);
+            assert!(out.status.success() && message.is_empty(), "{command}: {message}");
+        }
+    }
+}
+
+#[test]
+fn check_names_a_database_that_is_away_and_does_without_it() {
+    let port = dunlin_testkit::free_port();
+    let folder = Folder::new(&format!(
+        "[database]\nurl = \"postgres://x:hush@127.0.0.1:{port}/y\"\n[[route]]\npath = \"/x\"\nquery = \"SELECT 1\"\n"
+    ));
+    let out = dunlin(&["check"], &folder);
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{message}");
+    let place = format!("127.0.0.1:{port}");
+    assert!(message.contains(&place) && message.contains("--offline") && !message.contains("hush"), "{message}");
+    let out = dunlin(&["check", "--offline"], &folder);
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("queries were not checked"), "{said}");
+}
+
+#[test]
+fn an_error_in_sql_of_several_lines_has_its_line() {
+    let folder = Folder::new(&format!(
+        "[database]\nurl = \"{}\"\n[[route]]\npath = \"/x\"\nquery = \"\"\"\nSELECT 1 AS one,\n  nme FROM pg_class\n\"\"\"\n",
+        crate::database().url()
+    ));
+    let out = dunlin(&["check"], &folder);
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(message.contains("dunlin.toml:7:3: ") && message.contains("\"nme\""), "{message}");
+    assert!(message.contains("7 |   nme FROM pg_class\n  |   ^^^\n") && !message.contains("character"), "{message}");
+}

@@ -106,3 +106,102 @@ fn no_password_is_shown() {
         assert!(said.contains("dunlin.toml:") && !said.contains("hush"), "{said}");
     }
 }
+
+#[test]
+fn secrets_are_shown_in_no_message() {
+    for config in [
+        "[database]\nurl = \"postgres://127.0.0.1/x\"\npasword = \"hush-hush\"\n",
+        "[database]\nuri = \"postgres://a:hush-hush@127.0.0.1/x\"\n",
+        "[database]\nurl = \"postgres://127.0.0.1/x\"\npassword = \"hush-hush\n",
+        "[database]\nurl = \"postgres://a:hush-hush@127.0.0.1/x\"\nurl = \"postgres://a:hush-hush@127.0.0.1/x\"\n",
+        "[database]\nurl = \"\"\"\npostgres://a:hush-hush@127.0.0.1/x?sslmod=require\"\"\"\n",
+        "[database]\nurl = \"host=127.0.0.1 pasword=hush-hush\"\n",
+        "[database]\nurl = \"postgres://127.0.0.1/x\"\npassword = [\"hush-hush\"]\n",
+        "[databse]\npasswrd = \"hush-hush\n",
+        "database = { url = \"postgres://a:hush-hush@127.0.0.1/x\", pool_sise = 1 }\n",
+        "[cache]\nredis = \"redis://:hush-hush@127.0.0.1/0/bad\"\n",
+        "[cache]\nredis = \"redis://:hush-hush@127.0.0.1/\n",
+        "[cache]\nredis_url = \"redis://:hush-hush@127.0.0.1/\"\n",
+        "[cache]\nredis = 'redis://:hush-hush@127.0.0.1/'\nredis = 'redis://:hush-hush@127.0.0.1/'\n",
+    ] {
+        let folder = Folder::new(&format!("{config}{ROUTE}"));
+        for command in ["check", "serve"] {
+            let out = dunlin(&[command], &folder);
+            let message = String::from_utf8_lossy(&out.stderr);
+            assert_eq!(out.status.code(), Some(2), "{config}: {message}");
+            assert!(message.contains("dunlin.toml:") && !message.contains("hush"), "{config}: {message}");
+        }
+    }
+}
+
+#[test]
+fn hints_lead_to_the_right_place() {
+    check(&format!("[tls]\ncertificate = \"a\"\n{ROUTE}"), &["dunlin.toml:1:2", "[server.tls]"]);
+    check(&format!("[server]\nh2 = true\n{ROUTE}"), &["dunlin.toml:2:1", "on with [server.tls]"]);
+    check(&format!("[server]\nhttp3 = true\n{ROUTE}"), &["dunlin.toml:2:1", "there is no HTTP/3"]);
+    check(&format!("[server]\nread_timeout = \"1s\"\n{ROUTE}"), &["dunlin.toml:2:1", "body_timeout", "[fetch]"]);
+    check(&format!("[server]\ntimeout = \"1s\"\n{ROUTE}"), &["header_timeout", "body_timeout", "write_timeout"]);
+    check(&format!("[server]\nport = 80\n{ROUTE}"), &["dunlin.toml:2:1", "listen"]);
+    check(&format!("[server]\nserver_name = \"a\"\n{ROUTE}"), &["dunlin.toml:2:1", "every host name"]);
+    check(&format!("[server]\nlisten = \"80\"\n{ROUTE}"), &["dunlin.toml:2:10", "[::]:80\"?"]);
+    check(&format!("[server]\nworkers = 1\nworkers = 2\n{ROUTE}"), &["dunlin.toml:3:1", "dunlin.toml:2:1: the first"]);
+    check(&format!("[log]\n[server]\n[log]\n{ROUTE}"), &["dunlin.toml:3:", "dunlin.toml:1:2: the first"]);
+    check("[[route]]\npath = \"/\"\ntetx = \"hi\"\n", &["dunlin.toml:3:1", "\"tetx\"", "\"text\"?"]);
+    check(&format!("[database]\nurl = \"${{DB}}\"\n{ROUTE}"), &["dunlin.toml:2:7", "DATABASE_URL"]);
+    check(
+        "[[route]]\npath = \"/x\"\nproxy = \"http://unix:/run/app.sock\"\n",
+        &["dunlin.toml:3:9", "Unix sockets are not supported"],
+    );
+    check("[[route]]\npath = \"/x\"\nproxy = \"http://host:/\"\n", &["dunlin.toml:3:9", "port is missing"]);
+}
+
+#[test]
+fn a_file_beside_the_configuration_is_suggested() {
+    let folder = Folder::new("[[route]]\npath = \"/{*path}\"\nfiles = \"pubic\"\n");
+    folder.write("public/index.html", "hello");
+    for name in ["dunlin.toml", "./dunlin.toml"] {
+        let out = dunlin(&["check", "--config", name], &folder);
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert!(message.contains("did you mean \"public\"?"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_configuration_without_routes_is_an_error() {
+    for config in ["", "# nothing\n", "[log]\nlevel = \"info\"\n"] {
+        check(config, &["dunlin.toml: there is no route", "[[route]]"]);
+    }
+}
+
+#[test]
+fn a_wrong_key_file_has_its_place() {
+    let pair = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (one, other) = (pair(), pair());
+    let folder = Folder::new(&format!("[server.tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n{ROUTE}"));
+    folder.write("a.pem", one.cert.pem());
+    for (key, expect) in [
+        (other.signing_key.serialize_pem(), "a.key is not the key of a.pem"),
+        (String::new(), "there is no private key in a.key"),
+        (one.cert.pem(), "there is no private key in a.key"),
+    ] {
+        folder.write("a.key", key);
+        let out = dunlin(&["check"], &folder);
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert!(message.contains("dunlin.toml:3:7: ") && message.contains(expect), "{message}");
+    }
+}
+
+#[test]
+fn what_is_used_by_nothing_is_a_warning() {
+    let url = crate::database().url();
+    let config = format!(
+        "[database]\nurl = \"{url}\"\n[[route]]\npath = \"/a/{{slug}}\"\nquery = \"SELECT $1::text\"\nparams = [\"slgu\"]\n\
+         [[route]]\npath = \"/y/{{id}}\"\nproxy = \"http://127.0.0.1:9/item/\"\n"
+    );
+    let out = dunlin(&["check"], &Folder::new(&config));
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{message}");
+    for part in ["dunlin.toml:4:8: warning: {slug}", "\"slgu\"?", "dunlin.toml:8:8: warning: {id}", "keep_path"] {
+        assert!(message.contains(part), "{part:?} is not in:\n{message}");
+    }
+}

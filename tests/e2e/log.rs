@@ -1,12 +1,13 @@
 //! The log, and readers that do not read it.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dunlin_testkit::{eventually, raw};
+use dunlin_testkit::{Origin, eventually, raw};
 
-use crate::service::{Folder, executable, free_addr};
+use crate::service::{Folder, Service, executable, free_addr};
 
 #[test]
 fn an_unread_log_stops_neither_requests_nor_the_end() {
@@ -48,4 +49,75 @@ fn an_unread_log_stops_neither_requests_nor_the_end() {
     eventually("it ends, though its log is full", || child.try_wait().unwrap().is_some());
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(child.wait().unwrap().success());
+}
+
+/// The access line of a path, once it is there.
+fn line(service: &Service, path: &str) -> serde_json::Value {
+    let quoted = format!("\"path\":\"{path}\"");
+    eventually("the line is there", || service.log().contains(&quoted));
+    let log = service.log();
+    let line = log.lines().find(|line| line.contains(&quoted)).expect("a line");
+    serde_json::from_str(line).expect("a line of JSON")
+}
+
+const JSON: &str = "[log]\nformat = \"json\"\n";
+
+#[test]
+fn a_tunnel_gets_its_line_at_its_end() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let origin = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        let mut chunk = [0; 1024];
+        while !seen.ends_with(b"ping") {
+            let count = socket.read(&mut chunk).unwrap();
+            assert!(count > 0);
+            seen.extend_from_slice(&chunk[..count]);
+            if seen.ends_with(b"\r\n\r\n") {
+                let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+                socket.write_all(head.as_bytes()).unwrap();
+            }
+        }
+        socket.write_all(b"pong pong").unwrap();
+    });
+    let service = Service::start(&format!("{JSON}[[route]]\npath = \"/{{*rest}}\"\nproxy = \"http://{upstream}\"\n"));
+    let mut connection = raw::Connection::open(service.addr);
+    connection.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(connection.read_head().unwrap().status, 101);
+    assert!(!service.log().contains("\"path\":\"/ws\""), "the tunnel is open");
+    connection.send("ping");
+    assert_eq!(connection.read_exact(9).unwrap(), b"pong pong");
+    origin.join().unwrap();
+    drop(connection);
+    let line = line(&service, "/ws");
+    assert_eq!((&line["status"], &line["received"], &line["bytes"]), (&101.into(), &4.into(), &9.into()), "{line}");
+    assert!(line.get("aborted").is_none(), "{line}");
+}
+
+#[test]
+fn a_response_with_trailers_is_complete() {
+    let origin = Origin::start(|_| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n".to_vec()
+    });
+    let config = format!("{JSON}[[route]]\npath = \"/{{*rest}}\"\nproxy = \"{}\"\ncompress = false\n", origin.url());
+    let service = Service::start(&config);
+    for (path, fields) in [("/plain", &[][..]), ("/te", &[("TE", "trailers"), ("Connection", "te")][..])] {
+        let response = raw::request(service.addr, "GET", path, fields, b"");
+        assert_eq!((response.status, response.text().as_str()), (200, "hi"));
+        let line = line(&service, path);
+        assert_eq!((&line["status"], &line["bytes"]), (&200.into(), &2.into()), "{line}");
+        assert!(line.get("aborted").is_none(), "{line}");
+    }
+}
+
+#[test]
+fn a_route_may_do_without_access_lines() {
+    let service = Service::start(&format!(
+        "{JSON}[[route]]\npath = \"/quiet\"\ntext = \"x\"\nlog = false\n[[route]]\npath = \"/loud\"\ntext = \"x\"\n"
+    ));
+    service.get("/quiet");
+    service.get("/loud");
+    line(&service, "/loud");
+    assert!(!service.log().contains("/quiet"), "{}", service.log());
 }

@@ -17,6 +17,7 @@ mod finish;
 mod forwarded;
 mod headers;
 mod interim;
+mod limits;
 mod log;
 mod metrics;
 mod never_stale;

@@ -21,6 +21,9 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
         config.server.listen = listen;
     }
     log::start(&config.log);
+    for warning in config.warning_lines() {
+        tracing::warn!("{warning}");
+    }
     // Whatever can fail for want of an address does so before anything else is begun.
     let server = Server::bind(config.server.clone())?;
     let admin = config.admin.as_ref().map(|admin| Server::bind(admin.server(&config.server))).transpose()?;

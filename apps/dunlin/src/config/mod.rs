@@ -158,9 +158,14 @@ impl Config {
     }
 
     /// The warnings about the file, rendered.
-    #[must_use]
     pub(crate) fn warnings(&self, colour: bool) -> String {
-        self.source.render(self.warnings.clone(), colour)
+        let warnings = self.warnings.iter().cloned().map(Diagnostic::into_warning);
+        self.source.render(warnings.collect(), colour)
+    }
+
+    /// The warnings about the file for the log, on one line each.
+    pub(crate) fn warning_lines(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(|warning| self.source.line(warning))
     }
 
     /// The file's name, as it was given.

@@ -65,6 +65,23 @@ impl Diagnostic {
         self
     }
 
+    /// The same as a warning.
+    pub(crate) fn into_warning(self) -> Self {
+        Self { what: format!("warning: {}", self.what), ..self }
+    }
+
+    /// The message, with the right form and the guess.
+    fn message(&self) -> String {
+        let mut message = self.what.clone();
+        if let Some(expected) = &self.expected {
+            let _ = write!(message, "; expected {expected}");
+        }
+        if let Some(meant) = &self.meant {
+            let _ = write!(message, "; did you mean \"{meant}\"?");
+        }
+        message
+    }
+
     /// Returns `true` if both say the same about the same place.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.span == other.span && self.what == other.what
@@ -145,13 +162,7 @@ impl Source {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         let mut out = String::new();
         for diagnostic in &diagnostics {
-            let mut message = diagnostic.what.clone();
-            if let Some(expected) = &diagnostic.expected {
-                let _ = write!(message, "; expected {expected}");
-            }
-            if let Some(meant) = &diagnostic.meant {
-                let _ = write!(message, "; did you mean \"{meant}\"?");
-            }
+            let message = diagnostic.message();
             let ink = Ink::error(colour);
             if diagnostic.secret || secret::is_secret(&self.text, diagnostic.span.start) {
                 self.head(&mut out, &diagnostic.span, &message, ink);
@@ -167,6 +178,12 @@ impl Source {
             }
         }
         out
+    }
+
+    /// A message with its place, on one line.
+    pub(crate) fn line(&self, diagnostic: &Diagnostic) -> String {
+        let place = self.place(diagnostic.span.start);
+        format!("{}:{}:{}: {}", self.name, place.line, place.column, diagnostic.message())
     }
 
     /// Writes a message with its place.

@@ -18,6 +18,8 @@ pub(crate) struct Line<'l> {
     pub(crate) route: &'l str,
     pub(crate) status: Option<StatusCode>,
     pub(crate) bytes: u64,
+    /// The bytes that a client sent through a tunnel.
+    pub(crate) received: Option<u64>,
     pub(crate) ttfb: Option<Duration>,
     pub(crate) duration: Duration,
     pub(crate) cache: Option<&'l HeaderValue>,
@@ -35,7 +37,7 @@ impl Access {
 
     /// Writes the line, without the query, which may contain secrets.
     pub(crate) fn write(&self, line: &Line<'_>) {
-        let Line { route, status, bytes, ttfb, duration, cache, aborted } = *line;
+        let Line { route, status, bytes, received, ttfb, duration, cache, aborted } = *line;
         tracing::info!(
             target: "access",
             method = self.method.as_str(),
@@ -43,6 +45,7 @@ impl Access {
             route,
             status = status.map(|status| status.as_u16()),
             bytes,
+            received,
             ttfb_ms = ttfb.map(millis),
             duration_ms = millis(duration),
             peer = self.ip.map(|ip| tracing::field::display(ip.to_canonical())),

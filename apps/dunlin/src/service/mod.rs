@@ -104,7 +104,8 @@ impl Handler<Exchange> for App {
         context.peer = Some(peer);
         let access = route.log.then(|| Access::new(&request, context.client.ip));
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client));
-        let watch = Watch::new(state.clone(), index, access, begun);
+        let tunnel = route.forwards.then(|| connection.clone());
+        let watch = Watch::new(state.clone(), index, access, tunnel, begun);
         if let Some(response) = missed {
             return Observe::new(Answer::own(response), watch);
         }

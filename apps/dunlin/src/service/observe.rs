@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError, Reply};
+use dunlin_server::{Connection, TunnelEnd};
 use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -48,6 +49,8 @@ pub(crate) struct Watch {
     route: Option<usize>,
     started: Instant,
     access: Option<Box<Access>>,
+    /// The connection, if it may become a tunnel.
+    connection: Option<Arc<Connection>>,
     /// The facts for the edits of the response, if the route has edits.
     begun: Option<Box<Begun>>,
     is_over: bool,
@@ -109,10 +112,11 @@ impl Watch {
         state: Arc<LoopState>,
         route: Option<usize>,
         access: Option<Box<Access>>,
+        connection: Option<Arc<Connection>>,
         begun: Option<Begun>,
     ) -> Self {
         let begun = begun.map(Box::new);
-        Self { state, route, started: Instant::now(), access, begun, is_over: false }
+        Self { state, route, started: Instant::now(), access, connection, begun, is_over: false }
     }
 
     /// Takes the head of the response, and edits it if the route has edits.
@@ -125,6 +129,12 @@ impl Watch {
             reply = finish.finish.apply(*begun, reply);
         }
         let head = Head { status: reply.status(), ttfb, cache };
+        if head.status == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(connection) = self.connection.take()
+        {
+            self.switch(head, &connection);
+            return reply;
+        }
         let body = reply.body_mut();
         if let Some(bytes) = body.as_bytes() {
             self.end(&head, bytes.len() as u64, ttfb, None);
@@ -133,6 +143,27 @@ impl Watch {
         let (length, inner) = (body.len(), std::mem::take(body));
         *body = Body::new(Observed { inner, watch: self, head, bytes: 0, length });
         reply
+    }
+
+    /// Counts a connection that becomes a tunnel. Its access line comes at the end of the tunnel.
+    fn switch(mut self, head: Head, connection: &Connection) {
+        self.is_over = true;
+        let route = self.state.route(self.route);
+        self.state.counters.route(route.counters).answered(head.status, 0, head.ttfb, head.ttfb);
+        let Some(access) = self.access.take() else { return };
+        let (state, route, started) = (self.state.clone(), self.route, self.started);
+        connection.on_tunnel_end(move |end: TunnelEnd| {
+            access.write(&Line {
+                route: &state.route(route).path,
+                status: Some(head.status),
+                bytes: end.sent,
+                received: Some(end.received),
+                ttfb: Some(head.ttfb),
+                duration: started.elapsed(),
+                cache: None,
+                aborted: end.cut.then_some("cut: it was idle for too long, or the service stops"),
+            });
+        });
     }
 
     fn end(&mut self, head: &Head, bytes: u64, duration: Duration, aborted: Option<&str>) {
@@ -147,7 +178,7 @@ impl Watch {
             let route = &*route.path;
             let Head { status, ttfb, cache } = head;
             let (status, ttfb, cache) = (Some(*status), Some(*ttfb), cache.as_ref());
-            access.write(&Line { route, status, bytes, ttfb, duration, cache, aborted });
+            access.write(&Line { route, status, bytes, received: None, ttfb, duration, cache, aborted });
         }
     }
 }
@@ -162,7 +193,16 @@ impl Drop for Watch {
         if let Some(access) = &self.access {
             let (route, duration) = (&*route.path, self.started.elapsed());
             let aborted = Some("given up before an answer");
-            access.write(&Line { route, status: None, bytes: 0, ttfb: None, duration, cache: None, aborted });
+            access.write(&Line {
+                route,
+                status: None,
+                bytes: 0,
+                received: None,
+                ttfb: None,
+                duration,
+                cache: None,
+                aborted,
+            });
         }
     }
 }
@@ -187,8 +227,8 @@ impl http_body::Body for Observed {
         match &frame {
             Some(Ok(frame)) => {
                 self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
-                // A reader that knows the length does not ask again.
-                if self.inner.is_end_stream() || self.length == Some(self.bytes) {
+                // A reader that knows the length, or has the trailers, does not ask again.
+                if frame.is_trailers() || self.inner.is_end_stream() || self.length == Some(self.bytes) {
                     self.end(None);
                 }
             }
