@@ -17,28 +17,28 @@ use crate::tls::Acceptor;
 use crate::tunnels::Tunnels;
 use crate::{Addr, Config};
 
-/// How far a server has come.
+/// The stages of a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Serving,
     /// Shutting down: lame duck first, then draining.
     Stopping,
-    /// What is left is cut.
+    /// The rest is cut.
     Cutting,
 }
 
-/// What all loops of a server share.
+/// The state that all loops of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) addrs: Vec<Addr>,
     pub(crate) tls: Option<Acceptor>,
-    /// Until the first loop has taken it.
+    /// Taken by the first loop.
     pub(crate) keeper: Mutex<Option<Keeper>>,
     pub(crate) loops: Vec<Arc<Registry>>,
     pub(crate) stats: Vec<Arc<Stats>>,
     pub(crate) stage: watch::Sender<Stage>,
-    /// Connections over all loops, and the most there may be.
+    /// The connections over all loops, and their limit.
     pub(crate) open: AtomicUsize,
     pub(crate) max_connections: usize,
     pub(crate) room: Notify,
@@ -111,8 +111,9 @@ impl Shared {
         });
     }
 
-    /// Whether other processes may have sockets of their own at the addresses of these listeners. Those that are the
-    /// service manager's, or go to a successor, go on with all that waits in them.
+    /// Returns `true` if other processes may have sockets of their own at the addresses of these
+    /// listeners. Sockets of the service manager, and those that go to a successor, go on with all
+    /// connections that wait in them.
     pub(crate) fn leaves_listeners_to_others(&self) -> bool {
         let config = &self.config;
         let is_own = |addr: &Addr| !matches!(addr, Addr::Systemd(_));

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// A limit of the log lines of one loop that clients can cause, so that an attack does not fill the log.
+/// A limit of the log lines of one loop that clients can cause, so that an attack does not fill the
+/// log.
 #[derive(Debug, Default)]
 pub(crate) struct LogLimit {
     second: AtomicU64,
@@ -17,8 +18,8 @@ const LINES: u32 = 10;
 // === impl LogLimit ===
 
 impl LogLimit {
-    /// Returns `None` if this second, since 1970, has had its lines. Otherwise returns the number of
-    /// lines that were suppressed since the last one.
+    /// Returns `None` if this second, since 1970, has had its lines. Otherwise returns the number
+    /// of lines that were suppressed since the last one.
     pub(crate) fn allow(&self, second: u64) -> Option<u64> {
         if self.second.swap(second, Relaxed) != second {
             self.lines.store(0, Relaxed);

@@ -28,7 +28,8 @@ impl Tunnels {
         Self { open: AtomicUsize::new(0), max, clients: Arc::new(Clients::new(max_per_client)) }
     }
 
-    /// A permit for the client at `addr`, or on a Unix socket. Returns `None` if there are too many.
+    /// A permit for the client at `addr`, or on a Unix socket. Returns `None` if there are too
+    /// many.
     pub(crate) fn take(self: &Arc<Self>, addr: Option<IpAddr>) -> Option<TunnelPermit> {
         let client = match addr {
             Some(addr) => Some(self.clients.take(addr)?),

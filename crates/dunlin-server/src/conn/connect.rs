@@ -11,9 +11,9 @@ use super::{Connection, Exchange};
 /// Makes the handler of a connection when one opens, so that a handler can know its connection
 /// without a cost for each request.
 ///
-/// Every cloneable [`Service`] of requests implements it: it is cloned for each request. The service
-/// answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. An error of it, or of
-/// its readiness, ends the connection, or resets the stream.
+/// Every cloneable [`Service`] of requests implements it: it is cloned for each request. The
+/// service answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. An error
+/// of it, or of its readiness, ends the connection, or resets the stream.
 pub trait Connect: Clone + Send + 'static {
     /// The handler of one connection. Each stream of HTTP/2 has a clone.
     type Handler: Handler<Exchange, Error: Into<BoxError>> + Clone + Send + 'static;

@@ -60,8 +60,8 @@ impl Connection {
         self.id
     }
 
-    /// The client's address, from the PROXY protocol header where a listed address sends one. `None`
-    /// for a Unix socket.
+    /// The client's address, from the PROXY protocol header where a listed address sends one.
+    /// `None` for a Unix socket.
     #[must_use]
     pub const fn remote(&self) -> Option<SocketAddr> {
         self.remote
@@ -85,9 +85,9 @@ impl Connection {
         if self.secure { "https" } else { "http" }
     }
 
-    /// Calls `f` at the end of the tunnel that the connection becomes by a 101 (Switching Protocols)
-    /// response, for example to log it. The last callback counts; a connection that becomes no tunnel
-    /// never calls it.
+    /// Calls `f` at the end of the tunnel that the connection becomes by a 101 (Switching
+    /// Protocols) response, for example to log it. The last callback counts; a connection that
+    /// becomes no tunnel never calls it.
     pub fn on_tunnel_end(&self, f: impl FnOnce(TunnelEnd) + Send + 'static) {
         *self.tunnel_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(Callback(Box::new(f)));
     }

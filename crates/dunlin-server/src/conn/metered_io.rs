@@ -14,8 +14,8 @@ use super::Transport;
 use crate::framing::{Fault, FrameMeter};
 use crate::ledger::{Ledger, Phase, Signal};
 
-/// The socket as h2 and hyper see it. It counts both directions in the [`Ledger`], so that the reaper
-/// sees progress, and gives the socket back through a [`Handback`] when it is dropped.
+/// The socket as h2 and hyper see it. It counts both directions in the [`Ledger`], so that the
+/// reaper sees progress, and gives the socket back through a [`Handback`] when it is dropped.
 #[derive(Debug)]
 pub(crate) struct MeteredIo {
     /// `None` only once it was given back.
@@ -37,7 +37,8 @@ enum Protocol {
     },
     /// A request for another protocol, and the tunnel after it.
     Upgrade {
-        /// The head that hyper reads. Nothing behind it is read unless the request is answered with 101.
+        /// The head that hyper reads. Nothing behind it is read unless the request is answered with
+        /// 101.
         head: Bytes,
     },
 }
@@ -124,7 +125,7 @@ impl MeteredIo {
                 pass_on(head, buf);
                 return Some(Poll::Ready(Ok(())));
             }
-            // A tunnel begins with a read of its own, so nobody is to be woken.
+            // A tunnel begins with a read of its own, so no task is to be woken.
             Protocol::Upgrade { .. } if !is_tunnel => return Some(Poll::Pending),
             Protocol::Upgrade { .. } => {
                 self.handback.reader.register(cx.waker());

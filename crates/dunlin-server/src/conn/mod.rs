@@ -47,10 +47,10 @@ pub(crate) async fn run<C: Connect>(
         Accepted::Unix(_) => None,
     };
     let (transport, held) = (Transport::from(accepted), BytesMut::new());
-    // A proxy speaks for many clients; which one it is comes with the preamble.
+    // A proxy has many clients. The client of this connection comes with the preamble.
     let proxied = preamble::is_proxied(&owner, remote);
-    let seat = if proxied { Ok(None) } else { seat(&owner, remote) };
-    let Ok(mut _seat) = seat else { return };
+    let permit = if proxied { Ok(None) } else { permit(&owner, remote) };
+    let Ok(mut _permit) = permit else { return };
     let ready = if preamble::is_needless(&owner, proxied) {
         Ready { transport, held, remote, protocol: Protocol::Http1 }
     } else {
@@ -60,8 +60,8 @@ pub(crate) async fn run<C: Connect>(
         }
     };
     if proxied {
-        match self::seat(&owner, ready.remote) {
-            Ok(own) => _seat = own,
+        match self::permit(&owner, ready.remote) {
+            Ok(own) => _permit = own,
             Err(Refused) => return,
         }
     }
@@ -75,14 +75,14 @@ pub(crate) async fn run<C: Connect>(
     }
 }
 
-/// A client has too many connections.
+/// The client has too many connections.
 struct Refused;
 
-/// A seat for a client's connection; a Unix socket has no client address.
-fn seat(owner: &Loop, remote: Option<SocketAddr>) -> Result<Option<Seat>, Refused> {
+/// A permit for a client's connection. A Unix socket has no client address.
+fn permit(owner: &Loop, remote: Option<SocketAddr>) -> Result<Option<Seat>, Refused> {
     let Some(remote) = remote else { return Ok(None) };
     match owner.shared().clients.take(remote.ip()) {
-        Some(seat) => Ok(Some(seat)),
+        Some(permit) => Ok(Some(permit)),
         None => {
             owner.stats.refused();
             report(owner, Some(remote), Incident::Refused);

@@ -1,4 +1,5 @@
-//! The bytes before the first request: a PROXY protocol header, a TLS handshake, the choice of protocol.
+//! The bytes before the first request: a PROXY protocol header, a TLS handshake, the choice of
+//! protocol.
 
 use std::io;
 use std::net::SocketAddr;
@@ -114,7 +115,8 @@ async fn read_all(mut transport: Transport, mut remote: Option<SocketAddr>, owne
     Ok(Opening::Ready(Ready { transport, held, remote, protocol }))
 }
 
-/// Returns `true` if the first byte is one of a method. The first byte of TLS is 22 (RFC 8446 §5.1).
+/// Returns `true` if the first byte is one of a method. The first byte of TLS is 22 (RFC 8446
+/// §5.1).
 async fn is_plain_http(socket: &TcpStream) -> io::Result<bool> {
     let mut first = [0];
     let len = socket.peek(&mut first).await?;

@@ -11,8 +11,8 @@ use crate::framing::{is_host, members};
 /// Brings a request into the one form that handlers see: a target in origin form (or `*`), with its
 /// path normalised if `normalises_paths`, and exactly one Host.
 ///
-/// Whatever looks at the target does so after this: routers, caches, logs and upstreams see the same
-/// path. An error is the status of the response.
+/// Whatever looks at the target does so after this: routers, caches, logs and upstreams see the
+/// same path. An error is the status of the response.
 #[inline]
 pub(super) fn normalise<B>(request: &mut Request<B>, normalises_paths: bool) -> Result<(), StatusCode> {
     if request.version() == Version::HTTP_2 {
@@ -77,7 +77,8 @@ fn check_http2<B>(request: &Request<B>) -> Result<(), StatusCode> {
             _ => return Err(StatusCode::BAD_REQUEST),
         }
     }
-    // RFC 9113 §8.3.1: `:path` begins with a slash, or is `*` for OPTIONS. RFC 3986 §2: it is ASCII.
+    // RFC 9113 §8.3.1: `:path` begins with a slash, or is `*` for OPTIONS. RFC 3986 §2: it is
+    // ASCII.
     match request.uri().path_and_query().map_or("", PathAndQuery::as_str) {
         "*" if request.method() == Method::OPTIONS => {}
         path if path.starts_with('/') && path.is_ascii() => {}
@@ -106,8 +107,8 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Returns `true` if the client waits for a 100 (Continue) before it sends the body. An empty list is
-/// none (RFC 9110 §5.6.1).
+/// Returns `true` if the client waits for a 100 (Continue) before it sends the body. An empty list
+/// is none (RFC 9110 §5.6.1).
 pub(super) fn awaits_continue<B>(request: &Request<B>) -> Result<bool, StatusCode> {
     let mut awaits = false;
     for value in request.headers().get_all(EXPECT) {

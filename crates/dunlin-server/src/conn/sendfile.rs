@@ -1,7 +1,7 @@
-//! Sending what lies in a mapped file without copying it (`sendfile(2)`).
+//! Sends content of a mapped file without a copy (`sendfile(2)`).
 //!
-//! What is to be written are slices of memory. Where one of them lies in the [`Mapped`] file that the answer named, the
-//! kernel is told to send that part of the file instead. What goes out is the same to the byte.
+//! Output consists of slices of memory. Where one of them lies in the [`Mapped`] file of the
+//! response, the kernel sends that part of the file instead. The client gets the same bytes.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
@@ -18,11 +18,11 @@ use tokio::net::{TcpStream, UnixStream};
 pub(super) trait Socket: AsFd {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Runs `send`. If that would block, the socket counts as full until the kernel says otherwise.
+    /// Runs `send`. If it would block, the socket counts as full until the kernel reports room.
     fn attempt(&self, send: impl FnOnce() -> io::Result<()>) -> io::Result<()>;
 }
 
-/// The beginning of what is to be sent: a slice that lies elsewhere, if there is one, and a range of the file.
+/// The beginning of the output: a slice outside the file, if there is one, and a range of the file.
 #[derive(Debug, PartialEq, Eq)]
 struct Beginning<'a> {
     before: Option<&'a [u8]>,
@@ -30,8 +30,8 @@ struct Beginning<'a> {
     len: usize,
 }
 
-/// Sends from the beginning of `bufs`, by the kernel where they lie in `mapping`, of which at most `most` bytes. `None`
-/// when they have to be written like any other bytes.
+/// Sends the beginning of `bufs`, from the file where they lie in `mapping`, at most `most` bytes.
+/// Returns `None` if they have to be written like other bytes.
 pub(super) fn poll_send<S: Socket>(
     socket: &S,
     cx: &mut Context<'_>,
@@ -49,7 +49,7 @@ pub(super) fn poll_send<S: Socket>(
         let mut sent = 0;
         let done = socket.attempt(|| {
             if let Some(before) = before {
-                // More follows: the kernel waits for it rather than send a packet with so little in it.
+                // More follows: the kernel waits for it, instead of sending a small packet.
                 sent = send(socket, before, SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
                 if sent < before.len() {
                     return Ok(());
@@ -59,7 +59,7 @@ pub(super) fn poll_send<S: Socket>(
             Ok(())
         });
         match done {
-            // What stopped it will stop it again, and is told then.
+            // The next call meets the same error, and reports it.
             _ if sent > 0 => return Some(Poll::Ready(Ok(sent))),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) if is_unsupported(&error) => return None,
@@ -70,7 +70,7 @@ pub(super) fn poll_send<S: Socket>(
     }
 }
 
-/// What `bufs` begin with, if it is worth to be sent from the file: the file's content, or one slice and then that.
+/// The beginning of `bufs`, if a part of it is worth sending from the file.
 fn beginning<'a>(bufs: &'a [IoSlice<'_>], content: &[u8]) -> Option<Beginning<'a>> {
     let (before, slice) = match bufs {
         [slice, ..] if offset(slice, content).is_some() => (None, slice),
@@ -80,14 +80,14 @@ fn beginning<'a>(bufs: &'a [IoSlice<'_>], content: &[u8]) -> Option<Beginning<'a
     Some(Beginning { before, at: offset(slice, content)?, len: slice.len() })
 }
 
-/// Where in `content` a slice lies, by its address.
+/// The position of a slice in `content`, by its address.
 fn offset(slice: &[u8], content: &[u8]) -> Option<usize> {
     let at = slice.as_ptr().addr().checked_sub(content.as_ptr().addr())?;
     let end = at.checked_add(slice.len())?;
     (end <= content.len() && !slice.is_empty()).then_some(at)
 }
 
-/// Whether the kernel does not do it for this pair of descriptors, or not at all.
+/// Returns `true` if the kernel cannot send between these descriptors, or cannot send files at all.
 fn is_unsupported(error: &io::Error) -> bool {
     const UNSUPPORTED: [Errno; 4] = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM];
     error.raw_os_error().is_some_and(|code| UNSUPPORTED.contains(&Errno::from_raw_os_error(code)))

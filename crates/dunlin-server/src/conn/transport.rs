@@ -1,4 +1,4 @@
-//! [`Transport`]: the socket of a connection, whichever kind it is.
+//! [`Transport`]: the socket of a connection, of any kind.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::sendfile;
 use crate::listen::Accepted;
 
-/// The socket of a connection, whichever kind it is.
+/// The socket of a connection, of any kind.
 #[derive(Debug)]
 pub(crate) enum Transport {
     Tcp(TcpStream),
@@ -25,7 +25,7 @@ pub(crate) enum Transport {
 // === impl Transport ===
 
 impl Transport {
-    /// Ready when there may be something to read: bytes, the end, or an error.
+    /// Ready when there may be bytes, the end, or an error to read.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(socket) => socket.poll_read_ready(cx),
@@ -54,8 +54,8 @@ impl AsyncRead for Transport {
     }
 }
 
-/// What is gathered into one `send` rather than handed to `writev`, which costs the kernel more than copying so few
-/// bytes costs us.
+/// The largest output that is copied into one `send`: for so few bytes, `writev` costs the kernel
+/// more than the copy.
 const GATHER: usize = 2048;
 
 impl AsyncWrite for Transport {
@@ -104,7 +104,7 @@ impl AsyncWrite for Transport {
 }
 
 impl Transport {
-    /// Writes at most `most` bytes, and lets the kernel send what lies in `mapping` if it can.
+    /// Writes at most `most` bytes. The kernel sends what lies in `mapping`, if it can.
     pub(crate) fn poll_send(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -6,10 +6,10 @@ use http::HeaderMap;
 use super::chunked::{Chunked, Part};
 use super::{HeadLimits, Reject};
 
-/// Where in a body the next byte stands.
+/// The position of the next byte in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
-    /// So many bytes are left.
+    /// This number of bytes is left.
     Length(u64),
     Chunked(Chunked),
 }
@@ -18,7 +18,7 @@ pub(super) enum Body {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Data(Bytes),
-    /// The body is complete; its trailer fields, if it has any.
+    /// The body is complete, with its trailer fields, if it has any.
     End(Option<HeaderMap>),
 }
 

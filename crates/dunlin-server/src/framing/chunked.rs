@@ -4,14 +4,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{HeadLimits, Reject};
 
-/// Where in a chunked body the next byte stands.
+/// The position of the next byte in a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunked {
-    /// In a chunk's size, of which so many digits came.
+    /// In a chunk's size, behind this number of digits.
     Size { size: u64, digits: u8 },
     /// In white space before a chunk's extension.
     Space { size: u64, line: u16 },
-    /// In a chunk's extensions; `named` tells whether one has begun after the last semicolon.
+    /// In a chunk's extensions; `named` if one has begun after the last semicolon.
     Extension { size: u64, line: u16, named: bool },
     /// At the LF of a chunk's first line.
     SizeLf { size: u64 },
@@ -25,16 +25,16 @@ pub(super) enum Chunked {
     Trailers,
 }
 
-/// What the bytes are that come next.
+/// The meaning of the next bytes.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// So many bytes of framing, not of data.
+    /// This number of bytes is framing.
     Framing(usize),
-    /// So many bytes of data.
+    /// This number of bytes is data.
     Data(usize),
-    /// The trailer section, in so many bytes, and the end.
+    /// The trailer section has this length, and ends the body.
     End(Option<HeaderMap>, usize),
-    /// None, or too few to tell.
+    /// There are no bytes, or too few to know.
     More,
 }
 
@@ -48,7 +48,7 @@ impl Chunked {
         Self::Size { size: 0, digits: 0 }
     }
 
-    /// Reads on: what the next bytes are.
+    /// Reads the meaning of the next bytes.
     pub(super) fn next(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Part, Reject> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -115,7 +115,8 @@ impl Chunked {
     }
 }
 
-/// A trailer section, if it is complete, and its length, the last CRLF included.
+/// Reads a trailer section. Returns `None` if it is not complete, and its length with the last CRLF
+/// otherwise.
 fn trailers(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Option<HeaderMap>, usize)>, Reject> {
     const BAD: Reject = Reject::bad("the trailer section is malformed");
     if bytes.starts_with(b"\r\n") {

@@ -2,14 +2,14 @@
 
 /// Reads the heads of a client's frames before h2 does.
 ///
-/// It counts frames that carry neither a request nor data (RFC 9113 §6), because they cost the server
-/// more than the client, and a flood of them is an attack (RFC 9113 §10.5). It also finds frames where
-/// none may be, for which h2 has no error, or another.
+/// It counts frames that carry neither a request nor data (RFC 9113 §6), because they cost the
+/// server more than the client, and a flood of them is an attack (RFC 9113 §10.5). It also finds
+/// frames where none may be, for which h2 has no error, or another.
 ///
 /// h2 decodes header blocks, and a block that it cannot decode leaves its HPACK state behind the
-/// client's. So a field value that is no field value (RFC 9113 §8.2.1) ends the connection instead of
-/// the stream, a fragment in `:path` is cut off before the server sees it, and pseudo-header fields in
-/// trailers are dropped. A meter that sees heads of frames alone cannot know.
+/// client's. So a field value that is no field value (RFC 9113 §8.2.1) ends the connection instead
+/// of the stream, a fragment in `:path` is cut off before the server sees it, and pseudo-header
+/// fields in trailers are dropped. A meter that sees heads of frames alone cannot know.
 #[derive(Debug)]
 pub(crate) struct FrameMeter {
     /// The bytes that are left of the preface, or of a frame's payload.
@@ -23,7 +23,8 @@ pub(crate) struct FrameMeter {
     credit: u32,
     rate: u32,
     refilled_at: u32,
-    /// The WINDOW_UPDATE frames that the sent data accounts for, and the bytes that were sent by then.
+    /// The WINDOW_UPDATE frames that the sent data accounts for, and the bytes that were sent by
+    /// then.
     updates: u64,
     sent: u64,
 }
@@ -54,8 +55,8 @@ const WINDOW: u32 = 10;
 const PREFACE_LEN: usize = 24;
 /// The number of streams that are remembered. A client that is asked to stop need not end a stream.
 const REMEMBERED: usize = 256;
-/// The sent bytes that account for one WINDOW_UPDATE. A client may send two for each DATA frame, however
-/// small, and the head of a frame has nine bytes.
+/// The sent bytes that account for one WINDOW_UPDATE. A client may send two for each DATA frame,
+/// however small, and the head of a frame has nine bytes.
 const BYTES_PER_UPDATE: u64 = 5;
 
 const DATA: u8 = 0;
@@ -148,8 +149,8 @@ impl FrameMeter {
 // === impl OpenStreams ===
 
 impl OpenStreams {
-    /// Takes a frame. Returns `false` for data behind the end of its stream; other violations are left
-    /// to h2.
+    /// Takes a frame. Returns `false` for data behind the end of its stream; other violations are
+    /// left to h2.
     fn take(&mut self, kind: u8, id: u32, is_end: bool) -> bool {
         match kind {
             HEADERS if id > self.last => {
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    /// What comes of `frames` behind the preface.
+    /// Checks the verdict on `frames` behind the preface.
     fn check(frames: &[Vec<u8>], expect: Result<(), Fault>) {
         let bytes = [vec![0; PREFACE_LEN], frames.concat()].concat();
         assert_eq!(FrameMeter::new(500).scan(&bytes, 0, 0), expect, "{frames:?}");

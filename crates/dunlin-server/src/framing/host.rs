@@ -1,6 +1,6 @@
 //! `Host` and the authority of a target (RFC 9110 §7.2, RFC 3986 §3.2).
 
-/// Whether `text` is `uri-host [ ":" port ]` with a host that is not empty.
+/// Returns `true` if `text` is `uri-host [ ":" port ]` with a host that is not empty.
 ///
 /// RFC 9110 §4.2.1: an http URI with an empty host is invalid and must be rejected.
 pub(crate) fn is_host(text: &[u8]) -> bool {
@@ -53,7 +53,7 @@ fn is_ip_literal(text: &[u8]) -> bool {
     }
 }
 
-/// `unreserved / sub-delims`, and `%`, of which the digits are checked apart; else zero.
+/// The class of a byte: `unreserved / sub-delims`, `%`, or zero for any other.
 static REG_NAME: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

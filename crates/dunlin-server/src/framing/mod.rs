@@ -1,7 +1,8 @@
-//! Where one request ends and the next begins, by RFC 9112 and nothing else.
+//! The boundaries of requests in a stream of bytes, by RFC 9112.
 //!
-//! [`Framer`] takes what comes from the socket apart into heads and pieces of bodies, and takes only what has one
-//! meaning: nothing ambiguous reaches a handler. It is pure: bytes in, requests or a verdict out.
+//! [`Framer`] splits the bytes of a socket into heads and pieces of bodies. It accepts only bytes
+//! with one meaning, so that nothing ambiguous reaches a handler. It is pure: bytes in, requests or
+//! a verdict out.
 
 mod body;
 mod chunked;
@@ -20,7 +21,7 @@ pub(crate) use frames::{Fault, FrameMeter};
 pub(crate) use head::{Head, has_token, length, members};
 pub(crate) use host::is_host;
 
-/// What a head may be at most.
+/// The limits of a head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadLimits {
     pub(crate) bytes: usize,
@@ -28,33 +29,33 @@ pub(crate) struct HeadLimits {
     pub(crate) target: usize,
 }
 
-/// Tells requests apart in a stream of bytes.
+/// Finds requests in a stream of bytes.
 #[derive(Debug)]
 pub(crate) struct Framer {
-    /// What came and was not taken yet.
+    /// Bytes that came and are not taken yet.
     held: BytesMut,
-    /// So many bytes of `held` are no complete head, but good so far.
+    /// The first `seen` bytes of `held` are a valid prefix of an incomplete head.
     seen: usize,
     /// Empty lines since the last request.
     empty_lines: u8,
-    /// While more of a request's body is to come.
+    /// The body of the last request, until its end.
     body: Option<Body>,
     limits: HeadLimits,
-    /// Whether the last head, the one that was rejected if one was, is one of a HEAD request.
+    /// `true` if the last head, even a rejected one, is one of a HEAD request.
     is_head: bool,
 }
 
 /// The limit of empty lines before a request.
 const MAX_EMPTY_LINES: u8 = 2;
 
-/// How the length of a body is told.
+/// The framing of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Length(u64),
     Chunked,
 }
 
-/// A request that is not to be processed, and the status that says so. The connection ends with it.
+/// A rejected request, with the status of the response. The connection ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reject {
     pub(crate) status: StatusCode,
@@ -64,12 +65,12 @@ pub(crate) struct Reject {
 // === impl Framer ===
 
 impl Framer {
-    /// `held` was read already.
+    /// Begins with `held`, which was read before.
     pub(crate) const fn new(held: BytesMut, limits: HeadLimits) -> Self {
         Self { held, seen: 0, empty_lines: 0, body: None, limits, is_head: false }
     }
 
-    /// What came and was not taken yet; more may be added behind it.
+    /// The bytes that are not taken yet, to add more.
     pub(crate) const fn held(&mut self) -> &mut BytesMut {
         &mut self.held
     }
@@ -82,7 +83,7 @@ impl Framer {
         self.held.len()
     }
 
-    /// Lets an empty buffer go.
+    /// Frees an empty buffer.
     pub(crate) fn park(&mut self) {
         if self.held.is_empty() {
             self.held = BytesMut::new();
@@ -93,13 +94,13 @@ impl Framer {
         self.held
     }
 
-    /// The next head, once it is complete. What it says goes into `request`, which is a new one, perhaps with memory for
-    /// fields.
+    /// Takes the next head, once it is complete. Its parts go into `request`, a new one that may
+    /// have memory for fields.
     ///
-    /// To be asked for when no body is under way any more.
+    /// Only valid while no body is left.
     pub(crate) fn head<B>(&mut self, request: &mut Request<B>) -> Result<Option<Head>, Reject> {
-        // RFC 9112 §2.2: at least one empty line before a request line is ignored. More are no mistake of
-        // an old client: they keep a connection busy.
+        // RFC 9112 §2.2: at least one empty line before a request line is ignored. More are no
+        // mistake of an old client: they keep a connection busy.
         while self.held.starts_with(b"\r\n") {
             if self.empty_lines == MAX_EMPTY_LINES {
                 return Err(Reject::bad("there are too many empty lines before the request line"));
@@ -137,7 +138,7 @@ impl Framer {
         head::read(&head, &self.limits, request).map(Some)
     }
 
-    /// The next piece of the body; `None` while there is nothing of it.
+    /// Takes the next piece of the body. Returns `None` if there is none yet.
     pub(crate) fn piece(&mut self) -> Result<Option<Piece>, Reject> {
         let Some(body) = &mut self.body else { return Ok(Some(Piece::End(None))) };
         let piece = body.next(&mut self.held, &self.limits)?;
@@ -147,17 +148,18 @@ impl Framer {
         Ok(piece)
     }
 
-    /// Whether what was rejected began like a HEAD request, whose answer has no content.
+    /// Returns `true` if the rejected head began like a HEAD request, whose response has no
+    /// content.
     pub(crate) const fn rejected_head(&self) -> bool {
         self.is_head
     }
 
-    /// Whether the next byte belongs to a body.
+    /// Returns `true` if the next byte belongs to a body.
     pub(crate) const fn in_body(&self) -> bool {
         self.body.is_some()
     }
 
-    /// How many bytes of the body's data are still to come, where that is known.
+    /// The bytes of the body's data that are still to come, where that is known.
     pub(crate) const fn left(&self) -> Option<u64> {
         match self.body {
             None => Some(0),

@@ -4,7 +4,7 @@ use super::*;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 1024, fields: 20, target: 256 };
 
-/// What a [`Framer`] made of some bytes: each request's target and the data of its body, and the verdict.
+/// The result of a [`Framer`]: each request's target and the data of its body, and the verdict.
 type Found = (Vec<(String, Vec<u8>)>, Option<u16>);
 
 /// Feeds `bytes` cut at `size`.

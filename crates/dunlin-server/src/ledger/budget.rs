@@ -26,8 +26,8 @@ impl WriteBudget {
         self.0.store(self.0.load(Relaxed) + n, Relaxed);
     }
 
-    /// The bytes that may be written now. Pending once the budget is used up; the task is woken after
-    /// others have run.
+    /// The bytes that may be written now. Pending once the budget is used up; the task is woken
+    /// after others have run.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<usize> {
         let left = LIMIT.saturating_sub(self.0.load(Relaxed));
         if left > 0 {

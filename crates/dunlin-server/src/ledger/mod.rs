@@ -1,8 +1,8 @@
 //! [`Ledger`]: the record of one connection.
 //!
-//! The task of a connection writes down here how far it has come; the reaper of its loop reads it now
-//! and then, and answers with a [`Signal`]. The module knows neither of them: it has no socket, no
-//! request and no deadline.
+//! The task of a connection writes down here how far it has come; the reaper of its loop reads it
+//! now and then, and answers with a [`Signal`]. The module knows neither of them: it has no socket,
+//! no request and no deadline.
 
 mod budget;
 mod pace;
@@ -29,7 +29,7 @@ pub(crate) struct Ledger {
     ticks: Arc<Ticks>,
     accepted_at: Tick,
     phase: AtomicU8,
-    /// When the phase began, for phases that have a deadline of their own.
+    /// The beginning of the phase, for phases that have a deadline of their own.
     phase_since: AtomicU32,
     active: AtomicU32,
     idle_since: AtomicU32,
@@ -117,7 +117,7 @@ impl Ledger {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// When the current head, tunnel or linger began.
+    /// The beginning of the current head, tunnel or linger.
     pub(crate) fn phase_since(&self) -> Tick {
         self.phase_since.load(Relaxed)
     }
@@ -134,13 +134,13 @@ impl Ledger {
 
     // --- progress ---
 
-    /// When bytes last moved in either direction, or a request ended.
+    /// The last tick at which bytes moved in either direction, or a request ended.
     pub(crate) fn active(&self) -> Tick {
         self.active.load(Relaxed)
     }
 
-    /// When the last response went out. Bytes that are no part of a request or a response, such as
-    /// empty lines between requests or PING frames, do not count.
+    /// The tick at which the last response went out. Bytes that are no part of a request or a
+    /// response, such as empty lines between requests or PING frames, do not count.
     pub(crate) fn idle_since(&self) -> Tick {
         self.idle_since.load(Relaxed)
     }
@@ -168,7 +168,8 @@ impl Ledger {
         self.budget.count(n);
         let now = self.ticks.now();
         self.active.store(now, Relaxed);
-        // What goes out while no request is in flight is the rest of a response only if it had to wait.
+        // What goes out while no request is in flight is the rest of a response only if it had to
+        // wait.
         if self.in_flight.load(Relaxed) > 0 || self.wants_write() {
             self.idle_since.store(now, Relaxed);
         }
@@ -192,8 +193,8 @@ impl Ledger {
         self.wants_write.store(wants, Relaxed);
     }
 
-    /// Returns `true` if the client has to take more before the task can go on: the socket is full, or
-    /// the windows of HTTP/2 are.
+    /// Returns `true` if the client has to take more before the task can go on: the socket is full,
+    /// or the windows of HTTP/2 are.
     pub(crate) fn waits_for_reader(&self) -> bool {
         self.wants_write() || self.streams().is_some_and(StreamLedger::is_blocked)
     }
@@ -297,8 +298,8 @@ impl Ledger {
         self.parked.load(Acquire)
     }
 
-    /// Registers the task that a signal wakes. A task's waker stays the same, so this costs one load,
-    /// except after a signal.
+    /// Registers the task that a signal wakes. A task's waker stays the same, so this costs one
+    /// load, except after a signal.
     pub(crate) fn register(&self, waker: &Waker) {
         if self.wants_waker.load(Acquire) {
             self.wants_waker.store(false, Release);

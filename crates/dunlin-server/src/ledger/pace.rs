@@ -21,8 +21,8 @@ pub(crate) struct MinPace {
 // === impl Pace ===
 
 impl Pace {
-    /// Adds `passed` milliseconds, in which the count of bytes became `total`. Returns `true` if the
-    /// peer was waited for a whole window and moved less than it must.
+    /// Adds `passed` milliseconds, in which the count of bytes became `total`. Returns `true` if
+    /// the peer was waited for a whole window and moved less than it must.
     pub(crate) fn is_too_slow(&mut self, waiting: bool, total: u64, passed: Tick, min: MinPace) -> bool {
         if !waiting {
             // Neither time nor bytes count while the peer is not waited for.

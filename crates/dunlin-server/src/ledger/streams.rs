@@ -20,8 +20,8 @@ pub(crate) struct StreamLedger {
     blocked: AtomicU32,
 }
 
-/// The bodies of a connection's streams in one direction for which the client was waited for. Each has
-/// a pace of its own, so that a fast one does not hide a slow one.
+/// The bodies of a connection's streams in one direction for which the client was waited for. Each
+/// has a pace of its own, so that a fast one does not hide a slow one.
 #[derive(Debug, Default)]
 pub(crate) struct Transfers(Mutex<Vec<Arc<Transfer>>>);
 

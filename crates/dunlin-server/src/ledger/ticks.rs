@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 /// Milliseconds since the loop began.
 pub(crate) type Tick = u32;
 
-/// The coarse clock of a loop. The reaper sets it many times a second, and reading it costs one load.
+/// The coarse clock of a loop. The reaper sets it many times a second, and reading it costs one
+/// load.
 #[derive(Debug, Default)]
 pub(crate) struct Ticks {
     now: AtomicU32,

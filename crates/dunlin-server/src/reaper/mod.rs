@@ -1,8 +1,9 @@
 //! The reaper: one timer for each loop instead of one for each request.
 //!
-//! Every connection of a loop stands in its [`Registry`]. Many times a second the reaper sets the loop's coarse clock
-//! and looks at the connections that are due: busy ones each time, parked ones once their deadline has come. What it
-//! decides, by [`rules`], it tells the connection's task by a [`Signal`](crate::ledger::Signal).
+//! The [`Registry`] has every connection of a loop. Many times a second the reaper sets the loop's
+//! coarse clock and reads the ledgers of the connections that are due: busy ones each time, parked
+//! ones once their deadline has come. Its decisions, by [`rules`], are
+//! [signals](crate::ledger::Signal) to the connections.
 
 mod rules;
 
@@ -33,7 +34,7 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Table {
     entries: Slab<Entry>,
-    /// When each entry is looked at next: apart from the entries, so that a sweep over many idle ones is short.
+    /// The next look at each entry. It stands apart, so that a sweep over many idle ones is short.
     due: Vec<Tick>,
     /// Of connections that are gone.
     requests: u64,
@@ -46,18 +47,19 @@ struct Entry {
     watch: Watch,
 }
 
-/// A place in a registry, until this is dropped.
+/// The place of a connection in a registry, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Registered {
     registry: Arc<Registry>,
     key: usize,
 }
 
-/// How often busy connections are looked at, and how coarse the loop's clock is.
+/// The time between two looks at a busy connection, and the precision of the loop's clock.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// How often while nobody is due sooner: a parked connection that wakes up is seen no later than this.
+/// The same while no connection is due sooner. A parked connection that wakes up is seen no later
+/// than this.
 const SLOW_INTERVAL: Duration = Duration::from_millis(200);
-/// When the loop comes back so much later than it meant to, it was itself held up.
+/// A loop that runs so much later than it meant to was itself held up.
 const HELD_UP: Duration = Duration::from_millis(100);
 
 // === impl Registry ===
@@ -75,7 +77,7 @@ impl Registry {
         }
     }
 
-    /// Takes a new connection in.
+    /// Adds a new connection.
     pub(crate) fn register(self: &Arc<Self>) -> (Arc<Ledger>, Registered) {
         let now = self.set_clock();
         let ledger = Arc::new(Ledger::new(self.ticks.clone()));
@@ -100,22 +102,22 @@ impl Registry {
         self.ticks.seconds()
     }
 
-    /// How many connections there are.
+    /// The number of connections.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// How many of them are parked.
+    /// The number of parked connections.
     pub(crate) fn parked(&self) -> usize {
         self.table().entries.iter().filter(|(_, entry)| entry.ledger.is_parked()).count()
     }
 
-    /// The connections that are tunnels.
+    /// The number of tunnels.
     pub(crate) fn tunnels(&self) -> usize {
         self.table().entries.iter().filter(|(_, entry)| entry.ledger.phase() == Phase::Tunnel).count()
     }
 
-    /// How many requests came, and how many of them panicked.
+    /// The number of requests, and of those that panicked.
     pub(crate) fn requests(&self) -> (u64, u64) {
         let table = self.table();
         let gone = (table.requests, table.panics);
@@ -124,7 +126,8 @@ impl Registry {
         })
     }
 
-    /// Runs the clock and the deadlines. It rests while there is no connection, and goes slowly while all are parked.
+    /// Runs the clock and the deadlines. It sleeps while there is no connection, and slows down
+    /// while all are parked.
     pub(crate) async fn run(&self) {
         let mut pause = INTERVAL;
         loop {
@@ -136,7 +139,8 @@ impl Registry {
                 let due = Instant::now() + pause;
                 tokio::time::sleep(pause).await;
                 if due.elapsed() > HELD_UP {
-                    // It was not the clients who were late: what came meanwhile is read before anybody is judged.
+                    // The loop was late, not the clients: bytes that came meanwhile are read before
+                    // anyone is judged.
                     tokio::time::sleep(INTERVAL).await;
                 }
             }
@@ -145,14 +149,14 @@ impl Registry {
         }
     }
 
-    /// Tells every connection, those to come included, to close after its next answer, and lets idle ones go.
+    /// Closes every connection after its next response, also those to come, and idle ones at once.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.signal_all(Signal::Drain);
         self.sweep();
     }
 
-    /// Tells every connection the same.
+    /// Signals every connection.
     pub(crate) fn signal_all(&self, signal: Signal) {
         let mut table = self.table();
         for (_, entry) in &table.entries {
@@ -161,8 +165,9 @@ impl Registry {
         table.due.fill(0);
     }
 
-    /// Makes room: closes the connection that has been idle longest since its last request, or, where none is idle, the
-    /// one whose client closed its half first, for that one is likely gone. Whether there was one.
+    /// Makes room: closes the connection that has been idle for longest since its last request. If
+    /// none is idle, cuts the one whose client closed its half first, because it is likely gone.
+    /// Returns `true` if there was one.
     pub(crate) fn evict(&self) -> bool {
         let table = self.table();
         let open = || table.entries.iter().map(|(_, entry)| &entry.ledger).filter(|ledger| !ledger.is_closing());
@@ -187,7 +192,7 @@ impl Registry {
         }
     }
 
-    /// Looks at whom it is due to look at; the milliseconds until somebody is next.
+    /// Looks at all connections that are due. Returns the milliseconds until the next one is.
     fn sweep(&self) -> Tick {
         let now = self.set_clock();
         let draining = self.draining.load(Ordering::Acquire);
@@ -204,8 +209,8 @@ impl Registry {
     }
 
     fn set_clock(&self) -> Tick {
-        // 2^32 milliseconds are 49 days; deadlines are differences, but `due` is compared, so the clock stands at the
-        // end rather than begin anew.
+        // 2^32 milliseconds are 49 days. `due` is compared, so the clock stops at the end instead
+        // of beginning anew.
         let now = Tick::try_from(self.begun.elapsed().as_millis()).unwrap_or(Tick::MAX);
         let seconds = Clock::system().now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.ticks.set(now, seconds);
@@ -220,7 +225,7 @@ impl Registry {
 // === impl Registered ===
 
 impl Registered {
-    /// Has the connection looked at in the next sweep, whatever was planned for it.
+    /// Makes the next sweep look at the connection.
     pub(crate) fn watch(&self) {
         if let Some(due) = self.registry.table().due.get_mut(self.key) {
             *due = 0;

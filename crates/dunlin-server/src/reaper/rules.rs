@@ -1,4 +1,4 @@
-//! When a connection has had its time.
+//! The deadlines of connections.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub(crate) struct Rules {
     park_after: Tick,
     max_age: Tick,
     tunnel_idle: Tick,
-    /// While the loop drains, an idle connection may still bring one more request for so long.
+    /// The time in which an idle connection may bring one more request while the loop drains.
     drain_idle: Tick,
 }
 
-/// What the reaper remembers of a connection between two looks.
+/// The reaper's notes about a connection, between two looks.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     last: Option<Tick>,
@@ -31,23 +31,24 @@ pub(crate) struct Watch {
     closing_since: Option<Tick>,
 }
 
-/// Until a busy connection is looked at again.
+/// The time between two looks at a busy connection.
 const SOON: Tick = 40;
 /// The longest time between two looks at a tunnel.
 const SELDOM: Tick = 1_000;
-/// Until a connection that was asked to close is cut.
+/// The time from asking a connection to close until it is cut.
 const CLOSING: Tick = 5_000;
-/// How long what a client still sends is thrown away after the last answer.
+/// The time in which bytes are discarded after the last response.
 const LINGER: Tick = 2_000;
-/// How long a client that closed its half is given for an answer to begin or to go on. One that went away looks the same
-/// until something is sent to it, and what it asked for is not to be worked at for long.
+/// The time that a client with a closed half is given while nothing moves. A client that is gone
+/// looks the same until something is sent to it, and its request is not worth long work.
 const HALF_CLOSED: Tick = 2_000;
 
 // === impl Rules ===
 
 impl Rules {
     pub(crate) fn new(config: &Config) -> Self {
-        // The clock is cut down to whole milliseconds, so one more keeps deadlines from being early.
+        // The clock is cut down to whole milliseconds, so one more keeps deadlines from being
+        // early.
         let ticks = |duration: Duration| Tick::try_from(duration.as_millis()).unwrap_or(Tick::MAX).saturating_add(1);
         Self {
             keep_alive: ticks(config.keep_alive),
@@ -63,7 +64,7 @@ impl Rules {
         }
     }
 
-    /// Judges a connection, signals what follows, and tells when to look again.
+    /// Judges a connection, and signals the verdict. Returns the tick of the next look.
     pub(super) fn look(&self, ledger: &Ledger, watch: &mut Watch, now: Tick, draining: bool) -> Tick {
         let last = watch.last.replace(now).unwrap_or(now);
         let passed = since(now, last);

@@ -1,4 +1,4 @@
-//! How a connection ends.
+//! The end of a connection.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -81,7 +81,8 @@ pub(in crate::conn) async fn close(mut transport: Transport) {
     }
 }
 
-/// Runs `future`. Returns `None` if the connection gets `signal`, or a stronger one, before its end.
+/// Runs `future`. Returns `None` if the connection gets `signal`, or a stronger one, before its
+/// end.
 pub(in crate::conn) async fn until<F: Future>(signal: Signal, ledger: &Ledger, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     poll_fn(|cx| {

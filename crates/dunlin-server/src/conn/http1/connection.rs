@@ -25,17 +25,17 @@ use crate::framing::{Framer, Framing, Head, Reject};
 use crate::ledger::{Phase, Signal};
 use crate::reaper::Registered;
 
-/// A connection from one request to the next.
+/// A connection of HTTP/1.1, from one request to the next.
 pub(super) struct Http1<'a, H: Handler<Exchange>> {
     io: Io<'a>,
     handler: H,
     /// The exchange as the handler sees it.
     exchange: Exchange,
-    /// The request that is under way.
+    /// The request in flight.
     transaction: Option<Transaction<H::Future>>,
-    /// Once nothing more is to be read here.
+    /// The exit, once nothing more is to be read here.
     left: Option<Exit>,
-    /// Memory for the fields of the next request, and for its call.
+    /// Memory that is used again for the fields of the next request, and for its call.
     spare_fields: HeaderMap,
     spare_call: Option<Pin<Box<Call<H::Future>>>>,
     registered: &'a Registered,
@@ -55,9 +55,9 @@ pub(super) enum Exit {
     Upgrade(Bytes),
 }
 
-/// Requests that are answered before others have their turn.
+/// The limit of requests that are answered before other tasks run.
 const TURN: usize = 64;
-/// A map of fields with more room than this is not kept.
+/// The largest capacity of a field map that is kept for the next request.
 const MAX_SPARE: usize = 64;
 
 // === impl Http1 ===
@@ -121,7 +121,8 @@ where
         Poll::Pending
     }
 
-    /// Takes up the next request. Answers to those before it go out together once no other has come in full.
+    /// Takes up the next request. Responses to earlier ones go out together, once no further
+    /// request is complete.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Exit>>> {
         if self.left.is_some() || !self.io.output.has_room() {
             ready!(self.io.poll_flush(cx))?;
@@ -176,7 +177,7 @@ where
         self.io.poll_fill(cx, ROOM).map_ok(|_| None)
     }
 
-    /// Lets all memory go that an idle connection does not need.
+    /// Frees all memory that an idle connection does not need.
     fn park(&mut self) {
         self.io.framer.park();
         self.io.output.park();
@@ -213,7 +214,7 @@ where
                 return false;
             }
         }
-        // RFC 9110 §9.3.7: `*` asks what the server as a whole can do.
+        // RFC 9110 §9.3.7: `*` is the server as a whole.
         if request.uri().path() == "*" {
             self.respond(capabilities());
             return false;
@@ -238,7 +239,7 @@ where
         }
     }
 
-    /// Works at the request that is under way, until it is answered.
+    /// Polls the request in flight, until it is answered.
     fn poll_transaction(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Exit>>> {
         while let Some(transaction) = &mut self.transaction {
             transaction.feed(&mut self.io, cx)?;
@@ -271,7 +272,7 @@ where
         Poll::Ready(Ok(None))
     }
 
-    /// Answers the request that is under way.
+    /// Writes the head of the response to the request in flight.
     fn respond(&mut self, reply: impl Into<Reply>) {
         let Some(transaction) = &mut self.transaction else { return };
         if let Stage::Answering(call) = std::mem::replace(&mut transaction.stage, Stage::Answered) {
@@ -284,7 +285,8 @@ where
         }
         let mut reply = reply.into();
         if reply.status().is_informational() {
-            tracing::error!(status = reply.status().as_u16(), "a service answered with an interim status");
+            let status = reply.status().as_u16();
+            tracing::error!(status, "a handler's final response has an interim status; answering 500");
             transaction.facts.persists = false;
             reply = refuse(StatusCode::INTERNAL_SERVER_ERROR, "").into();
         }
@@ -317,8 +319,8 @@ where
     }
 }
 
-/// What is to be known of a request before its service is called: whether its client awaits a 100 (Continue), or the
-/// status that it is refused with.
+/// Checks a request before its handler is called. Returns `true` if the client waits for a 100
+/// (Continue). An error is the status of the response.
 fn admit<B>(request: &mut Request<B>, framing: Framing, expects: bool, config: &Config) -> Result<bool, StatusCode> {
     normalise(request, config.normalise_paths)?;
     let awaits_continue = expects && awaits_continue(request)?;

@@ -1,4 +1,4 @@
-//! The body of a request on its way from the connection to whoever reads it.
+//! The body of a request, on its way from the connection to its reader.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +11,14 @@ use http_body::{Frame, SizeHint};
 
 use crate::ledger::Ledger;
 
-/// The body of a request, as a handler reads it: bounded, and with errors that say what a server answers.
+/// The body of a request as a handler reads it: limited, with errors that have a status.
 #[derive(Debug)]
 pub(super) struct Incoming {
     channel: Arc<Channel>,
-    /// Bytes that may still come, and that might at first.
+    /// The bytes that may still come, and the limit.
     left: u64,
     limit: u64,
-    /// Bytes that will still come, where that is known.
+    /// The bytes that will still come, where that is known.
     length: Option<u64>,
 }
 
@@ -32,28 +32,28 @@ struct Channel {
     ledger: Arc<Ledger>,
 }
 
-/// One frame at a time: what nobody reads stays in the socket.
+/// Room for one frame. What has no room stays in the socket.
 #[derive(Debug, Default)]
 struct Slot {
     frame: Option<Result<Frame<Bytes>, BodyError>>,
-    /// Whether nothing comes behind `frame`.
+    /// `true` if nothing comes behind `frame`.
     ended: bool,
-    /// Whether somebody waits for a frame.
+    /// `true` if the reader waits for a frame.
     wanted: bool,
     gone: bool,
     reader: Option<Waker>,
 }
 
-/// What the reader of a body is about.
+/// The state of a body's reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Waits,
-    /// It has something to read, or does not read now.
+    /// It has a frame to read, or does not read now.
     Busy,
     Gone,
 }
 
-/// A body of at most `limit` bytes, `length` of them if that is known, and where they are to be put.
+/// A body of at most `limit` bytes, `length` of them if that is known, and its sender.
 pub(super) fn channel(limit: u64, length: Option<u64>, ledger: &Arc<Ledger>) -> (Feed, Incoming) {
     let channel = Arc::new(Channel { slot: Mutex::default(), ledger: ledger.clone() });
     (Feed(channel.clone()), Incoming { channel, left: limit, limit, length })
@@ -79,7 +79,7 @@ impl Feed {
         }
     }
 
-    /// Hands a piece to a reader that waits; `ended` if it is the last.
+    /// Sends a piece to a reader that waits. It is the last if `ended`.
     pub(super) fn data(&self, data: Bytes, ended: bool) {
         self.put(Some(Ok(Frame::data(data))), ended);
     }
@@ -106,7 +106,7 @@ impl Feed {
     }
 }
 
-/// The connection is over before the body is: its reader is told so.
+/// A body that ends with the connection fails, because it is not complete.
 impl Drop for Feed {
     fn drop(&mut self) {
         if !self.0.slot().ended {

@@ -1,7 +1,8 @@
 //! Interim responses (RFC 9110 §15.2).
 //!
-//! A request's handler may send them from wherever it runs, until the final response begins. What it sends waits in a
-//! queue that only the connection empties, ahead of the final response: so one never stands within another.
+//! A handler may send them from any task until the final response begins. They wait in a queue that
+//! only the connection empties, ahead of the final response, so that none stands within another
+//! response.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,15 +15,15 @@ use http::{HeaderMap, StatusCode};
 
 use super::response::{write_field, write_status_line};
 
-/// Interim responses to one request, at most.
+/// The limit of interim responses to one request.
 pub(crate) const MAX_COUNT: u32 = 32;
-/// Their bytes, at most.
+/// The limit of their bytes.
 pub(crate) const MAX_BYTES: usize = 64 << 10;
 
 /// Interim responses on their way to the socket.
 #[derive(Debug, Default)]
 pub(crate) struct InterimQueue {
-    /// The request that they are for, while one is answered that asked to send any; else 0.
+    /// The number of the request that may send some; 0 if none may.
     open: AtomicU64,
     waiting: AtomicBool,
     queue: Mutex<Option<Box<Queue>>>,
@@ -31,7 +32,7 @@ pub(crate) struct InterimQueue {
 #[derive(Debug, Default)]
 struct Queue {
     request: u64,
-    /// Counted since the request began.
+    /// Counted from the beginning of the request.
     count: u32,
     bytes: usize,
     out: Vec<u8>,
@@ -40,27 +41,28 @@ struct Queue {
 // === impl InterimQueue ===
 
 impl InterimQueue {
-    /// Lets the request of this number send some. The one before it has been answered.
+    /// Lets the request of this number send some. The request before it is answered.
     pub(crate) fn open(&self, request: u64) {
         self.open.store(request, Relaxed);
     }
 
-    /// Takes no more, as the final response is there; whether some still wait to be written.
+    /// Takes no more, because the final response is there. Returns `true` if some still wait to be
+    /// written.
     pub(crate) fn close(&self) -> bool {
         if self.open.load(Relaxed) != 0 {
-            // Under the lock: whoever is about to add one has done so now, or will not.
+            // Under the lock: a `push` that has begun is done now, and a later one is refused.
             let _queue = self.queue.lock();
             self.open.store(0, Relaxed);
         }
         self.waiting.load(Acquire)
     }
 
-    /// Whether the request may still send some.
+    /// Returns `true` if the request may still send some.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Relaxed) != 0
     }
 
-    /// Adds one, if that request is still to be answered and has not sent too much.
+    /// Adds a response. Returns `false` if the request is answered, or has sent too many.
     pub(crate) fn push(&self, request: u64, status: StatusCode, headers: &HeaderMap) -> bool {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if self.open.load(Relaxed) != request {
@@ -83,12 +85,12 @@ impl InterimQueue {
         true
     }
 
-    /// Whether there is something to write.
+    /// Returns `true` if responses wait to be written.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.load(Relaxed)
     }
 
-    /// Hands what waits to `write`.
+    /// Passes the waiting bytes to `write`.
     pub(crate) fn take(&self, write: impl FnOnce(&[u8])) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.store(false, Relaxed);
@@ -101,10 +103,10 @@ impl InterimQueue {
     }
 }
 
-/// Writes the head of a response that has nothing but a head.
+/// Writes a response without content.
 fn write(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
     write_status_line(out, status);
-    // RFC 9112 §6.3: there is no content, whatever the fields say; and the connection stays what it is.
+    // RFC 9112 §6.3: an interim response has no content, and does not change the connection.
     let own = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
     for (name, value) in headers.iter().filter(|(name, _)| !own.contains(name)) {
         write_field(out, name.as_str().as_bytes(), value.as_bytes());

@@ -14,28 +14,29 @@ use crate::conn::Transport;
 use crate::framing::Framer;
 use crate::ledger::Ledger;
 
-/// Both directions of a connection's socket, and what waits in between.
+/// Both directions of a connection's socket, with their buffers.
 #[derive(Debug)]
 pub(super) struct Io<'a> {
     pub(super) transport: Transport,
     pub(super) framer: Framer,
     pub(super) output: Output,
-    /// Whether the client said that it sends no more.
+    /// `true` once the client has closed its half.
     pub(super) ended: bool,
     pub(super) ledger: &'a Arc<Ledger>,
     pub(super) interim: &'a InterimQueue,
 }
 
-/// Room for what a client sends, in bytes, but for bodies.
+/// The room for reading, in bytes, except for bodies.
 pub(super) const ROOM: usize = 4096;
-/// With less room than this nothing is read. While there is more the memory is not changed for another, so that many
-/// small pieces share it.
+/// The least room for reading. Memory with more room is used on, so that many small pieces share
+/// it.
 const MIN_ROOM: usize = 1024;
 
 // === impl Io ===
 
 impl Io<'_> {
-    /// Reads once, into so much `room` if there is to be more of it; false at the end of what the client sends.
+    /// Reads once, into new memory of `room` bytes if the old is used up. Returns `false` at the
+    /// end of the client's half.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<bool>> {
         let held = self.framer.held();
         if held.capacity() - held.len() < MIN_ROOM {
@@ -50,12 +51,13 @@ impl Io<'_> {
         Poll::Ready(Ok(n > 0))
     }
 
-    /// Reads a little of what comes behind the request that is worked at: so a client that leaves is noticed.
+    /// Reads a little behind the request in flight, so that a client that leaves is noticed.
     pub(super) fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.ended && self.framer.len() < ROOM {
             match self.poll_fill(cx, ROOM) {
                 Poll::Ready(Ok(true)) => {}
-                // RFC 9112 §9.6: a client may close its half behind its last request and still wait for the answer.
+                // RFC 9112 §9.6: a client may close its half behind its last request and still wait
+                // for the answer.
                 Poll::Ready(Ok(false)) => self.ledger.set_half_closed(),
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
@@ -68,7 +70,7 @@ impl Io<'_> {
         self.output.poll_flush(&mut self.transport, cx, self.ledger)
     }
 
-    /// Sends what it can, to go on with something else.
+    /// Sends as much as possible without waiting.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.poll_flush(cx) {
             Poll::Ready(Err(error)) => Err(error),
@@ -76,7 +78,7 @@ impl Io<'_> {
         }
     }
 
-    /// Takes up the interim responses that wait, to the request that is worked at.
+    /// Appends the interim responses of the request in flight to the output.
     pub(super) fn take_interim(&mut self) {
         if self.interim.is_waiting() {
             let out = self.output.gathered();

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on a connection: one request after the other, each from the socket to its handler and back.
+//! HTTP/1.1 on a connection: one request after the other.
 
 mod close;
 mod connection;

@@ -1,4 +1,4 @@
-//! [`Output`]: what is on its way to the socket.
+//! [`Output`]: the bytes on their way to the socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,27 +13,27 @@ use tokio::io::AsyncWrite;
 use crate::conn::Transport;
 use crate::ledger::Ledger;
 
-/// What is on its way to the socket: bytes that were gathered, and behind them at most one piece of content that is
-/// sent from where it lies.
+/// The bytes on their way to the socket: gathered ones, and behind them at most one piece of
+/// content that is sent without a copy.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     gathered: Vec<u8>,
-    /// So much of `gathered` is sent.
+    /// The number of bytes of `gathered` that are sent.
     sent: usize,
     piece: Bytes,
     /// The file in which `piece` lies.
     mapping: Option<Arc<dyn Mapped>>,
-    /// What follows the piece.
+    /// The bytes behind the piece.
     behind: &'static [u8],
-    /// Whether TLS may still hold some of what it was given.
+    /// `true` if TLS may still hold bytes.
     unflushed: bool,
 }
 
-/// A piece of so many bytes is copied: handing the kernel one more slice costs more.
+/// The largest piece that is copied, because another slice would cost the kernel more.
 const SMALL: usize = 8192;
-/// So much is gathered before it is sent.
+/// The bytes that are gathered before they are sent.
 const ENOUGH: usize = 16 << 10;
-/// From so many bytes on the kernel is told to send a file rather than given a copy.
+/// The smallest piece of a file that the kernel sends by itself.
 const MAPPED: usize = 16 << 10;
 
 // === impl Output ===
@@ -43,18 +43,18 @@ impl Output {
         self.gathered.is_empty() && self.piece.is_empty()
     }
 
-    /// Whether more may be added without sending first.
+    /// Returns `true` if more may be added without sending first.
     pub(super) fn has_room(&self) -> bool {
         self.piece.is_empty() && self.gathered.len() < ENOUGH
     }
 
-    /// Where bytes are gathered. Only while it [has room](Self::has_room).
+    /// The gathered bytes, to add more. Only valid while there [is room](Self::has_room).
     pub(super) const fn gathered(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.piece.is_empty(), "these would go ahead of the piece");
         &mut self.gathered
     }
 
-    /// Adds content that is complete; whether it is.
+    /// Adds content. Returns `false` if it is not complete.
     pub(super) fn push_body(&mut self, body: &mut Body) -> bool {
         match body.as_bytes() {
             None => return false,
@@ -89,7 +89,7 @@ impl Output {
         }
     }
 
-    /// Lets the memory go, all of which is sent.
+    /// Frees the memory if everything is sent.
     pub(super) fn park(&mut self) {
         if self.is_written() && !self.unflushed {
             *self = Self::default();

@@ -1,4 +1,4 @@
-//! The head of a response, as it goes onto the transport (RFC 9112 §4 and §6).
+//! The head of a response (RFC 9112 §4 and §6).
 
 use std::cell::RefCell;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,38 +9,39 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::framing::{has_token, length};
 
-/// What the response answers.
+/// The facts about a request that its response depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestFacts {
     pub(super) to_head: bool,
-    /// Whether the client speaks HTTP/1.0.
+    /// `true` if the client speaks HTTP/1.0.
     pub(super) is_10: bool,
-    /// Whether the connection may go on behind it.
+    /// `true` if the connection may go on behind the response.
     pub(super) persists: bool,
 }
 
-/// How the content of a response is told from what follows it (RFC 9112 §6.3).
+/// The framing of a response's content (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// There is none.
     None,
-    /// So many bytes are left of it.
+    /// This number of bytes is left.
     Length(u64),
     Chunked,
     /// It ends with the connection.
     UntilClose,
 }
 
-/// What was written, and what follows from it.
+/// The consequences of a head that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) content: Content,
-    /// Whether the connection goes on.
+    /// `true` if the connection goes on.
     pub(super) persists: bool,
 }
 
-/// Writes the head of a final response whose content is of this `length`, where that is known. What frames the message
-/// is the server's to say, whatever the fields say; `seconds` since 1970 are its Date if it has none.
+/// Writes the head of a final response whose content has this `length`, where that is known. The
+/// server frames the message, whatever the fields say. `seconds` since 1970 become the Date if
+/// there is none.
 pub(super) fn write(
     out: &mut Vec<u8>,
     status: StatusCode,
@@ -51,10 +52,10 @@ pub(super) fn write(
 ) -> Written {
     out.reserve(128 + 48 * headers.len());
     write_status_line(out, status);
-    let (mut closes, mut dated, mut told_length) = (false, false, None);
+    let (mut closes, mut dated, mut announced) = (false, false, None);
     for (name, value) in headers {
         if *name == CONTENT_LENGTH {
-            told_length = Some(value);
+            announced = Some(value);
             continue;
         }
         if *name == TRANSFER_ENCODING {
@@ -67,14 +68,14 @@ pub(super) fn write(
         dated |= *name == DATE;
         write_field(out, name.as_str().as_bytes(), value.as_bytes());
     }
-    let content = content(status, length, told_length, facts);
-    write_framing(out, status, length, told_length, content, facts);
+    let content = content(status, length, announced, facts);
+    write_framing(out, status, length, announced, content, facts);
     let persists = facts.persists && !closes && content != Content::UntilClose;
     write_end(out, facts, persists, dated, seconds);
     Written { content, persists }
 }
 
-/// Writes the head of a response that is not to HEAD and whose fields were written before.
+/// Writes the head of a stored response. It is not for HEAD.
 pub(super) fn write_ready(out: &mut Vec<u8>, ready: &StoredReply, facts: RequestFacts, seconds: u64) -> Written {
     let length = ready.body().len().unwrap_or_default();
     out.reserve(512);
@@ -85,7 +86,7 @@ pub(super) fn write_ready(out: &mut Vec<u8>, ready: &StoredReply, facts: Request
     Written { content: Content::Length(length), persists: facts.persists }
 }
 
-/// Writes what the server itself says, and the end of the head.
+/// Writes the server's own fields, and the end of the head.
 fn write_end(out: &mut Vec<u8>, facts: RequestFacts, persists: bool, dated: bool, seconds: u64) {
     if !persists {
         out.extend_from_slice(b"connection: close\r\n");
@@ -98,7 +99,7 @@ fn write_end(out: &mut Vec<u8>, facts: RequestFacts, persists: bool, dated: bool
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the version that the server speaks, whichever the client's is (RFC 9110 §6.2).
+/// Writes the status line, with the server's version whatever the client's is (RFC 9110 §6.2).
 pub(super) fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
     if status == StatusCode::OK {
         return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
@@ -115,12 +116,14 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     write_all(out, [name, b": ", value, b"\r\n"]);
 }
 
-/// Writes one piece behind the other, with one look whether there is room.
+/// Writes the pieces one behind the other, with one check for room.
 #[inline]
 fn write_all<const COUNT: usize>(out: &mut Vec<u8>, pieces: [&[u8]; COUNT]) {
     let len = pieces.iter().map(|piece| piece.len()).sum();
     out.reserve(len);
-    // SAFETY: behind what `out` has there is room for `len` bytes, which is not the pieces'; they are written in full.
+    // SAFETY: `reserve` made room for `len` bytes behind the `out.len()` that are there. The pieces
+    // do not overlap it, because they are borrowed and `out` is borrowed mutably. All `len` bytes
+    // are written before the length is set.
     unsafe {
         let mut to = out.as_mut_ptr().add(out.len());
         for piece in pieces {
@@ -148,13 +151,13 @@ fn write_date(out: &mut Vec<u8>, seconds: u64) {
 }
 
 /// RFC 9112 §6.3, as a sender.
-fn content(status: StatusCode, length: Option<u64>, told: Option<&HeaderValue>, facts: RequestFacts) -> Content {
+fn content(status: StatusCode, length: Option<u64>, announced: Option<&HeaderValue>, facts: RequestFacts) -> Content {
     match length {
         _ if facts.to_head || !may_have_content(status) => Content::None,
         Some(0) => Content::None,
         Some(length) => Content::Length(length),
-        // A stream whose length its maker knows.
-        None => match told.and_then(told_length) {
+        // The handler knows the length of its stream.
+        None => match announced.and_then(parse_length) {
             Some(length) => Content::Length(length),
             None if facts.is_10 => Content::UntilClose,
             None => Content::Chunked,
@@ -171,7 +174,7 @@ fn write_framing(
     out: &mut Vec<u8>,
     status: StatusCode,
     length: Option<u64>,
-    told: Option<&HeaderValue>,
+    announced: Option<&HeaderValue>,
     content: Content,
     facts: RequestFacts,
 ) {
@@ -183,9 +186,9 @@ fn write_framing(
             // RFC 9110 §8.6: none in a 204.
             StatusCode::NO_CONTENT => return,
             StatusCode::RESET_CONTENT => Some(0),
-            // What a GET would have been answered with, if anybody said it.
-            StatusCode::NOT_MODIFIED => told.and_then(told_length),
-            _ if facts.to_head => told.and_then(told_length).or(length.filter(|length| *length > 0)),
+            // The length that a GET would have, if the handler gave it.
+            StatusCode::NOT_MODIFIED => announced.and_then(parse_length),
+            _ if facts.to_head => announced.and_then(parse_length).or(length.filter(|length| *length > 0)),
             _ => Some(0),
         },
     };
@@ -194,7 +197,7 @@ fn write_framing(
     }
 }
 
-fn told_length(value: &HeaderValue) -> Option<u64> {
+fn parse_length(value: &HeaderValue) -> Option<u64> {
     length(value.as_bytes())
 }
 
@@ -212,7 +215,7 @@ mod tests {
     const HEAD: RequestFacts = RequestFacts { to_head: true, ..GET };
     const OLD: RequestFacts = RequestFacts { is_10: true, ..GET };
 
-    /// The head of a response of this status and these fields, but for its Date, with what follows.
+    /// Checks the head of a response, without its Date, and its framing.
     #[track_caller]
     fn check(
         status: u16,
@@ -268,7 +271,7 @@ mod tests {
         check(200, &[("connection", "x")], Some(0), GET, "200 OK|content-length: 0", Content::None);
     }
 
-    /// An answer of two bytes whose lines were written before, `x: y` and perhaps a date.
+    /// A stored response of two bytes with the line `x: y`, and perhaps a date.
     struct Kept(HeaderMap, Lines);
 
     impl Kept {

@@ -1,4 +1,4 @@
-//! [`Transaction`]: a request and its answer.
+//! [`Transaction`]: a request and its response.
 
 use std::io;
 use std::pin::Pin;
@@ -15,45 +15,45 @@ use crate::conn::call::Call;
 use crate::framing::{Framer, Framing, Piece};
 use crate::ledger::Phase;
 
-/// A request and its answer.
+/// A request and its response.
 pub(super) struct Transaction<F> {
     pub(super) facts: RequestFacts,
     pub(super) stage: Stage<F>,
-    /// Whether the client holds the body back until it is facts for it (RFC 9110 §10.1.1).
+    /// `true` if the client sends the body only after a 100 (Continue) (RFC 9110 §10.1.1).
     pub(super) awaits_continue: bool,
     takes_trailers: bool,
-    /// Where the body of the request goes, while somebody may read it.
+    /// The sender of the request's body, while it has a reader.
     feed: Option<Feed>,
-    /// Whether the body cannot be read on.
+    /// `true` if the body cannot be read on.
     broke: bool,
-    /// Bytes of the body that were read for nobody.
+    /// Bytes of the body that were discarded.
     unwanted: u64,
 }
 
 pub(super) enum Stage<F> {
-    /// The service works at it.
+    /// The handler works on it.
     Answering(Pin<Box<Call<F>>>),
-    /// The head of the answer is written, its content is not.
+    /// The head of the response is written, its content is not.
     Sending { body: Body, content: Content },
-    /// All of the answer is written.
+    /// The whole response is written.
     Answered,
 }
 
-/// So much of a body that no handler wants is read all the same, so that the connection can go on.
+/// Bytes of an unread request body that are discarded to keep the connection alive.
 const MAX_UNWANTED: u64 = 64 << 10;
-/// Room for a body, in bytes.
+/// The room for a body, in bytes.
 const BODY_ROOM: u64 = 64 << 10;
 
 // === impl Transaction ===
 
 impl<F> Transaction<F> {
-    /// Nothing is worked at yet.
+    /// A request whose handler is not called yet.
     pub(super) const fn new(facts: RequestFacts, awaits_continue: bool, takes_trailers: bool) -> Self {
         let stage = Stage::Answered;
         Self { facts, stage, awaits_continue, takes_trailers, feed: None, broke: false, unwanted: 0 }
     }
 
-    /// The body of the request. One that came with its head is complete.
+    /// The body of the request. It is complete if it came with its head.
     pub(super) fn body(&mut self, framing: Framing, io: &mut Io<'_>, limit: u64) -> Body {
         let length = match framing {
             Framing::Length(0) => return Body::empty(),
@@ -71,7 +71,7 @@ impl<F> Transaction<F> {
         Body::new(incoming)
     }
 
-    /// Hands what came of the body to its reader, if that waits; whether there was anything.
+    /// Passes the next piece of the body to a reader that waits. Returns `true` if there was one.
     pub(super) fn feed(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<bool> {
         let Some(feed) = &self.feed else { return Ok(false) };
         match feed.reader() {
@@ -123,7 +123,7 @@ impl<F> Transaction<F> {
         }
     }
 
-    /// While there is nothing else to do: hands on what came of the body, or else looks whether the client is there.
+    /// Passes a piece of the body on, or else checks that the client is still there.
     pub(super) fn feed_or_listen(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<bool> {
         let fed = self.feed(io, cx)?;
         if !fed && !io.framer.in_body() {
@@ -132,8 +132,8 @@ impl<F> Transaction<F> {
         Ok(fed)
     }
 
-    /// Whether the rest of the body will be read, so that the connection can go on behind it. What nobody wants is
-    /// where it is little.
+    /// Returns `true` if the rest of the body will be read, so that the connection can go on. A
+    /// body without a reader is read only if it is short.
     pub(super) fn reads_on(&mut self, framer: &mut Framer) -> bool {
         if !framer.in_body() {
             return true;
@@ -148,7 +148,8 @@ impl<F> Transaction<F> {
         !self.awaits_continue && self.discard(framer) && framer.left().is_some_and(|left| left <= MAX_UNWANTED)
     }
 
-    /// Throws away what came of a body that nobody wants; whether it is still little and well-formed.
+    /// Discards what has come of a body without a reader. Returns `true` if it is still short and
+    /// well-formed.
     fn discard(&mut self, framer: &mut Framer) -> bool {
         while framer.in_body() {
             match framer.piece() {
@@ -164,7 +165,7 @@ impl<F> Transaction<F> {
         true
     }
 
-    /// Sends the content of the answer.
+    /// Sends the content of the response.
     pub(super) fn poll_send(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Stage::Sending { body, content } = &mut self.stage else { return Poll::Ready(Ok(())) };
@@ -174,7 +175,8 @@ impl<F> Transaction<F> {
             let frame = match Pin::new(body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame.into_data().map_err(|frame| frame.into_trailers().ok()),
                 Poll::Ready(Some(Err(error))) => {
-                    // The client sees that this is not all: the connection ends here.
+                    // The connection ends here, so that the client sees that the content is not
+                    // complete.
                     io.flush(cx)?;
                     return Poll::Ready(Err(io::Error::other(error)));
                 }
@@ -221,7 +223,8 @@ impl<F> Transaction<F> {
         }
     }
 
-    /// Behind the answer: sees the body of the request to its end; whether the connection can go on.
+    /// Reads the rest of the request's body, behind the response. Returns `true` if the connection
+    /// can go on.
     pub(super) fn poll_rest(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             if !io.framer.in_body() || self.broke {
@@ -250,7 +253,7 @@ impl<F> Transaction<F> {
     }
 }
 
-/// Reads on in a body. How long the client may be waited for is the reaper's to say.
+/// Reads on in a body. The reaper limits the waiting.
 fn fill_body(io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
     let room = io.framer.left().unwrap_or(BODY_ROOM).clamp(ROOM as u64, BODY_ROOM);
     let filled = io.poll_fill(cx, room as usize);
@@ -262,8 +265,8 @@ fn fill_body(io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
     }
 }
 
-/// The end of a chunked body (RFC 9112 §7.1). Fields that frame, route or authenticate do not come in trailers (RFC 9110
-/// §6.5.1).
+/// Writes the end of a chunked body (RFC 9112 §7.1). RFC 9110 §6.5.1: fields that frame, route or
+/// authenticate do not stand in trailers.
 fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
     use http::header;
     const FORBIDDEN: [header::HeaderName; 12] = [

@@ -26,8 +26,8 @@ const LINGER: usize = 1 << 20;
 /// The permit of a tunnel, on its way from the request to the connection.
 pub(super) type PermitSlot = Arc<Mutex<Option<TunnelPermit>>>;
 
-/// Serves the request with this `head`, behind which `held` came. Gives the connection back if it goes
-/// on with HTTP.
+/// Serves the request with this `head`, behind which `held` came. Gives the connection back if it
+/// goes on with HTTP.
 pub(super) async fn run<H>(
     transport: Transport,
     head: Bytes,
@@ -46,7 +46,7 @@ where
     let permit = PermitSlot::default();
     let (io, handback) = MeteredIo::upgrade(transport, head, held, ledger.clone());
     let service = UpgradeService::new(handler, connection.clone(), owner, permit.clone());
-    let (before, mut is_told) = (ledger.requests(), false);
+    let (before, mut is_stopping) = (ledger.requests(), false);
     let is_last = config.keep_alive.is_zero() || before + 1 >= config.max_requests_per_connection;
     let mut builder = Builder::new();
     builder.max_buf_size((config.max_head + 8192).max(64 << 10)).max_headers(config.max_fields);
@@ -59,13 +59,13 @@ where
             if ledger.signalled() == Signal::Cut || hyper.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            // A hyper that shuts down while idle drops what it has not written, so it is told only after
-            // everything is written.
+            // A hyper that shuts down while idle drops what it has not written, so it is stopped only
+            // after everything is written.
             let is_answered = ledger.requests() > before && ledger.in_flight() == 0 && !ledger.wants_write();
-            if is_told || !is_answered {
+            if is_stopping || !is_answered {
                 return Poll::Pending;
             }
-            is_told = true;
+            is_stopping = true;
             hyper.as_mut().graceful_shutdown();
         }
     })
@@ -78,7 +78,7 @@ where
         return None;
     }
     let returned = handback.take()?;
-    if !is_told {
+    if !is_stopping {
         close(returned.transport).await;
         return None;
     }
@@ -102,14 +102,15 @@ async fn run_tunnel(handback: &Handback, connection: &Connection, owner: &Loop, 
     };
     connection.tunnel_ended(end);
     if let Some(Returned { mut transport, .. }) = returned {
-        // RFC 9112 §9.6: closing with bytes unread resets the connection, and the client may lose the last
-        // bytes of the tunnel.
+        // RFC 9112 §9.6: closing with bytes unread resets the connection, and the client may lose
+        // the last bytes of the tunnel.
         ledger.set_phase(Phase::Linger);
         let _ = until(Signal::Cut, ledger, linger(&mut transport, LINGER)).await;
     }
 }
 
-/// Waits until the tunnel's handler has dropped the socket. Returns `None` if the tunnel is cut first.
+/// Waits until the tunnel's handler has dropped the socket. Returns `None` if the tunnel is cut
+/// first.
 async fn ended(handback: &Handback, ledger: &Ledger) -> Option<Returned> {
     poll_fn(|cx| {
         ledger.register(cx.waker());

@@ -150,8 +150,8 @@ where
             in_flight.ledger().set_phase(Phase::Tunnel);
         }
         Poll::Ready(Ok(response.map(|body| {
-            // A complete body is as good as written: the rest is up to the socket, which has its own
-            // deadline.
+            // A complete body is as good as written: the rest is up to the socket, which has its
+            // own deadline.
             let in_flight = if body.as_bytes().is_some() { None } else { in_flight };
             Outbound { body, _in_flight: in_flight }
         })))

@@ -1,4 +1,4 @@
-//! [`Inbound`]: the body of a request that others read from the socket, as handlers see it.
+//! [`Inbound`]: the body of a stream's request, as handlers read it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use http_body::{Frame, SizeHint};
 
 use crate::ledger::{StreamLedger, Transfer};
 
-/// The body of a request: bounded, and with errors that say what a server answers.
+/// The body of a request: limited, with errors that have a status.
 pub(crate) struct Inbound<B> {
     /// `None` once it ended or failed.
     incoming: Option<B>,
     left: u64,
     limit: u64,
     ledger: Arc<StreamLedger>,
-    /// Once it was waited for.
-    awaited: Option<Arc<Transfer>>,
+    /// `None` until the client had to be waited for.
+    transfer: Option<Arc<Transfer>>,
 }
 
 // === impl Inbound ===
@@ -32,17 +32,17 @@ where
         if incoming.is_end_stream() {
             return Body::empty();
         }
-        Body::new(Self { incoming: Some(incoming), left: limit, limit, ledger: ledger.clone(), awaited: None })
+        Body::new(Self { incoming: Some(incoming), left: limit, limit, ledger: ledger.clone(), transfer: None })
     }
 }
 
 impl<B> Inbound<B> {
-    /// Nothing came yet; whether that was for too long.
+    /// Waits for the client. Returns `true` if it took too long.
     #[cold]
     fn wait(&mut self, cx: &Context<'_>) -> bool {
-        let awaited = self.awaited.get_or_insert_with(|| self.ledger.requests.watch());
-        awaited.wait();
-        awaited.is_timed_out(cx.waker())
+        let transfer = self.transfer.get_or_insert_with(|| self.ledger.requests.watch());
+        transfer.wait();
+        transfer.is_timed_out(cx.waker())
     }
 }
 
@@ -70,8 +70,8 @@ where
             None => return Poll::Ready(None),
         };
         let len = frame.data_ref().map_or(0, Bytes::len);
-        if let Some(awaited) = &self.awaited {
-            awaited.advance(len);
+        if let Some(transfer) = &self.transfer {
+            transfer.advance(len);
         }
         let len = len as u64;
         if len > self.left {
@@ -93,8 +93,8 @@ where
 
 impl<B> Drop for Inbound<B> {
     fn drop(&mut self) {
-        if let Some(awaited) = self.awaited.take() {
-            self.ledger.requests.forget(&awaited);
+        if let Some(transfer) = self.transfer.take() {
+            self.ledger.requests.forget(&transfer);
         }
     }
 }

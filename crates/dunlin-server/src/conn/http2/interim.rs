@@ -36,8 +36,8 @@ impl InterimSender {
         self.push(StatusCode::CONTINUE, HeaderMap::new());
     }
 
-    /// Sends all that waits, and wakes this task when more comes. Nothing more is taken once the final
-    /// response `is_there`.
+    /// Sends all that waits, and wakes this task when more comes. Nothing more is taken once the
+    /// final response `is_there`.
     pub(super) fn flush(&self, respond: &mut SendResponse<Bytes>, is_there: bool, cx: &Context<'_>) {
         self.waker.register(cx.waker());
         let waiting = {

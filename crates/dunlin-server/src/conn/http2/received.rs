@@ -24,7 +24,8 @@ pub(super) struct Received {
     unread: Unread,
 }
 
-/// The place for a stream whose reader was dropped before its end. `None` if there is nothing to read.
+/// The place for a stream whose reader was dropped before its end. `None` if there is nothing to
+/// read.
 #[derive(Clone)]
 pub(super) struct Unread(Option<Arc<Mutex<Option<RecvStream>>>>);
 

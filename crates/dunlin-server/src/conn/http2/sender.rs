@@ -1,4 +1,4 @@
-//! The body of an answer, as fast as its client takes it.
+//! The body of a response, as fast as its client reads it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,34 +12,34 @@ use http_body::{Body as _, Frame};
 
 use crate::ledger::{StreamLedger, Transfer};
 
-/// What is asked for of the windows at once.
+/// The window that is asked for at once, in bytes.
 const MOST: usize = 64 << 10;
 
-/// How a client takes an answer. While its window is shut it is waited for, at a pace.
-struct Taker<'s> {
+/// A response's stream. While its window is closed, the pace of the client is measured.
+struct Sending<'s> {
     stream: SendStream<Bytes>,
     ledger: &'s StreamLedger,
-    /// Once it was waited for.
-    paced: Option<Arc<Transfer>>,
+    /// `None` until the client had to be waited for.
+    transfer: Option<Arc<Transfer>>,
     waits: bool,
 }
 
-/// What a body gives.
-type Given = Option<Result<Frame<Bytes>, BoxError>>;
+/// The next item of a body.
+type NextFrame = Option<Result<Frame<Bytes>, BoxError>>;
 
-/// The stream is no more: its client has reset it, or does not take what it asked for.
+/// The stream is over: the client has reset it, or reads too slowly.
 struct Gone;
 
-/// Sends `body`. What there is no window for stays here, so that nothing is held that nobody waits for.
+/// Sends `body`. Data without a window stays in the body, so that no memory fills up.
 pub(super) async fn send(mut body: Body, stream: SendStream<Bytes>, ledger: &StreamLedger) {
-    let mut taker = Taker { stream, ledger, paced: None, waits: false };
+    let mut sending = Sending { stream, ledger, transfer: None, waits: false };
     // Dropping the stream before its end resets it.
-    let _: Result<(), Gone> = taker.send(&mut body).await;
+    let _: Result<(), Gone> = sending.send(&mut body).await;
 }
 
-// === impl Taker ===
+// === impl Sending ===
 
-impl Taker<'_> {
+impl Sending<'_> {
     async fn send(&mut self, body: &mut Body) -> Result<(), Gone> {
         loop {
             match poll_fn(|cx| self.poll_next(body, cx)).await? {
@@ -71,7 +71,7 @@ impl Taker<'_> {
             self.stream.reserve_capacity(data.len().min(MOST));
             let room = poll_fn(|cx| self.poll_room(cx)).await?;
             let piece = data.split_to(room.min(data.len()));
-            self.took(piece.len());
+            self.count(piece.len());
             self.give(piece, ends && data.is_empty())?;
             if data.is_empty() {
                 return Ok(());
@@ -84,15 +84,15 @@ impl Taker<'_> {
         self.stream.send_data(data, ends).map_err(|_| Gone)
     }
 
-    /// What comes next of the body.
-    fn poll_next(&mut self, body: &mut Body, cx: &mut Context<'_>) -> Poll<Result<Given, Gone>> {
+    /// Polls the next frame of the body.
+    fn poll_next(&mut self, body: &mut Body, cx: &mut Context<'_>) -> Poll<Result<NextFrame, Gone>> {
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             return Poll::Ready(Ok(frame));
         }
         self.stream.poll_reset(cx).map(|_| Err(Gone))
     }
 
-    /// How much the client takes now.
+    /// Polls the window, in bytes.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Gone>> {
         loop {
             let room = self.stream.capacity();
@@ -111,20 +111,20 @@ impl Taker<'_> {
         Poll::Pending
     }
 
-    /// The client is waited for; whether it was for too long.
+    /// Waits for the client. Returns `true` if it count too long.
     fn wait(&mut self, cx: &Context<'_>) -> bool {
-        let paced = self.paced.get_or_insert_with(|| self.ledger.responses.watch());
+        let transfer = self.transfer.get_or_insert_with(|| self.ledger.responses.watch());
         if !std::mem::replace(&mut self.waits, true) {
-            paced.wait();
+            transfer.wait();
             self.ledger.block();
         }
-        paced.is_timed_out(cx.waker())
+        transfer.is_timed_out(cx.waker())
     }
 
-    /// It took so many bytes.
-    fn took(&mut self, bytes: usize) {
-        if let Some(paced) = &self.paced {
-            paced.advance(bytes);
+    /// Counts sent bytes, and ends the waiting.
+    fn count(&mut self, bytes: usize) {
+        if let Some(transfer) = &self.transfer {
+            transfer.advance(bytes);
         }
         if std::mem::replace(&mut self.waits, false) {
             self.ledger.unblock();
@@ -132,11 +132,11 @@ impl Taker<'_> {
     }
 }
 
-impl Drop for Taker<'_> {
+impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        self.took(0);
-        if let Some(paced) = &self.paced {
-            self.ledger.responses.forget(paced);
+        self.count(0);
+        if let Some(transfer) = &self.transfer {
+            self.ledger.responses.forget(transfer);
         }
     }
 }

@@ -42,10 +42,11 @@ pub(super) struct Stream<H> {
     pub(super) owner: Arc<Loop>,
 }
 
-/// The part of an unread body that is discarded before the response: in most cases that is all of it.
+/// The part of an unread body that is discarded before the response: in most cases that is all of
+/// it.
 const BEFORE_RESPONSE: DiscardLimit = DiscardLimit { bytes: 64 << 10, time: Duration::from_millis(5) };
-/// The part that is discarded after it. RFC 9113 §8.1: a server may reset the stream to stop the client.
-/// Common clients take that for a failure and drop the response, so it is the last resort.
+/// The part that is discarded after it. RFC 9113 §8.1: a server may reset the stream to stop the
+/// client. Common clients take that for a failure and drop the response, so it is the last resort.
 const AFTER_RESPONSE: DiscardLimit = DiscardLimit { bytes: 4 << 20, time: Duration::from_secs(1) };
 
 /// The outcome of a stream's handler.
@@ -211,8 +212,8 @@ fn set_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, 
         Some(length) if has_content => {
             headers.insert(CONTENT_LENGTH, length.into());
         }
-        // The length that GET would have. A 304 has it only from the handler, and for HEAD the handler's
-        // is better than the server's.
+        // The length that GET would have. A 304 has it only from the handler, and for HEAD the
+        // handler's is better than the server's.
         Some(length) if length > 0 && status != StatusCode::NOT_MODIFIED => {
             headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }

@@ -1,14 +1,15 @@
 //! The head of a request (RFC 9112 §2 to §6).
 //!
-//! Nearly every head is [plain], and taken apart in one pass. What is not, or is not complete, httparse reads, which
-//! also tells what is wrong. Both see the same in a head that both take, and what it means is made of that in one place.
+//! Nearly every head is [plain], and is parsed in one pass. httparse parses the others, and finds
+//! what is wrong with a head. Both read the same from a head that both accept, and one function
+//! interprets it.
 
+mod fields;
 mod names;
 mod plain;
 mod scan;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::mem::MaybeUninit;
 
@@ -16,22 +17,22 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::{Framing, HeadLimits, Reject, is_host};
+use fields::FramingFields;
+pub(crate) use fields::{has_token, length, members};
 use names::Role;
 use plain::{Field, Line};
-use told::Told;
-pub(crate) use told::{has_token, length, members};
 
-/// What a head that is complete and has one meaning says besides the request.
+/// The meaning of a complete head, besides the request itself.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) framing: Framing,
-    /// Whether the client wants the connection to go on (RFC 9112 §9.3).
+    /// `true` if the client wants the connection to go on (RFC 9112 §9.3).
     pub(crate) persists: bool,
     /// The head as it came, if it asks for another protocol.
     pub(crate) upgrade: Option<Bytes>,
-    /// Whether it has an `Expect` field.
+    /// `true` if it has an `Expect` field.
     pub(crate) expects: bool,
-    /// Whether the client takes trailer fields (RFC 9110 §6.5.1).
+    /// `true` if the client accepts trailer fields (RFC 9110 §6.5.1).
     pub(crate) takes_trailers: bool,
 }
 
@@ -42,13 +43,13 @@ type FieldRoom<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS];
 
 const BARE_LF: Reject = Reject::bad("a line ends without CR");
 
-/// Where the head ends that `bytes` begin with; `None` while it is not complete, but good as far as it goes. The first
-/// `seen` bytes were found to be so before.
+/// The length of the head that `bytes` begin with. Returns `None` if it is a valid prefix of one.
+/// The first `seen` bytes are known to be a valid prefix.
 pub(super) fn end(bytes: &[u8], seen: usize, limits: &HeadLimits) -> Result<Option<usize>, Reject> {
     let mut lines = 0;
     for at in memchr::memchr_iter(b'\n', &bytes[seen..]).map(|at| seen + at) {
-        // RFC 9112 §2.2: a recipient may take a bare LF for a line's end. It may also not, and one that does reads
-        // another request than one that does not.
+        // RFC 9112 §2.2: a recipient may accept a bare LF as the end of a line. One that does reads
+        // another request than one that does not, so it is rejected.
         if at == 0 || bytes[at - 1] != b'\r' {
             return Err(BARE_LF);
         }
@@ -60,7 +61,7 @@ pub(super) fn end(bytes: &[u8], seen: usize, limits: &HeadLimits) -> Result<Opti
     if bytes.is_empty() {
         return Ok(None);
     }
-    // A head that comes in pieces is judged line by line.
+    // A head in pieces is judged line by line.
     if seen == 0 || lines > 0 {
         let mut fields: FieldRoom<'_> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut []);
@@ -72,8 +73,8 @@ pub(super) fn end(bytes: &[u8], seen: usize, limits: &HeadLimits) -> Result<Opti
     partial(bytes, limits).map(|()| None)
 }
 
-/// Takes the head that `held` begins with, if it is complete and plain, and puts what it says into `request`, which is
-/// a new one. `None` says nothing.
+/// Takes the head that `held` begins with, and puts its parts into `request`, a new one. Returns
+/// `None` if it is incomplete or not plain.
 pub(super) fn take_plain<B>(
     held: &mut BytesMut,
     limits: &HeadLimits,
@@ -85,13 +86,14 @@ pub(super) fn take_plain<B>(
     Some(make(&head, line, fields.iter().cloned(), request))
 }
 
-/// Reads a head that is complete, and puts what it says into `request`, which is a new one.
+/// Reads a complete head, and puts its parts into `request`, a new one.
 pub(super) fn read<B>(head: &Bytes, limits: &HeadLimits, request: &mut Request<B>) -> Result<Head, Reject> {
     match parse(head, limits, request) {
         Err(OTHER_VERSION) => {}
         read => return read,
     }
-    // RFC 9112 §2.3: a message of a later minor version is to be read as one of the highest version that is known.
+    // RFC 9112 §2.3: a message of a later minor version is read as one of the highest known
+    // version.
     let at = later_minor(head).ok_or(OTHER_VERSION)?;
     let mut as_known = head.to_vec();
     as_known[at] = b'1';
@@ -111,7 +113,7 @@ fn parse<B>(head: &Bytes, limits: &HeadLimits, request: &mut Request<B>) -> Resu
     }
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     check_target(method, target.as_bytes(), limits)?;
-    // Where a part of the head stands in it.
+    // The position of a part of the head.
     let place = |part: &[u8]| {
         let at = part.as_ptr() as usize - head.as_ptr() as usize;
         at..at + part.len()
@@ -129,14 +131,14 @@ fn parse<B>(head: &Bytes, limits: &HeadLimits, request: &mut Request<B>) -> Resu
     make(head, line, fields, request)
 }
 
-/// Makes of a head's parts what they mean.
+/// Interprets the parts of a head.
 fn make<B>(
     head: &Bytes,
     line: Line,
     fields: impl ExactSizeIterator<Item = Field>,
     request: &mut Request<B>,
 ) -> Result<Head, Reject> {
-    let mut told = Told::default();
+    let mut framing = FramingFields::default();
     let map = request.headers_mut();
     map.reserve(fields.len());
     for Field { known, name, value } in fields {
@@ -144,9 +146,9 @@ fn make<B>(
             Some(known) => (known.name.clone(), known.role),
             None => (HeaderName::from_bytes(&head[name]).map_err(|_| BAD_NAME)?, Role::None),
         };
-        told.see(role, &head[value.clone()])?;
-        // SAFETY: httparse takes a field's value to be HTAB, SP to `~` and 0x80 to 0xff, and so do plain heads, as
-        // `HeaderValue` does.
+        framing.see(role, &head[value.clone()])?;
+        // SAFETY: the bytes are valid for a `HeaderValue`: HTAB, SP to `~`, and 0x80 to 0xff.
+        // httparse accepts no others in a value, and neither does `plain::read`.
         let value = unsafe { HeaderValue::from_maybe_shared_unchecked(head.slice(value)) };
         map.append(name, value);
     }
@@ -156,14 +158,14 @@ fn make<B>(
     if head[line.target.clone()] != *b"/" {
         *request.uri_mut() = Uri::from_maybe_shared(head.slice(line.target)).map_err(|_| BAD_TARGET)?;
     }
-    told.into_head(line.version == Version::HTTP_11, head)
+    framing.into_head(line.version == Version::HTTP_11, head)
 }
 
-/// A head of which a part came: is it still within the limits?
+/// Checks the limits of an incomplete head.
 fn partial(bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
     if bytes.len() > limits.target {
-        // RFC 9112 §3: "a server that receives a request-target longer than any URI it wishes to parse MUST respond
-        // with a 414".
+        // RFC 9112 §3: "a server that receives a request-target longer than any URI it wishes to
+        // parse MUST respond with a 414".
         let line = &bytes[..bytes.len().min(limits.target + 33)];
         if line.len() > limits.target + 32 && memchr::memchr(b'\n', line).is_none() {
             return Err(TARGET_TOO_LONG);
@@ -172,7 +174,7 @@ fn partial(bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
     if bytes.len() >= limits.bytes { Err(TOO_LARGE) } else { Ok(()) }
 }
 
-/// Whether every line that httparse took ends with CRLF.
+/// Returns `true` if every line ends with CRLF.
 pub(super) fn only_crlf(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
 }
@@ -200,15 +202,15 @@ fn refuse(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> Reject {
     }
 }
 
-/// Where the digit of a minor version stands that is later than ours, if that is all that is wrong.
+/// The position of a minor version's digit that is later than ours, if nothing else is wrong.
 #[cold]
 fn later_minor(bytes: &[u8]) -> Option<usize> {
     let (version, at) = other_version(bytes)?;
     (version[0] == b'1' && version[2] > b'1').then_some(at)
 }
 
-/// The version that a request line ends with, if it is well-formed (RFC 9112 §2.3) and not ours, and where its last
-/// digit stands.
+/// The version of a well-formed request line (RFC 9112 §2.3) that is not ours, and the position of
+/// its last digit.
 fn other_version(bytes: &[u8]) -> Option<([u8; 3], usize)> {
     let line = bytes.split(|&byte| byte == b'\n').next()?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -228,7 +230,8 @@ fn check_target(method: &str, target: &[u8], limits: &HeadLimits) -> Result<(), 
         return Err(TARGET_TOO_LONG);
     }
     if method == "CONNECT" {
-        // RFC 9110 §9.3.6: an origin server need not implement CONNECT; a port that is missing or malformed is 400.
+        // RFC 9110 §9.3.6: an origin server need not implement CONNECT; a port that is missing or
+        // malformed is 400.
         let has_port = memchr::memrchr(b':', target).is_some_and(|at| at + 1 < target.len());
         let is_target = target.starts_with(b"/") || (has_port && is_host(target));
         return Err(if !is_target {

@@ -1,4 +1,4 @@
-//! The names of fields that are seen every day.
+//! The names of common fields.
 
 use http::HeaderName;
 
@@ -9,7 +9,7 @@ pub(super) struct Known {
     pub(super) role: Role,
 }
 
-/// What a field says about the message itself.
+/// The meaning of a field for the message itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Host,
@@ -23,10 +23,10 @@ pub(super) enum Role {
     None,
 }
 
-/// One function that goes by the length first, so that each comparison is one of a few words.
+/// One function that looks at the length first, so that each comparison is one of a few words.
 macro_rules! names {
     ($($len:literal { $($text:literal $role:ident)+ })+) => {
-        /// The name that these bytes are, in whatever case.
+        /// The common name that these bytes are, in any case.
         pub(super) fn known(name: &[u8]) -> Option<&'static Known> {
             match name.len() {
                 $($len => {
@@ -48,7 +48,8 @@ macro_rules! names {
     };
 }
 
-// What has a role has to be here. The others are what browsers, proxies and clients of APIs send with each request.
+// Every field with a role has to be here. The others are common in requests of browsers, proxies
+// and clients of APIs.
 names! {
     2 { "te" Te }
     3 { "dnt" None "via" None }
@@ -71,12 +72,12 @@ names! {
     25 { "upgrade-insecure-requests" None }
 }
 
-/// Whether `name` is `text`, which is in lower case, in whatever case.
+/// Returns `true` if `name` is `text`, which is in lower case, in any case.
 #[inline(always)]
 fn is<const LEN: usize>(name: &[u8; LEN], text: &str) -> bool {
     let mut differ = 0;
     for (byte, own) in name.iter().zip(text.as_bytes()) {
-        // A bit makes two letters equal, and nothing else: `-` has it as well as CR has not.
+        // The bit makes two letters equal. It makes CR equal to `-` as well, but no name has CR.
         let fold = if own.is_ascii_lowercase() { 0x20 } else { 0 };
         differ |= (byte | fold) ^ own;
     }

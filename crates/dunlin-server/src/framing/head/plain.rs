@@ -1,4 +1,4 @@
-//! Heads as nearly all are, read in one pass.
+//! Plain heads, as nearly all are, parsed in one pass.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::HeadLimits;
 use super::names::{self, Known};
 use super::scan;
 
-/// The first line of a head, taken apart.
+/// The parts of a head's first line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) method: Method,
@@ -17,7 +17,7 @@ pub(super) struct Line {
     pub(super) version: Version,
 }
 
-/// Where a field stands in a head.
+/// The position of a field in a head.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     pub(super) known: Option<&'static Known>,
@@ -25,17 +25,17 @@ pub(super) struct Field {
     pub(super) value: Range<usize>,
 }
 
-/// So many fields are on the stack.
+/// The number of fields that fit on the stack.
 pub(super) type Fields = SmallVec<[Field; 32]>;
 
-/// Takes the head apart that `bytes` begin with, if it is complete, and plain: one of the common methods, a target in
-/// origin form, a version of ours, fields of nothing but names and values, and nothing beyond its limits. Also says how
-/// long it is.
+/// Parses the head that `bytes` begin with, if it is complete and plain, and returns its length. A
+/// plain head has a common method, a target in origin form, a version of ours, fields of nothing
+/// but names and values, and keeps the limits.
 ///
-/// This judges nothing: `None` is for httparse to decide, and to say why. What is taken httparse takes too, and for the
-/// same.
+/// `None` is no verdict: httparse decides then. httparse accepts every plain head, with the same
+/// parts.
 pub(super) fn read(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Option<(Line, usize)> {
-    // Whatever is further off is not within the limits.
+    // Bytes further off are beyond the limits.
     let bytes = &bytes[..bytes.len().min(limits.bytes)];
     let (method, from) = method(bytes)?;
     let to = from + scan::target(bytes.get(from..)?);
@@ -62,7 +62,7 @@ pub(super) fn read(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Op
     }
 }
 
-/// The method that `bytes` begin with, and where the target begins.
+/// The method that `bytes` begin with, and the position of the target.
 fn method(bytes: &[u8]) -> Option<(Method, usize)> {
     Some(match bytes {
         [b'G', b'E', b'T', b' ', ..] => (Method::GET, 4),
@@ -76,7 +76,7 @@ fn method(bytes: &[u8]) -> Option<(Method, usize)> {
     })
 }
 
-/// The field that `line` begins with, which stands at `at` in its head, and how long its line is.
+/// The field that `line` begins with, at the position `at` of its head, and the length of its line.
 #[inline]
 fn field(line: &[u8], at: usize) -> Option<(Field, usize)> {
     let name_len = scan::name(line);

@@ -1,29 +1,29 @@
-//! Runs of bytes, looked at eight at a time.
+//! Runs of bytes, eight at a time.
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// How many bytes are the beginning of a field's value (RFC 9110 §5.5) without HTAB: SP to `~`, and 0x80 to 0xff.
+/// The length of the prefix that is a field value (RFC 9110 §5.5) without HTAB: SP to `~`, and 0x80
+/// to 0xff.
 #[inline]
 pub(super) fn value(bytes: &[u8]) -> usize {
     run(bytes, |word| below(word, 0x20) | equal(word, 0x7f))
 }
 
-/// How many bytes are the beginning of a target of which nothing has to be said but that it is ASCII, visible, and no
-/// fragment.
+/// The length of the prefix that is visible ASCII without `#`.
 #[inline]
 pub(super) fn target(bytes: &[u8]) -> usize {
     run(bytes, |word| below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | (word & HIGH))
 }
 
-/// How many bytes stand before a colon, a blank or a control character.
+/// The length of the prefix without a colon, a blank or a control character.
 #[inline]
 pub(super) fn name(bytes: &[u8]) -> usize {
     run(bytes, |word| below(word, 0x21) | equal(word, b':'))
 }
 
-/// How many bytes stand before the first that `stops` marks, or all of them. A mark is the high bit of its byte; the
-/// lowest is to be right, those above it need not be. A zero byte is to be marked.
+/// The length of the prefix up to the first byte that `stops` marks. A mark is the high bit of its
+/// byte. The lowest mark has to be right, those above it need not be. A zero byte has to be marked.
 #[inline(always)]
 fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -33,7 +33,7 @@ fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
             return index * 8 + first(marks);
         }
     }
-    // Zeroes behind the rest end it.
+    // The zeroes behind the rest end the run.
     let last = match bytes.last_chunk::<8>() {
         _ if rest.is_empty() => 0,
         Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
@@ -42,13 +42,13 @@ fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
     words.len() * 8 + first(stops(last))
 }
 
-/// Where the first marked byte stands.
+/// The position of the first marked byte.
 const fn first(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8
 }
 
-/// Marks the bytes that are less than `bound`, which is 0x80 at most. What is borrowed goes to bytes above one that is
-/// less.
+/// Marks the bytes that are less than `bound`, which is 0x80 at most. A borrow only reaches bytes
+/// above a marked one.
 const fn below(word: u64, bound: u8) -> u64 {
     word.wrapping_sub(ONES * bound as u64) & !word & HIGH
 }
@@ -62,7 +62,7 @@ const fn equal(word: u64, byte: u8) -> u64 {
 mod tests {
     use super::*;
 
-    /// Each byte at each place, behind others that do not stop, or none, and before some.
+    /// Tries each byte at each position, behind bytes that do not stop, and before others.
     #[track_caller]
     fn check(run: fn(&[u8]) -> usize, stops: fn(u8) -> bool) {
         for byte in 0..=u8::MAX {

@@ -7,8 +7,8 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 400, fields: 6, target: 60 };
 /// The first line, the fields, and the length.
 type Read = (Line, Vec<(String, Vec<u8>)>, usize);
 
-/// What httparse makes of a head that is complete, in the order of [`plain::read`]; `None` where that should not take it
-/// either.
+/// The parts of a complete head by httparse, in the form of [`plain::read`]. Returns `None` if that
+/// must not accept it either.
 fn oracle(bytes: &[u8]) -> Option<Read> {
     let mut room: FieldRoom<'_> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
@@ -27,7 +27,7 @@ fn oracle(bytes: &[u8]) -> Option<Read> {
     (within && only_crlf).then_some((line, fields, len))
 }
 
-/// What is plain in `bytes`, in the same form.
+/// The parts of a plain head in the same form.
 fn plain(bytes: &[u8]) -> Option<Read> {
     let mut fields = plain::Fields::new();
     let (line, len) = plain::read(bytes, &LIMITS, &mut fields)?;
@@ -39,7 +39,7 @@ fn plain(bytes: &[u8]) -> Option<Read> {
     Some((line, fields.collect(), len))
 }
 
-/// What a head means, and the request that it makes, of `bytes` that are one; by the plain way if that is allowed.
+/// The meaning of the head `bytes`, and its request. The plain way is tried first if `plain`.
 fn judge(bytes: &[u8], plain: bool) -> Result<(Head, Request<()>), Reject> {
     let mut request = Request::new(());
     if plain && let Some(head) = take_plain(&mut bytes.into(), &LIMITS, &mut request) {
@@ -90,7 +90,7 @@ fn heads() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Heads of which some bytes are others.
+/// Heads with some bytes replaced.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let odd = prop::sample::select(b"\0\t\n\r #:?HT/\x7f\x80\xff".to_vec());
     let byte = prop_oneof![odd, any::<u8>()];

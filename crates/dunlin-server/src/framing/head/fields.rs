@@ -1,4 +1,4 @@
-//! What a head says of the message that it begins.
+//! The fields of a head that frame or direct the message.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -6,16 +6,16 @@ use http::StatusCode;
 use super::names::Role;
 use super::{Framing, Head, Reject, is_host};
 
-/// What the fields say that frames the message or directs it.
+/// The fields of a head that frame or direct the message.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct FramingFields {
     hosts: u8,
     length: Option<u64>,
     coded: bool,
     chunked: bool,
     /// A coding besides chunked, which this server does not know.
     other_coding: bool,
-    /// Whether there is an `Upgrade` field, and what Connection says.
+    /// `true` if there is an `Upgrade` field; `wants_upgrade` if Connection names it.
     upgrade: bool,
     wants_upgrade: bool,
     close: bool,
@@ -24,10 +24,10 @@ pub(super) struct Told {
     takes_trailers: bool,
 }
 
-// === impl Told ===
+// === impl FramingFields ===
 
-impl Told {
-    /// Takes note of a field.
+impl FramingFields {
+    /// Reads a field.
     #[inline]
     pub(super) fn see(&mut self, role: Role, value: &[u8]) -> Result<(), Reject> {
         match role {
@@ -40,7 +40,7 @@ impl Told {
             }
             Role::Expect => self.expects = true,
             Role::Te => self.takes_trailers |= has_token(value, b"trailers"),
-            // RFC 9113 §3.1: the upgrade to HTTP/2 is no more.
+            // RFC 9113 §3.1: the upgrade to HTTP/2 is obsolete.
             Role::Upgrade => self.upgrade |= !has_token(value, b"h2c"),
             Role::Connection => {
                 self.close |= has_token(value, b"close");
@@ -48,8 +48,8 @@ impl Told {
                 self.wants_upgrade |= has_token(value, b"upgrade");
             }
             Role::Length => {
-                // RFC 9110 §8.6: a list of equal lengths may be taken for one, or rejected. Nobody has a reason to
-                // send one, so it is rejected.
+                // RFC 9110 §8.6: a list of equal lengths may be accepted or rejected. No client has
+                // a reason to send one, so it is rejected.
                 if self.length.is_some() {
                     return Err(Reject::bad("Content-Length is there twice"));
                 }
@@ -76,10 +76,11 @@ impl Told {
         Ok(())
     }
 
-    /// What follows from it for a message that has no more fields.
+    /// The meaning of a head with these fields and no more.
     pub(super) fn into_head(self, is_11: bool, bytes: &Bytes) -> Result<Head, Reject> {
-        // RFC 9112 §3.2: "a server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
-        // that lacks a Host header field and to any request message that contains more than one".
+        // RFC 9112 §3.2: "a server MUST respond with a 400 (Bad Request) status code to any
+        // HTTP/1.1 request message that lacks a Host header field and to any request message that
+        // contains more than one".
         match self.hosts {
             1 => {}
             0 if !is_11 => {}
@@ -92,7 +93,7 @@ impl Told {
             (Some(_), true) => return Err(Reject::bad("there are both Content-Length and Transfer-Encoding")),
             // RFC 9112 §6.1: "MUST treat the message as if the framing is faulty".
             (None, true) if !is_11 => return Err(Reject::bad("HTTP/1.0 has no Transfer-Encoding")),
-            // RFC 9112 §6.3: without chunked at the end, the length cannot be told.
+            // RFC 9112 §6.3: without chunked at the end, the length is unknown.
             (None, true) if !self.chunked => return Err(Reject::bad("chunked is not the last transfer coding")),
             (None, true) if self.other_coding => {
                 return Err(Reject::new(
@@ -105,8 +106,8 @@ impl Told {
         Ok(Head {
             framing,
             persists: if is_11 { !self.close } else { self.keep_alive && !self.close },
-            // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request." It
-            // may ignore any, and does where a body comes first.
+            // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an
+            // HTTP/1.0 request." It may ignore any, and does where a body comes first.
             upgrade: (self.upgrade && self.wants_upgrade && is_11 && framing == Framing::Length(0))
                 .then(|| bytes.clone()),
             expects: self.expects && is_11,
@@ -115,7 +116,7 @@ impl Told {
     }
 }
 
-/// Whether a list has a token, in whatever case.
+/// Returns `true` if a list has a token, in any case.
 pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
     members(list).any(|member| member.eq_ignore_ascii_case(token))
 }
