@@ -28,11 +28,15 @@ pub struct Config {
     pub retry: bool,
     /// The largest head of an answer, in bytes. Default: 64 KiB.
     pub max_head: usize,
+    /// The number of fields in the head of an answer. Default: 100.
+    pub max_fields: usize,
     /// The most bytes that [`Client::get_text`](crate::Client::get_text) reads. Default: 16 MiB.
     pub max_text: usize,
     /// How many redirects [`Client::get_text`](crate::Client::get_text) follows. Default: 5.
     pub max_redirects: usize,
-    /// A PEM file of certificates to trust besides those of the system. Default: none.
+    /// A PEM file of certificates to trust besides those of the system. They are certificates of
+    /// authorities: a self-signed certificate of a server itself is refused unless it was made with
+    /// `basicConstraints=CA:FALSE`. Default: none.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -51,6 +55,7 @@ impl Default for Config {
             acquire_timeout: Duration::from_secs(1),
             retry: true,
             max_head: 64 * 1024,
+            max_fields: 100,
             max_text: 16 * 1024 * 1024,
             max_redirects: 5,
             ca_file: None,

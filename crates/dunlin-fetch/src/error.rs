@@ -8,13 +8,13 @@ use http::StatusCode;
 #[non_exhaustive]
 pub enum FetchError {
     /// The URL has another scheme than `http` and `https`, or no host.
-    #[error("{0:?} is no http or https URL with a host")]
+    #[error("{0:?} is not an http or https URL with a host")]
     Uri(String),
     /// The certificates to trust could not be read.
     #[error("cannot read certificates: {0}")]
     Certificates(String),
     /// Nobody answers there: no such name, refused, no trust.
-    #[error("cannot connect: {0}")]
+    #[error("{}", innermost(&**.0))]
     Connect(#[source] BoxError),
     /// No connection came about within the connect timeout.
     #[error("no connection within {0:?}")]
@@ -40,6 +40,15 @@ pub enum FetchError {
     /// A redirect that cannot be followed.
     #[error("cannot follow the redirect: {0}")]
     Redirect(&'static str),
+}
+
+/// The text of the last cause, which says most: `Connection refused (os error 111)`.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
 }
 
 // === impl FetchError ===

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::outgoing::{Outgoing, Upload};
 use super::relay::Relay;
+use super::send::MAX_INTERIM;
+use crate::Config;
 
 /// What drives a connection: it ends when the connection does.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
@@ -52,6 +54,8 @@ pub(crate) enum Failure {
     Broken(hyper::Error),
     /// The answer took too long.
     Timeout,
+    /// The upstream sends interim responses without end.
+    TooManyInterim,
 }
 
 /// How long to wait.
@@ -66,14 +70,19 @@ pub(crate) struct Patience {
 // === impl Conn ===
 
 impl Conn {
-    pub(crate) async fn open<T>(io: T, max_head: usize, idle: Duration) -> hyper::Result<Self>
+    pub(crate) async fn open<T>(io: T, config: &Config) -> hyper::Result<Self>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let answered = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(Tap { io, answered: answered.clone() });
-        let (sender, connection) = Builder::new()
-            .max_header_size(max_head)
+        let io = TokioIo::new(Tap { io, answered: answered.clone(), is_closed_for_writes: false });
+        let mut builder = Builder::new();
+        if config.max_fields != Config::default().max_fields {
+            // The default number has its place on the stack.
+            builder.max_headers(config.max_fields);
+        }
+        let (sender, connection) = builder
+            .max_header_size(config.max_head)
             // RFC 9112 §5.1, §5.2: a gateway may mend both instead of answering 502, as browsers do.
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
@@ -82,7 +91,7 @@ impl Conn {
         let driver: Driver = Box::pin(connection.with_upgrades());
         let opened = Instant::now();
         let (relay, alarm) = (Relay::new(), Alarm::new());
-        Ok(Self { sender, driver: Some(driver), relay, answered, alarm, opened, idle, reused: false })
+        Ok(Self { sender, driver: Some(driver), relay, answered, alarm, opened, idle: Duration::MAX, reused: false })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -91,6 +100,7 @@ impl Conn {
         request: Request<Outgoing>,
         upload: Option<&Upload>,
         patience: Patience,
+        interim: &AtomicU32,
     ) -> Result<Response<Incoming>, Failure> {
         self.answered.store(false, Ordering::Relaxed);
         let start = Instant::now();
@@ -99,8 +109,11 @@ impl Conn {
         let (driver, relay, alarm) = (&mut self.driver, &self.relay, &mut self.alarm);
         let outcome = std::future::poll_fn(|cx| {
             let polled = relay.poll(cx, true, |cx| drive(driver, cx), |cx| answer.as_mut().poll(cx));
+            if interim.load(Ordering::Relaxed) > MAX_INTERIM {
+                return Poll::Ready(Err(Failure::TooManyInterim));
+            }
             if let Poll::Ready(outcome) = polled {
-                return Poll::Ready(Some(outcome));
+                return Poll::Ready(Ok(outcome));
             }
             if let (Some(until), Some(upload)) = (gate, upload) {
                 if alarm.poll(until, cx).is_pending() {
@@ -111,14 +124,14 @@ impl Conn {
             }
             let since = upload.map_or(Some(start), Upload::waiting_since);
             match since.map(|since| alarm.poll(since + patience.head, cx)) {
-                Some(Poll::Ready(())) => Poll::Ready(None),
+                Some(Poll::Ready(())) => Poll::Ready(Err(Failure::Timeout)),
                 _ => Poll::Pending,
             }
         });
         match outcome.await {
-            None => Err(Failure::Timeout),
-            Some(Ok(response)) => Ok(response),
-            Some(Err(mut error)) => Err(match error.take_message() {
+            Err(failure) => Err(failure),
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(mut error)) => Err(match error.take_message() {
                 Some(request) => Failure::Unsent(Box::new(request)),
                 None if !self.answered.load(Ordering::Relaxed) => Failure::Unanswered(error.into_error()),
                 None => Failure::Broken(error.into_error()),
@@ -162,10 +175,34 @@ fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
     }
 }
 
-/// Notes whether any byte came.
+/// Notes whether any byte came, and goes on reading when the peer takes no more.
+///
+/// RFC 9112 §9.5: a server may answer an upload early and close. What is written then fails, but the
+/// answer may have arrived. So a failed write is not reported: nothing more is written, and the read
+/// side ends the connection, with the answer or without.
 struct Tap<T> {
     io: T,
     answered: Arc<AtomicBool>,
+    /// `true` once a write has failed, because the peer has closed.
+    is_closed_for_writes: bool,
+}
+
+impl<T> Tap<T> {
+    /// Turns the failure of a write into a wait without end if the peer has closed.
+    fn after_write<R>(&mut self, polled: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        match polled {
+            Poll::Ready(Err(error)) if has_closed(&error) => {
+                self.is_closed_for_writes = true;
+                Poll::Pending
+            }
+            polled => polled,
+        }
+    }
+}
+
+fn has_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 // === impl Tap ===
@@ -183,7 +220,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Tap<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Tap<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        if self.is_closed_for_writes {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.after_write(polled)
     }
 
     fn poll_write_vectored(
@@ -191,7 +232,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Tap<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        if self.is_closed_for_writes {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.after_write(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -199,10 +244,17 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Tap<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        if self.is_closed_for_writes {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.after_write(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_closed_for_writes {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

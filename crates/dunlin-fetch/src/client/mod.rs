@@ -1,7 +1,9 @@
 //! The client: connections to origins, and requests on them.
 
+mod address;
 mod alarm;
 mod conn;
+mod health;
 mod incoming;
 mod origin;
 mod outgoing;
@@ -21,8 +23,9 @@ use rustls::RootCertStore;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use origin::Key;
+use address::Address;
 
+pub(crate) use address::without_secrets;
 pub(crate) use origin::Origin;
 pub(crate) use send::{Answer, Hear, Terms, Upgraded};
 
@@ -39,7 +42,7 @@ pub struct Client {
 /// What clones share.
 struct Pool {
     shared: Arc<Shared>,
-    origins: Mutex<HashMap<Key, Arc<Origin>>>,
+    origins: Mutex<HashMap<Address, Arc<Origin>>>,
 }
 
 /// What the client and its origins share.
@@ -58,7 +61,9 @@ pub(crate) struct Stats {
     idle: AtomicUsize,
     requests: AtomicUsize,
     retries: AtomicUsize,
+    failures: AtomicUsize,
     pub(crate) tunnels: AtomicUsize,
+    pub(crate) open_tunnels: AtomicUsize,
 }
 
 /// What a client has done so far, and what it holds.
@@ -73,8 +78,12 @@ pub struct ClientStats {
     pub opened: usize,
     /// Connections kept unused at present.
     pub idle: usize,
+    /// Requests that failed, by whatever cause.
+    pub failures: usize,
     /// Connections that were taken over by another protocol.
     pub tunnels: usize,
+    /// Those of them that are open at present.
+    pub open_tunnels: usize,
 }
 
 // === impl ClientStats ===
@@ -83,13 +92,15 @@ impl ClientStats {
     /// The figures with their descriptions.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
-        let Self { requests, retries, opened, idle, tunnels } = *self;
+        let Self { requests, retries, opened, idle, failures, tunnels, open_tunnels } = *self;
         let counter = |name, help, value: usize| Metric::counter(name, help, value as u64);
         vec![
             counter("dunlin_fetch_requests_total", "Requests to upstreams, retries not counted.", requests),
             counter("dunlin_fetch_retries_total", "Requests sent again: a kept connection was closed.", retries),
             counter("dunlin_fetch_opened_total", "Connections to upstreams that were opened.", opened),
             Metric::gauge("dunlin_fetch_idle", "Connections to upstreams that are kept unused.", idle as f64),
+            counter("dunlin_fetch_failures_total", "Requests to upstreams that failed.", failures),
+            Metric::gauge("dunlin_fetch_tunnels", "Tunnels to upstreams that are open.", open_tunnels as f64),
             counter("dunlin_fetch_tunnels_total", "Connections that changed to another protocol.", tunnels),
         ]
     }
@@ -119,13 +130,13 @@ impl Client {
     /// # Errors
     /// [`FetchError`], of which those that concern the answer's body come with the body.
     pub async fn request(&self, request: Request<Body>) -> Result<Response<Body>, FetchError> {
-        let origin = self.origin(request.uri())?;
+        let (origin, target) = self.resolve(request.uri())?;
         let (mut parts, body) = request.into_parts();
         for name in [CONNECTION, TE, UPGRADE] {
             parts.headers.remove(name);
         }
         parts.headers.insert(HOST, origin.host.clone());
-        parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| path.clone().into());
+        parts.uri = target;
         let answer = origin.send(Request::from_parts(parts, body), self.shared().terms(), None, None).await?;
         if answer.upgraded.is_some() {
             return Err(FetchError::Protocol("101 that nobody asked for".into()));
@@ -143,18 +154,35 @@ impl Client {
             retries: get(&stats.retries),
             opened: get(&stats.opened),
             idle: get(&stats.idle),
+            failures: get(&stats.failures),
             tunnels: get(&stats.tunnels),
+            open_tunnels: get(&stats.open_tunnels),
         }
     }
 
-    /// The origin of `uri`, with its connections.
-    pub(crate) fn origin(&self, uri: &Uri) -> Result<Arc<Origin>, FetchError> {
-        let key = Key::of(uri)?;
-        if let Some(origin) = self.pool.origins.lock().get(&key) {
-            return Ok(origin.clone());
+    /// The origin of `uri`, with its connections, and the target to ask it for.
+    pub(crate) fn resolve(&self, uri: &Uri) -> Result<(Arc<Origin>, Uri), FetchError> {
+        let (origin, path) = self.origin_and_path(uri)?;
+        let target = match uri.path_and_query() {
+            Some(whole) if path == whole.path() => whole.clone().into(),
+            // The path of a Unix socket's URL stands behind the socket's.
+            whole => {
+                let query = whole.and_then(|whole| whole.query()).map_or_else(String::new, |query| format!("?{query}"));
+                let path = if path.is_empty() { "/" } else { &path };
+                format!("{path}{query}").parse().map_err(|_| FetchError::Uri(without_secrets(uri)))?
+            }
+        };
+        Ok((origin, target))
+    }
+
+    /// The origin of `uri`, with its connections, and the path on it.
+    pub(crate) fn origin_and_path(&self, uri: &Uri) -> Result<(Arc<Origin>, String), FetchError> {
+        let (address, path) = Address::of(uri)?;
+        if let Some(origin) = self.pool.origins.lock().get(&address) {
+            return Ok((origin.clone(), path));
         }
-        let origin = Arc::new(Origin::new(&key, self.pool.shared.clone())?);
-        Ok(self.pool.origins.lock().entry(key).or_insert(origin).clone())
+        let origin = Arc::new(Origin::new(address.clone(), self.pool.shared.clone())?);
+        Ok((self.pool.origins.lock().entry(address).or_insert(origin).clone(), path))
     }
 
     pub(crate) fn shared(&self) -> &Shared {

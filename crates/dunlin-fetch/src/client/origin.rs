@@ -1,44 +1,49 @@
 //! An origin: who it is, and the connections that are kept to it.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Uri};
+use dunlin_http::Body;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
+use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
+use super::address::Address;
 use super::conn::Conn;
+use super::health::Health;
+use super::send::{Answer, Hear, Terms};
 use super::{Shared, Stats};
 use crate::{Config, FetchError};
 
 /// How long a connection is silent before TCP asks whether the peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// Scheme and authority; the authority's host is in lower case and has no default port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub(super) https: bool,
-    pub(super) authority: Authority,
-}
-
 /// An origin and its connections.
 pub(crate) struct Origin {
-    /// What its `Host` is.
+    /// The value of its `Host`.
     pub(crate) host: HeaderValue,
-    uri: Uri,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
-    connector: HttpConnector,
+    address: Address,
+    dial: Dial,
+    health: Health,
     pub(crate) shared: Arc<Shared>,
     idle: Mutex<VecDeque<Idle>>,
     permits: Semaphore,
+}
+
+/// The means to open a connection.
+enum Dial {
+    Tcp { uri: Uri, connector: HttpConnector, tls: Option<(TlsConnector, ServerName<'static>)> },
+    Unix(PathBuf),
 }
 
 struct Idle {
@@ -52,48 +57,46 @@ pub(crate) struct Lease {
     pub(crate) origin: Arc<Origin>,
 }
 
-// === impl Key ===
-
-impl Key {
-    pub(super) fn of(uri: &Uri) -> Result<Self, FetchError> {
-        let wrong = || FetchError::Uri(uri.to_string());
-        let https = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            _ => return Err(wrong()),
-        };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_ascii_lowercase();
-        // RFC 9110 §4.2.3: an absent port and the default one are the same.
-        let authority = match uri.port_u16() {
-            Some(port) if port != if https { 443 } else { 80 } => format!("{host}:{port}"),
-            _ => host,
-        };
-        Ok(Self { https, authority: authority.parse().map_err(|_| wrong())? })
-    }
-}
-
 // === impl Origin ===
 
 impl Origin {
-    pub(super) fn new(key: &Key, shared: Arc<Shared>) -> Result<Self, FetchError> {
-        let wrong = || FetchError::Uri(key.authority.to_string());
-        let scheme = if key.https { Scheme::HTTPS } else { Scheme::HTTP };
-        let uri = Uri::builder().scheme(scheme).authority(key.authority.clone()).path_and_query("/").build();
-        let tls = if key.https {
-            let name = key.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-            Some((shared.tls()?, ServerName::try_from(name).map_err(|_| wrong())?))
-        } else {
-            None
+    pub(super) fn new(address: Address, shared: Arc<Shared>) -> Result<Self, FetchError> {
+        let wrong = || FetchError::Uri(address.to_string());
+        let dial = match &address {
+            Address::Unix { socket } => Dial::Unix(socket.clone()),
+            Address::Tcp { https, authority } => {
+                let scheme = if *https { Scheme::HTTPS } else { Scheme::HTTP };
+                let uri = Uri::builder().scheme(scheme).authority(authority.clone()).path_and_query("/").build();
+                let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+                let tls = match https {
+                    true => Some((shared.tls()?, ServerName::try_from(name).map_err(|_| wrong())?)),
+                    false => None,
+                };
+                Dial::Tcp { uri: uri.map_err(|_| wrong())?, connector: connector(), tls }
+            }
         };
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        // Finds out about dead peers behind tunnels and long answers.
-        connector.set_keepalive(Some(KEEP_ALIVE));
         let permits = Semaphore::new(shared.config.max_connections.min(Semaphore::MAX_PERMITS));
-        let host = HeaderValue::from_str(key.authority.as_str()).map_err(|_| wrong())?;
-        let uri = uri.map_err(|_| wrong())?;
-        Ok(Self { host, uri, tls, connector, shared, idle: Mutex::default(), permits })
+        let host = HeaderValue::from_str(address.host()).map_err(|_| wrong())?;
+        Ok(Self { host, address, dial, health: Health::default(), shared, idle: Mutex::default(), permits })
+    }
+
+    /// Sends a request, and keeps the log informed of the origin's state.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        terms: Terms,
+        again: Option<&(dyn Fn() -> Request<Body> + Sync)>,
+        hear: Option<&Hear>,
+    ) -> Result<Answer, FetchError> {
+        let answer = self.exchange(request, terms, again, hear).await;
+        match &answer {
+            Ok(_) => self.health.answered(&self.address),
+            Err(error) => {
+                Stats::count(&self.shared.stats.failures);
+                self.health.failed(&self.address, error);
+            }
+        }
+        answer
     }
 
     fn config(&self) -> &Config {
@@ -173,23 +176,39 @@ impl Origin {
 
     async fn handshake(&self) -> Result<Conn, FetchError> {
         let unreachable = |error: dunlin_http::BoxError| FetchError::Connect(error);
-        let tcp = self.connector.clone().call(self.uri.clone()).await.map_err(|error| unreachable(error.into()))?;
-        let tcp = tcp.into_inner();
-        let (max_head, idle) = (self.config().max_head, Duration::MAX);
-        let conn = match &self.tls {
-            None => Conn::open(tcp, max_head, idle).await,
-            Some((tls, name)) => {
-                let io = tls.connect(name.clone(), tcp).await.map_err(|error| unreachable(error.into()))?;
-                Conn::open(io, max_head, idle).await
+        let conn = match &self.dial {
+            Dial::Unix(socket) => {
+                let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(error.into()))?;
+                Conn::open(stream, self.config()).await
+            }
+            Dial::Tcp { uri, connector, tls } => {
+                let tcp = connector.clone().call(uri.clone()).await.map_err(|error| unreachable(error.into()))?;
+                let tcp = tcp.into_inner();
+                match tls {
+                    None => Conn::open(tcp, self.config()).await,
+                    Some((tls, name)) => {
+                        let io = tls.connect(name.clone(), tcp).await.map_err(|error| unreachable(error.into()))?;
+                        Conn::open(io, self.config()).await
+                    }
+                }
             }
         };
         conn.map_err(|error| unreachable(error.into()))
     }
 }
 
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    // Finds out about dead peers behind tunnels and long answers.
+    connector.set_keepalive(Some(KEEP_ALIVE));
+    connector
+}
+
 impl std::fmt::Debug for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Origin").field(&self.uri).finish()
+        write!(f, "Origin({})", self.address)
     }
 }
 

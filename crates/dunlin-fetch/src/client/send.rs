@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dunlin_http::Body;
@@ -8,7 +9,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 
 use super::Stats;
-use super::conn::{Driver, Failure, Patience};
+use super::conn::{Conn, Driver, Failure, Patience};
 use super::incoming::{Drive, Incoming};
 use super::origin::{Lease, Origin};
 use super::outgoing::{Outgoing, Upload};
@@ -35,10 +36,11 @@ pub(crate) struct Answer {
 
 /// A connection that another protocol takes over.
 pub(crate) struct Upgraded {
-    /// What hands it over, unless it has done so already.
+    /// The future that hands it over, unless it has done so already.
     pub(crate) driver: Option<Driver>,
-    /// Counts as in use to the end.
-    _lease: Lease,
+    /// The connection. It no longer counts against the origin's limit, because a tunnel may last for
+    /// days and would take a place from requests.
+    _conn: Option<Conn>,
 }
 
 // === impl Origin ===
@@ -46,7 +48,7 @@ pub(crate) struct Upgraded {
 impl Origin {
     /// Sends a request whose target and fields are as they shall be, but for the framing of the body. `again` makes the
     /// same request once more; without it, a request that may be sent again is copied. `hear` is told of interim responses.
-    pub(crate) async fn send(
+    pub(super) async fn exchange(
         self: &Arc<Self>,
         mut request: Request<Body>,
         terms: Terms,
@@ -60,7 +62,8 @@ impl Origin {
         let (parts, body) = request.into_parts();
         let (body, upload) = Outgoing::new(body, terms.expect.is_some());
         let mut request = Request::from_parts(parts, body);
-        listen(&mut request, upload.as_ref().filter(|_| terms.expect.is_some()), hear);
+        let interim = Arc::new(AtomicU32::new(0));
+        listen(&mut request, upload.as_ref().filter(|_| terms.expect.is_some()), hear, &interim);
         let patience = Patience { head: terms.response_timeout, gate: terms.expect };
         let mut fresh = false;
         loop {
@@ -68,7 +71,7 @@ impl Origin {
             let Some(conn) = &mut lease.conn else { return Err(FetchError::Busy) };
             let reused = conn.reused;
             let copied = (again.is_none() && replayable && reused && !fresh).then(|| copy(&request));
-            let failure = match conn.exchange(request, upload.as_deref(), patience).await {
+            let failure = match conn.exchange(request, upload.as_deref(), patience, &interim).await {
                 Ok(response) => return answer(lease, response, upload, terms),
                 Err(failure) => failure,
             };
@@ -84,9 +87,10 @@ impl Origin {
                     Stats::count(&self.shared.stats.retries);
                     fresh = true;
                     let mut request = copied.or_else(|| again.map(remake)).ok_or(FetchError::Busy)?;
-                    listen(&mut request, None, hear);
+                    listen(&mut request, None, hear, &interim);
                     request
                 }
+                Failure::TooManyInterim => return Err(FetchError::Protocol("too many interim responses".into())),
                 Failure::Unsent(_) => return Err(FetchError::Protocol("closed before the request".into())),
                 Failure::Unanswered(error) | Failure::Broken(error) => return Err(FetchError::Protocol(error.into())),
                 Failure::Timeout => return Err(FetchError::Timeout(terms.response_timeout)),
@@ -95,13 +99,24 @@ impl Origin {
     }
 }
 
+/// The number of interim responses to one request. One more, and the answer is taken to be broken.
+pub(super) const MAX_INTERIM: u32 = 32;
+
 /// Has the connection tell of interim responses: 100 to the `upload` that waits for it, others to `hear`.
-fn listen(request: &mut Request<Outgoing>, upload: Option<&Arc<Upload>>, hear: Option<&Hear>) {
+fn listen(
+    request: &mut Request<Outgoing>,
+    upload: Option<&Arc<Upload>>,
+    hear: Option<&Hear>,
+    interim: &Arc<AtomicU32>,
+) {
     if upload.is_none() && hear.is_none() {
         return;
     }
-    let (upload, hear) = (upload.cloned(), hear.cloned());
+    let (upload, hear, interim) = (upload.cloned(), hear.cloned(), interim.clone());
     hyper::ext::on_informational(request, move |response| {
+        if interim.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM {
+            return;
+        }
         if response.status() == StatusCode::CONTINUE {
             upload.iter().for_each(|upload| upload.open());
         } else if let Some(hear) = &hear {
@@ -159,7 +174,8 @@ fn answer(
         conn.idle = Duration::from_secs(seconds.saturating_sub(1));
     }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        let upgraded = Some(Upgraded { driver: conn.take_driver(), _lease: lease });
+        let driver = conn.take_driver();
+        let upgraded = Some(Upgraded { driver, _conn: lease.conn.take() });
         return Ok(Answer { response: Response::from_parts(parts, Body::empty()), upgraded });
     }
     let drive = match upload {

@@ -20,7 +20,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
-use crate::client::{Answer, Hear, Origin, Stats, Terms, Upgraded};
+use crate::client::{Answer, Hear, Origin, Terms, Upgraded};
 use crate::{Client, FetchError};
 pub use config::ProxyConfig;
 
@@ -63,7 +63,7 @@ impl Proxy {
     /// # Errors
     /// [`FetchError::Uri`] when `upstream` is no http or https URL.
     pub fn new(client: Client, upstream: &Uri, config: ProxyConfig) -> Result<Self, FetchError> {
-        let origin = client.origin(upstream)?;
+        let (origin, path) = client.origin_and_path(upstream)?;
         let defaults = client.shared().terms();
         let terms = Terms {
             response_timeout: config.response_timeout.unwrap_or(defaults.response_timeout),
@@ -72,7 +72,7 @@ impl Proxy {
             expect: None,
         };
         let via = config.via.as_deref().and_then(fields::Via::new);
-        let inner = Inner { _client: client, origin, base: target::Base::of(upstream), config, via, terms };
+        let inner = Inner { _client: client, origin, base: target::Base::of(&path), config, via, terms };
         Ok(Self { inner: Arc::new(inner), peer: ClientInfo::default() })
     }
 
@@ -124,13 +124,7 @@ impl Proxy {
             .and_then(|answer| self.finish(answer, asked))
         {
             Ok(response) => response,
-            Err(error) => {
-                match &error {
-                    FetchError::RequestBody(error) => tracing::debug!(%error, "a request's body failed"),
-                    error => tracing::warn!(upstream = ?self.inner.origin, %error, "cannot proxy"),
-                }
-                error.problem().into_response()
-            }
+            Err(error) => error.problem().into_response(),
         }
     }
 
@@ -245,8 +239,7 @@ impl Proxy {
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol.unwrap_or(wanted));
-        Stats::count(&self.inner.origin.shared.stats.tunnels);
-        tunnel::spawn(client, upstream, upgraded);
+        tunnel::spawn(client, upstream, upgraded, self.inner.origin.clone());
         Ok(response)
     }
 }

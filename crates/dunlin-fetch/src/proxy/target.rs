@@ -4,51 +4,64 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{StatusCode, Uri};
 
-/// The path of the upstream's URL, without a slash at its end.
+/// The path of the upstream's URL, which comes before the path of a request.
 #[derive(Debug)]
-pub(super) struct Base(String);
+pub(super) struct Base {
+    /// The path, without the slashes at its end.
+    path: String,
+    /// `true` if there is a slash at its end: then the target for nothing more has one, too.
+    has_slash: bool,
+}
 
 // === impl Base ===
 
 impl Base {
-    pub(super) fn of(upstream: &Uri) -> Self {
-        Self(upstream.path().trim_end_matches('/').to_owned())
+    pub(super) fn of(path: &str) -> Self {
+        Self { path: path.trim_end_matches('/').to_owned(), has_slash: path.ends_with('/') }
     }
 
-    /// The target below this base for a path and query as they came: percent-encoded, and not decoded here.
+    /// The target below this base for a path and query as they came: percent-encoded, and not decoded
+    /// here.
     ///
     /// # Errors
-    /// 404 for a path that leaves the base by dot segments, in any disguise that an upstream may see through; 400 for
-    /// what is no path.
+    /// 404 for a path that leaves the base by dot segments, in any disguise that an upstream may see
+    /// through; 400 for what is no path.
     pub(super) fn join(&self, rest: &str) -> Result<PathAndQuery, StatusCode> {
         let path = rest.split('?').next().unwrap_or(rest);
-        if !self.0.is_empty() && climbs(path) {
+        if !self.path.is_empty() && climbs(path) {
             return Err(StatusCode::NOT_FOUND);
         }
-        let slash = if rest.starts_with('/') || path.is_empty() && !self.0.is_empty() { "" } else { "/" };
-        let target = [self.0.as_str(), slash, rest].concat();
+        let slash = match path {
+            "" if self.path.is_empty() || self.has_slash => "/",
+            "" => "",
+            path if path.starts_with('/') => "",
+            _ => "/",
+        };
+        let target = [self.path.as_str(), slash, rest].concat();
         PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_| StatusCode::BAD_REQUEST)
     }
 
     /// The target for the path and query of a request's own URL.
     pub(super) fn join_uri(&self, uri: &Uri) -> Result<PathAndQuery, StatusCode> {
         match uri.path_and_query() {
-            Some(whole) if self.0.is_empty() => Ok(whole.clone()),
+            Some(whole) if self.path.is_empty() => Ok(whole.clone()),
             Some(whole) => self.join(whole.as_str()),
             None => self.join("/"),
         }
     }
 }
 
-/// Whether dot segments lead above the start at any point. Encoded dots and slashes count, and so do backslashes: an
-/// upstream may take them for the real ones.
+/// Returns `true` if dot segments lead above the start at any point. Dots, slashes and backslashes
+/// that are encoded once or twice count, and so do segments with parameters (`..;x`): an upstream
+/// may take them for the real ones.
 fn climbs(path: &str) -> bool {
     if !path.contains("..") && !path.contains('%') {
         return false;
     }
     let mut depth = 0_usize;
-    for segment in decode(path).split(|byte| matches!(byte, b'/' | b'\\')) {
-        match segment {
+    for segment in decode(&decode(path.as_bytes())).split(|byte| matches!(byte, b'/' | b'\\')) {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or(segment);
+        match name {
             b"" | b"." => {}
             b".." => match depth.checked_sub(1) {
                 Some(up) => depth = up,
@@ -60,9 +73,9 @@ fn climbs(path: &str) -> bool {
     false
 }
 
-fn decode(path: &str) -> Vec<u8> {
+fn decode(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
+    let mut rest = path;
     while let [first, after @ ..] = rest {
         let hex = |byte: u8| char::from(byte).to_digit(16);
         match after {
@@ -87,7 +100,7 @@ mod tests {
 
     #[track_caller]
     fn check(base: &'static str, rest: &str, expect: Result<&str, u16>) {
-        let joined = Base::of(&Uri::from_static(base)).join(rest);
+        let joined = Base::of(Uri::from_static(base).path()).join(rest);
         assert_eq!(joined.as_ref().map(PathAndQuery::as_str).map_err(StatusCode::as_u16), expect, "{base} {rest}");
     }
 
@@ -102,13 +115,32 @@ mod tests {
         check("http://o/v1", "", Ok("/v1"));
         check("http://o/v1", "?q", Ok("/v1?q"));
         check("http://o/v1", "//x", Ok("/v1//x"));
+        // The slash at the end of the URL counts.
+        check("http://o/v1/", "", Ok("/v1/"));
+        check("http://o/v1/", "?q=1", Ok("/v1/?q=1"));
+        check("http://o/exact/", "", Ok("/exact/"));
         check("http://o", "a%2Fb%252F%zz/%C3%A4", Ok("/a%2Fb%252F%zz/%C3%A4"));
         check("http://o", "a b", Err(400));
     }
 
     #[test]
     fn nothing_leaves_the_base() {
-        for path in ["../x", "a/../../x", "%2e%2E/x", ".%2e", "a%2f..%2f..", "..\\x", "%5c..%5c..", "a/./../.."] {
+        for path in [
+            "../x",
+            "a/../../x",
+            "%2e%2E/x",
+            ".%2e",
+            "a%2f..%2f..",
+            "..\\x",
+            "%5c..%5c..",
+            "a/./../..",
+            "..;/x",
+            "%2e%2e;a=b/x",
+            "%252e%252e/x",
+            "..%5cx",
+            "%25%32%65./x",
+            "a/..;x/..;y/z",
+        ] {
             check("http://o/v1", path, Err(404));
         }
         check("http://o/v1", "a/../x", Ok("/v1/a/../x"));

@@ -38,6 +38,8 @@ pub struct Text {
 #[derive(Clone, Debug)]
 struct Target {
     origin: std::sync::Arc<Origin>,
+    /// The target that the origin is asked for.
+    path: Uri,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -91,18 +93,18 @@ impl Client {
 
 impl Target {
     fn new(client: &Client, uri: &Uri) -> Result<Self, FetchError> {
-        let origin = client.origin(uri)?;
+        let (origin, path) = client.resolve(uri)?;
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(HOST, origin.host.clone());
         // Text is wanted, not an encoding of it.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("dunlin/", env!("CARGO_PKG_VERSION"))));
-        Ok(Self { origin, uri: uri.clone(), headers })
+        Ok(Self { origin, uri: uri.clone(), path, headers })
     }
 
     fn request(&self) -> Request<Body> {
         let mut request = Request::new(Body::empty());
-        *request.uri_mut() = self.uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
+        *request.uri_mut() = self.path.clone();
         *request.headers_mut() = self.headers.clone();
         request
     }

@@ -47,7 +47,7 @@ impl FetchService {
         match client.get_target(target, *take).await {
             Ok(text) => respond(text, take.is_some()),
             Err(error) => {
-                tracing::warn!(uri = %target.uri, %error, "fetch failed");
+                tracing::debug!(uri = crate::client::without_secrets(&target.uri), %error, "a page could not be fetched");
                 error.problem().into_response()
             }
         }

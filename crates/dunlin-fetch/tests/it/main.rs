@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod bodies;
+mod early;
 mod fields;
 mod framing;
 mod pool;
@@ -11,4 +12,5 @@ mod slow;
 mod support;
 mod text;
 mod tls;
+mod unix;
 mod upgrade;

@@ -1,6 +1,10 @@
 //! Connections that change to another protocol.
 
-use crate::support::{Origin, Wire, ask, get, proxy};
+use std::time::Duration;
+
+use dunlin_fetch::{Config, ProxyConfig};
+
+use crate::support::{Origin, Wire, ask, client, get, proxy, proxy_with};
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nhost: f\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
                        sec-websocket-key: x\r\n\r\n";
@@ -39,6 +43,43 @@ async fn a_tunnel_after_101() {
     // Each direction ends by itself.
     tokio::io::AsyncWriteExt::shutdown(&mut wire.stream).await.unwrap();
     assert_eq!(wire.rest().await, b"bye");
+}
+
+#[tokio::test]
+async fn tunnels_take_no_place_from_requests() {
+    let origin = shouting("upgrade: websocket\r\n").await;
+    let client =
+        client(Config { max_connections: 2, acquire_timeout: Duration::from_millis(100), ..Config::default() });
+    let front = proxy_with(client.clone(), &origin.uri("/"), ProxyConfig::default()).await;
+    let mut tunnels = Vec::new();
+    for _ in 0..8 {
+        let mut wire = Wire::connect(front).await;
+        wire.send(REQUEST).await;
+        let head = wire.head().await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        tunnels.push(wire);
+    }
+    assert_eq!((client.stats().tunnels, client.stats().open_tunnels), (8, 8));
+    drop(tunnels);
+    let begun = std::time::Instant::now();
+    while client.stats().open_tunnels > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the tunnels do not end");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_the_upstream_reaches_the_client() {
+    let origin = Origin::scripted(|_, mut wire| async move {
+        wire.head().await;
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nbye").await;
+    });
+    let mut wire = Wire::connect(proxy(&origin.await).await).await;
+    wire.send(REQUEST).await;
+    assert!(wire.head().await.unwrap().starts_with("HTTP/1.1 101 "));
+    // The client has sent no end of its own.
+    let rest = tokio::time::timeout(Duration::from_secs(30), wire.rest()).await.expect("the end comes");
+    assert_eq!(rest, b"bye");
 }
 
 #[tokio::test]
