@@ -17,7 +17,7 @@ fn ok(fields: &str, body: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_fresh_answer_is_kept_as_its_origin_says() {
+fn a_fresh_response_is_stored_as_its_origin_allows() {
     let origin = Origin::start(|request| match &*request.target {
         "/private" => ok("Cache-Control: private, max-age=60\r\n", "private"),
         "/cookie" => ok("Cache-Control: max-age=60\r\nSet-Cookie: a=b\r\n", "cookie"),
@@ -31,14 +31,14 @@ fn a_fresh_answer_is_kept_as_its_origin_says() {
     assert_eq!((second.status, &*second.text(), origin.count()), (200, "kept", 1));
     assert!(second.header("age").is_some());
     assert!(second.header("cache-status").unwrap().contains("hit"), "{second:?}");
-    // Past it when the client says so.
+    // The client may bypass it.
     assert_eq!(service.get_with("/a", &[("Cache-Control", "no-cache")]).status, 200);
     assert_eq!(origin.count(), 2);
     for path in ["/private", "/cookie"] {
         let before = origin.count();
         service.get(path);
         service.get(path);
-        assert_eq!(origin.count(), before + 2, "{path} is nobody else's");
+        assert_eq!(origin.count(), before + 2, "{path} is of one client alone");
     }
     let before = origin.count();
     service.get_with("/auth", &[("Authorization", "Basic x")]);
@@ -133,7 +133,7 @@ invalidates = ["c_users"]
     ));
     assert_eq!(service.json("/users/1")["name"], "Ada");
     let hit = |response: &raw::Response| response.header("cache-status").is_some_and(|status| status.contains("hit"));
-    eventually("the database is heard, so that it is kept", || hit(&service.get("/users/1")));
+    eventually("notices arrive, so that it is stored", || hit(&service.get("/users/1")));
     let hit_too = service.get("/users/1?utm_source=x");
     assert!(hit(&hit_too), "only declared parameters are in the key: {hit_too:?}");
     let hit = hit_too;

@@ -13,7 +13,7 @@ fn check_is_content_with_a_good_configuration() {
 }
 
 #[test]
-fn routes_tells_what_answers_where() {
+fn routes_prints_the_routes() {
     let folder = Folder::new(&format!(
         "{HELLO}[[route]]\npath = \"/api/{{*rest}}\"\nproxy = \"http://127.0.0.1:9000\"\ncache = \"1m\"\ncompress = false\n"
     ));
@@ -32,13 +32,13 @@ fn an_address_in_use_is_one_line() {
     let folder = Folder::new(&format!("[admin]\nlisten = \"127.0.0.1:0\"\n{HELLO}"));
     let out = dunlin(&["serve", "--listen", &addr], &folder);
     assert_eq!(out.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(said.contains(&addr) && said.contains("in use"), "{said}");
-    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(message.contains(&addr) && message.contains("in use"), "{message}");
+    assert_eq!(message.trim().lines().count(), 1, "{message}");
 }
 
 #[test]
-fn a_missing_configuration_is_told() {
+fn a_missing_configuration_is_named() {
     let out = dunlin(&["serve", "--config", "nowhere.toml"], &Folder::new(HELLO));
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("nowhere.toml"));
@@ -73,27 +73,27 @@ fn a_query_that_does_not_prepare_keeps_the_service_from_starting() {
     ));
     let out = dunlin(&["serve"], &folder);
     assert_eq!(out.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(said.contains("dunlin.toml:7:9") && said.contains("syntax error at or near \"SELEC\""), "{said}");
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(message.contains("dunlin.toml:7:9") && message.contains("syntax error at or near \"SELEC\""), "{message}");
 }
 
 #[test]
-fn without_a_command_it_says_what_there_is() {
+fn without_a_command_it_prints_help() {
     let out = dunlin(&[], &Folder::new(HELLO));
-    let said = String::from_utf8(out.stdout).unwrap();
-    assert!(out.status.success() && said.contains("serve") && said.contains("dunlin.toml"), "{said}");
+    let message = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success() && message.contains("serve") && message.contains("dunlin.toml"), "{message}");
     // It is read by a pipe.
-    assert!(!said.contains('\x1b'), "{said:?}");
+    assert!(!message.contains('\x1b'), "{message:?}");
 }
 
 #[test]
-fn a_configuration_that_is_no_text_is_told_with_its_place() {
+fn a_configuration_that_is_no_text_has_its_place() {
     let folder = Folder::new(HELLO);
     folder.write("dunlin.toml", b"[server]\nlisten = \"\xff\"\n");
     let out = dunlin(&["check"], &folder);
     assert_eq!(out.status.code(), Some(2));
-    let said = String::from_utf8(out.stderr).unwrap();
-    assert!(said.contains("dunlin.toml:2:11: this is no UTF-8"), "{said}");
+    let message = String::from_utf8(out.stderr).unwrap();
+    assert!(message.contains("dunlin.toml:2:11: this is no UTF-8"), "{message}");
 }
 
 /// A process that is killed when it is dropped.
@@ -148,8 +148,8 @@ fn check_names_a_database_that_is_away_and_does_without_it() {
     let place = format!("127.0.0.1:{port}");
     assert!(message.contains(&place) && message.contains("--offline") && !message.contains("hush"), "{message}");
     let out = dunlin(&["check", "--offline"], &folder);
-    let said = String::from_utf8_lossy(&out.stdout);
-    assert!(out.status.success() && said.contains("queries were not checked"), "{said}");
+    let message = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && message.contains("queries were not checked"), "{message}");
 }
 
 #[test]

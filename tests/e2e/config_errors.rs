@@ -1,4 +1,5 @@
-//! What is wrong in a `dunlin.toml` is told with file, line, column and the nearest right thing; nothing starts.
+//! Errors in a `dunlin.toml` come with file, line, column and the nearest right form; nothing
+//! starts.
 
 use crate::service::{Folder, dunlin};
 
@@ -7,10 +8,10 @@ fn check(config: &str, expect: &[&str]) {
     let folder = Folder::new(config);
     for command in ["check", "serve"] {
         let out = dunlin(&[command], &folder);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert_eq!(out.status.code(), Some(2), "{command}: {config}\n{said}");
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{command}: {config}\n{message}");
         for part in expect {
-            assert!(said.contains(part), "{part:?} is not in:\n{said}");
+            assert!(message.contains(part), "{part:?} is not in:\n{message}");
         }
     }
 }
@@ -102,8 +103,8 @@ fn no_password_is_shown() {
         "[[route]]\npath = \"/x\"\nproxy = \"http://a:hush-hush@127.0.0.1/\"\n".to_owned(),
     ] {
         let folder = Folder::new(&config);
-        let said = String::from_utf8(dunlin(&["check"], &folder).stderr).unwrap();
-        assert!(said.contains("dunlin.toml:") && !said.contains("hush"), "{said}");
+        let message = String::from_utf8(dunlin(&["check"], &folder).stderr).unwrap();
+        assert!(message.contains("dunlin.toml:") && !message.contains("hush"), "{message}");
     }
 }
 

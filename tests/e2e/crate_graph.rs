@@ -1,4 +1,4 @@
-//! Who may know whom: the architecture's dependency rule, from cargo's own account.
+//! The dependency rule of the architecture, checked against cargo's metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -33,14 +33,14 @@ rows = "one"
 invalidates = ["f"]
 "#;
 
-/// How often a path was answered with a row, and with 503.
+/// The numbers of responses with a row, and with 503.
 #[derive(Default)]
 struct Seen([AtomicU64; 2]);
 
 /// Asks for a path until it is over: every answer is a number that was written, or 503.
 fn ask(service: &Service, path: &'static str, over: &Arc<AtomicBool>) -> (Arc<Seen>, JoinHandle<()>) {
     let (addr, over, seen) = (service.addr, Arc::clone(over), Arc::<Seen>::default());
-    let told = Arc::clone(&seen);
+    let counted = Arc::clone(&seen);
     let task = thread::spawn(move || {
         while !over.load(Relaxed) {
             let response = raw::get(addr, path);
@@ -53,7 +53,7 @@ fn ask(service: &Service, path: &'static str, over: &Arc<AtomicBool>) -> (Arc<Se
             thread::sleep(Duration::from_millis(5));
         }
     });
-    (told, task)
+    (counted, task)
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_failover_is_followed() {
     let took = promoted.elapsed();
     println!("written to {took:?} after the promotion");
     assert!(took < Duration::from_secs(20), "{took:?}");
-    // What is kept follows the new primary: it is heard again, and its word is taken.
+    // Stored responses follow the new primary: its notices arrive.
     eventually("what is kept is new", || service.get("/kept").text() == r#"{"n":2}"#);
     let hit = |response: &raw::Response| response.header("cache-status").is_some_and(|status| status.contains("hit"));
     eventually("it is kept again", || hit(&service.get("/kept")));

@@ -1,4 +1,4 @@
-//! Files that are rewritten while they are served, over a socket: every answer is one version, and its tag is of it.
+//! Files that are rewritten while they are served: every response is one version, with its own tag.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,10 +15,10 @@ use crate::service::{Folder, Service};
 
 const ROUTE: &str = "[[route]]\npath = \"/static/{*path}\"\nfiles = \"public\"\ncompress = false\n";
 
-/// One that is held as bytes, one that the kernel sends from memory, one that is streamed from the disk.
+/// A file that is held as bytes, one that the kernel sends from memory, and one that is streamed.
 const NAMES: [&str; 3] = ["small.txt", "middle.txt", "large.txt"];
 
-/// A line many times over, which tells a mixture from a version. The length changes too.
+/// One line repeated, so that a mixture of versions shows. The length changes, too.
 fn version(name: &str, n: usize) -> String {
     let lines = match name {
         "small.txt" => 100 + n % 1000,
@@ -42,7 +42,8 @@ fn prepare(folder: &Folder) {
     }
 }
 
-/// Has clients ask while `write` writes a thousand versions of each file. `whole`: each version is put in place as one.
+/// Runs clients while `write` writes a thousand versions of each file. `whole`: each version
+/// replaces the file at once.
 fn rewrite(whole: bool, write: fn(&Path, &str)) {
     let service = Service::with("", ROUTE, prepare);
     let (addr, done) = (service.addr, Arc::new(AtomicBool::new(false)));

@@ -1,4 +1,4 @@
-//! Who the client is: `trusted_proxies`, and fields that nobody may make up.
+//! `trusted_proxies`: the decision who the client is, and forged fields.
 
 use dunlin_testkit::{Origin, eventually, origin, raw};
 

@@ -1,4 +1,4 @@
-//! What the service says of a request that is not right (RFC 9110, RFC 9112).
+//! The responses to malformed requests (RFC 9110, RFC 9112).
 
 use dunlin_testkit::raw::Connection;
 
@@ -42,6 +42,6 @@ fn a_body_that_is_too_large_is_refused() {
     let chunked = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n401\r\n{big}\r\n0\r\n\r\n");
     let mut connection = Connection::open(service.addr);
     connection.send(chunked);
-    // The upstream cannot be reached either, so it may say that instead; it never says that all is well.
+    // The upstream cannot be reached either, which may be the response instead.
     assert!(matches!(connection.read("POST").unwrap().status, 413 | 502));
 }

@@ -90,12 +90,12 @@ fn http10_has_none() {
 fn they_come_when_they_are_sent_and_only_to_the_one_who_began() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let (go_on, told) = mpsc::channel();
+    let (go_on, signal) = mpsc::channel();
     let upstream = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         read_to(&mut socket, b"\r\n\r\n");
         socket.write_all(HINTS.as_bytes()).unwrap();
-        told.recv().unwrap();
+        signal.recv().unwrap();
         socket.write_all(ANSWER.as_bytes()).unwrap();
         socket
     });

@@ -1,4 +1,4 @@
-//! End-to-end tests: the real binary, over real sockets, against real servers that they start themselves.
+//! End-to-end tests: the real binary, over real sockets, against real servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -35,7 +35,7 @@ use std::sync::OnceLock;
 
 use dunlin_testkit::Postgres;
 
-/// The database that tests share which do not stop it; each uses tables of its own.
+/// The database of the tests that do not stop it. Each test has tables of its own.
 fn database() -> &'static Postgres {
     static DATABASE: OnceLock<Postgres> = OnceLock::new();
     DATABASE.get_or_init(Postgres::start)

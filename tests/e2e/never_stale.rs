@@ -1,4 +1,5 @@
-//! An answer kept for an hour is the row as it is, whoever changes it, and while the listener's connection is cut.
+//! A response stored for an hour is always the current row, also while the notification connection
+//! is cut.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,18 +15,18 @@ const WRITES: u64 = 60;
 
 const CUTS: usize = 5;
 
-/// How long a notice may take where the machine is busy with other things: the server's process that is to send it waits for
-/// a processor as any other, for seconds when ten want each.
+/// The limit for a notice on a busy machine, where the process that sends it may wait for a
+/// processor for seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What readers and the writer know of each other.
+/// The facts that the readers and the writer share.
 #[derive(Default)]
 struct Seen {
-    /// What somebody has been answered: whoever asks from now on must not be answered less.
+    /// The largest number that a reader has seen. No later response may have a smaller one.
     least: AtomicU64,
     hits: AtomicUsize,
     answers: AtomicUsize,
-    /// How often the listener's connection was cut.
+    /// The number of times that the notification connection was cut.
     cuts: AtomicUsize,
     over: AtomicBool,
 }
@@ -54,8 +55,8 @@ fn reader(service: &Service, seen: &Arc<Seen>) -> JoinHandle<()> {
     })
 }
 
-/// Writes by psql, one number after the other, and waits for each to be answered: how long that took after the commit's
-/// return.
+/// Writes by psql, one number after the other, and waits for each to be answered: how long that
+/// took after the commit's return.
 fn write(service: &Service, seen: &Seen, numbers: impl Iterator<Item = u64>) -> Vec<Duration> {
     let mut connection = raw::Connection::open(service.addr);
     let write = |n: u64| {
@@ -93,7 +94,7 @@ fn no_reader_sees_an_old_row_once_its_notice_has_had_its_time() {
         database_at(&database().url())
     ));
     let mut connection = raw::Connection::open(service.addr);
-    eventually("the database is heard, so that it is kept", || read(&mut connection).1);
+    eventually("notices arrive, so that it is stored", || read(&mut connection).1);
     let seen = Arc::new(Seen::default());
     let readers: Vec<_> = (0..3).map(|_| reader(&service, &seen)).collect();
     tell("listening", write(&service, &seen, 1..WRITES));
@@ -101,7 +102,7 @@ fn no_reader_sees_an_old_row_once_its_notice_has_had_its_time() {
     println!("{hits} of {answers} answers were kept ones");
     assert!(hits * 2 > answers, "it was shown of kept answers: {hits} of {answers}");
 
-    // The listener's connection is cut at any moment: before a write, while it is told, after.
+    // The listener's connection is cut at any moment: before a write, during a notice, after.
     let cuts = {
         let seen = Arc::clone(&seen);
         thread::spawn(move || {

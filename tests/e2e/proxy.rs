@@ -137,7 +137,7 @@ fn a_route_that_names_methods_takes_no_other() {
 }
 
 #[test]
-fn methods_that_nobody_knows_and_requests_that_may_go_no_further() {
+fn unknown_methods_and_requests_that_may_go_no_further() {
     let origin = Origin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let service = Service::start(&format!("[[route]]\npath = \"/p/{{*rest}}\"\nproxy = \"{}\"\n", origin.url()));
     for (method, target, status) in
@@ -146,7 +146,7 @@ fn methods_that_nobody_knows_and_requests_that_may_go_no_further() {
         assert_eq!(service.send(method, target, "").status, status, "{method} {target}");
     }
     let before = origin.count();
-    // RFC 9110 §7.6.2: it "MUST NOT forward the request; instead, the intermediary MUST respond as the final recipient".
+    // RFC 9110 §7.6.2: with Max-Forwards 0, the proxy is the final recipient.
     let answer = raw::request(service.addr, "OPTIONS", "/p/1", &[("Max-Forwards", "0")], b"");
     assert_eq!((answer.status, origin.count()), (200, before));
     let allow = answer.header("allow").unwrap();
@@ -165,8 +165,8 @@ fn a_route_may_have_request_bodies_decoded() {
         let body = tool(&format!("{program} -c"), text.as_bytes());
         let headers = [("Content-Encoding", coding)];
         let answer = raw::request(service.addr, "POST", "/decoded", &headers, &body);
-        let told = answer.text();
-        assert!(answer.status == 200 && told.ends_with(&text) && !told.contains("content-encoding"), "{told}");
+        let seen = answer.text();
+        assert!(answer.status == 200 && seen.ends_with(&text) && !seen.contains("content-encoding"), "{seen}");
         let answer = raw::request(service.addr, "POST", "/as-it-came", &headers, &body);
         assert!(answer.text().contains(&format!("content-encoding: {coding}")), "{coding}");
     }

@@ -156,7 +156,7 @@ fn a_statement_that_takes_too_long_is_504() {
 }
 
 #[test]
-fn a_statement_that_nobody_waits_for_is_cancelled() {
+fn a_statement_without_a_waiting_client_is_cancelled() {
     let url = database().url();
     let service = Service::start(&format!(
         "[database]\nurl = \"{url}\"\nacquire_timeout = \"1m\"\nstatement_timeout = \"5m\"\n[[route]]\npath = \"/slow\"\nquery = \"SELECT pg_sleep(300), 'left' AS what\"\nrows = \"one\"\n"
@@ -227,10 +227,10 @@ fn check_fails(route: &str, expect: &[&str]) {
     let folder = Folder::new(&config);
     for command in ["check", "serve"] {
         let out = dunlin(&[command], &folder);
-        let said = String::from_utf8_lossy(&out.stderr);
+        let message = String::from_utf8_lossy(&out.stderr);
         assert!(!out.status.success(), "{command}: {route}");
         for part in expect {
-            assert!(said.contains(part), "{command}: {part:?} is not in:\n{said}");
+            assert!(message.contains(part), "{command}: {part:?} is not in:\n{message}");
         }
     }
 }
@@ -253,7 +253,7 @@ fn check_and_start_prepare_every_query() {
 }
 
 #[test]
-fn check_says_when_the_database_cannot_be_reached() {
+fn check_names_a_database_that_cannot_be_reached() {
     let folder = Folder::new(
         "[database]\nurl = \"postgres://a@127.0.0.1:1/a\"\n[[route]]\npath = \"/x\"\nquery = \"SELECT 1\"\nrows = \"one\"\n",
     );

@@ -48,7 +48,8 @@ impl Processes {
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         if let Some(passed) = &self.passed {
             let passed = passed.as_raw_fd();
-            // SAFETY: both may be called between fork and exec; the descriptor is open for as long as `self` lives.
+            // SAFETY: both may be called between fork and exec; the descriptor is open while `self`
+            // lives.
             unsafe {
                 command.pre_exec(move || match (libc::dup2(passed, 3), libc::fcntl(3, libc::F_SETFD, 0)) {
                     (3, 0) => Ok(()),
@@ -94,7 +95,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Restarts ten times while clients ask, some on kept connections, some on a new one each. Not one may fail.
+/// Restarts ten times under load, on kept and on new connections. No request may fail.
 #[track_caller]
 fn restart_ten_times(addr: SocketAddr, mut processes: Processes, terminate: bool) {
     let mut process = processes.start();

@@ -29,7 +29,7 @@ pub(crate) fn executable() -> &'static Path {
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
-        // What cargo tells this test of its own package would have build scripts run again.
+        // These variables of this test's own package would make build scripts run again.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
                 cargo.env_remove(name);
@@ -46,8 +46,7 @@ pub(crate) fn executable() -> &'static Path {
     })
 }
 
-/// The table `[database]` for one that is there. It has its time: a machine that is busy with tests is no database that is
-/// away.
+/// The table `[database]` for a database that is up, with time limits for a busy machine.
 pub(crate) fn database_at(url: &str) -> String {
     let keys = ["connect_timeout", "acquire_timeout", "statement_timeout"].map(|key| format!("{key} = \"1m\"\n"));
     format!("[database]\nurl = \"{url}\"\n{}", keys.concat())
@@ -148,7 +147,7 @@ impl Service {
         log
     }
 
-    /// A figure of `/proc/PID/status`, in bytes: `VmRSS`, what it has in memory now, or `VmHWM`, the most it ever had.
+    /// A figure of `/proc/PID/status`, in bytes: `VmRSS`, the memory now, or `VmHWM`, its peak.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");

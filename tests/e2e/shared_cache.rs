@@ -56,7 +56,7 @@ fn what_one_keeps_and_invalidates_counts_for_the_other() {
     let value = Arc::new(AtomicU64::new(1));
     let (origin, redis) = (origin(&value), Redis::start());
     let (a, b) = (start(&origin, &redis), start(&origin, &redis));
-    // A machine that is busy with tests may take longer for an answer than there is time for it, which is a miss.
+    // On a busy machine, an answer of the store may come too late, which is a miss.
     let mut keys = (1..).map(|n| format!("/{n}"));
     eventually("what one keeps is a hit of the other", || {
         let (key, kept) = (keys.next().unwrap(), metric(&a, "dunlin_redis_kept_total"));

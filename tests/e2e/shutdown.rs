@@ -57,8 +57,8 @@ fn under_load_no_request_is_lost() {
     assert_eq!(lost.load(Ordering::Relaxed), 0, "of {}", answered.load(Ordering::Relaxed));
 }
 
-/// Requests on one connection until the service says that it closes. A request that found the connection closed before
-/// its first byte of an answer was not under way when keep-alive ended; one that is cut in the middle is lost.
+/// Sends requests on one connection until the service closes it. A request without a first byte of
+/// a response was not in flight; one whose response is cut is lost.
 fn converse(addr: std::net::SocketAddr, answered: &AtomicUsize, lost: &AtomicUsize) {
     let Ok(socket) = std::net::TcpStream::connect(addr) else { return };
     drop(socket);

@@ -15,7 +15,7 @@ text = "posted"
 "#;
 
 #[test]
-fn says_its_text() {
+fn a_text_is_answered() {
     let service = Service::start(ROUTES);
     let response = service.get("/");
     assert_eq!((response.status, &*response.text()), (200, "Hello, World!"));
@@ -58,7 +58,7 @@ fn both_kinds_of_event_loop_serve() {
 }
 
 #[test]
-fn connections_are_kept_alive_unless_told_otherwise() {
+fn connections_are_kept_alive_unless_asked_otherwise() {
     let service = Service::start(ROUTES);
     let mut connection = Connection::open(service.addr);
     for _ in 0..3 {
@@ -123,7 +123,7 @@ fn unix_sockets_are_served() {
     let mut command = std::process::Command::new(crate::service::executable());
     let mut child = command.arg("serve").current_dir(config.path()).spawn().unwrap();
     let mut socket = None;
-    dunlin_testkit::eventually("somebody listens", || {
+    dunlin_testkit::eventually("it listens", || {
         socket = std::os::unix::net::UnixStream::connect(&path).ok();
         socket.is_some()
     });

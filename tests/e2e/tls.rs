@@ -88,7 +88,7 @@ fn a_renewed_certificate_is_taken_and_kept_connections_go_on() {
     // A pair that does not fit together is not taken.
     let key = service.folder().path().join("tls/key.pem");
     std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    eventually("it is told", || service.log().contains("certificate"));
+    eventually("it is logged", || service.log().contains("certificate"));
     greeted(&mut connect(&service, &old, &[]).unwrap(), get);
     let new = write_pair(service.folder().path());
     eventually("the new certificate is served", || connect(&service, &new, &[]).is_ok());

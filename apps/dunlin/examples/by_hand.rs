@@ -1,6 +1,8 @@
-//! A fast web service by hand: five tips, each a few lines of Rust on the crates, without a configuration.
+//! A fast web service by hand: five tips, each a few lines of Rust on the crates, without a
+//! configuration.
 //!
-//! `DATABASE_URL=postgres://… cargo run --release --example by_hand`, then open <http://127.0.0.1:8080/>.
+//! `DATABASE_URL=postgres://… cargo run --release --example by_hand`, then open
+//! <http://127.0.0.1:8080/>.
 
 use std::error::Error;
 use std::time::Duration;
@@ -33,10 +35,11 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut config = Config { event_loop: EventLoop::PerCore, ..Config::default() };
     config.listen = vec![var("LISTEN", "127.0.0.1:8080").parse()?];
 
-    // 2. Asynchronous handlers: `hello` and `front` above. Each loop fetches with a client of its own.
+    // 2. Asynchronous handlers: `hello` and `front` above. Each loop fetches with a client of its
+    // own.
     let page: Uri = var("PAGE", "https://www.example.com/").parse()?;
 
-    // 3. Keep-alive: on by default; here it is said aloud.
+    // 3. Keep-alive: on by default; here it is written out.
     config.keep_alive = Duration::from_secs(75);
 
     // 4. Compression and caching: gzip at level 6, answers kept for an hour, static files.

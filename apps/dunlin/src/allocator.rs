@@ -1,7 +1,8 @@
-//! The allocator: mimalloc, without the detour for alignments that it gives anyway.
+//! The allocator: mimalloc, without the detour for alignments that its blocks have anyway.
 //!
-//! The `mimalloc` crate asks for each block by `mi_malloc_aligned`, which for a size that is no power of two takes more
-//! than it needs and looks for the aligned part in it. That doubles what an allocation costs, and a request makes dozens.
+//! The `mimalloc` crate allocates each block by `mi_malloc_aligned`. For a size that is no power of
+//! two, that function takes more than the size and searches it for an aligned part. An allocation
+//! costs twice as much then, and a request makes dozens.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_void;
@@ -11,52 +12,52 @@ use libmimalloc_sys as mi;
 /// mimalloc as Rust's allocator.
 pub(crate) struct Mimalloc;
 
-/// What every block of this size or more is aligned to: `MI_MAX_ALIGN_SIZE` of mimalloc. A smaller block is aligned to
-/// the largest power of two in it.
+/// The alignment of every block of this size or more: `MI_MAX_ALIGN_SIZE` of mimalloc. A smaller
+/// block is aligned to the largest power of two in its size.
 const NATURAL: usize = 16;
 
 const fn is_natural(size: usize, align: usize) -> bool {
     align <= NATURAL && align <= size
 }
 
-/// Has the kernel give memory in pages of 4 KiB from now on, rather than of 2 MiB where it can.
+/// Makes the kernel give memory in pages of 4 KiB from now on, instead of 2 MiB.
 ///
-/// Whoever touches a huge page first waits until all of it is cleared: 0.2 ms, and several in a virtual machine whose
-/// host has to find the memory. No event loop may be held for so long by one allocation. What a loop works on is small,
-/// so that fewer and larger pages gain it nothing.
+/// The first access to a huge page waits until all of it is cleared: 0.2 ms, and longer in a
+/// virtual machine whose host has to find the memory. No allocation may hold an event loop for so
+/// long. The working set of a loop is small, so it gains nothing from fewer and larger pages.
 pub(crate) fn keep_pages_small() {
-    // Where that cannot be had, all works as well.
+    // Without it, everything works as well.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
-// SAFETY: blocks are mimalloc's own from `alloc` to `dealloc`, as large and as aligned as the layout says: see
-// `is_natural`.
+// SAFETY: blocks are mimalloc's own from `alloc` to `dealloc`, with the size and the alignment of
+// their layout; see `is_natural`.
 unsafe impl GlobalAlloc for Mimalloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        // SAFETY: any size and any power of two will do.
+        // SAFETY: every size and every power of two is allowed.
         unsafe { if is_natural(size, align) { mi::mi_malloc(size) } else { mi::mi_malloc_aligned(size, align) }.cast() }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        // SAFETY: any size and any power of two will do.
+        // SAFETY: every size and every power of two is allowed.
         unsafe { if is_natural(size, align) { mi::mi_zalloc(size) } else { mi::mi_zalloc_aligned(size, align) }.cast() }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
-        // SAFETY: the block is one of ours, and nobody uses it any more.
+        // SAFETY: the block is mimalloc's, and it is not used any more.
         unsafe { mi::mi_free(block.cast()) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let old: *mut c_void = block.cast();
-        // SAFETY: the block is one of ours; where it moves, its content goes with it.
+        // SAFETY: the block is mimalloc's; if it moves, its content moves with it.
         unsafe {
             let new = if is_natural(size, layout.align()) {
                 mi::mi_realloc(old, size)
@@ -86,7 +87,7 @@ mod tests {
             for size in (1..200).chain([255, 1000, 1025, 3632, 8192, 70_000, 3_000_000]) {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 let larger = size * 3 / 2 + 1;
-                // SAFETY: no size is zero, each block is used within its size, and freed once with its own layout.
+                // SAFETY: no size is zero; each block is used within its size and freed once.
                 unsafe {
                     let zeroed = Mimalloc.alloc_zeroed(layout);
                     assert!(zeroed.addr().is_multiple_of(align) && *zeroed.add(size - 1) == 0, "{layout:?}");

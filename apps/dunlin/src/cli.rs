@@ -25,7 +25,7 @@ enum Command {
     Serve {
         #[command(flatten)]
         file: File,
-        /// Listen here instead of where the file says; may be repeated
+        /// Listen here instead of the addresses in the file; may be repeated
         #[arg(long, value_name = "ADDR")]
         listen: Vec<Addr>,
     },
@@ -42,7 +42,7 @@ enum Command {
         #[command(flatten)]
         file: File,
     },
-    /// Print the SQL that makes a table tell the cache when its rows change; --apply runs it
+    /// Print the SQL that makes a table notify the cache when its rows change; --apply runs it
     Triggers {
         #[command(flatten)]
         file: File,

@@ -1,8 +1,8 @@
-//! What this process takes of the machine.
+//! The use that this process makes of the machine.
 
 use std::time::Duration;
 
-/// As the system counts it; zero where it does not tell.
+/// The figures of the system; zero where it has none.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     /// User and system time.
@@ -12,11 +12,12 @@ pub(crate) struct Usage {
     pub(crate) descriptors: u64,
 }
 
-/// Reads it from `/proc`. These files are made when they are read, so that does not block.
+/// Reads the figures from `/proc`. The kernel makes these files in memory, so that does not block.
 pub(crate) fn usage() -> Usage {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    // proc_pid_stat(5): fields 14 and 15, after the name in brackets, in ticks of a hundredth of a second.
+    // proc_pid_stat(5): fields 14 and 15, in ticks of a hundredth of a second. The name in brackets
+    // may have spaces.
     let after_name = stat.rsplit(')').next().unwrap_or("");
     let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     let resident =

@@ -2,8 +2,8 @@
 //!
 //! The listener has no authentication: access to its address is the permission. A browser has that
 //! access too, and acts for pages of other sites. Such a page names itself in `Origin` or
-//! `Sec-Fetch-Site`. With a name that it resolves to the listener's address (DNS rebinding) it is of
-//! the same origin, but it must use that name in `Host`.
+//! `Sec-Fetch-Site`. With a name that it resolves to the listener's address (DNS rebinding) it is
+//! of the same origin, but it must use that name in `Host`.
 
 use std::net::IpAddr;
 

@@ -26,7 +26,7 @@ use crate::config::Admin;
 use crate::service::Plan;
 pub(crate) use health::Health;
 
-/// The service behind the listener.
+/// The service of the listener.
 #[derive(Clone)]
 struct Desk(Arc<State>);
 
@@ -66,7 +66,7 @@ impl Admin {
     }
 }
 
-/// Starts it.
+/// Starts the listener.
 pub(crate) fn start(
     server: Server,
     plan: &Arc<Plan>,

@@ -1,7 +1,7 @@
 //! `POST /purge`: removal of stored responses.
 //!
-//! `?all=true`, `?url=https://host/path` and `?group=users`, each any number of times; or the same as a JSON object:
-//! `{"all": true, "url": ["…"], "group": "users"}`.
+//! `?all=true`, `?url=https://host/path` and `?group=users`, each any number of times; or the same
+//! as a JSON object: `{"all": true, "url": ["…"], "group": "users"}`.
 
 use dunlin_cache::Cache;
 use dunlin_http::media_type::MediaType;

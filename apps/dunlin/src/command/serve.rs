@@ -1,4 +1,4 @@
-//! `dunlin serve`: from the configuration to the last answer.
+//! `dunlin serve`: from the configuration to the last response.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::log;
 use crate::notices::{self, Following};
 use crate::service::Plan;
 
-/// Runs the service until it is told to stop, and then until it has answered what was under way.
+/// Runs the service until a signal stops it, and then until the requests in flight are answered.
 pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure> {
     if !listen.is_empty() {
         config.server.listen = listen;
@@ -24,7 +24,7 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
     for warning in config.warning_lines() {
         tracing::warn!("{warning}");
     }
-    // Whatever can fail for want of an address does so before anything else is begun.
+    // An address that cannot be bound fails the start before anything else begins.
     let server = Server::bind(config.server.clone())?;
     let admin = config.admin.as_ref().map(|admin| Server::bind(admin.server(&config.server))).transpose()?;
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -48,8 +48,8 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
     Ok(())
 }
 
-/// Asks the database about the queries, and begins to listen to it. One that is away is no reason not to start; one that
-/// refuses a query is.
+/// Prepares the queries, and begins to follow notices. A database that is away does not keep the
+/// service from starting; a query that it refuses does.
 async fn prepare(plan: &Arc<Plan>) -> Result<Option<Following>, Failure> {
     let notices = notices::follow(plan);
     match unprepared(plan).await {
@@ -124,7 +124,7 @@ impl Signals {
     }
 }
 
-/// Whether whoever started this process had SIGHUP ignored.
+/// Returns `true` if the process was started with SIGHUP ignored.
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

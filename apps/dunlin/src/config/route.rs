@@ -220,7 +220,8 @@ fn leads_back(path: &str, method: &Method, routes: &[Route], router: &Router<usi
 
 /// Reports responses that would be stored from a standby that may be behind.
 ///
-/// A change reaches the standby after its notice. A response read in between would be stored as new.
+/// A change reaches the standby after its notice. A response that is read in between would be
+/// stored as new.
 pub(super) fn check_replicas(routes: &[Route], has_replica: bool, document: &Document<'_>) {
     let (place, expected) = if has_replica {
         ("\"read_url\"", "read_only = false on the route, so that it is read from \"url\", or no groups")

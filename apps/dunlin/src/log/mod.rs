@@ -1,8 +1,8 @@
 //! The log: pretty on a terminal, and JSON lines otherwise, on the standard error.
 //!
-//! Lines go to a bounded queue, which a thread of its own writes. No request waits for the reader of
-//! the log. If the reader does not read, lines are dropped and counted; the count is written when
-//! the reader reads again.
+//! Lines go to a bounded queue, which a thread of its own writes. No request waits for the reader
+//! of the log. If the reader does not read, lines are dropped and counted. The count is written
+//! when the reader reads again.
 
 mod queue;
 

@@ -35,7 +35,8 @@ impl Methods {
         Self::Only(vec![Method::GET])
     }
 
-    /// Returns `true` if each method is safe (RFC 9110 §9.2.1): a request has no effect and no body.
+    /// Returns `true` if each method is safe (RFC 9110 §9.2.1): its requests have no effect and no
+    /// body.
     pub(crate) fn all_safe(&self) -> bool {
         match self {
             Self::Any => false,

@@ -34,7 +34,7 @@ pub(crate) trait Read: Sized {
 // === impl Errors ===
 
 impl Errors {
-    /// Adds an error. One that is there already, as for a default of several routes, is not repeated.
+    /// Adds an error, unless it is there already, as for a default of several routes.
     pub(crate) fn push(&self, diagnostic: Diagnostic) {
         let mut all = self.0.borrow_mut();
         if !all.iter().any(|one| one.is_same(&diagnostic)) {

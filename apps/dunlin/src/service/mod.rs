@@ -1,7 +1,7 @@
 //! The path of a request: observe, route, admit, compress, cache, handle, finish.
 //!
-//! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop. Other loops
-//! write to nothing in it.
+//! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop. Other
+//! loops write to nothing in it.
 
 mod access;
 mod admit;

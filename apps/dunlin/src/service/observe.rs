@@ -42,7 +42,8 @@ pin_project! {
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The observer of one request. If it is dropped before the end of the response, it reports an abort.
+/// The observer of one request. If it is dropped before the end of the response, it reports an
+/// abort.
 pub(crate) struct Watch {
     state: Arc<LoopState>,
     /// The route; `None` if the router answers.
@@ -132,7 +133,7 @@ impl Watch {
         if head.status == StatusCode::SWITCHING_PROTOCOLS
             && let Some(connection) = self.connection.take()
         {
-            self.switch(head, &connection);
+            self.switch(&head, &connection);
             return reply;
         }
         let body = reply.body_mut();
@@ -146,19 +147,20 @@ impl Watch {
     }
 
     /// Counts a connection that becomes a tunnel. Its access line comes at the end of the tunnel.
-    fn switch(mut self, head: Head, connection: &Connection) {
+    fn switch(mut self, head: &Head, connection: &Connection) {
         self.is_over = true;
         let route = self.state.route(self.route);
         self.state.counters.route(route.counters).answered(head.status, 0, head.ttfb, head.ttfb);
         let Some(access) = self.access.take() else { return };
         let (state, route, started) = (self.state.clone(), self.route, self.started);
+        let (status, ttfb) = (Some(head.status), Some(head.ttfb));
         connection.on_tunnel_end(move |end: TunnelEnd| {
             access.write(&Line {
                 route: &state.route(route).path,
-                status: Some(head.status),
+                status,
                 bytes: end.sent,
                 received: Some(end.received),
-                ttfb: Some(head.ttfb),
+                ttfb,
                 duration: started.elapsed(),
                 cache: None,
                 aborted: end.cut.then_some("cut: it was idle for too long, or the service stops"),

@@ -1,4 +1,4 @@
-//! A histogram of fixed buckets: to record is two additions, and it never grows.
+//! A histogram of fixed buckets. A record is two additions, and the histogram never grows.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,12 +27,12 @@ const BOUNDS: [(u64, &str); 16] = [
 /// Durations, counted by size.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
-    /// One for each bound, and one for what is longer than all.
+    /// One count per bound, and one for durations beyond all bounds.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     nanos: AtomicU64,
 }
 
-/// What one or several histograms had counted at a moment.
+/// The counts of one or several histograms at a moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     buckets: [u64; BOUNDS.len() + 1],
@@ -64,8 +64,8 @@ impl Counts {
         self.buckets.iter().sum()
     }
 
-    /// The bound under which a share of `quantile` of them lies; `None` when nothing was counted, or it lies beyond all
-    /// bounds.
+    /// The bound below which a share of `quantile` of the durations lies. `None` if nothing was
+    /// counted, or the quantile is beyond all bounds.
     pub(crate) fn quantile(&self, quantile: f64) -> Option<Duration> {
         let rank = (self.count() as f64 * quantile).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -76,7 +76,8 @@ impl Counts {
         BOUNDS.get(bucket).map(|(micros, _)| Duration::from_micros(*micros))
     }
 
-    /// Writes the series of one set of labels, given as `route="/"`, in the text format of Prometheus.
+    /// Writes the series of one set of labels, such as `route="/"`, in the text format of
+    /// Prometheus.
     pub(crate) fn write(&self, out: &mut String, name: &str, labels: &str) {
         let mut seen = 0;
         let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
