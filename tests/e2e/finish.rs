@@ -21,9 +21,9 @@ fn fields_are_set_on_every_kind_of_response() {
     );
     let service = Service::start(&config);
     for _ in 0..2 {
-        let response = raw::request(service.addr, "GET", "/text/a%0d%0aX-Evil:1", &[], b"");
+        let response = raw::request(service.addr, "GET", "/text/a%0D%0AX-Evil:1", &[], b"");
         assert_eq!(response.header("x-frame-options"), Some("DENY"));
-        let expect = "127.0.0.1 http localhost a%0d%0aX-Evil:1";
+        let expect = "127.0.0.1 http localhost a%0D%0AX-Evil:1";
         assert_eq!(response.header("x-who"), Some(expect));
         assert_eq!(response.header("x-evil"), None);
     }
