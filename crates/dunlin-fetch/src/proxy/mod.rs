@@ -17,7 +17,7 @@ use bytes::Bytes;
 use dunlin_http::{Body, BoxError, ClientInfo, Context as HandlerContext, Handler, Interim, Problem, ReplyFuture};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
 use crate::client::{Answer, Hear, Origin, Terms, Upgraded};
@@ -114,12 +114,16 @@ impl Proxy {
         if *request.method() == Method::CONNECT {
             return hops::refuse_connect();
         }
-        let hear = request.extensions_mut().remove::<Interim>().map(|interim| self.hear(interim));
+        // They are counted, also where they go no further.
+        let hear = match request.extensions_mut().remove::<Interim>() {
+            Some(interim) => self.hear(interim),
+            None => Arc::new(|_: StatusCode, _: &HeaderMap| ()),
+        };
         let (request, asked, terms) = self.prepare(request, target, on);
         match self
             .inner
             .origin
-            .send(request, terms, None, hear.as_ref())
+            .send(request, terms, None, Some(&hear))
             .await
             .and_then(|answer| self.finish(answer, asked))
         {
