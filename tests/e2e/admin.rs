@@ -118,3 +118,26 @@ fn an_admin_listener_needs_a_safe_address() {
     check("[server]\nlisten = \"unix:a\"\n[admin]\nlisten = \"unix:a\"\n", same);
     check("[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n", None);
 }
+
+#[test]
+fn a_purge_says_how_much_it_removed() {
+    let service = Service::start(
+        "[[route]]\npath = \"/{name}\"\ntext = \"hello\"\ncache = { age = \"1h\", groups = [\"hellos\"] }\n\
+         [[route]]\npath = \"/other/{name}\"\ntext = \"other\"\ncache = \"1h\"\n",
+    );
+    for target in ["/a", "/b", "/c?d", "/other/a", "/other/b"] {
+        service.get(target);
+    }
+    let purge = |query: &str| {
+        let response = raw::request(service.admin, "POST", &format!("/purge?{query}"), &[], b"");
+        let document: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
+        (response.status, document["removed"].as_u64())
+    };
+    assert_eq!(purge("group=nothing"), (200, Some(0)));
+    assert_eq!(purge("url=http://localhost/a"), (200, Some(1)));
+    assert_eq!(purge("url=http://localhost/a"), (200, Some(0)));
+    assert_eq!(purge("group=hellos"), (200, Some(2)));
+    assert_eq!(purge("all=true"), (200, Some(2)));
+    let page = raw::get(service.admin, "/").text();
+    assert!(page.contains("confirm("), "purge-all asks first");
+}

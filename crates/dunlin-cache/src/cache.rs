@@ -93,6 +93,14 @@ impl Cache {
         self.core.invalidate(&Invalidation { all: true, ..Invalidation::default() });
     }
 
+    /// The number of responses in memory that can still be used.
+    ///
+    /// It looks at each of them, which takes a moment: it is for an operator, not for each request.
+    #[must_use]
+    pub fn responses(&self) -> u64 {
+        self.core.memory.current(&self.core.generations)
+    }
+
     /// What it has done, and what it holds.
     #[must_use]
     pub fn stats(&self) -> Stats {

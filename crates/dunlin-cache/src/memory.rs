@@ -169,6 +169,12 @@ impl Memory {
         (self.entries.len() as u64, self.entries.weight())
     }
 
+    /// The number of stored responses that no invalidation has overtaken. It looks at each of them.
+    pub(crate) fn current(&self, generations: &Generations) -> u64 {
+        let is_current = |entry: &&Arc<Entry>| generations.is_current(entry.since, &entry.slots);
+        self.entries.iter().map(|(_, variants)| variants.all().iter().filter(is_current).count() as u64).sum()
+    }
+
     fn stripe(&self, hash: KeyHash) -> &Mutex<()> {
         &self.stripes[hash.0 as usize % STRIPES]
     }

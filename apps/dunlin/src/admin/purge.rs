@@ -21,9 +21,19 @@ pub(super) async fn purge(cache: &Cache, request: Request<Body>) -> Response<Bod
     match read(request).await {
         Err(problem) => problem.into_response(),
         Ok(purge) => {
+            let before = cache.responses();
             purge.perform(cache);
+            let removed = before.saturating_sub(cache.responses());
+            tracing::info!(
+                all = purge.all,
+                urls = purge.urls.len(),
+                groups = purge.groups.join(" "),
+                removed,
+                "purged"
+            );
             let urls: Vec<String> = purge.urls.iter().map(Uri::to_string).collect();
-            let document = json!({"purged": {"all": purge.all, "url": urls, "group": purge.groups}});
+            let purged = json!({"all": purge.all, "url": urls, "group": purge.groups});
+            let document = json!({"purged": purged, "removed": removed});
             super::typed("application/json", document.to_string())
         }
     }
@@ -93,8 +103,6 @@ impl Purge {
             cache.invalidate_groups(&self.groups);
         }
         self.urls.iter().for_each(|url| cache.purge_url(url));
-        let groups = self.groups.join(" ");
-        tracing::info!(all = self.all, urls = self.urls.len(), groups, "purged");
     }
 }
 

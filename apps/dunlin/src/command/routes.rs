@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, Route};
 use crate::failure::Failure;
+use crate::routes::Cache;
 
 const HEAD: [&str; 6] = ["METHODS", "PATH", "KIND", "ANSWERS", "CACHE", "COMPRESSION"];
 
@@ -31,9 +32,17 @@ fn row(route: &Route) -> [String; 6] {
         route.path.as_str().to_owned(),
         route.kind.name.to_owned(),
         shorten(&route.room.describe(), 40),
-        route.cache.to_string(),
+        cache(route),
         if route.compress { "yes" } else { "no" }.to_owned(),
     ]
+}
+
+/// The cache of a route. Files are in memory without asking.
+fn cache(route: &Route) -> String {
+    match route.kind.in_memory {
+        true if matches!(route.cache, Cache::Off) => Cache::Browser(None).to_string(),
+        _ => route.cache.to_string(),
+    }
 }
 
 /// The text with single spaces, and with an ellipsis if it is longer than `limit`.
