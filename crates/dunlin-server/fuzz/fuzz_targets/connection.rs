@@ -1,65 +1,21 @@
-//! Arbitrary bytes on a connection: `cargo +nightly fuzz run connection`, in `crates/dunlin-server`.
+//! Arbitrary bytes on a connection.
 //!
-//! Invariants: the server does not panic; it ends the connection once the client has closed its half; and it never
-//! gives more final answers than there can be requests, which is one for each line of the input, and one at the end.
+//! Invariants: the server does not panic; it ends the connection once the client has closed its half;
+//! and it never sends more final responses than there can be requests, which is one for each line of
+//! the input, and one at the end.
 #![no_main]
 
-use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::sync::LazyLock;
-use std::time::Duration;
+mod talk;
 
-use dunlin_http::{Body, Problem};
-use dunlin_server::{Config, Routes, serve_with};
-use http::Request;
 use libfuzzer_sys::fuzz_target;
 
-/// A server on a Unix socket that lives as long as the process.
-static SOCKET: LazyLock<PathBuf> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a folder").keep();
-    let path = dir.join("fuzz.sock");
-    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
-    listener.set_nonblocking(true).expect("a socket that does not block");
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = tokio::net::UnixListener::from_std(listener).expect("a listener");
-            let routes = Routes::new()
-                .get("/", async |_| "Hello, World!")
-                .post("/ignore", async |_| "ignored")
-                .post("/length", async |request: Request<Body>| match request.into_body().collect(1 << 20).await {
-                    Ok(bytes) => Ok(bytes.len().to_string()),
-                    Err(error) => Err(Problem::new(error.status())),
-                })
-                .get("/late", async |_| {
-                    tokio::task::yield_now().await;
-                    "late"
-                });
-            let service = routes.build().expect("routes");
-            let config = Config { h2c: true, ..Config::default() };
-            serve_with(config, listener, service, std::future::pending()).await
-        })
-    });
-    path
-});
-
 fuzz_target!(|input: &[u8]| {
-    let mut client = UnixStream::connect(&*SOCKET).expect("the server serves on");
-    client.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-    // The server may close before all is sent.
-    let _ = client.write_all(input);
-    let _ = client.shutdown(Shutdown::Write);
-    let mut output = Vec::new();
-    if let Err(error) = client.read_to_end(&mut output) {
-        assert!(error.kind() == std::io::ErrorKind::ConnectionReset, "the connection does not end: {error}");
-    }
+    let output = talk::talk(input);
     let lines = input.iter().filter(|byte| **byte == b'\n').count();
     assert!(output.windows(13).filter(|window| is_final(window)).count() <= lines + 1);
 });
 
-/// Whether a final answer begins here, of either version: `HTTP/1.1 200 `.
+/// Returns `true` if a final response begins here, of either version: `HTTP/1.1 200 `.
 fn is_final(window: &[u8]) -> bool {
     let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', class, a, b, b' '] = window else { return false };
     *class != b'1' && [class, a, b].iter().all(|digit| digit.is_ascii_digit())

@@ -264,6 +264,22 @@ mod tests {
         check(&[first(), head(1), data(0, 0), data(0, 3)], Ok(()));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_have_one_verdict_whatever_the_cuts(
+            frames in proptest::collection::vec((0u8..12, 0u8..8, 0u8..9, proptest::collection::vec(0u8.., 0..9)), 0..40),
+            tail in proptest::collection::vec(0u8.., 0..30),
+            size in 1usize..40,
+        ) {
+            let frames = frames.iter().flat_map(|(kind, flags, id, payload)| frame(*kind, *flags, *id, payload));
+            let bytes: Vec<u8> = [0; PREFACE_LEN].into_iter().chain(FIRST.iter().copied()).chain(frames).chain(tail).collect();
+            let whole = FrameMeter::new(2).scan(&bytes, 0, 0);
+            let mut meter = FrameMeter::new(2);
+            let cut = bytes.chunks(size).try_for_each(|chunk| meter.scan(chunk, 0, 0));
+            proptest::prop_assert_eq!(whole, cut);
+        }
+    }
+
     #[test]
     fn streams_that_are_never_ended_are_forgotten() {
         let mut streams = OpenStreams::default();

@@ -1,4 +1,4 @@
-//! Whatever comes: no panic, no hang, never more answers than requests, and the server serves on.
+//! Arbitrary bytes: no panic, no hang, no more responses than requests, and the server goes on.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -47,7 +47,8 @@ proptest! {
         let _ = client.0.read_to_end(&mut all);
         let answers = all.windows(9).filter(|bytes| *bytes == b"HTTP/1.1 ").count();
         let interim = all.windows(12).filter(|bytes| *bytes == b"HTTP/1.1 100").count();
-        // Each piece is at most one request, or a part of one; what is no request may be answered once, at the end.
+        // Each piece is at most one request, or a part of one; what is no request may be answered
+        // once, at the end.
         prop_assert!(answers - interim <= pieces.len() + 1, "{}", String::from_utf8_lossy(&all));
         prop_assert_eq!(SERVER.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").status, 200);
     }

@@ -1,6 +1,6 @@
 //! Requests that are as they should be.
 
-use crate::support::{Fixture, config};
+use crate::support::{Fixture, config, until};
 use dunlin_server::Config;
 
 #[test]
@@ -127,11 +127,11 @@ fn a_client_that_closed_its_half_is_answered() {
         }
         assert!(client.is_closed(), "{sent}");
     }
-    // What came before is parked, and wakes up for the end alone.
+    // A parked connection wakes up.
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.answer().unwrap().status, 200);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    until("it is parked", || server.running.stats()[0].parked == 1);
     client.send(get);
     client.0.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(client.answer().unwrap().text(), "waited");

@@ -125,7 +125,8 @@ fn a_stream_is_held_to_the_length_it_was_given() {
     client.send("GET /20 HTTP/1.1\r\nHost: a\r\n\r\n");
     let answer = client.answer().unwrap();
     assert_eq!((answer.field("content-length"), answer.body.len()), (Some("20"), 20));
-    // Too little, or too much: the client is not to take it for the whole, nor what follows for another answer.
+    // Too little, or too much: the client is not to take it for the whole, nor what follows for
+    // another answer.
     for length in ["21", "19"] {
         let mut client = Client::connect(running.local_addrs()[0].as_tcp().unwrap());
         client.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -91,7 +91,7 @@ fn empty_lines_put_off_no_deadline() {
     }
 }
 
-/// What an idle client of HTTP/2 sends again and again.
+/// Checks that `frames`, sent again and again by an idle client of HTTP/2, keep no connection open.
 #[track_caller]
 fn keeps_nothing_open(frames: &[&[u8]]) {
     punctually(|idle| {
@@ -263,7 +263,7 @@ fn a_parked_connection_answers_and_still_obeys_its_deadline() {
     });
 }
 
-/// Nobody is cut off for what a server did not read while it was held up itself.
+/// No client is cut off for bytes that a server did not read while it was held up itself.
 #[test]
 fn a_server_that_stood_still_does_not_blame_its_clients() {
     punctually(|deadline| {

@@ -1,5 +1,5 @@
-//! Floods of HTTP/2 frames (RFC 9113 §10.5), over raw sockets against a process of its own: the connection ends, the
-//! memory stays bounded, and honest clients are served meanwhile.
+//! Floods of HTTP/2 frames (RFC 9113 §10.5), over raw sockets against a process of its own: the
+//! connection ends, the memory stays bounded, and honest clients are served meanwhile.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -35,8 +35,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Floods with `opening` and then what `frames` gives for 0, 1, …, until the connection ends; the error codes of the
-/// GOAWAYs that came.
+/// Floods with `opening` and then what `frames` gives for 0, 1, …, until the connection ends; the
+/// error codes of the GOAWAYs that came.
 #[track_caller]
 fn flood(addr: SocketAddr, opening: &[u8], frames: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     let mut socket = TcpStream::connect(addr).unwrap();
@@ -118,7 +118,8 @@ fn withstand(opening: &[u8], frames: impl Fn(u32) -> Vec<u8> + Sync) -> Vec<u8> 
     codes
 }
 
-/// The flood was told to stop, and nothing else. A client that sends on may lose the GOAWAY to a reset.
+/// Checks that the flood was answered with ENHANCE_YOUR_CALM, and with no other code. A client that
+/// sends on may lose the GOAWAY to a reset.
 #[track_caller]
 fn calms(codes: &[u8]) {
     assert!(codes.contains(&ENHANCE_YOUR_CALM) && codes.iter().all(|code| *code == ENHANCE_YOUR_CALM), "{codes:?}");

@@ -245,7 +245,8 @@ fn an_answer_that_is_not_taken_is_reset_though_another_stream_is_busy() {
     });
 }
 
-/// What the server says last to `frames` behind the preface: the code of its GOAWAY (RFC 9113 §6.8).
+/// What the server says last to `frames` behind the preface: the code of its GOAWAY (RFC 9113
+/// §6.8).
 fn last_code(frames: &[&[u8]]) -> Option<u8> {
     let server = Fixture::with(h2c());
     let mut client = server.connect();

@@ -64,7 +64,7 @@ fn one_that_awaits_100_is_told_to_go_on_only_if_its_content_is_wanted() {
         stream.send_data(Bytes::from_static(b"abc"), true).unwrap();
         let mut body = response.await.unwrap().into_body();
         assert_eq!(body.data().await.unwrap().unwrap(), "abc");
-        // Nobody reads this one's.
+        // This one has no reader.
         let (mut response, _stream) = client.send_request(post("http://a/ignore"), false).unwrap();
         assert!(std::future::poll_fn(|cx| response.poll_informational(cx)).await.is_none());
         assert_eq!(response.await.unwrap().status(), 200);
@@ -165,7 +165,8 @@ fn a_client_that_is_answered_early_may_finish() {
             while let Some(data) = body.data().await {
                 data.unwrap();
             }
-            // RFC 9113 §8.1: what it still sends is no error, and is not read; it is asked to stop in the end.
+            // RFC 9113 §8.1: what it still sends is no error, and is not read; it is asked to stop
+            // in the end.
             stream.send_data(Bytes::from_static(&[b'x'; 60_000]), false).unwrap();
             let reset = std::future::poll_fn(|cx| stream.poll_reset(cx)).await.unwrap();
             assert_eq!(reset, h2::Reason::NO_ERROR);

@@ -40,7 +40,7 @@ impl Handler<Exchange> for Hinting {
     }
 }
 
-/// Sends more and more, until nobody takes it.
+/// Sends more and more, until they are no longer taken.
 async fn hint(interim: Interim, own: String) {
     let headers = HeaderMap::from_iter([(LINK, HeaderValue::try_from(own).unwrap())]);
     while interim.send(StatusCode::EARLY_HINTS, &headers) {

@@ -1,5 +1,5 @@
-//! Requests that RFC 9110 and RFC 9112 call wrong, in the RFCs' order. Each is answered once, and the connection ends
-//! where its framing cannot be trusted.
+//! Requests that RFC 9110 and RFC 9112 call wrong, in the RFCs' order. Each is answered once, and
+//! the connection ends where its framing cannot be trusted.
 
 use dunlin_server::Config;
 
@@ -55,8 +55,9 @@ fn rfc9112_2_2_lines_end_with_crlf() {
 
 #[test]
 fn rfc9112_2_3_versions() {
-    // "A recipient that receives a message with a major version number that it implements and a minor version number
-    // higher than what it implements SHOULD process the message as if it was in the highest minor version".
+    // "A recipient that receives a message with a major version number that it implements and a
+    // minor version number higher than what it implements SHOULD process the message as if it was
+    // in the highest minor version".
     answered(&[
         (200, "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
         (200, "\r\nGET / HTTP/1.9\r\nHost: a\r\n\r\n"),

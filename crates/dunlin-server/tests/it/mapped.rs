@@ -1,4 +1,5 @@
-//! Answers that lie in a file which is mapped: sent by the kernel where it can, and the same in any case.
+//! Answers that lie in a file which is mapped: sent by the kernel where it can, and the same in any
+//! case.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,7 +15,8 @@ use http::{Request, Response};
 
 use crate::support::{Client, config, until};
 
-/// A file and what it is said to have in it. Here the two differ, so that it shows which of them was sent.
+/// A file and what it is said to have in it. Here the two differ, so that it shows which of them
+/// was sent.
 #[derive(Debug)]
 pub struct Double {
     file: File,

@@ -1,4 +1,4 @@
-//! A service that panics costs its own connection, and nobody else's.
+//! A handler that panics costs its own connection, and no other.
 
 use dunlin_server::Config;
 

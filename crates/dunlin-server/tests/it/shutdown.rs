@@ -1,4 +1,4 @@
-//! How a server ends.
+//! The end of a server.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -92,7 +92,8 @@ fn no_request_is_lost_under_load() {
                         let mut client = crate::support::Client(socket);
                         loop {
                             client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-                            // The last connections may be refused, but one that was accepted is answered.
+                            // The last connections may be refused, but one that was accepted is
+                            // answered.
                             let Some(answer) = client.answer() else { break };
                             answered += 1;
                             if answered == 100 {

@@ -16,11 +16,11 @@ use http::{Request, Response};
 use http_body::Frame;
 use tokio::sync::watch;
 
-/// How long a test waits for what has to happen, before it fails: far more than it takes, also where ten processes want
-/// each processor.
+/// The time after which a test fails while it waits for something: far more than that takes, on a
+/// machine that is busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What `/big` answers with.
+/// The body of `/big`.
 static BIG: LazyLock<Bytes> = LazyLock::new(|| vec![b'x'; 50_000_000].into());
 
 /// The names that [`release`] was given.
@@ -32,7 +32,7 @@ pub struct Fixture {
     pub addr: SocketAddr,
 }
 
-/// A connection that sends what it is told.
+/// A client that sends raw bytes.
 pub struct Client(pub TcpStream);
 
 /// A response as it came.
@@ -48,8 +48,8 @@ pub fn config() -> Config {
     Config { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 1, ..Config::default() }
 }
 
-/// Answers `/` with a greeting, `/echo` with the body, `/length` with its length, `/wait/{ms}` late, `/held/{name}` when it
-/// is released, `/big/{bytes}` long.
+/// Answers `/` with a greeting, `/echo` with the body, `/length` with its length, `/wait/{ms}`
+/// late, `/held/{name}` when it is released, `/big/{bytes}` long.
 pub fn routes() -> Routes {
     Routes::new()
         .get("/", async |_| "Hello, World!")
@@ -122,8 +122,9 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Tries a client that keeps to a deadline of the server's. `attempt` is false where this process did not get to run in
-/// time, so that nothing was shown: then the deadline becomes longer. What it finds wrong, it panics about.
+/// Tries a client that keeps to a deadline of the server's. `attempt` is false where this process
+/// did not get to run in time, so that nothing was shown: then the deadline becomes longer. What it
+/// finds wrong, it panics about.
 #[track_caller]
 pub fn punctually(attempt: impl FnMut(Duration) -> bool) {
     let mut deadlines = [300, 1_000, 3_000, 10_000].map(Duration::from_millis).into_iter();
@@ -183,7 +184,7 @@ impl Fixture {
         Client::connect(self.addr)
     }
 
-    /// What comes back for `bytes` until the server closes, or has nothing more to say.
+    /// The response to `bytes`.
     #[track_caller]
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> Answer {
         let mut client = self.connect();
@@ -273,7 +274,7 @@ impl Client {
         }
     }
 
-    /// Whether the server has closed: nothing more comes.
+    /// Returns `true` if the server has closed, and nothing more comes.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         match self.0.read(&mut byte) {

@@ -13,19 +13,27 @@ use tokio_rustls::client::TlsStream;
 use crate::support::{Fixture, PATIENCE, config};
 
 /// Writes a new pair into `dir` and gives the certificate.
-fn write_pair(dir: &Path) -> CertificateDer<'static> {
+pub fn write_pair(dir: &Path) -> CertificateDer<'static> {
     let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     std::fs::write(dir.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
     std::fs::write(dir.join("cert.pem"), pair.cert.pem()).unwrap();
     pair.cert.der().clone()
 }
 
-fn tls(dir: &Path) -> Config {
+pub fn tls(dir: &Path) -> Config {
     Config { tls: Some(Tls { certificate: dir.join("cert.pem"), key: dir.join("key.pem") }), ..config() }
 }
 
 async fn connect(
     server: &Fixture,
+    trusted: &CertificateDer<'static>,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
+    connect_to(server.addr, trusted, protocols).await
+}
+
+pub async fn connect_to(
+    addr: std::net::SocketAddr,
     trusted: &CertificateDer<'static>,
     protocols: &[&str],
 ) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
@@ -35,7 +43,7 @@ async fn connect(
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let socket = tokio::net::TcpStream::connect(server.addr).await?;
+    let socket = tokio::net::TcpStream::connect(addr).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await
 }
 

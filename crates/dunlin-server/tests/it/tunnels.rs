@@ -11,10 +11,12 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::rt::{Read as _, Write as _};
 use hyper::upgrade::Upgraded;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Client, config, punctually, stopped, until};
 
-/// Upgrades every request. `/bye` ends its half first, `/forget` never reads; any other path echoes.
+/// Upgrades every request. `/bye` ends its half first, `/forget` never reads; any other path
+/// echoes.
 #[derive(Clone)]
 struct Tunnels {
     ends: Sender<TunnelEnd>,
@@ -140,6 +142,27 @@ fn the_end_of_the_servers_half_reaches_the_client_while_the_other_half_goes_on()
     let end = server.end();
     assert_eq!((end.received, end.sent, end.cut), (10, 3, false));
     until("the connection is gone", || server.running.stats()[0].connections == 0);
+}
+
+#[test]
+fn over_tls_the_client_sees_the_end_of_the_servers_half_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = crate::tls::write_pair(dir.path());
+    let server = Fixture::new(crate::tls::tls(dir.path()));
+    let addr = server.running.local_addrs()[0].as_tcp().unwrap();
+    crate::http2::run(async {
+        let mut stream = crate::tls::connect_to(addr, &certificate, &["http/1.1"]).await.unwrap();
+        let ask = b"GET /bye HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        stream.write_all(ask).await.unwrap();
+        let mut all = String::new();
+        // A clean end of TLS, or this is an error.
+        stream.read_to_string(&mut all).await.unwrap();
+        assert!(all.starts_with("HTTP/1.1 101") && all.ends_with("\r\n\r\nbye"), "{all}");
+        stream.write_all(b"still here").await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    assert_eq!(server.read.recv_timeout(crate::support::PATIENCE).unwrap(), b"still here");
+    assert_eq!(server.end().received, 10);
 }
 
 #[test]
