@@ -149,10 +149,12 @@ fn hints_lead_to_the_right_place() {
     check(&format!("[log]\n[server]\n[log]\n{ROUTE}"), &["dunlin.toml:3:", "dunlin.toml:1:2: the first"]);
     check("[[route]]\npath = \"/\"\ntetx = \"hi\"\n", &["dunlin.toml:3:1", "\"tetx\"", "\"text\"?"]);
     check(&format!("[database]\nurl = \"${{DB}}\"\n{ROUTE}"), &["dunlin.toml:2:7", "DATABASE_URL"]);
-    check(
-        "[[route]]\npath = \"/x\"\nproxy = \"http://unix:/run/app.sock\"\n",
-        &["dunlin.toml:3:9", "Unix sockets are not supported"],
-    );
+    for url in ["http://unix:", "https://unix:/run/app.sock", "http://unix:/"] {
+        check(
+            &format!("[[route]]\npath = \"/x\"\nproxy = \"{url}\"\n"),
+            &["dunlin.toml:3:9", "http://unix:/run/app.sock"],
+        );
+    }
     check("[[route]]\npath = \"/x\"\nproxy = \"http://host:/\"\n", &["dunlin.toml:3:9", "port is missing"]);
 }
 

@@ -177,3 +177,47 @@ fn a_route_may_have_request_bodies_decoded() {
     problem(&answer, 415);
     assert!(answer.header("accept-encoding").is_some_and(|codings| codings.contains("gzip")));
 }
+
+#[test]
+fn an_upstream_may_be_on_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut seen = Vec::new();
+            let mut chunk = [0; 4096];
+            while !seen.ends_with(b"\r\n\r\n") {
+                match socket.read(&mut chunk) {
+                    Ok(count @ 1..) => seen.extend_from_slice(&chunk[..count]),
+                    _ => break,
+                }
+            }
+            let target = String::from_utf8_lossy(&seen).split(' ').nth(1).unwrap_or_default().to_owned();
+            let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", target.len());
+            let _ = socket.write_all((head + &target).as_bytes());
+        }
+    });
+    let service = Service::start(&format!(
+        "[[route]]\npath = \"/{{*rest}}\"\nproxy = \"http://unix:{socket}\"\n\
+         [[route]]\npath = \"/based/{{*rest}}\"\nproxy = \"http://unix:{socket}:/base/\"\n",
+        socket = path.display()
+    ));
+    assert_eq!(service.get("/x?y").text(), "/x?y");
+    assert_eq!(service.get("/based/x").text(), "/base/x");
+}
+
+/// The slash at the end of a proxy's URL counts, as it does in nginx.
+#[test]
+fn the_slash_at_the_end_of_a_url_is_sent() {
+    let origin = Origin::start(echo);
+    let route = |path: &str, base: &str| format!("[[route]]\npath = \"{path}\"\nproxy = \"{}{base}\"\n", origin.url());
+    let service = Service::start(&(route("/a/{*r}", "/base/") + &route("/x", "/exact/") + &route("/y", "/exact")));
+    for (target, expect) in
+        [("/a/", "/base/"), ("/a/?q=1", "/base/?q=1"), ("/a/b", "/base/b"), ("/x", "/exact/"), ("/y?q", "/exact?q")]
+    {
+        let seen = service.get(target).text();
+        assert!(seen.starts_with(&format!("GET {expect}\n")), "{target}: {seen}");
+    }
+}

@@ -131,6 +131,7 @@ pub(super) fn fetch(mut table: Section<'_>, document: &Document<'_>) -> Outbound
     table.set("max_idle", &mut outbound.max_idle);
     table.set("acquire_timeout", &mut outbound.acquire_timeout);
     table.set("retry", &mut outbound.retry);
+    table.set_positive("max_fields", &mut outbound.max_fields);
     table.set_size("max_text", &mut outbound.max_text);
     table.set("max_redirects", &mut outbound.max_redirects);
     outbound.ca_file = table.get("ca_file").and_then(|value| document.file(value));

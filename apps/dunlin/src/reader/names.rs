@@ -61,11 +61,8 @@ pub(crate) fn media_type(value: Value<'_>) -> Option<HeaderValue> {
 /// The URL of another server: `http` or `https`, with a host and without a user.
 pub(crate) fn upstream_url(value: Value<'_>) -> Option<Uri> {
     const EXPECTED: &str = "a URL such as \"http://127.0.0.1:9000\"";
+    const UNIX: &str = "a socket such as \"http://unix:/run/app.sock\", with \":/path\" behind it for a path";
     let text = value.str(EXPECTED)?;
-    if let Some((_, path)) = text.split_once("://unix:") {
-        let what = format!("unix:{path}: upstreams on Unix sockets are not supported");
-        return value.wrong(what, "the address of a TCP port, as in \"http://127.0.0.1:9000\"", None);
-    }
     match text.parse::<Uri>() {
         Ok(url) if matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() => {
             let authority = url.authority().map_or("", Authority::as_str);
@@ -73,6 +70,11 @@ pub(crate) fn upstream_url(value: Value<'_>) -> Option<Uri> {
                 let what = "there is a user in this URL";
                 value.error(Diagnostic::new(value.span(), what).expected(EXPECTED).secret());
                 return None;
+            }
+            if authority == "unix:" {
+                let socket = url.path().split(':').next().unwrap_or_default();
+                let is_right = url.scheme_str() == Some("http") && socket.len() > 1;
+                return if is_right { Some(url) } else { value.wrong(format_args!("\"{text}\""), UNIX, None) };
             }
             let port = authority.strip_prefix(url.host().unwrap_or_default()).unwrap_or_default();
             if port == ":" {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::media_type::MediaType;
-use dunlin_http::{Body, BodyId, Context, Handler, Problem, ReplyFuture, SharedHandler};
+use dunlin_http::{Body, BodyId, ContentHash, Context, Handler, Problem, ReplyFuture, SharedHandler};
 use http::header::{CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
@@ -80,7 +80,7 @@ impl Prepared for TextHandler {
 
 impl TextHandler {
     fn new(text: &str, content_type: &HeaderValue) -> Self {
-        let etag = ETag::strong(&format!("{:016x}", fingerprint(text.as_bytes())));
+        let etag = ETag::strong(&ContentHash::of(text.as_bytes()).to_string());
         let mut headers = HeaderMap::with_capacity(3);
         let content_type = content_type.to_str().map(|text| HeaderValue::from_static(text.to_owned().leak()));
         headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("text/plain")));
@@ -118,12 +118,6 @@ impl<C> Handler<C> for TextHandler {
     fn handle(&self, request: Request<Body>, _: &C) -> ReplyFuture {
         ReplyFuture::ready(dunlin_http::Reply::Response(self.respond(request.method(), request.headers())))
     }
-}
-
-/// FNV-1a. The text comes from the configuration, so the hash need not withstand an attacker. It is
-/// the same in every process that serves the same text.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
