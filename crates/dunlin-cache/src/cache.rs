@@ -57,8 +57,19 @@ impl Cache {
 
     /// The cache as a layer for one route. All layers of one cache share what is stored: the same URL is the same entry.
     ///
-    /// It has to see the whole path of a request, and its `Host`: that is what entries are told apart by. The scheme is the
-    /// URI's, or else a [`http::uri::Scheme`] among the request's extensions, or else `http`.
+    /// Entries are told apart by scheme, `Host`, path and query:
+    ///
+    /// - The path has to be whole. A router such as axum's `nest` removes a prefix before an inner
+    ///   layer sees the request: put the layer outside of it, or name what was removed in
+    ///   [`RoutePolicy::prefix`]. Otherwise `/v1/me` and `/v2/me` are one entry.
+    /// - The scheme is the URI's, or else a [`http::uri::Scheme`] among the request's extensions, or
+    ///   else `http`. Behind a proxy that ends TLS, a layer outside has to set it.
+    /// - **Cookies are not part of the key.** With [`RoutePolicy::age`], a response that depends on
+    ///   `Cookie` is stored for all, unless it says `private` or `Vary: Cookie`. Use the cache on routes
+    ///   that answer all clients alike.
+    ///
+    /// Fields that `Connection` names are removed first, because the origin must not see them (RFC 9110
+    /// §7.6.1).
     pub fn layer(&self, policy: RoutePolicy) -> CacheLayer {
         CacheLayer { core: Arc::clone(&self.core), policy: Arc::new(policy) }
     }
@@ -75,7 +86,7 @@ impl Cache {
     pub fn purge_url(&self, url: &Uri) {
         let mut what = Invalidation::default();
         let Some(authority) = url.authority() else {
-            what.groups.push(Core::path_anywhere(url.path()));
+            what.groups.push(Core::path_anywhere("", url.path()));
             return self.core.invalidate(&what);
         };
         let target = url.path_and_query().map_or("/", |target| target.as_str());

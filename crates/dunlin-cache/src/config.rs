@@ -54,6 +54,10 @@ pub struct RoutePolicy {
     pub vary: Vec<HeaderName>,
     /// Whether answers that set cookies may be kept, by the rules for any other. They hand one client's cookie to all.
     pub set_cookie: bool,
+    /// The part of the path that an outer router has removed before the cache sees the request, such
+    /// as `/v1` where axum's `Router::nest("/v1", …)` has this layer inside. Without it, entries of two
+    /// nested routers that have the same path left would be one entry. Empty by default.
+    pub prefix: String,
     /// What of the query tells answers apart.
     pub query: QueryKey,
     /// Whether a request's `Cache-Control` counts (RFC 9111 §5.2.1).
@@ -111,6 +115,7 @@ impl Default for RoutePolicy {
             stale_if_error: None,
             vary: Vec::new(),
             set_cookie: false,
+            prefix: String::new(),
             query: QueryKey::Whole,
             request_directives: true,
             pause: None,

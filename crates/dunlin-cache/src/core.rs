@@ -136,7 +136,7 @@ impl Core {
         if asked.no_store {
             return Phase::Bypass(Reason::NoStore);
         }
-        let mut target = Target::of(parts, &policy.query);
+        let mut target = Target::of(parts, policy);
         let reduced = self.reduced(&target);
         if let Some(reduced) = &reduced {
             target.query = Query::Reduced(reduced);
@@ -202,7 +202,7 @@ impl Core {
 
     /// The key of a request of which nothing is known.
     pub(crate) fn plain_key(&self, parts: &Parts, policy: &RoutePolicy) -> Key {
-        let target = Target::of(parts, &policy.query);
+        let target = Target::of(parts, policy);
         self.key(parts, &target, target.hash(&self.seeds), None, policy)
     }
 
@@ -219,12 +219,12 @@ impl Core {
         let place = Place {
             secure: target.secure,
             authority: target.authority.to_owned(),
-            path: target.path.to_owned(),
+            path: [target.prefix, target.path].concat(),
             query: parts.uri.query().map(str::to_owned),
         };
         let mut slots = SmallVec::new();
         slots.push(if target.is_partial() { target.path_hash(&self.seeds).into() } else { hash.into() });
-        slots.push(self.seeds.name(&Self::path_anywhere(target.path)).into());
+        slots.push(self.seeds.name(&Self::path_anywhere(target.prefix, target.path)).into());
         if !policy.groups.is_empty() {
             let origin = target.origin();
             slots.extend(policy.groups.iter().flat_map(|group| self.group_slots(&origin, group)));
@@ -252,8 +252,8 @@ impl Core {
     }
 
     /// The name of the group of all that is stored for a path, whatever the host and the query.
-    pub(crate) fn path_anywhere(path: &str) -> String {
-        format!("*{path}#path")
+    pub(crate) fn path_anywhere(prefix: &str, path: &str) -> String {
+        format!("*{prefix}{path}#path")
     }
 
     /// The name of a group at one origin.
@@ -329,14 +329,14 @@ impl Core {
     /// lead to.
     pub(crate) fn url(what: &mut Invalidation, secure: bool, authority: &str, target: &str) {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let target = Target { secure, authority, path, query: Query::Whole(query) };
+        let target = Target { secure, authority, prefix: "", path, query: Query::Whole(query) };
         what.keys.push(target.text());
         what.groups.push(target.path_text());
     }
 
     fn forget_url(&self, secure: bool, authority: &str, target: &str) {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let target = Target { secure, authority, path, query: Query::Whole(query) };
+        let target = Target { secure, authority, prefix: "", path, query: Query::Whole(query) };
         let hash = target.hash(&self.seeds);
         self.generations.invalidate([hash.into(), target.path_hash(&self.seeds).into()]);
         self.memory.remove_key(hash);
@@ -385,6 +385,6 @@ impl Place {
             QueryKey::Whole => Query::Whole(self.query.as_deref()),
             QueryKey::Only(names) => Query::Declared(self.query.as_deref().unwrap_or_default(), names),
         };
-        Target { secure: self.secure, authority: &self.authority, path: &self.path, query }
+        Target { secure: self.secure, authority: &self.authority, prefix: "", path: &self.path, query }
     }
 }

@@ -9,7 +9,7 @@ use dunlin_http::conditional::ETag;
 use dunlin_http::{Body, BoxError};
 use http::header::{CONTENT_LOCATION, ETAG, EXPIRES, IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use tower_service::Service;
 
 use crate::config::RoutePolicy;
@@ -309,6 +309,8 @@ struct Unsafe {
     secure: bool,
     authority: String,
     path: String,
+    /// The target as it came, without what an outer router has removed.
+    own: Uri,
     query: Option<String>,
     headers: HeaderMap,
 }
@@ -323,12 +325,13 @@ impl Unsafe {
         parts.uri = request.uri().clone();
         parts.headers = request.headers().clone();
         parts.extensions = request.extensions().clone();
-        let target = Target::of(&parts, &policy.query);
+        let target = Target::of(&parts, policy);
         Self {
             post: method == http::Method::POST,
             secure: target.secure,
             authority: target.authority.to_owned(),
-            path: target.path.to_owned(),
+            path: [target.prefix, target.path].concat(),
+            own: parts.uri.clone(),
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
         }
@@ -357,7 +360,7 @@ impl Unsafe {
 
     fn key(&self, core: &Core, policy: &RoutePolicy) -> Option<Key> {
         let mut parts = Request::new(()).into_parts().0;
-        parts.uri = self.target().parse().ok()?;
+        parts.uri = self.own.clone();
         parts.headers = self.headers.clone();
         if self.secure {
             parts.extensions.insert(http::uri::Scheme::HTTPS);

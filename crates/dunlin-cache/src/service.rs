@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Interim, Reply};
+use dunlin_http::{Body, BoxError, Interim, Reply, hop_by_hop};
 use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -169,7 +169,9 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // RFC 9110 §7.6.1: the origin will not see them, so they must not select a stored response.
+    hop_by_hop::remove_named(&mut parts.headers);
     let counters = &core.counters;
     let phase = core.begin(&parts, body.is_end_stream(), policy);
     let goes_on = |parts, body| {

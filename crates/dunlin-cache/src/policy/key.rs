@@ -10,13 +10,15 @@ use foldhash::quality::FixedState;
 use http::header::HOST;
 use http::request::Parts;
 
-use crate::QueryKey;
+use crate::{QueryKey, RoutePolicy};
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
     pub(crate) secure: bool,
     pub(crate) authority: &'a str,
+    /// The part of the path that an outer router has removed.
+    pub(crate) prefix: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query: Query<'a>,
 }
@@ -57,7 +59,7 @@ pub(crate) struct Seeds(FixedState, FixedState);
 
 impl<'a> Target<'a> {
     /// The target of a request: the authority of its URI, else of `Host`.
-    pub(crate) fn of(parts: &'a Parts, rule: &'a QueryKey) -> Self {
+    pub(crate) fn of(parts: &'a Parts, policy: &'a RoutePolicy) -> Self {
         let uri = &parts.uri;
         let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let scheme = uri.scheme().or_else(|| parts.extensions.get::<http::uri::Scheme>());
@@ -65,8 +67,9 @@ impl<'a> Target<'a> {
         Self {
             secure: scheme.is_some_and(|scheme| *scheme == http::uri::Scheme::HTTPS),
             authority: uri.authority().map(|authority| authority.as_str()).or_else(host).unwrap_or_default(),
+            prefix: &policy.prefix,
             path: uri.path(),
-            query: match rule {
+            query: match &policy.query {
                 QueryKey::Whole => Query::Whole(whole),
                 QueryKey::Only(names) => Query::Declared(whole.unwrap_or_default(), names),
             },
@@ -107,6 +110,7 @@ impl<'a> Target<'a> {
         } else {
             sink(self.authority);
         }
+        sink(self.prefix);
         sink(self.path);
     }
 
@@ -227,7 +231,7 @@ mod tests {
     use super::*;
 
     fn target(query: Query<'_>) -> Target<'_> {
-        Target { secure: false, authority: "Example.com", path: "/a", query }
+        Target { secure: false, authority: "Example.com", prefix: "", path: "/a", query }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 
 use dunlin_http::list;
 use dunlin_http::vary::Vary;
-use http::header::{ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE};
+use http::header::{
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LANGUAGE, COOKIE, DATE, FROM,
+    HOST, ORIGIN, PROXY_AUTHORIZATION, REFERER, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName};
 
 /// The request fields that selected a stored response, in alphabetical order, normalised; `None` for one that was not sent.
@@ -27,8 +30,12 @@ pub(crate) fn selects(selecting: &Selecting, stored: &HeaderMap, request: &Heade
     })
 }
 
-/// The value of a request field as it is compared: all lines as one list, without optional whitespace (§4.1 allows both);
-/// for the fields of content negotiation also without regard to order and case where these say nothing.
+/// The value of a request field as it is compared, byte for byte, with each byte as one character.
+///
+/// All lines are one list without optional whitespace (RFC 9111 §4.1 allows both), but an empty
+/// element stays: an origin could tell it. The fields of content negotiation are compared without
+/// regard to order and case where these have no meaning. Fields that are no lists are taken as they
+/// are.
 pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Box<str>> {
     let mut lines = request.get_all(name).iter();
     let first = lines.next()?;
@@ -40,17 +47,29 @@ pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Box<s
         return Some(line.into());
     }
     let mut out = String::new();
-    for line in request.get_all(name) {
-        let line = String::from_utf8_lossy(line.as_bytes());
-        for element in list::split(&line) {
-            if !out.is_empty() {
+    for (index, line) in request.get_all(name).iter().enumerate() {
+        // Latin-1 is one character for each byte, so that no two values become one.
+        let line: String = line.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+        if index > 0 {
+            out.push(',');
+        }
+        if SINGLE.contains(name) {
+            out.push_str(&line);
+            continue;
+        }
+        for (index, element) in list::split_on(&line, b',').enumerate() {
+            if index > 0 {
                 out.push(',');
             }
-            out.push_str(element);
+            out.push_str(list::trim(element));
         }
     }
     Some(if is_negotiation(name) { negotiation(&out, *name != ACCEPT) } else { out }.into())
 }
+
+/// Fields whose values are no lists, so that a comma or a space is part of the value.
+static SINGLE: [HeaderName; 9] =
+    [AUTHORIZATION, COOKIE, DATE, FROM, HOST, ORIGIN, PROXY_AUTHORIZATION, REFERER, USER_AGENT];
 
 fn is_negotiation(name: &HeaderName) -> bool {
     [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE].contains(name)
@@ -129,12 +148,29 @@ mod tests {
         check(&foo, &["a"], &["A"], false);
         check(&foo, &[], &[""], false);
         check(&foo, &["\"a, b\""], &["\"a,b\""], false);
+        check(&foo, &["alice,"], &["alice"], false);
+        check(&foo, &["a,,b"], &["a,b"], false);
+        check(&foo, &["1", ""], &["1"], false);
+        check(&COOKIE, &["a=1,  b"], &["a=1,b"], false);
+        check(&USER_AGENT, &["x (y, z)"], &["x (y,z)"], false);
         check(&ACCEPT_LANGUAGE, &["en, de"], &["de, en"], true);
         check(&ACCEPT_LANGUAGE, &["en, de"], &["eN ,  De"], true);
         check(&ACCEPT_LANGUAGE, &["en, de;q=0.5"], &["de;q=0.50, en;q=1"], true);
         check(&ACCEPT_LANGUAGE, &["en, de;q=0.5"], &["de, en;q=0.5"], false);
         check(&ACCEPT_ENCODING, &["gzip"], &["GZIP"], true);
         check(&ACCEPT, &["text/html;level=1"], &["text/html"], false);
+    }
+
+    #[test]
+    fn every_byte_counts() {
+        let of = |bytes: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-u", http::HeaderValue::from_bytes(bytes).unwrap());
+            normalised(&HeaderName::from_static("x-u"), &headers)
+        };
+        assert_ne!(of(b"\xff"), of(b"\xfe"));
+        assert_ne!(of(b"\xc3\xa4"), of(b"\xe4"));
+        assert_eq!(of(b"\xff"), of(b"\xff"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Answer<'_> {
         let origin = target.origin();
         let both = |group: &str| [group.to_owned(), Core::group_at(&origin, group)];
         let mut groups: Vec<_> = entry.groups.iter().flat_map(|group| both(group)).collect();
-        groups.push(Core::path_anywhere(target.path));
+        groups.push(Core::path_anywhere(target.prefix, target.path));
         if kept.of_path {
             groups.push(target.path_text());
         }

@@ -13,4 +13,5 @@ mod rfc9211;
 mod rfc9213;
 mod search;
 mod stress;
+mod told_apart;
 mod world;
