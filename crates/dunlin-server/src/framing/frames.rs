@@ -58,6 +58,9 @@ const REMEMBERED: usize = 256;
 /// The sent bytes that account for one WINDOW_UPDATE. A client may send two for each DATA frame,
 /// however small, and the head of a frame has nine bytes.
 const BYTES_PER_UPDATE: u64 = 5;
+/// The limit of WINDOW_UPDATE frames that a client may save up, so that a long download does not pay
+/// for a flood.
+const MAX_UPDATES: u64 = 1 << 16;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -106,8 +109,9 @@ impl FrameMeter {
             self.credit = self.credit.saturating_add(u32::try_from(gained).unwrap_or(u32::MAX)).min(full);
             self.refilled_at = now;
         }
-        self.updates += sent.saturating_sub(self.sent) / BYTES_PER_UPDATE;
-        self.sent += sent.saturating_sub(self.sent) / BYTES_PER_UPDATE * BYTES_PER_UPDATE;
+        let earned = sent.saturating_sub(self.sent) / BYTES_PER_UPDATE;
+        self.sent += earned * BYTES_PER_UPDATE;
+        self.updates = (self.updates + earned).min(MAX_UPDATES);
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -238,6 +242,8 @@ mod tests {
         assert_eq!(meter.scan(&update.repeat(9 + 200), 0, 1_002), Ok(()));
         assert_eq!(meter.scan(&update, 0, 1_004), Err(Fault::Flood));
         assert_eq!(meter.scan(&update, 0, 1_005), Ok(()));
+        assert_eq!(meter.scan(&update.repeat(MAX_UPDATES as usize), 0, u64::MAX), Ok(()));
+        assert_eq!(meter.scan(&update, 0, u64::MAX), Err(Fault::Flood));
     }
 
     #[test]
