@@ -347,7 +347,7 @@ impl Located {
                 (file, stamp)
             }
         };
-        Some(Source { file: Arc::new(file), stamp, pool })
+        Some(Source::new(file, stamp, pool))
     }
 }
 

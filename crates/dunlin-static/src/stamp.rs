@@ -33,6 +33,11 @@ impl Stamp {
         (self.len, self.modified, self.place) == (later.len, later.modified, later.place)
     }
 
+    /// Returns `true` if the file is the same one and has become longer, as a log or a recording does.
+    pub(crate) fn has_grown(&self, later: &Self) -> bool {
+        self.place == later.place && later.len > self.len
+    }
+
     /// Whether any later change of the file will show in its stamp. File systems count time in ticks, and a second
     /// change within one tick leaves the same stamp.
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -18,12 +18,30 @@ use crate::buffer::Buffer;
 use crate::pool::Pool;
 use crate::stamp::Stamp;
 
-/// An open file, and what it was when the answer's head was made.
+/// An open file, and its state when the head of the response was made.
 pub(crate) struct Source {
-    pub(crate) file: Arc<File>,
-    pub(crate) stamp: Stamp,
-    pub(crate) pool: Pool,
+    open: Arc<Open>,
+    pool: Pool,
 }
+
+/// A file that is being sent.
+struct Open {
+    file: File,
+    stamp: Stamp,
+    /// The two ends of the content that was promised, from when the file was still the same.
+    ends: OnceLock<Ends>,
+}
+
+/// The first and the last bytes of the promised content. A file that has only grown still has both;
+/// one that was written anew, and is longer now, has not.
+#[derive(Debug, PartialEq)]
+struct Ends {
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+/// The length of each of the two ends.
+const END: u64 = 4096;
 
 /// A part of a body: bytes, or a range of the source.
 pub(crate) enum Piece {
@@ -34,9 +52,9 @@ pub(crate) enum Piece {
 /// A body in pieces, those of a file read as they are sent.
 ///
 /// What the page cache has is copied on the loop; the rest is read by the pool, a chunk at a time. Each chunk is sent
-/// only once the file is seen to be still what the head says: a file that is written to or cut short while it is sent
-/// fails the body, so that the connection breaks off and no client takes a mixture, or less than its length, for the
-/// file.
+/// only once the file is seen to be still what the head says, or to have grown behind that, as a log does: a file that is
+/// written anew or cut short while it is sent fails the body, so that the connection breaks off and no client takes a
+/// mixture, or less than its length, for the file.
 pub(crate) struct Stream {
     source: Option<Source>,
     pieces: VecDeque<Piece>,
@@ -132,34 +150,60 @@ impl http_body::Body for Stream {
 // === impl Source ===
 
 impl Source {
+    pub(crate) fn new(file: File, stamp: Stamp, pool: Pool) -> Self {
+        Self { open: Arc::new(Open { file, stamp, ends: OnceLock::new() }), pool }
+    }
+
     /// Reads what the page cache has; `WouldBlock` for nothing.
     fn read_cached(&self, range: &Range<u64>) -> io::Result<Bytes> {
-        let mut buffer = Buffer::take();
-        let want = buffer.room(range);
-        let read = read_cached(&self.file, &mut buffer.bytes()[..want], range.start)?;
-        checked(&self.file, &self.stamp, buffer, read)
+        self.open.read(range, read_cached)
     }
 
     fn read_by_pool(&self, range: Range<u64>) -> Reading {
-        let (file, stamp, pool) = (Arc::clone(&self.file), self.stamp, self.pool.clone());
-        Box::pin(async move {
-            let read = move || {
-                let mut buffer = Buffer::take();
-                let want = buffer.room(&range);
-                let read = file.read_at(&mut buffer.bytes()[..want], range.start)?;
-                checked(&file, &stamp, buffer, read)
-            };
-            pool.disk(read).await
-        })
+        let (open, pool) = (Arc::clone(&self.open), self.pool.clone());
+        Box::pin(async move { pool.disk(move || open.read(&range, |file, buffer, at| file.read_at(buffer, at))).await })
     }
 }
 
-/// The bytes that were read, if the file was still the same after.
-fn checked(file: &File, stamp: &Stamp, buffer: Buffer, read: usize) -> io::Result<Bytes> {
-    if read == 0 || !stamp.same_content(&Stamp::of(&file.metadata()?)) {
-        return Err(io::Error::other("the file changed while it was sent"));
+// === impl Open ===
+
+/// A way to read at an offset.
+type ReadAt = fn(&File, &mut [u8], u64) -> io::Result<usize>;
+
+impl Open {
+    /// Reads a chunk, and checks that the content is still the promised one afterwards.
+    fn read(&self, range: &Range<u64>, read_at: ReadAt) -> io::Result<Bytes> {
+        let mut buffer = Buffer::take();
+        let want = buffer.room(range);
+        let read = read_at(&self.file, &mut buffer.bytes()[..want], range.start)?;
+        let now = Stamp::of(&self.file.metadata()?);
+        let is_same = self.stamp.same_content(&now);
+        if read == 0 || !(is_same || self.stamp.has_grown(&now)) {
+            return Err(changed());
+        }
+        match self.ends.get() {
+            None => drop(self.ends.set(self.ends_now(read_at)?)),
+            Some(_) if is_same => {}
+            Some(ends) if *ends == self.ends_now(read_at)? => {}
+            Some(_) => return Err(changed()),
+        }
+        Ok(buffer.freeze(read))
     }
-    Ok(buffer.freeze(read))
+
+    fn ends_now(&self, read_at: ReadAt) -> io::Result<Ends> {
+        let length = self.stamp.len.min(END);
+        let read = |at| {
+            let mut bytes = vec![0; length as usize];
+            let read = read_at(&self.file, &mut bytes, at)?;
+            bytes.truncate(read);
+            io::Result::Ok(bytes)
+        };
+        Ok(Ends { first: read(0)?, last: read(self.stamp.len - length)? })
+    }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("the file changed while it was sent")
 }
 
 #[cfg(target_os = "linux")]
@@ -192,7 +236,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
         let stamp = Stamp::of(&file.metadata().unwrap());
-        (Source { file: Arc::new(file), stamp, pool: Pool::new() }, bytes)
+        (Source::new(file, stamp, Pool::new()), bytes)
     }
 
     #[tokio::test]
@@ -207,7 +251,7 @@ mod tests {
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{range:?}"),
             }
         }
-        source.file.set_len(5).unwrap();
+        source.open.file.set_len(5).unwrap();
         assert!(source.read_by_pool(0..10).await.is_err());
         assert!(source.read_cached(&(0..10)).is_err());
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "files on disk have the system's time")]
 
 mod change;
+mod grows;
 mod large;
 mod listing;
 mod resolution;
