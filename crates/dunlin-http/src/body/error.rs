@@ -1,5 +1,12 @@
 //! Why a body could not be read.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::{Full, LengthLimitError, Limited};
+
 /// Any error, on its way to somebody who can tell what it was.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -9,7 +16,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub enum BodyError {
     /// More than `limit` bytes came, or were announced. A server answers 413 (RFC 9110 §15.5.14).
     TooLarge {
-        /// The most that was allowed, in bytes.
+        /// The limit, in bytes; 0 if another crate's error did not tell it.
         limit: u64,
     },
     /// The sender made no progress in time. A server answers 408 (RFC 9110 §15.5.9).
@@ -26,6 +33,7 @@ impl BodyError {
     pub fn from_boxed(error: BoxError) -> Self {
         match error.downcast::<Self>() {
             Ok(same) => *same,
+            Err(error) if is_length_limit(&*error) => Self::TooLarge { limit: 0 },
             Err(error) => match find(&*error) {
                 Some(Self::TooLarge { limit }) => Self::TooLarge { limit: *limit },
                 Some(Self::Timeout) => Self::Timeout,
@@ -45,6 +53,27 @@ impl BodyError {
     }
 }
 
+/// The error as axum's extractors know it, which they answer with 413. The limit is lost in it.
+pub(crate) fn into_tower(error: BoxError) -> BoxError {
+    match find(&*error) {
+        Some(BodyError::TooLarge { .. }) => length_limit(),
+        _ => error,
+    }
+}
+
+/// A [`LengthLimitError`], which only a body makes that is too long.
+fn length_limit() -> BoxError {
+    let mut body = Limited::new(Full::new(Bytes::from_static(b"x")), 0);
+    match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(Err(error))) => error,
+        _ => BodyError::TooLarge { limit: 0 }.into(),
+    }
+}
+
+fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<LengthLimitError>())
+}
+
 fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a BodyError> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
@@ -52,6 +81,7 @@ fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a BodyErro
 impl std::fmt::Display for BodyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::TooLarge { limit: 0 } => f.write_str("the body is too large"),
             Self::TooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
             Self::Timeout => f.write_str("the body made no progress in time"),
             Self::Other(error) => write!(f, "the body could not be read: {error}"),

@@ -18,6 +18,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use http_body_util::BodyExt as _;
+
 pub use error::{BodyError, BoxError};
 pub use id::BodyId;
 pub use limited::Limited;
@@ -134,6 +136,16 @@ impl Body {
             Kind::Empty => Ok(Bytes::new()),
             Kind::Once { bytes, .. } => Ok(bytes),
             Kind::Stream(_) => Err(self),
+        }
+    }
+
+    /// The same body with the errors that other crates know: one that is too large fails with
+    /// http-body-util's `LengthLimitError`, which axum's extractors answer with 413.
+    #[must_use]
+    pub fn with_tower_errors(self) -> Self {
+        match self.0 {
+            Kind::Stream(stream) => Self::new(stream.map_err(error::into_tower)),
+            complete => Self(complete),
         }
     }
 

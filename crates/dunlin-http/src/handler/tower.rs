@@ -63,6 +63,7 @@ where
     type Future = ServiceFuture<S, S::Future>;
 
     fn handle(&self, request: Request<Body>, _: &C) -> Self::Future {
+        let request = request.map(Body::with_tower_errors);
         ServiceFuture { state: CallState::Waiting { service: self.0.clone(), request: Some(request) } }
     }
 }

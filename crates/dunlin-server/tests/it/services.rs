@@ -83,3 +83,27 @@ fn over_http2_its_error_resets_the_stream() {
         });
     }
 }
+
+#[test]
+fn a_body_over_the_limit_is_413_in_extractors_of_axum() {
+    let server = Server::bind(Config { h2c: true, max_body: 1000, ..config() }).unwrap();
+    let router = axum::Router::new().route("/", axum::routing::post(async |body: String| body));
+    let running = server.start(move |_| std::future::ready(Ok(router.clone()))).unwrap();
+    let addr = running.local_addrs()[0].as_tcp().unwrap();
+    for (length, expect) in [(1000, 200), (1001, 413)] {
+        let mut client = Client::connect(addr);
+        let body = "x".repeat(length);
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send(format!("{length:x}\r\n{body}\r\n0\r\n\r\n"));
+        assert_eq!(client.answer().unwrap().status, expect);
+        run(async {
+            let socket = tokio::net::TcpStream::connect(addr).await.unwrap();
+            let (client, connection) = h2::client::handshake(socket).await.unwrap();
+            tokio::spawn(connection);
+            let mut client: h2::client::SendRequest<bytes::Bytes> = client.ready().await.unwrap();
+            let request = Request::post("http://a/").body(()).unwrap();
+            let body: &'static [u8] = body.leak().as_bytes();
+            assert_eq!(send(&mut client, request, body).await.unwrap().0, expect);
+        });
+    }
+}
