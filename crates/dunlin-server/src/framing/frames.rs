@@ -58,8 +58,8 @@ const REMEMBERED: usize = 256;
 /// The sent bytes that account for one WINDOW_UPDATE. A client may send two for each DATA frame,
 /// however small, and the head of a frame has nine bytes.
 const BYTES_PER_UPDATE: u64 = 5;
-/// The limit of WINDOW_UPDATE frames that a client may save up, so that a long download does not pay
-/// for a flood.
+/// The limit of WINDOW_UPDATE frames that a client may save up, so that a long download does not
+/// pay for a flood.
 const MAX_UPDATES: u64 = 1 << 16;
 
 const DATA: u8 = 0;

@@ -59,8 +59,8 @@ where
             if ledger.signalled() == Signal::Cut || hyper.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            // A hyper that shuts down while idle drops what it has not written, so it is stopped only
-            // after everything is written.
+            // A hyper that shuts down while idle drops what it has not written, so it is
+            // stopped only after everything is written.
             let is_answered = ledger.requests() > before && ledger.in_flight() == 0 && !ledger.wants_write();
             if is_stopping || !is_answered {
                 return Poll::Pending;
