@@ -66,7 +66,23 @@ fn remove_claims(headers: &mut HeaderMap, is_trusted: bool) {
 }
 
 /// Returns `true` for a field that is to go.
+#[inline]
 fn is_claim(name: &str, is_trusted: bool) -> bool {
+    may_be_claim(name.as_bytes()) && is_certain_claim(name, is_trusted)
+}
+
+/// Returns `false` for nearly every usual name, by its first byte and its length alone.
+#[inline]
+fn may_be_claim(name: &[u8]) -> bool {
+    match (name.first(), name.len()) {
+        (Some(b'x'), _) => true,
+        (Some(b'f'), 9) | (Some(b't'), 2 | 14 | 17) | (Some(b'p'), 5) | (Some(b'c'), 10 | 14) => true,
+        (Some(b'h'), 4) => name != b"host",
+        _ => false,
+    }
+}
+
+fn is_certain_claim(name: &str, is_trusted: bool) -> bool {
     let is_odd = name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
     if !is_odd {
         // Names are in lower case here.

@@ -29,6 +29,10 @@ pub fn remove(headers: &mut HeaderMap) {
 ///
 /// A cache needs this before it selects a stored response: the origin will not see those fields.
 pub fn remove_named(headers: &mut HeaderMap) {
+    // Over HTTP/1.1 most requests have no such field, and to look at the few names is quick.
+    if !headers.keys().any(|name| name == CONNECTION) {
+        return;
+    }
     let is_usual = |line: &HeaderValue| {
         line.is_empty()
             || [&b"keep-alive"[..], b"close"].iter().any(|usual| line.as_bytes().eq_ignore_ascii_case(usual))

@@ -210,7 +210,7 @@ fn leads_back(path: &str, method: &Method, routes: &[Route], router: &Router<usi
     let mut path = path.to_owned();
     // A chain that has an end passes each redirect at most a few times.
     for _ in 0..=2 * routes.len() {
-        let Match::Found { value, .. } = router.find(method, &path) else { return false };
+        let Match::Found { value, .. } = router.at(method, &path) else { return false };
         let next = routes.get(*value).and_then(|route| route.room.redirect()?.follow(&path));
         let Some(next) = next else { return false };
         path = next;

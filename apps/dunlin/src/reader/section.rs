@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::source::{Diagnostic, Span};
 use super::units::Size;
@@ -165,6 +165,18 @@ impl<'d> Section<'d> {
                 }
             };
             self.errors.push(diagnostic);
+        }
+    }
+}
+
+// === impl Value ===
+
+impl<'d> Value<'d> {
+    /// The value as a table, with `name` as its name in messages.
+    pub(crate) fn section(self, name: &'static str) -> Option<Section<'d>> {
+        match self.raw() {
+            DeValue::Table(table) => Some(Section::new(name, table, self.span(), self.errors())),
+            _ => self.wrong_type("a table"),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::section::Section;
 use super::source::{Diagnostic, Span};
 
 /// The errors that are found while a file is read.
@@ -62,6 +61,11 @@ impl<'d> Value<'d> {
         self.raw.get_ref()
     }
 
+    /// The errors of the file.
+    pub(super) const fn errors(&self) -> &'d Errors {
+        self.errors
+    }
+
     /// Another value, below this one, with `key` as its name in messages.
     pub(crate) const fn at(&self, key: &'static str, raw: &'d Spanned<DeValue<'d>>) -> Self {
         Self { key, raw, errors: self.errors }
@@ -89,13 +93,6 @@ impl<'d> Value<'d> {
         match self.raw() {
             DeValue::String(text) => Some(text),
             _ => self.wrong_type(expected),
-        }
-    }
-
-    pub(crate) fn section(self, name: &'static str) -> Option<Section<'d>> {
-        match self.raw() {
-            DeValue::Table(table) => Some(Section::new(name, table, self.span(), self.errors)),
-            _ => self.wrong_type("a table"),
         }
     }
 

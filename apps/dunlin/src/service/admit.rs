@@ -10,26 +10,25 @@ pub(super) struct Admit {
     pub(super) max_body: u64,
 }
 
-/// The decision about a request. What is learnt about the client goes into the [`Context`].
-#[allow(clippy::large_enum_variant, reason = "the request is the usual case, and is moved once")]
+/// The decision about a request. Facts that were learnt about the client are in its [`Context`].
 pub(super) enum Admitted {
     /// The request goes on.
-    Request(Request<Body>),
-    /// This response is its end.
-    Response(Response<Body>),
+    Passed,
+    /// This response is the end of the request.
+    Answered(Response<Body>),
 }
 
 // === impl Admit ===
 
 impl Admit {
-    pub(super) fn decide(&self, request: Request<Body>, _: &mut Context) -> Admitted {
-        let body = request.body();
+    pub(super) fn decide(&self, request: &mut Request<Body>, _: &mut Context) -> Admitted {
+        let body = request.body_mut();
         if body.len().is_some_and(|length| length > self.max_body) {
-            return Admitted::Response(Problem::new(StatusCode::PAYLOAD_TOO_LARGE).into_response());
+            return Admitted::Answered(Problem::new(StatusCode::PAYLOAD_TOO_LARGE).into_response());
         }
-        if body.is_empty() {
-            return Admitted::Request(request);
+        if !body.is_empty() {
+            *body = Body::new(Limited::new(std::mem::take(body), self.max_body));
         }
-        Admitted::Request(request.map(|body| Body::new(Limited::new(body, self.max_body))))
+        Admitted::Passed
     }
 }

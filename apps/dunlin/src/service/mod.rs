@@ -93,9 +93,9 @@ impl Handler<Exchange> for App {
     fn handle(&self, mut request: Request<Body>, exchange: &Exchange) -> Observe {
         let state = &self.0;
         let connection = exchange.connection();
-        let (index, missed) = match state.router.find(request.method(), request.uri().path()) {
-            Match::Found { value: &index, .. } => (Some(index), None),
-            missed => (None, Some(refuse(&missed, state.router.knows(request.method())))),
+        let index = match state.router.find(request.method(), request.uri().path()) {
+            Match::Found { value: &index, .. } => Some(index),
+            _ => None,
         };
         let route = state.route(index);
         let peer = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
@@ -106,16 +106,12 @@ impl Handler<Exchange> for App {
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client));
         let tunnel = route.forwards.then(|| connection.clone());
         let watch = Watch::new(state.clone(), index, access, tunnel, begun);
-        if let Some(response) = missed {
+        let Some(layers) = &route.layers else { return Observe::new(Answer::own(state.refuse(&request)), watch) };
+        if let Some(admit) = &route.admit
+            && let Admitted::Answered(response) = admit.decide(&mut request, &mut context)
+        {
             return Observe::new(Answer::own(response), watch);
         }
-        if let Some(admit) = &route.admit {
-            match admit.decide(request, &mut context) {
-                Admitted::Request(admitted) => request = admitted,
-                Admitted::Response(response) => return Observe::new(Answer::own(response), watch),
-            }
-        }
-        let Some(layers) = &route.layers else { return Observe::new(Answer::own(Response::default()), watch) };
         if route.is_cached && context.client.https {
             request.extensions_mut().insert(Scheme::HTTPS);
         }
@@ -127,7 +123,7 @@ impl Handler<Exchange> for App {
 }
 
 /// The response of the router to a request that no route answers. `knows`: the method is known.
-fn refuse(missed: &Match<'_, usize>, knows: bool) -> Response<Body> {
+fn refusal(missed: &Match<'_, usize>, knows: bool) -> Response<Body> {
     match missed {
         Match::Options { allow } => {
             let mut response = Response::new(Body::empty());
@@ -145,6 +141,13 @@ fn refuse(missed: &Match<'_, usize>, knows: bool) -> Response<Body> {
 // === impl LoopState ===
 
 impl LoopState {
+    /// The response to a request that no route answers.
+    #[cold]
+    fn refuse(&self, request: &Request<Body>) -> Response<Body> {
+        let missed = self.router.at(request.method(), request.uri().path());
+        refusal(&missed, self.router.knows(request.method()))
+    }
+
     /// The route of this number, or the part of requests that no route answers.
     fn route(&self, index: Option<usize>) -> &RouteState {
         index.and_then(|index| self.routes.get(index)).unwrap_or(&self.unmatched)

@@ -77,6 +77,7 @@ struct Head {
 // === impl Observe ===
 
 impl Observe {
+    #[inline]
     pub(crate) const fn new(answer: Answer, watch: Watch) -> Self {
         Self { answer, watch: Some(watch) }
     }

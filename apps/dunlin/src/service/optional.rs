@@ -35,6 +35,7 @@ where
     type Error = L::Error;
     type Future = OptionalFuture<L::Future, H::Future>;
 
+    #[inline]
     fn handle(&self, request: Request<Body>, context: &C) -> Self::Future {
         match self {
             Self::With(layer) => OptionalFuture::With { future: layer.handle(request, context) },
@@ -52,6 +53,7 @@ where
 {
     type Output = Result<Reply, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         match self.project() {
             Projection::With { future } => future.poll(cx),
