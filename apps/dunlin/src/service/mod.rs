@@ -26,7 +26,7 @@ use crate::routes::Captures;
 use crate::telemetry::{LoopCounters, UNMATCHED};
 use access::Access;
 use admit::{Admit, Admitted};
-use observe::{Answer, Observe, Watch};
+use observe::{Observe, Watch};
 use optional::Optional;
 pub(crate) use plan::Plan;
 
@@ -106,11 +106,11 @@ impl Handler<Exchange> for App {
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client));
         let tunnel = route.forwards.then(|| connection.clone());
         let watch = Watch::new(state.clone(), index, access, tunnel, begun);
-        let Some(layers) = &route.layers else { return Observe::new(Answer::own(state.refuse(&request)), watch) };
+        let Some(layers) = &route.layers else { return Observe::answered(state.refuse(&request), watch) };
         if let Some(admit) = &route.admit
             && let Admitted::Answered(response) = admit.decide(&mut request, &mut context)
         {
-            return Observe::new(Answer::own(response), watch);
+            return Observe::answered(response, watch);
         }
         if route.is_cached && context.client.https {
             request.extensions_mut().insert(Scheme::HTTPS);
@@ -118,7 +118,7 @@ impl Handler<Exchange> for App {
         if route.forwards {
             context.interim = exchange.interim();
         }
-        Observe::new(Answer::Route { future: layers.handle(request, &context) }, watch)
+        Observe::new(layers.handle(request, &context), watch)
     }
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Reply};
+use dunlin_http::{Body, BoxError, Reply, ReplyFuture};
 use dunlin_server::{Connection, TunnelEnd};
 use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode};
@@ -19,6 +19,7 @@ use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::access::{Access, Line};
+use super::optional::OptionalFuture;
 use super::{LayersFuture, LoopState};
 use crate::finish::Begun;
 
@@ -26,17 +27,8 @@ pin_project! {
     /// A request whose response is awaited.
     pub(crate) struct Observe {
         #[pin]
-        answer: Answer,
+        future: LayersFuture,
         watch: Option<Watch>,
-    }
-}
-
-pin_project! {
-    #[project = AnswerProject]
-    pub(crate) enum Answer {
-        /// The response of the router, or of the stage that admits requests.
-        Own { response: Option<Response<Body>> },
-        Route { #[pin] future: LayersFuture },
     }
 }
 
@@ -78,8 +70,15 @@ struct Head {
 
 impl Observe {
     #[inline]
-    pub(crate) const fn new(answer: Answer, watch: Watch) -> Self {
-        Self { answer, watch: Some(watch) }
+    pub(super) const fn new(future: LayersFuture, watch: Watch) -> Self {
+        Self { future, watch: Some(watch) }
+    }
+
+    /// A request that is answered without its route's layers.
+    #[cold]
+    pub(crate) fn answered(response: Response<Body>, watch: Watch) -> Self {
+        let future = ReplyFuture::ready(Reply::Response(response));
+        Self::new(OptionalFuture::Without { future: OptionalFuture::Without { future } }, watch)
     }
 }
 
@@ -88,22 +87,11 @@ impl Future for Observe {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut reply = match this.answer.project() {
-            AnswerProject::Own { response } => Reply::Response(response.take().unwrap_or_default()),
-            AnswerProject::Route { future } => ready!(future.poll(cx))?,
-        };
+        let mut reply = ready!(this.future.poll(cx))?;
         if let Some(watch) = this.watch.take() {
-            reply = watch.head(reply);
+            watch.head(&mut reply);
         }
         Poll::Ready(Ok(reply))
-    }
-}
-
-// === impl Answer ===
-
-impl Answer {
-    pub(crate) const fn own(response: Response<Body>) -> Self {
-        Self::Own { response: Some(response) }
     }
 }
 
@@ -122,29 +110,26 @@ impl Watch {
     }
 
     /// Takes the head of the response, and edits it if the route has edits.
-    fn head(mut self, mut reply: Reply) -> Reply {
+    fn head(mut self, reply: &mut Reply) {
         let ttfb = self.started.elapsed();
         let cache = self.access.as_ref().and_then(|_| reply.changing(&CACHE_STATUS).cloned());
         if let Some(begun) = self.begun.take()
             && let Some(finish) = &self.state.route(self.route).finish
         {
-            reply = finish.finish.apply(*begun, reply);
+            *reply = finish.finish.apply(*begun, std::mem::take(reply));
         }
         let head = Head { status: reply.status(), ttfb, cache };
         if head.status == StatusCode::SWITCHING_PROTOCOLS
             && let Some(connection) = self.connection.take()
         {
-            self.switch(&head, &connection);
-            return reply;
+            return self.switch(&head, &connection);
         }
         let body = reply.body_mut();
         if let Some(bytes) = body.as_bytes() {
-            self.end(&head, bytes.len() as u64, ttfb, None);
-            return reply;
+            return self.end(&head, bytes.len() as u64, ttfb, None);
         }
         let (length, inner) = (body.len(), std::mem::take(body));
         *body = Body::new(Observed { inner, watch: self, head, bytes: 0, length });
-        reply
     }
 
     /// Counts a connection that becomes a tunnel. Its access line comes at the end of the tunnel.
@@ -256,5 +241,17 @@ impl http_body::Body for Observed {
 impl Drop for Observed {
     fn drop(&mut self) {
         self.end(Some("given up by the client, or cut"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_in_flight_is_small() {
+        // It is moved a few times on its way to the connection that polls it.
+        let sizes = [size_of::<ReplyFuture>(), size_of::<LayersFuture>(), size_of::<Observe>()];
+        assert!(sizes[1] <= 256, "{sizes:?}");
     }
 }
