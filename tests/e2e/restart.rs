@@ -160,3 +160,31 @@ fn by_sockets_of_the_service_manager() {
     let processes = Processes { passed: Some(passed), ..Processes::new("listen = \"systemd:\"") };
     restart_ten_times(addr, processes, true);
 }
+
+/// The service manager starts the next process when this one has ended. So this one takes newcomers
+/// in while a long exchange holds it up.
+#[test]
+fn newcomers_do_not_wait_for_a_drain() {
+    let passed = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let addr = passed.local_addr().unwrap();
+    let mut processes = Processes { passed: Some(passed), ..Processes::new("listen = \"systemd:\"\ndrain = \"30s\"") };
+    let process = processes.start();
+    let mut held = Connection::open(addr);
+    held.send(b"GET / HTTP/1.1\r\nHost: a\r\n");
+    let mut before = Connection::open(addr);
+    before.send_request("GET", "/", &[], b"");
+    assert_eq!(before.read("GET").unwrap().text(), "Hello, World!");
+    process.terminate();
+    eventually("the drain has begun", || before.closed());
+    for _ in 0..20 {
+        let begun = Instant::now();
+        let mut newcomer = Connection::open(addr);
+        newcomer.send_request("GET", "/", &[], b"");
+        assert_eq!(newcomer.read("GET").unwrap().text(), "Hello, World!");
+        assert!(newcomer.closed(), "it is the last response of its connection");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+    held.send(b"\r\n");
+    assert_eq!(held.read("GET").unwrap().text(), "Hello, World!");
+    process.ended();
+}

@@ -16,10 +16,7 @@ fn requests_under_way_are_answered() {
         thread::sleep(Duration::from_millis(800));
         b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow".to_vec()
     });
-    // A runner under nohup has SIGHUP ignored, and so would have what it starts.
-    // SAFETY: no handler is replaced.
-    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
         let mut service = Service::start(&format!("[[route]]\npath = \"/\"\nproxy = \"{}\"\n", origin.url()));
         let mut connection = Connection::open(service.addr);
         let before = origin.count();
@@ -31,6 +28,37 @@ fn requests_under_way_are_answered() {
         assert!(connection.closed());
         assert_eq!(service.exit_code(), Some(0));
     }
+}
+
+#[test]
+fn other_signals_do_no_harm() {
+    let mut service = Service::start("[[route]]\npath = \"/\"\ntext = \"Hello, World!\"\n");
+    for signal in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH, libc::SIGHUP] {
+        service.signal(signal);
+        for _ in 0..3 {
+            assert_eq!(service.get("/").text(), "Hello, World!", "after signal {signal}");
+        }
+    }
+    eventually("SIGHUP leaves a line", || service.log().contains("SIGHUP"));
+    service.signal(libc::SIGTERM);
+    assert_eq!(service.exit_code(), Some(0));
+}
+
+#[test]
+fn a_signal_that_is_repeated_at_once_counts_once() {
+    let origin = Origin::start(|_| {
+        thread::sleep(Duration::from_millis(500));
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow".to_vec()
+    });
+    let mut service = Service::start(&format!("[[route]]\npath = \"/\"\nproxy = \"{}\"\n", origin.url()));
+    let mut connection = Connection::open(service.addr);
+    connection.send_request("GET", "/", &[], b"");
+    eventually("the request is under way", || origin.count() > 0);
+    for _ in 0..5 {
+        service.signal(libc::SIGTERM);
+    }
+    assert_eq!(connection.read("GET").unwrap().text(), "slow");
+    assert_eq!(service.exit_code(), Some(0));
 }
 
 #[test]

@@ -24,7 +24,8 @@ struct Acceptor<C> {
 pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, service: C) {
     let local = Arc::new(listener.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new())));
     let shared = owner.shared().clone();
-    let stop = stop(&shared);
+    let loop_of_it = owner.clone();
+    let stop = stop(&loop_of_it);
     let mut acceptor = Acceptor { listener, local, owner, service };
     tokio::select! {
         biased;
@@ -42,8 +43,7 @@ pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, ser
 
 /// Takes in what other loops hand over, for as long as [`accept`].
 pub(crate) async fn receive<C: Connect>(mut handed: UnboundedReceiver<Handed>, owner: Arc<Loop>, service: C) {
-    let shared = owner.shared().clone();
-    let mut stop = std::pin::pin!(stop(&shared));
+    let mut stop = std::pin::pin!(stop(&owner));
     loop {
         tokio::select! {
             () = &mut stop, if !handed.is_closed() => handed.close(),
@@ -61,11 +61,11 @@ pub(crate) async fn receive<C: Connect>(mut handed: UnboundedReceiver<Handed>, o
 }
 
 /// Ready once no connection is to be accepted any more.
-async fn stop(shared: &Shared) {
-    let mut stage = shared.stage.subscribe();
+async fn stop(owner: &Loop) {
+    let (mut stage, mut closing) = (owner.shared().stage.subscribe(), owner.closing.subscribe());
     let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
     tokio::select! {
-        () = tokio::time::sleep(shared.config.lame_duck) => {}
+        _ = closing.wait_for(|closing| *closing) => {}
         _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
     }
 }

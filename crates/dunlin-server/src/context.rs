@@ -58,6 +58,8 @@ pub(crate) struct Loop {
     pub(crate) registry: Arc<Registry>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) log_limit: LogLimit,
+    /// `true` once a stopping loop accepts no more.
+    pub(crate) closing: watch::Sender<bool>,
 }
 
 // === impl Shared ===
@@ -111,6 +113,12 @@ impl Shared {
         });
     }
 
+    /// Returns `true` if the sockets are the service manager's: then the next process begins only when
+    /// this one has ended, and newcomers would wait for as long as it drains.
+    pub(crate) fn has_passed_sockets(&self) -> bool {
+        self.config.listen.iter().any(|addr| matches!(addr, Addr::Systemd(_)))
+    }
+
     /// Returns `true` if other processes may have sockets of their own at the addresses of these
     /// listeners. Sockets of the service manager, and those that go to a successor, go on with all
     /// connections that wait in them.
@@ -130,6 +138,7 @@ impl Loop {
             registry: shared.loops[index].clone(),
             stats: shared.stats[index].clone(),
             log_limit: LogLimit::default(),
+            closing: watch::Sender::new(false),
             shared,
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dunlin_http::BoxError;
 use tokio::runtime::Runtime;
@@ -97,6 +97,9 @@ fn runtime(config: &Config) -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
+/// The end of the drain in which no connection is accepted any more, so that those that were can end.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// Accepts and serves until the server stops and the last connection is gone or cut.
 pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, service: C) {
     let owner = Arc::new(owner);
@@ -128,6 +131,21 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
     let shared = owner.shared().clone();
     let mut stage = shared.stage.subscribe();
     let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
+    tokio::select! {
+        () = tokio::time::sleep(shared.config.lame_duck) => {}
+        _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
+    }
+    let draining = Instant::now();
+    if shared.has_passed_sockets() {
+        registry.drain();
+        let accepts_for = shared.config.drain.saturating_sub(CLOSING);
+        tokio::select! {
+            () = registry.without_earlier_ones() => {}
+            () = tokio::time::sleep(accepts_for) => {}
+            _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
+        }
+    }
+    owner.closing.send_replace(true);
     for task in accepting.into_iter().chain(receiving) {
         let _ = task.await;
     }
@@ -138,7 +156,7 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
     registry.drain();
     tokio::select! {
         () = registry.empty() => {}
-        () = tokio::time::sleep(shared.config.drain) => {}
+        () = tokio::time::sleep(shared.config.drain.saturating_sub(draining.elapsed())) => {}
         _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
     }
     shared.cut.fetch_add(registry.len(), Ordering::AcqRel);

@@ -3,6 +3,7 @@
 mod check;
 mod routes;
 mod serve;
+mod signals;
 mod triggers;
 
 use std::io::{self, Write};

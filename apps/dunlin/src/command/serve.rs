@@ -5,9 +5,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dunlin_http::BoxError;
 use dunlin_server::{Addr, Running, Server};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::check::unprepared;
+use super::signals::Signals;
 use crate::admin::{self, Health};
 use crate::config::Config;
 use crate::failure::{Failure, is_coloured};
@@ -85,48 +85,13 @@ async fn stop(running: Running, signals: &mut Signals) -> dunlin_server::Outcome
     tokio::select! {
         // Another process has taken the sockets over.
         outcome = &mut stopped => return outcome,
-        name = signals.next() => tracing::info!(signal = name, "stopping: answering what is under way"),
+        name = signals.stop() => tracing::info!(signal = name, "stopping: answering what is under way"),
     }
     handle.shutdown();
     tokio::select! {
         outcome = &mut stopped => return outcome,
-        name = signals.next() => tracing::warn!(signal = name, "stopping now"),
+        name = signals.stop() => tracing::warn!(signal = name, "stopping now"),
     }
     handle.abort();
     stopped.await
-}
-
-/// SIGTERM and SIGINT, and SIGHUP of a terminal that closes.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    /// `None` for what is to outlive its terminal: `nohup` has it ignored.
-    hang_up: Option<Signal>,
-}
-
-// === impl Signals ===
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            Some(()) = async { self.hang_up.as_mut()?.recv().await } => "SIGHUP",
-        }
-    }
-}
-
-/// Returns `true` if the process was started with SIGHUP ignored.
-fn ignores_hang_up() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }

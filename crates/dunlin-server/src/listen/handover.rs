@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
+
+use socket2::SockRef;
 
 use super::{Bound, Socket};
 use crate::Addr;
@@ -55,6 +57,12 @@ impl Predecessor {
     /// Asks the server that runs now for its sockets; `None` if none runs.
     pub(crate) fn ask(path: &Path) -> io::Result<Option<Self>> {
         let Ok(mut stream) = UnixStream::connect(path) else { return Ok(None) };
+        if !is_trusted(&stream) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the process behind the handover socket belongs to another user",
+            ));
+        }
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut bound: Vec<Bound> = Vec::new();
         while let Some((addr, socket)) = receive(&mut stream)? {
@@ -87,12 +95,9 @@ impl Keeper {
             bound.sockets.iter().map(move |socket| Ok((addr.clone(), socket.try_clone()?))).collect::<Vec<_>>()
         };
         let sockets = bound.iter().flat_map(copies).collect::<io::Result<_>>()?;
-        // Whoever listens on the path now is the predecessor, which this server takes the place of.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_own_socket(path)?;
         let listener = UnixListener::bind(path)?;
+        // Until then another user may connect, who is refused by `is_trusted`.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Self { listener, sockets: Arc::new(sockets) })
@@ -117,7 +122,45 @@ impl Keeper {
     }
 }
 
+/// Removes the socket that a process of this user has left, or that the predecessor listens on.
+///
+/// # Errors
+/// Returns an error, and removes nothing, if anything else is at the path.
+fn remove_own_socket(path: &Path) -> io::Result<()> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    let user = rustix::process::geteuid().as_raw();
+    if !metadata.file_type().is_socket() || (metadata.uid() != user && user != 0) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else than a socket of this user"));
+    }
+    std::fs::remove_file(path)
+}
+
+/// Returns `true` if the process at the other end runs as this user or as root.
+fn is_trusted(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    peer_user(stream).is_some_and(|user| user == own || user == 0)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn peer_user(stream: &UnixStream) -> Option<u32> {
+    rustix::net::sockopt::socket_peercred(stream).ok().map(|peer| peer.uid.as_raw())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn peer_user(stream: &UnixStream) -> Option<u32> {
+    let (mut user, mut group) = (0, 0);
+    // SAFETY: the descriptor is open, and both places are writable.
+    let result = unsafe { libc::getpeereid(std::os::fd::AsRawFd::as_raw_fd(stream), &raw mut user, &raw mut group) };
+    (result == 0).then_some(user)
+}
+
 fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Socket)]) -> io::Result<()> {
+    if !is_trusted(&stream) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a process of another user asked for them"));
+    }
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -156,9 +199,65 @@ fn receive(stream: &mut UnixStream) -> io::Result<Option<(Addr, Socket)>> {
     let addr: Addr = addr.ok_or_else(invalid)?;
     let descriptor: OwnedFd = descriptor.ok_or_else(invalid)?;
     rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC)?;
+    listening(addr, descriptor).map(Some)
+}
+
+/// A socket that was handed over, if it is one that listens at `addr`.
+fn listening(addr: Addr, descriptor: OwnedFd) -> io::Result<(Addr, Socket)> {
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the socket for {addr} {what}"));
+    let raw = SockRef::from(&descriptor);
+    if raw.r#type()? != socket2::Type::STREAM || !raw.is_listener()? {
+        return Err(wrong("does not listen"));
+    }
+    // A blocking one would stop a loop at its first accept.
+    raw.set_nonblocking(true)?;
     let socket = match addr {
         Addr::Tcp(_) => Socket::Tcp(descriptor.into()),
         _ => Socket::Unix(descriptor.into()),
     };
-    Ok(Some((addr, socket)))
+    match socket.addr()? == addr {
+        true => Ok((addr, socket)),
+        false => Err(wrong("is bound to another address")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_of_this_user_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("handover");
+        remove_own_socket(&path).unwrap();
+        std::fs::write(&path, "precious").unwrap();
+        assert!(remove_own_socket(&path).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        std::fs::remove_file(&path).unwrap();
+        drop(UnixListener::bind(&path).unwrap());
+        remove_own_socket(&path).unwrap();
+        assert!(!path.exists());
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        assert!(remove_own_socket(&path).is_err() && path.is_symlink());
+    }
+
+    #[test]
+    fn this_user_is_trusted() {
+        let (one, other) = UnixStream::pair().unwrap();
+        assert!(is_trusted(&one) && is_trusted(&other));
+    }
+
+    #[test]
+    fn only_sockets_that_listen_at_their_address_are_taken() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = Addr::Tcp(listener.local_addr().unwrap());
+        let copy = || OwnedFd::from(listener.try_clone().unwrap());
+        let (_, Socket::Tcp(taken)) = listening(addr, copy()).unwrap() else { panic!("another kind") };
+        assert_eq!(taken.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(listening("127.0.0.1:1".parse().unwrap(), copy()).is_err());
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listening(Addr::Tcp(stream.local_addr().unwrap()), stream.into()).is_err());
+        let datagram = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(listening(Addr::Tcp(datagram.local_addr().unwrap()), datagram.into()).is_err());
+    }
 }

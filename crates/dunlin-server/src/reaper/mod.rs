@@ -156,6 +156,14 @@ impl Registry {
         self.sweep();
     }
 
+    /// Waits until the connections that are open now are gone, others that come meanwhile not counted.
+    pub(crate) async fn without_earlier_ones(&self) {
+        let earlier: Vec<_> = self.table().entries.iter().map(|(_, entry)| Arc::downgrade(&entry.ledger)).collect();
+        while earlier.iter().any(|ledger| ledger.strong_count() > 0) {
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
     /// Signals every connection.
     pub(crate) fn signal_all(&self, signal: Signal) {
         let mut table = self.table();

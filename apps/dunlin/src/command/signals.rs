@@ -1,0 +1,71 @@
+//! The signals of the process.
+//!
+//! | signal | effect |
+//! |---|---|
+//! | TERM, INT, QUIT | the service stops in order; once more, after a second, cuts what is left |
+//! | HUP, USR1 | a line in the log: there is nothing to reload or to open again yet |
+//! | USR2, WINCH | none |
+
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The time in which a repeated signal counts once: process managers and GNU `timeout` send two.
+const REPEAT: Duration = Duration::from_secs(1);
+
+/// The signals that the process answers.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hang_up: Signal,
+    user1: Signal,
+    user2: Signal,
+    window: Signal,
+    /// The time of the last signal to stop.
+    stopped: Option<Instant>,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    /// Takes the signals over from the system, which would end the process for most of them.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+            window: signal(SignalKind::window_change())?,
+            stopped: None,
+        })
+    }
+
+    /// Waits for a signal to stop, and gives its name.
+    pub(crate) async fn stop(&mut self) -> &'static str {
+        loop {
+            let name = tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.quit.recv() => "SIGQUIT",
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("SIGHUP: the configuration is read at start only; restart to read it again");
+                    continue;
+                }
+                _ = self.user1.recv() => {
+                    tracing::info!("SIGUSR1: the log goes to standard error, so there is no file to open again");
+                    continue;
+                }
+                _ = self.user2.recv() => continue,
+                _ = self.window.recv() => continue,
+            };
+            let now = Instant::now();
+            if self.stopped.is_none_or(|last| now.duration_since(last) >= REPEAT) {
+                self.stopped = Some(now);
+                return name;
+            }
+        }
+    }
+}
