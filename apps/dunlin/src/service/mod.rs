@@ -177,10 +177,10 @@ impl RouteState {
 
 impl RouteFinish {
     fn begin(&self, request: &Request<Body>, client: &ClientInfo) -> crate::finish::Begun {
-        // `Host` has precedence: a trusted proxy may have named another host than the request's.
-        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let authority = || request.uri().authority().map(http::uri::Authority::as_str);
-        let host = host.or_else(authority).unwrap_or_default();
+        // RFC 9112 §3.2.2: a host in the URI has precedence over `Host`.
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let host = authority.or_else(host).unwrap_or_default();
         let facts = Facts { client_ip: client.ip, host, scheme: client.scheme() };
         self.finish.begin(request, &facts, &self.captures)
     }
