@@ -23,6 +23,7 @@ use crate::encoder::{Spec, Window};
 use crate::head;
 use crate::layer::{Held, Shared};
 use crate::ready;
+use crate::recode;
 use crate::store::Kept;
 use crate::stream::{Begun, Encoded, Peeked};
 
@@ -55,6 +56,7 @@ pub(crate) struct Asked {
     pub(crate) head: bool,
     pub(crate) connect: bool,
     pub(crate) if_none_match: Option<HeaderValue>,
+    pub(crate) accept: AcceptEncoding,
 }
 
 /// An answer whose content a thread is encoding.
@@ -80,7 +82,8 @@ enum Outcome {
 impl Asked {
     pub(crate) fn by<A>(request: &Request<A>, offered: &[Coding]) -> Self {
         let headers = request.headers();
-        let coding = match AcceptEncoding::of(headers).choose(offered) {
+        let accept = AcceptEncoding::of(headers);
+        let coding = match accept.choose(offered) {
             Choice::Coding(coding) => Some(coding),
             // Deviates from RFC 9110 §12.5.3: a client that refuses identity and takes nothing that is on offer gets
             // identity all the same, because the handler's work is done by then, and an answer that the client may be
@@ -92,7 +95,13 @@ impl Asked {
             head: *request.method() == Method::HEAD,
             connect: *request.method() == Method::CONNECT,
             if_none_match: headers.get(IF_NONE_MATCH).cloned(),
+            accept,
         }
+    }
+
+    /// Returns `true` if the client takes content in this coding.
+    pub(crate) fn takes(&self, coding: Coding) -> bool {
+        self.accept.choose(&[coding]) == Choice::Coding(coding)
     }
 }
 
@@ -183,6 +192,7 @@ fn respond(shared: &Arc<Shared>, asked: &Asked, mut parts: Parts, body: Body, cx
         false => assess(&shared.listed, shared.config.min_size, (parts.status, &parts.headers), size),
     };
     match (verdict, asked.coding) {
+        (Verdict::Leave, _) if !asked.connect => return Outcome::Response(recode::respond(asked, parts, body)),
         (Verdict::Leave, _) => {}
         (Verdict::Varies, _) | (Verdict::Encode, None) => head::varies(&mut parts.headers),
         (Verdict::NotModified, coding) => {

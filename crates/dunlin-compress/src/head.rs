@@ -38,6 +38,14 @@ pub(crate) fn encoded(headers: &mut HeaderMap, coding: Coding, length: Option<He
     }
 }
 
+/// The content is no longer encoded: takes back what was about the encoded one.
+pub(crate) fn decoded(headers: &mut HeaderMap) {
+    varies(headers);
+    [CONTENT_ENCODING, CONTENT_LENGTH, ACCEPT_RANGES].iter().for_each(|name| drop(headers.remove(name)));
+    DIGESTS.iter().for_each(|name| drop(headers.remove(name)));
+    weaken(headers);
+}
+
 /// Brings a 304 in line. RFC 9110 §15.4.5 asks for the tag that the 200 would have had, and whether that would have been
 /// encoded is told by the tag that the client has; if none is the answer's own, by whether it takes a coding now.
 pub(crate) fn not_modified(headers: &mut HeaderMap, if_none_match: Option<&HeaderValue>, takes_coding: bool) {

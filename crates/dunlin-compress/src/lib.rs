@@ -38,6 +38,7 @@ mod handler;
 mod head;
 mod layer;
 mod ready;
+mod recode;
 mod service;
 mod store;
 mod stream;

@@ -10,6 +10,7 @@ use crate::assess::{Verdict, assess};
 use crate::future::Asked;
 use crate::head;
 use crate::layer::Shared;
+use crate::recode;
 use crate::store::{Encoding, Kept};
 
 /// The line by which an answer says that it varies.
@@ -22,12 +23,13 @@ pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: StoredReply) -> Res
     if asked.head || asked.connect {
         return Err(ready.into_response());
     }
-    let Some(coding) = asked.coding else { return Ok(identity(shared, ready)) };
+    let Some(coding) = asked.coding else { return identity(shared, ready) };
     let Some(kept) = kept(shared, coding, &ready) else {
-        return if verdict(shared, &ready) == Verdict::Leave { Ok(ready) } else { Err(ready.into_response()) };
+        let stays = verdict(shared, &ready) == Verdict::Leave && !recode::concerns(ready.head().headers());
+        return if stays { Ok(ready) } else { Err(ready.into_response()) };
     };
     match &kept.encoding {
-        None => Ok(identity(shared, ready)),
+        None => identity(shared, ready),
         Some(_) if kept.is_improvable() => Err(ready.into_response()),
         Some(encoding) => match lines(shared, coding, &ready, &kept, encoding) {
             Some(lines) => Ok(ready.changed(lines, encoding.body(), change(coding))),
@@ -36,11 +38,15 @@ pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: StoredReply) -> Res
     }
 }
 
-fn identity(shared: &Shared, ready: StoredReply) -> StoredReply {
-    if verdict(shared, &ready) != Verdict::Encode || vary::says(ready.head().headers(), "accept-encoding") {
-        return ready;
+#[allow(clippy::result_large_err, reason = "it is a response, not an error")]
+fn identity(shared: &Shared, ready: StoredReply) -> Result<StoredReply, Response<Body>> {
+    match verdict(shared, &ready) {
+        Verdict::Leave if recode::concerns(ready.head().headers()) => Err(ready.into_response()),
+        Verdict::Encode if !vary::says(ready.head().headers(), "accept-encoding") => {
+            Ok(ready.followed(VARIES, |headers, _| head::varies(headers)))
+        }
+        _ => Ok(ready),
     }
-    ready.followed(VARIES, |headers, _| head::varies(headers))
 }
 
 /// What is kept of the content.

@@ -24,7 +24,7 @@ const FRAMES: u8 = 4;
 const WINDOW_LOG: u32 = 23;
 
 /// The content of `body`, which is in `coding`. Trailers are kept.
-pub(super) fn decode(coding: Coding, body: Body) -> Body {
+pub(crate) fn decode(coding: Coding, body: Body) -> Body {
     let reader = Reader { body, chunk: Bytes::new(), trailers: None };
     match coding {
         Coding::Gzip => {

@@ -1,6 +1,6 @@
 //! [`DecompressLayer`]: requests whose content is encoded.
 
-mod body;
+pub(crate) mod body;
 mod future;
 
 use std::task::{Context, Poll};

@@ -71,7 +71,7 @@ async fn answers_that_are_let_be() {
     let cases: [Case; 9] = [
         (204, &[], None),
         (205, &[], None),
-        (200, &[("content-encoding", "gzip")], None),
+        (200, &[("content-encoding", "gzip")], Some("accept-encoding")),
         (200, &[("content-encoding", "identity")], None),
         (200, &[("cache-control", "public, No-Transform")], None),
         (200, &[("content-range", "bytes */5000")], None),

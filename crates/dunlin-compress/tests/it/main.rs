@@ -8,6 +8,7 @@ mod heads;
 mod kept;
 mod negotiation;
 mod ready;
+mod recode;
 mod sample;
 mod streams;
 mod support;
