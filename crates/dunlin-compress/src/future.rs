@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use dunlin_http::fields;
 use dunlin_http::media_type::MediaType;
 use dunlin_http::negotiate::{AcceptEncoding, Choice, Coding};
 use dunlin_http::{Body, Reply};
@@ -94,7 +95,7 @@ impl Asked {
             coding,
             head: *request.method() == Method::HEAD,
             connect: *request.method() == Method::CONNECT,
-            if_none_match: headers.get(IF_NONE_MATCH).cloned(),
+            if_none_match: fields::first(headers, &IF_NONE_MATCH).cloned(),
             accept,
         }
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::header::{ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::date;
+use crate::{date, fields};
 
 /// An entity tag (RFC 9110 §8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +143,7 @@ impl Validators {
     /// Whether the request has any precondition that [`Validators::evaluate`] looks at. Cheap.
     #[must_use]
     pub fn concerned(request: &HeaderMap) -> bool {
-        [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| request.contains_key(name))
+        fields::has_any(request, &[IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE])
     }
 
     /// Evaluates a request's preconditions against the selected representation, in the order of RFC 9110 §13.2.2.

@@ -39,6 +39,7 @@ mod content_hash;
 mod context;
 mod counter;
 pub mod date;
+pub mod fields;
 pub mod forwarded;
 mod handler;
 pub mod hop_by_hop;

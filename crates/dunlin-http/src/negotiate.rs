@@ -18,7 +18,7 @@ use std::fmt;
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
-use crate::list;
+use crate::{fields, list};
 
 /// A content coding (RFC 9110 §8.4.1) that dunlin knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,6 +109,9 @@ impl AcceptEncoding {
     /// accepted that was not asked for, as everywhere in practice: such a client may not know any.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
+        if !fields::has(headers, &ACCEPT_ENCODING) {
+            return Self::default();
+        }
         let mut lines = headers.get_all(ACCEPT_ENCODING).iter();
         match (lines.next(), lines.next()) {
             (None, _) => Self::default(),

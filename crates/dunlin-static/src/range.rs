@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use dunlin_http::fields;
 use dunlin_http::range::{self, Selection};
 use http::header::RANGE;
 use http::{HeaderMap, Method};
@@ -11,7 +12,7 @@ use crate::entry::Variant;
 /// What the request's `Range` selects, if it has one that is to be honoured.
 pub(crate) fn select(variant: &Variant, method: &Method, request: &HeaderMap, now: SystemTime) -> Selection {
     // RFC 9110 §14.2: Range is defined for GET alone.
-    if !request.contains_key(RANGE) || *method != Method::GET || !range::if_range(request, &variant.validators, now) {
+    if !fields::has(request, &RANGE) || *method != Method::GET || !range::if_range(request, &variant.validators, now) {
         return Selection::Whole;
     }
     range::resolve(request, variant.len)

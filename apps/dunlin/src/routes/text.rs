@@ -1,10 +1,15 @@
 //! `text` routes: content from the configuration.
 
+use std::sync::Arc;
+
 use anyhow::Result;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::media_type::MediaType;
-use dunlin_http::{Body, BodyId, ContentHash, Context, Handler, Problem, ReplyFuture, SharedHandler};
+use dunlin_http::{
+    Body, BodyId, ContentHash, Context, Handler, Lines, Problem, ReplyFuture, SharedHandler, StoredHead, StoredReply,
+    VolatileFields,
+};
 use http::header::{CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
@@ -32,14 +37,26 @@ struct Text {
     content_type: HeaderValue,
 }
 
-/// A fixed response. It lives as long as the process, so a reply copies a head of three fields and
-/// counts no reference, which the loops would contend for.
+/// A fixed response. It lives as long as the process, so that nothing in it is counted.
 #[derive(Clone, Debug)]
 struct TextHandler {
     bytes: Bytes,
     id: BodyId,
     headers: HeaderMap,
     validators: Validators,
+}
+
+/// A text on one event loop, which counts references of its own.
+struct LoopText {
+    text: TextHandler,
+    head: Arc<TextHead>,
+    volatile: Arc<VolatileFields>,
+}
+
+/// The head of the content, with its lines.
+struct TextHead {
+    headers: HeaderMap,
+    lines: Option<Lines>,
 }
 
 // === impl Text ===
@@ -71,8 +88,7 @@ impl Room for Text {
 
 impl Prepared for TextHandler {
     fn build(&self, _: &EventLoop<'_>) -> Result<SharedHandler<Context>> {
-        // Each loop counts references of its own.
-        Ok(std::sync::Arc::new(self.clone()))
+        Ok(Arc::new(LoopText::new(self.clone())))
     }
 }
 
@@ -111,12 +127,47 @@ impl TextHandler {
     }
 }
 
-impl<C> Handler<C> for TextHandler {
+// === impl LoopText ===
+
+impl LoopText {
+    fn new(text: TextHandler) -> Self {
+        let mut lines = BytesMut::new();
+        text.headers.iter().for_each(|(name, value)| Lines::push(&mut lines, name, value));
+        let head = TextHead { headers: text.headers.clone(), lines: Lines::read(lines.freeze()) };
+        Self { text, head: Arc::new(head), volatile: Arc::new(VolatileFields::new([])) }
+    }
+
+    /// The content with its head as it was written once; `None` where it has to be made.
+    fn stored(&self) -> Option<StoredReply> {
+        let body = Body::identified(self.text.bytes.clone(), self.text.id);
+        StoredReply::new(self.head.clone(), self.volatile.clone(), body)
+    }
+}
+
+impl<C> Handler<C> for LoopText {
     type Error = std::convert::Infallible;
     type Future = ReplyFuture;
 
     fn handle(&self, request: Request<Body>, _: &C) -> ReplyFuture {
-        ReplyFuture::ready(dunlin_http::Reply::Response(self.respond(request.method(), request.headers())))
+        let stored = if Validators::concerned(request.headers()) { None } else { self.stored() };
+        match stored {
+            Some(stored) => ReplyFuture::ready(stored),
+            None => ReplyFuture::ready(self.text.respond(request.method(), request.headers())),
+        }
+    }
+}
+
+impl StoredHead for TextHead {
+    fn status(&self) -> StatusCode {
+        StatusCode::OK
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn lines(&self) -> Option<&Lines> {
+        self.lines.as_ref()
     }
 }
 

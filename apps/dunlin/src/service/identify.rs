@@ -1,6 +1,6 @@
 //! The decision who the client of a request is.
 
-use dunlin_http::{Body, ClientInfo, forwarded, hop_by_hop};
+use dunlin_http::{Body, ClientInfo, forwarded};
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
@@ -10,10 +10,6 @@ use super::RouteState;
 /// Decides who the client is, and removes the fields that claim otherwise, before anything uses or
 /// stores them. The request gets the scheme and the host that the client used.
 pub(super) fn identify(route: &RouteState, request: &mut Request<Body>, peer: ClientInfo) -> ClientInfo {
-    if route.is_cached {
-        // The origin does not see these fields, so they must not select a stored response.
-        hop_by_hop::remove_named(request.headers_mut());
-    }
     if !route.is_cached && !route.forwards && route.trusted.is_empty() {
         // Nothing reads such a field.
         return peer;

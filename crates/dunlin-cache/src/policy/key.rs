@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use dunlin_http::query;
+use dunlin_http::{fields, query};
 use foldhash::quality::FixedState;
 use http::header::HOST;
 use http::request::Parts;
@@ -61,7 +61,7 @@ impl<'a> Target<'a> {
     /// The target of a request: the authority of its URI, else of `Host`.
     pub(crate) fn of(parts: &'a Parts, policy: &'a RoutePolicy) -> Self {
         let uri = &parts.uri;
-        let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = || fields::first(&parts.headers, &HOST).and_then(|host| host.to_str().ok());
         let scheme = uri.scheme().or_else(|| parts.extensions.get::<http::uri::Scheme>());
         let whole = uri.query();
         Self {
