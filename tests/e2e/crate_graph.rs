@@ -22,7 +22,7 @@ fn edges(metadata: &Metadata, kind: DependencyKind) -> BTreeMap<&str, BTreeSet<&
 }
 
 #[test]
-fn the_vocabulary_knows_nobody_and_the_middle_knows_only_it() {
+fn dunlin_http_depends_on_no_crate_of_ours_and_the_others_only_on_it() {
     let metadata = metadata();
     for (package, known) in edges(&metadata, DependencyKind::Normal) {
         let allowed: &[&str] = match package {
@@ -93,7 +93,7 @@ fn licences_of_all_dependencies_are_permissive() {
 }
 
 #[test]
-fn no_file_is_a_house() {
+fn no_source_file_is_too_long() {
     let root = metadata().workspace_root.into_std_path_buf();
     let mut folders: Vec<_> = ["crates", "apps", "xtask", "tests"].iter().map(|name| root.join(name)).collect();
     while let Some(folder) = folders.pop() {
