@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use crate::cargo::{cargo, root, run};
 use crate::say;
 
-/// The flags with which `cargo fuzz` instruments a program, without those that need a nightly compiler.
+/// The flags with which `cargo fuzz` instruments a program, without those that need a nightly
+/// compiler.
 const INSTRUMENT: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1";
@@ -101,7 +102,8 @@ fn host() -> Result<String> {
 // === impl Target ===
 
 impl Target {
-    /// Builds the target and runs it for `seconds`. Inputs that found something new are kept for the next run.
+    /// Builds the target and runs it for `seconds`. Inputs that found something new are kept for
+    /// the next run.
     fn run(&self, seconds: u64) -> Result<()> {
         say(format_args!("building {} {}", self.package, self.name));
         // With a named target, build scripts are compiled without the instruments.

@@ -47,7 +47,8 @@ impl Database {
         cluster.start().with_context(|| format!("is the demo running already? Its data is in {}", dir.display()))?;
         if cluster.psql("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'demo'")? == "0" {
             say("filling the demo's database");
-            // Under another name until it is whole. CREATE DATABASE stands alone, never in a transaction.
+            // Under another name until it is whole. CREATE DATABASE stands alone, never in a
+            // transaction.
             cluster.psql("postgres", "DROP DATABASE IF EXISTS demo_part")?;
             cluster.psql("postgres", "CREATE DATABASE demo_part")?;
             cluster.psql("demo_part", SCHEMA)?;
@@ -78,7 +79,8 @@ pub(crate) fn find_or_install() -> Result<Option<Programs>> {
     Ok(Programs::find())
 }
 
-/// Installs the packages whose program of the same name is missing, where it can; a test that misses one says so itself.
+/// Installs the packages whose program of the same name is missing, where it can; a test that
+/// misses one says so itself.
 pub(crate) fn install_if_missing(packages: &[&str]) -> Result<()> {
     let mut dirs: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     dirs.push("/usr/sbin".into());
@@ -101,8 +103,9 @@ fn install(packages: &[&str]) -> Result<()> {
     apt(&[&["install", "-qq", "--no-install-recommends"], packages].concat())
 }
 
-/// Where the private cluster lies from one run to the next. The name is short, for a Unix socket's path must be, and it
-/// is not in the workspace when root calls, for the server's user may not be able to look in there.
+/// Where the private cluster lies from one run to the next. The name is short, for a Unix socket's
+/// path must be, and it is not in the workspace when root calls, for the server's user may not be
+/// able to look in there.
 fn private_dir() -> PathBuf {
     // SAFETY: it only asks.
     let uid = unsafe { libc::geteuid() };
@@ -111,7 +114,8 @@ fn private_dir() -> PathBuf {
     PathBuf::from(format!("/var/tmp/dunlin-demo-{uid}-{:08x}", hasher.finish() as u32))
 }
 
-/// Fills the caller's own database, unless it has the demo's tables already, or others of those names.
+/// Fills the caller's own database, unless it has the demo's tables already, or others of those
+/// names.
 fn fill_callers(url: &str) -> Result<()> {
     let psql = |sql: &str| -> Result<String> {
         let program = Programs::find().map_or_else(|| "psql".into(), |programs| programs.path("psql"));

@@ -53,8 +53,8 @@ fn wait(service: &mut Child, args: &[String], database: &Database) -> Result<()>
     }
 }
 
-/// Puts the service into a process group of its own, so that each signal reaches it once, from here; and has it drain
-/// when this process is killed.
+/// Puts the service into a process group of its own, so that each signal reaches it once, from
+/// here; and has it drain when this process is killed.
 fn end_with_parent(serve: &mut Command) {
     serve.process_group(0);
     #[cfg(target_os = "linux")]

@@ -8,7 +8,8 @@ extern "C" fn note(signal: libc::c_int) {
     LAST.store(signal, Ordering::Release);
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP do not end this process. A child has its own defaults again.
+/// From now on SIGINT, SIGTERM and SIGHUP do not end this process. A child has its own defaults
+/// again.
 pub(crate) fn catch() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         // SAFETY: the handler does nothing but store into an atomic.

@@ -49,8 +49,8 @@ type Asked = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Sen
 /// Sends the head of each request to another service, which admits it with a 2xx status.
 ///
 /// The service gets a GET with the client's fields, and with `X-Forwarded-Method`, `-Proto`,
-/// `-Host`, `-Uri` and `-For` that tell of the request. Any response but 2xx and 5xx is the client's
-/// response, so that redirects to a page for signing in work. A service that fails is 503.
+/// `-Host`, `-Uri` and `-For` that tell of the request. Any response but 2xx and 5xx is the
+/// client's response, so that redirects to a page for signing in work. A service that fails is 503.
 #[derive(Clone)]
 pub struct Forward(Arc<Inner>);
 
@@ -62,8 +62,8 @@ struct Inner {
 // === impl Forward ===
 
 impl Forward {
-    /// Asks through `ask`, which sends the request to the service. The fields `copy` of a 2xx response
-    /// replace the client's own, and are claims; the first of them is the subject.
+    /// Asks through `ask`, which sends the request to the service. The fields `copy` of a 2xx
+    /// response replace the client's own, and are claims; the first of them is the subject.
     #[must_use]
     pub fn new<F, R>(ask: F, copy: Vec<HeaderName>) -> Self
     where

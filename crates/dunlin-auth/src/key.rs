@@ -105,7 +105,8 @@ impl ApiKey {
     /// Verifies the key in `header` against `keys`. The client's name is its subject.
     #[must_use]
     pub fn new(header: HeaderName, keys: ApiKeys, realm: &str) -> Self {
-        // RFC 9110 §11.6.1 wants a challenge with a 401; there is no scheme of the registry for keys.
+        // RFC 9110 §11.6.1 wants a challenge with a 401; there is no scheme of the registry for
+        // keys.
         let more = format!(", header=\"{header}\"");
         let challenge = challenge("ApiKey", realm, &more);
         Self(Arc::new(Inner { header, keys: ArcSwap::from_pointee(keys), challenge }))

@@ -1,5 +1,6 @@
-//! How soon an instance knows what another one has invalidated: `cargo run --release --example invalidation`. It starts a server
-//! of its own, and needs Redis or Valkey installed.
+//! How soon an instance knows what another one has invalidated:
+//! `cargo run --release --example invalidation`. It starts a server of its own, and needs Redis or
+//! Valkey installed.
 //!
 //! The time is from the call on the one to the first answer of the other that is new.
 

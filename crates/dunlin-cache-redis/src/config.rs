@@ -8,9 +8,11 @@ use crate::store::Error;
 /// Where the server is, and how long anything may take.
 #[derive(Clone)]
 pub struct Config {
-    /// `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database where the server asks for them.
+    /// `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database where the
+    /// server asks for them.
     pub url: String,
-    /// What the names of all keys and of the channel begin with. Caches that are to share have the same.
+    /// What the names of all keys and of the channel begin with. Caches that are to share have the
+    /// same.
     pub prefix: String,
     /// A PEM file of the certificates to trust instead of the system's, for `rediss://`.
     pub ca_file: Option<PathBuf>,
@@ -52,8 +54,8 @@ impl Config {
 
     pub(crate) fn client(&self) -> Result<redis::Client, Error> {
         if self.url.starts_with("rediss:") {
-            // redis asks rustls for the process's provider, and rustls panics where there is more than one to choose from, or
-            // none. Whoever has chosen is left alone.
+            // redis asks rustls for the process's provider, and rustls panics where there is more
+            // than one to choose from, or none. Whoever has chosen is left alone.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let client = match &self.ca_file {

@@ -1,8 +1,9 @@
 //! A second level for `dunlin-cache`, shared by many instances, on Redis or Valkey.
 //!
-//! Each instance keeps its memory in front; what that does not have is looked for on the server before the origin is asked, and
-//! what an instance stores is there for all. Invalidations of groups and URLs reach every instance by publish and subscribe. A
-//! subscription that was interrupted may have missed some, so the memory is emptied when it stands again.
+//! Each instance keeps its memory in front; what that does not have is looked for on the server
+//! before the origin is asked, and what an instance stores is there for all. Invalidations of
+//! groups and URLs reach every instance by publish and subscribe. A subscription that was
+//! interrupted may have missed some, so the memory is emptied when it stands again.
 //!
 //! - **It is never in the way.** A server that is away, slow or full is a miss. Nobody waits for a connection; a command that takes too
 //!   long is given up, and after some of these the connection is. What is on its way is bounded.
@@ -12,12 +13,13 @@
 //!   forgot a part of what it knew, is not trusted with the rest. What is left is the time that a message takes; while an
 //!   instance is cut off from the server, it does not hear of others' invalidations.
 //!
-//! How long a message takes, `examples/invalidation.rs` tells of your machine: from the invalidation on one instance to the first new
-//! answer of another, half of them took 1.2 ms and 99 in 100 less than 25 ms in a debug build on two cores that five times as much
-//! was waiting for.
+//! How long a message takes, `examples/invalidation.rs` tells of your machine: from the
+//! invalidation on one instance to the first new answer of another, half of them took 1.2 ms and 99
+//! in 100 less than 25 ms in a debug build on two cores that five times as much was waiting for.
 //!
-//! The server has to be one, or one with replicas behind it; Redis from 6.0 on or Valkey. Give it a bound of its own:
-//! `maxmemory` with `maxmemory-policy allkeys-lru`. The store has a thread of its own, and so fits any runtime.
+//! The server has to be one, or one with replicas behind it; Redis from 6.0 on or Valkey. Give it a
+//! bound of its own: `maxmemory` with `maxmemory-policy allkeys-lru`. The store has a thread of its
+//! own, and so fits any runtime.
 //!
 //! ```
 //! use dunlin_cache::{Cache, Config};

@@ -1,5 +1,5 @@
-//! The connection, on a thread of its own: whatever runtime asks, and however slow the server is, nobody waits for more than one
-//! answer, and no more than so long.
+//! The connection, on a thread of its own: whatever runtime asks, and however slow the server is,
+//! nobody waits for more than one answer, and no more than so long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -40,7 +40,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
 }
 
-/// How long to wait before the next attempt: longer each time, and never the same for all instances.
+/// How long to wait before the next attempt: longer each time, and never the same for all
+/// instances.
 pub(crate) struct Backoff {
     next: Duration,
     most: Duration,
@@ -95,7 +96,8 @@ async fn connect(client: &redis::Client, config: &Config) -> RedisResult<Multipl
     let info: String = match redis::cmd("INFO").arg("server").query_async(&mut connection).await {
         Ok(info) => info,
         Err(error) if error.is_io_error() => return Err(error),
-        // It may not be allowed. Then a server that restarted with its memory is not told from one that did not.
+        // It may not be allowed. Then a server that restarted with its memory is not told from one
+        // that did not.
         Err(_) => String::new(),
     };
     let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Invalidations that the server does not know of yet.
 //!
-//! They wait here for as long as it takes, merged so that they need no more room the longer it takes. While any waits, what the
-//! server has is not used.
+//! They wait here for as long as it takes, merged so that they need no more room the longer it
+//! takes. While any waits, what the server has is not used.
 
 use std::collections::HashSet;
 use std::sync::Mutex;

@@ -1,14 +1,17 @@
 //! What happens inside the server, where it happens all at once.
 //!
-//! One number, `seq`, counts all invalidations. Each group has the number of its last one, and each entry the number that stood when
-//! its fill began: an entry is good while none of its groups has a higher one, as in the memory of each instance. So an
-//! invalidation costs the same however many entries it concerns, and a fill that began before it is never kept, whoever made it.
+//! One number, `seq`, counts all invalidations. Each group has the number of its last one, and each
+//! entry the number that stood when its fill began: an entry is good while none of its groups has a
+//! higher one, as in the memory of each instance. So an invalidation costs the same however many
+//! entries it concerns, and a fill that began before it is never kept, whoever made it.
 //!
-//! The server may forget anything at any time, be it to make room or because it started afresh. Each script therefore takes what is
-//! missing for the worst: a group without a number makes its entries no good, a missing `floor` makes all of them no good, and a missing
-//! `seq` begins anew at the time of day in microseconds, which is more than any number before it.
+//! The server may forget anything at any time, be it to make room or because it started afresh.
+//! Each script therefore takes what is missing for the worst: a group without a number makes its
+//! entries no good, a missing `floor` makes all of them no good, and a missing `seq` begins anew at
+//! the time of day in microseconds, which is more than any number before it.
 
-/// Common to all: `p` is the prefix, `seq()` the number that stands, `floor()` the one that entries must not be older than.
+/// Common to all: `p` is the prefix, `seq()` the number that stands, `floor()` the one that entries
+/// must not be older than.
 macro_rules! script {
     ($body:literal) => {
         concat!(
@@ -66,8 +69,8 @@ return {seq(), good}
 "
 );
 
-/// KEYS: the head and the bodies of a resource. ARGV: the variant, the number that stood, milliseconds to live, the body, the most
-/// variants, the groups. Gives 1 when it is kept.
+/// KEYS: the head and the bodies of a resource. ARGV: the variant, the number that stood,
+/// milliseconds to live, the body, the most variants, the groups. Gives 1 when it is kept.
 pub(crate) const KEEP: &str = script!(
     r"
 local stood, now, ttl = tonumber(ARGV[3]), seq(), tonumber(ARGV[4])
@@ -99,7 +102,8 @@ return 1
 "
 );
 
-/// ARGV: the channel, what to tell there, how many of the groups that follow, and then the names of resources.
+/// ARGV: the channel, what to tell there, how many of the groups that follow, and then the names of
+/// resources.
 pub(crate) const INVALIDATE: &str = script!(
     r"
 local n = string.format('%.0f', redis.call('INCR', p .. 'seq'))
@@ -127,7 +131,8 @@ return n
 "
 );
 
-/// ARGV: the server's run. One that started afresh may have lost the last invalidations with its memory, so nothing from before counts.
+/// ARGV: the server's run. One that started afresh may have lost the last invalidations with its
+/// memory, so nothing from before counts.
 pub(crate) const ADOPT: &str = script!(
     r"
 if redis.call('GET', p .. 'run') ~= ARGV[2] then

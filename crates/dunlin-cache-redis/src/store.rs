@@ -17,7 +17,8 @@ use crate::stats::Stats;
 /// Bytes are counted in pieces of this size.
 const PIECE: usize = 1024;
 
-/// A second level of a cache on Redis or Valkey. Its clones are one store; the connection ends with the last of them.
+/// A second level of a cache on Redis or Valkey. Its clones are one store; the connection ends with
+/// the last of them.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
@@ -45,11 +46,13 @@ pub enum Error {
 // === impl RedisStore ===
 
 impl RedisStore {
-    /// Opens the store. It does not wait for the server, which may come and go: without it nothing is shared, and nothing fails.
+    /// Opens the store. It does not wait for the server, which may come and go: without it nothing
+    /// is shared, and nothing fails.
     ///
     /// # Errors
     ///
-    /// [`Error`], when the URL is none, the certificates cannot be read, or the system has no thread left.
+    /// [`Error`], when the URL is none, the certificates cannot be read, or the system has no
+    /// thread left.
     pub fn open(config: Config) -> Result<Self, Error> {
         let client = config.client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;

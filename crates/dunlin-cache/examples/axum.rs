@@ -1,6 +1,8 @@
-//! The cache in an axum app: `cargo run --example axum`, then ask `http://127.0.0.1:3000/time` twice.
+//! The cache in an axum app: `cargo run --example axum`, then ask `http://127.0.0.1:3000/time`
+//! twice.
 //!
-//! The layer stands around the whole router or around one route; it needs nothing of dunlin's around it.
+//! The layer stands around the whole router or around one route; it needs nothing of dunlin's
+//! around it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,6 +1,6 @@
-//! How much memory a cache with a bound really takes while many more keys pass through than it can hold:
-//! `cargo run --release --example bound -- [keys] [bytes of each body]`. It fails when the process grows to more than 1.5 times
-//! the bound above what it took before.
+//! How much memory a cache with a bound really takes while many more keys pass through than it can
+//! hold: `cargo run --release --example bound -- [keys] [bytes of each body]`. It fails when the
+//! process grows to more than 1.5 times the bound above what it took before.
 
 use std::convert::Infallible;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
-//! What a hit costs inside the process: `cargo run --release --example hits -- [requests] [keys] [bytes of each body]`. Run it
-//! under callgrind for a count of instructions that does not depend on the machine's mood. With many keys, asked for at random,
-//! it is memory that counts.
+//! What a hit costs inside the process:
+//! `cargo run --release --example hits -- [requests] [keys] [bytes of each body]`. Run it under
+//! callgrind for a count of instructions that does not depend on the machine's mood. With many
+//! keys, asked for at random, it is memory that counts.
 
 use std::convert::Infallible;
 use std::time::Instant;

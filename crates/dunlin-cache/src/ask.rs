@@ -1,4 +1,5 @@
-//! [`Ask`]: requests that the origin is asked for, together with all others who ask for the same where that can be.
+//! [`Ask`]: requests that the origin is asked for, together with all others who ask for the same
+//! where that can be.
 
 use std::sync::Arc;
 
@@ -62,7 +63,8 @@ where
     async fn collapsed(self, parts: Parts, fill: FillOf) -> Result<Response<Body>, S::Error> {
         let (mut key, stored, why, asked) = fill;
         let core = Arc::clone(&self.0.core);
-        // What is waited for may turn out to be another variant; then it is known what they vary by.
+        // What is waited for may turn out to be another variant; then it is known what they vary
+        // by.
         for _ in 0..2 {
             let mut unshared = None;
             let (outcome, collapsed) = match core.flights.join(key.flight, &key.slots, &core.generations) {
@@ -114,7 +116,8 @@ enum Led<E> {
     Own(Result<Response<Body>, E>),
 }
 
-/// Makes a fill in a task of its own, so that it goes on if we leave, and waits for what it comes to.
+/// Makes a fill in a task of its own, so that it goes on if we leave, and waits for what it comes
+/// to.
 async fn lead_fill<S, R>(fill: Fill<S>, lead: Lead) -> Led<S::Error>
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
@@ -140,7 +143,8 @@ async fn told(mut outcome: watch::Receiver<Option<Outcome>>) -> Outcome {
     told.ok().and_then(|told| told.clone()).unwrap_or(Outcome::Alone)
 }
 
-/// The answer to one request from what a fill came to. `Err` when there is none: with what the variants are told by, or alone.
+/// The answer to one request from what a fill came to. `Err` when there is none: with what the
+/// variants are told by, or alone.
 fn answer(core: &Core, parts: &Parts, outcome: &Outcome, collapsed: bool) -> Result<Response<Body>, Option<u64>> {
     let (head, manner) = match outcome {
         Outcome::Entry(entry, manner) => (&entry.head, *manner),

@@ -43,8 +43,9 @@ impl Cache {
         Self { core: Arc::new(Core::new(config, clock, None)) }
     }
 
-    /// A cache in memory, with a store behind it that other instances share: what the memory does not have is looked for there before
-    /// the origin is asked, what is stored is given to it, and what one instance invalidates is gone for all.
+    /// A cache in memory, with a store behind it that other instances share: what the memory does
+    /// not have is looked for there before the origin is asked, what is stored is given to it, and
+    /// what one instance invalidates is gone for all.
     #[must_use]
     pub fn with_store(config: Config, clock: Clock, store: impl Store) -> Self {
         let second = Second::new(store, config.store_timeout, config.store_pause);
@@ -55,7 +56,8 @@ impl Cache {
         Self { core }
     }
 
-    /// The cache as a layer for one route. All layers of one cache share what is stored: the same URL is the same entry.
+    /// The cache as a layer for one route. All layers of one cache share what is stored: the same
+    /// URL is the same entry.
     ///
     /// Entries are told apart by scheme, `Host`, path and query:
     ///
@@ -68,21 +70,22 @@ impl Cache {
     ///   `Cookie` is stored for all, unless it says `private` or `Vary: Cookie`. Use the cache on routes
     ///   that answer all clients alike.
     ///
-    /// Fields that `Connection` names are removed first, because the origin must not see them (RFC 9110
-    /// §7.6.1).
+    /// Fields that `Connection` names are removed first, because the origin must not see them (RFC
+    /// 9110 §7.6.1).
     pub fn layer(&self, policy: RoutePolicy) -> CacheLayer {
         CacheLayer { core: Arc::clone(&self.core), policy: Arc::new(policy) }
     }
 
-    /// Invalidates all answers of these groups, of any origin and route: those that are stored and those under way. What was
-    /// asked of the origin before this returns is never kept.
+    /// Invalidates all answers of these groups, of any origin and route: those that are stored and
+    /// those under way. What was asked of the origin before this returns is never kept.
     pub fn invalidate_groups<G: AsRef<str>>(&self, groups: &[G]) {
         let groups = groups.iter().map(|group| group.as_ref().to_owned()).collect();
         self.core.invalidate(&Invalidation { groups, ..Invalidation::default() });
     }
 
-    /// Removes what is stored for a URL, every variant of it; where a route's key is made from some parameters, all that is
-    /// stored for its path. A path without a host stands for all that is stored for it, whatever the host and the query.
+    /// Removes what is stored for a URL, every variant of it; where a route's key is made from some
+    /// parameters, all that is stored for its path. A path without a host stands for all that is
+    /// stored for it, whatever the host and the query.
     pub fn purge_url(&self, url: &Uri) {
         let mut what = Invalidation::default();
         let Some(authority) = url.authority() else {

@@ -1,4 +1,5 @@
-//! [`Core`]: all that the clones of a cache share, and the look-up that decides what happens to a request.
+//! [`Core`]: all that the clones of a cache share, and the look-up that decides what happens to a
+//! request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -80,7 +81,8 @@ pub(crate) struct Miss {
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) hash: KeyHash,
-    /// The key of the fill: the same for requests that what is known of the answer's variants does not tell apart.
+    /// The key of the fill: the same for requests that what is known of the answer's variants does
+    /// not tell apart.
     pub(crate) flight: u128,
     pub(crate) place: Place,
     /// The slots of the key and of the route's groups.
@@ -206,7 +208,8 @@ impl Core {
         self.key(parts, &target, target.hash(&self.seeds), None, policy)
     }
 
-    /// The key of a request, with all that storing its answer takes. `stored` is an answer of the same key, if there is one.
+    /// The key of a request, with all that storing its answer takes. `stored` is an answer of the
+    /// same key, if there is one.
     fn key(
         &self,
         parts: &Parts,
@@ -246,7 +249,8 @@ impl Core {
         if text.is_empty() { 0 } else { self.seeds.name(&text) }
     }
 
-    /// The slots of a group: one for its name anywhere, one for its name at this origin (RFC 9875 §2).
+    /// The slots of a group: one for its name anywhere, one for its name at this origin (RFC 9875
+    /// §2).
     pub(crate) fn group_slots(&self, origin: &str, group: &str) -> [Slot; 2] {
         [self.seeds.name(group).into(), self.seeds.name(&Self::group_at(origin, group)).into()]
     }
@@ -325,8 +329,8 @@ impl Core {
         }
     }
 
-    /// What there is to invalidate for a path and query on an origin (RFC 9111 §4.4): every variant, and what its parameters
-    /// lead to.
+    /// What there is to invalidate for a path and query on an origin (RFC 9111 §4.4): every
+    /// variant, and what its parameters lead to.
     pub(crate) fn url(what: &mut Invalidation, secure: bool, authority: &str, target: &str) {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let target = Target { secure, authority, prefix: "", path, query: Query::Whole(query) };
@@ -348,7 +352,8 @@ impl Core {
         matches!(status.as_u16(), 500 | 502 | 503 | 504)
     }
 
-    /// Whether a status tells that the origin could not be reached at all, as far as a gateway can tell.
+    /// Whether a status tells that the origin could not be reached at all, as far as a gateway can
+    /// tell.
     pub(crate) fn is_unreachable(status: StatusCode) -> bool {
         matches!(status.as_u16(), 502 | 504)
     }

@@ -47,7 +47,8 @@ pub(crate) struct Entry {
     pub(crate) lines: Option<Lines>,
     /// Whether the body is kept by an entry already, and so in an allocation of just its size.
     body_is_kept: bool,
-    /// Where the first of its fields lies, as far as it is known, and how many bytes their lines take: only to fetch them ahead.
+    /// Where the first of its fields lies, as far as it is known, and how many bytes their lines
+    /// take: only to fetch them ahead.
     fields_at: usize,
     text: usize,
 }
@@ -70,7 +71,8 @@ pub(crate) enum Told {
     Own,
     /// This `Cache-Control`, and no `Expires`.
     Fixed(HeaderValue),
-    /// The same, where the response said nothing itself: the stored header has it already, and only until it is freshened.
+    /// The same, where the response said nothing itself: the stored header has it already, and only
+    /// until it is freshened.
     Placed,
     /// To keep it for so long from now on. As caches count from its age, `max-age` grows with that.
     FromNow(Duration),
@@ -87,7 +89,8 @@ pub(crate) struct Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    /// As it is answered, with places for `Age` and `Cache-Status`: the first two when it is an entry's.
+    /// As it is answered, with places for `Age` and `Cache-Status`: the first two when it is an
+    /// entry's.
     pub(crate) headers: HeaderMap,
     /// What caches before this one said in `Cache-Status`.
     pub(crate) upstream_status: Option<HeaderValue>,
@@ -126,7 +129,8 @@ impl Rules {
         received: SystemTime,
     ) -> Self {
         let lifetime = s4_2_freshness::lifetime(status, headers, directives, policy, received);
-        // §5.2.2.10: s-maxage has the meaning of proxy-revalidate; unless it is not s-maxage that counts.
+        // §5.2.2.10: s-maxage has the meaning of proxy-revalidate; unless it is not s-maxage that
+        // counts.
         let s_maxage = directives.s_maxage.is_some() && lifetime.source != Source::Route;
         Self {
             lifetime: lifetime.duration,
@@ -184,7 +188,8 @@ impl Told {
 // === impl Head ===
 
 impl Head {
-    /// Works out what is stored of a response's head, and how. `headers` is changed to what is stored and answered.
+    /// Works out what is stored of a response's head, and how. `headers` is changed to what is
+    /// stored and answered.
     pub(crate) fn new(
         status: StatusCode,
         mut headers: HeaderMap,
@@ -201,7 +206,8 @@ impl Head {
         for name in &policy.vary {
             add_vary(&mut headers, name);
         }
-        // RFC 9110 §6.6.1: a response that is stored has a Date, and one that cannot be read may be replaced.
+        // RFC 9110 §6.6.1: a response that is stored has a Date, and one that cannot be read may be
+        // replaced.
         if headers.get(DATE).and_then(date::parse).is_none() {
             headers.insert(DATE, date::format(times.received));
         }
@@ -261,8 +267,9 @@ impl Head {
         }
     }
 
-    /// Whether it may be used although the origin failed (RFC 9111 §4.2.4, RFC 5861 §4). `unreachable` tells that nothing came
-    /// from the origin at all, when `most` is allowed where nobody says.
+    /// Whether it may be used although the origin failed (RFC 9111 §4.2.4, RFC 5861 §4).
+    /// `unreachable` tells that nothing came from the origin at all, when `most` is allowed where
+    /// nobody says.
     pub(crate) fn may_stand_in(
         &self,
         now: SystemTime,
@@ -292,8 +299,8 @@ impl Head {
 // === impl Entry ===
 
 impl Entry {
-    /// The entry with what came after its body. No length is told then: a connection on which it is has no place for trailers
-    /// (RFC 9112 §6.3, §7.1.2).
+    /// The entry with what came after its body. No length is told then: a connection on which it is
+    /// has no place for trailers (RFC 9112 §6.3, §7.1.2).
     pub(crate) fn with_trailers(mut self, trailers: Option<Arc<HeaderMap>>) -> Self {
         if trailers.is_some() {
             self.head.headers.remove(CONTENT_LENGTH);
@@ -301,14 +308,16 @@ impl Entry {
         Self { trailers, ..self }
     }
 
-    /// Has what a plain answer is made of fetched: the fields; the key, the values and the body, which lie side by side.
+    /// Has what a plain answer is made of fetched: the fields; the key, the values and the body,
+    /// which lie side by side.
     pub(crate) fn prefetch(&self) {
         prefetch(std::ptr::without_provenance(self.fields_at), self.headers.len() * FIELD);
         prefetch(self.key.as_ptr(), self.key.len() + self.text + self.body.len());
     }
 
-    /// The entry as it is stored under a key: in as few allocations as can be, each of just its size. The body as it came may be a
-    /// slice of a larger read buffer, which it would keep; and what an answer is made of is read fastest where it lies side by side.
+    /// The entry as it is stored under a key: in as few allocations as can be, each of just its
+    /// size. The body as it came may be a slice of a larger read buffer, which it would keep; and
+    /// what an answer is made of is read fastest where it lies side by side.
     pub(crate) fn stored_as(mut self, key: &str) -> Self {
         let body = if self.body_is_kept { &[] } else { &self.body[..] };
         let headers = &self.head.headers;

@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::entry::CACHE_STATUS;
 
-/// The fields that stay the same for as long as an answer is stored, but for its length, which the server says.
+/// The fields that stay the same for as long as an answer is stored, but for its length, which the
+/// server says.
 pub(crate) fn lasting(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     headers.iter().filter(|(name, _)| ![AGE, CACHE_STATUS, CONTENT_LENGTH].contains(name))
 }
@@ -16,8 +17,8 @@ pub(crate) fn line(name: &HeaderName, value: &HeaderValue) -> usize {
     name.as_str().len() + value.len() + 4
 }
 
-/// The header with no room to spare, and its values taken from where their lines lie. The fields that change with each answer come
-/// first, where they are found without a look-up.
+/// The header with no room to spare, and its values taken from where their lines lie. The fields
+/// that change with each answer come first, where they are found without a look-up.
 pub(crate) fn compact(headers: &HeaderMap, mut lines: Bytes, length: Bytes) -> HeaderMap {
     let mut compact = HeaderMap::with_capacity(headers.keys_len() + 1);
     for name in [AGE, CACHE_STATUS] {

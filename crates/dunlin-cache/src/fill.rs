@@ -76,7 +76,8 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Makes the fill and tells what it came to: to `own` what is for it alone, to all what is for all.
+    /// Makes the fill and tells what it came to: to `own` what is for it alone, to all what is for
+    /// all.
     pub(crate) async fn run(mut self, lead: Lead, own: Option<oneshot::Sender<Own<S::Error>>>) {
         if let Some(outcome) = self.recall(lead.since()).await {
             return lead.tell(outcome);
@@ -279,7 +280,8 @@ pub(crate) fn passed(
     response
 }
 
-/// Whether nothing of the connection is meant for the server that sends this on, such as an upgrade.
+/// Whether nothing of the connection is meant for the server that sends this on, such as an
+/// upgrade.
 fn response_may_be_stripped(headers: &HeaderMap) -> bool {
     !headers.contains_key(http::header::UPGRADE)
 }

@@ -73,7 +73,8 @@ impl Flights {
         Self((0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect())
     }
 
-    /// Joins the fill of this key, or begins one. A fill that began before an invalidation of its slots is not joined.
+    /// Joins the fill of this key, or begins one. A fill that began before an invalidation of its
+    /// slots is not joined.
     pub(crate) fn join(self: &Arc<Self>, key: u128, slots: &[Slot], generations: &Generations) -> Role {
         // Before the table is looked at: what is invalidated from now on must not count as known.
         let since = generations.now();

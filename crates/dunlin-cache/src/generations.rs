@@ -1,9 +1,11 @@
-//! Generations: what was invalidated when, so that a fill that began before is never kept (RFC 9875).
+//! Generations: what was invalidated when, so that a fill that began before is never kept (RFC
+//! 9875).
 //!
-//! One counter numbers all invalidations. Each key and each group has two places that hold the number of its last one, and each
-//! entry the number that stood when its fill began: an entry is good while no name of it has a higher one in both its places.
-//! Names share places, so that the memory is fixed whatever comes; who meets others in both only loses an entry that could
-//! have stayed.
+//! One counter numbers all invalidations. Each key and each group has two places that hold the
+//! number of its last one, and each entry the number that stood when its fill began: an entry is
+//! good while no name of it has a higher one in both its places. Names share places, so that the
+//! memory is fixed whatever comes; who meets others in both only loses an entry that could have
+//! stayed.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -31,12 +33,14 @@ impl Generations {
         Self { last: AtomicU64::new(0), floor: AtomicU64::new(0), slots }
     }
 
-    /// The number to keep for a fill that begins now. Take it before anything is asked of the origin.
+    /// The number to keep for a fill that begins now. Take it before anything is asked of the
+    /// origin.
     pub(crate) fn now(&self) -> u64 {
         self.last.load(SeqCst)
     }
 
-    /// Invalidates what has any of these slots. What began before this call is good no more when it returns.
+    /// Invalidates what has any of these slots. What began before this call is good no more when it
+    /// returns.
     pub(crate) fn invalidate(&self, slots: impl IntoIterator<Item = Slot>) {
         let number = self.last.fetch_add(1, SeqCst) + 1;
         for slot in slots {

@@ -70,8 +70,8 @@ impl Answer<'_> {
         Ok(head)
     }
 
-    /// What is stored, freshened by a 304 or a HEAD's response (RFC 9111 §3.2), and whether it may be stored any longer or
-    /// only be answered this once.
+    /// What is stored, freshened by a 304 or a HEAD's response (RFC 9111 §3.2), and whether it may
+    /// be stored any longer or only be answered this once.
     pub(crate) fn freshened(&self, core: &Core, stored: &Entry, mut fresh: HeaderMap) -> (Entry, bool) {
         // RFC 9110 §6.6.1: what came without a date is of when it came.
         fresh.entry(DATE).or_insert_with(|| date::format(self.times.received));
@@ -98,14 +98,16 @@ impl Answer<'_> {
         }
     }
 
-    /// The trailers of an answer with this head, as far as all may have them; `None` when there are none.
+    /// The trailers of an answer with this head, as far as all may have them; `None` when there are
+    /// none.
     pub(crate) fn trailers(&self, core: &Core, head: &Head, trailers: HeaderMap) -> Option<Arc<HeaderMap>> {
         let directives = Effective::of(&head.headers, &core.config.targets);
         let shared = s3_storing::shared_trailers(trailers, &directives, self.policy);
         (!shared.is_empty()).then(|| Arc::new(shared))
     }
 
-    /// The entry of a complete answer; of a 206 the part it says it is, joined to the stored one where they fit.
+    /// The entry of a complete answer; of a 206 the part it says it is, joined to the stored one
+    /// where they fit.
     pub(crate) fn entry(&self, head: Head, body: bytes::Bytes, stored: Option<&Entry>) -> Result<Entry, Refusal> {
         if is_incomplete(&head.headers, body.len()) {
             return Err(Refusal::Incomplete);
@@ -123,8 +125,8 @@ impl Answer<'_> {
         Ok(part_or_whole(head, part, &body))
     }
 
-    /// What came of an answer that broke off, if it is good for anything: the beginning of a content that a strong validator
-    /// tells (RFC 9111 §3.3).
+    /// What came of an answer that broke off, if it is good for anything: the beginning of a
+    /// content that a strong validator tells (RFC 9111 §3.3).
     pub(crate) fn broken_off(&self, mut head: Head, body: &bytes::Bytes) -> Option<Entry> {
         let whole: u64 = head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
         let strong = dunlin_http::conditional::ETag::of(&head.headers).is_some_and(|etag| !etag.is_weak());
@@ -137,7 +139,8 @@ impl Answer<'_> {
         Some(head.with_body(body, Some(part)))
     }
 
-    /// Stores an entry, unless what it belongs to was invalidated since its fill began. Tells whether it is stored.
+    /// Stores an entry, unless what it belongs to was invalidated since its fill began. Tells
+    /// whether it is stored.
     pub(crate) fn keep(&self, core: &Core, entry: Entry) -> (Arc<Entry>, bool) {
         let (entry, kept) = self.keep_here(core, entry);
         let Some(kept) = kept else {

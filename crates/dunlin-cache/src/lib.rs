@@ -1,12 +1,15 @@
-//! A shared HTTP response cache by RFC 9111 as a layer: in front of a handler, a router, a proxied origin.
+//! A shared HTTP response cache by RFC 9111 as a layer: in front of a handler, a router, a proxied
+//! origin.
 //!
-//! [`Cache`] is the store with its clock; [`Cache::layer`] makes a [`CacheLayer`] of it with what one route asks, its
-//! [`RoutePolicy`]. The default policy keeps what the answers' own header fields allow. A route's `age` keeps good answers for so
-//! long; `groups` names what they belong to, and [`Cache::invalidate_groups`] empties a group at once, so that an answer may be
-//! kept for an hour and still never be older than the last change.
+//! [`Cache`] is the store with its clock; [`Cache::layer`] makes a [`CacheLayer`] of it with what
+//! one route asks, its [`RoutePolicy`]. The default policy keeps what the answers' own header
+//! fields allow. A route's `age` keeps good answers for so long; `groups` names what they belong
+//! to, and [`Cache::invalidate_groups`] empties a group at once, so that an answer may be kept for
+//! an hour and still never be older than the last change.
 //!
-//! Who asks for what is on its way already reads the same answer as it comes, its trailers too. Those are stored with it, apart
-//! from its header, as RFC 9111 §3.1 asks, but without what is for one client alone: a `Set-Cookie` and fields that `private` names.
+//! Who asks for what is on its way already reads the same answer as it comes, its trailers too.
+//! Those are stored with it, apart from its header, as RFC 9111 §3.1 asks, but without what is for
+//! one client alone: a `Set-Cookie` and fields that `private` names.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -1,7 +1,7 @@
 //! [`Live`]: an answer that is coming in, read by as many as ask for it while it comes.
 //!
-//! All of it is kept until it is complete or more than one entry may take. From then on it is only a window: what all readers
-//! have read is let go, and the slowest of them holds the rest back.
+//! All of it is kept until it is complete or more than one entry may take. From then on it is only
+//! a window: what all readers have read is let go, and the slowest of them holds the rest back.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

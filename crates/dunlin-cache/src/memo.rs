@@ -25,13 +25,14 @@ type Told = (u64, i64);
 type Place = Option<(Told, Fields, Arc<VolatileFields>)>;
 
 thread_local! {
-    /// What was told last. What was stored in the same second and is good for as long tells the same; and what is remembered by a
-    /// thread alone has counts of references that no other one contends for.
+    /// What was told last. What was stored in the same second and is good for as long tells the
+    /// same; and what is remembered by a thread alone has counts of references that no other one
+    /// contends for.
     static LAST: RefCell<[Place; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
 }
 
-/// The fields of a plain hit in the cache of this name, for this age and time to live. They are made by `make` when they are not
-/// remembered.
+/// The fields of a plain hit in the cache of this name, for this age and time to live. They are
+/// made by `make` when they are not remembered.
 pub(crate) fn fields(name: &str, told: Told, make: impl FnOnce() -> Fields) -> Fields {
     remembered(name, told, make, |fields, _| fields.clone())
 }

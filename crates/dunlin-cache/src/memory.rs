@@ -15,11 +15,14 @@ use crate::policy::key::KeyHash;
 use crate::policy::s4_1_key;
 use crate::prefetch::prefetch;
 
-/// What the index and the allocator take for a key, in bytes, found by measuring (see `examples/bound.rs`).
+/// What the index and the allocator take for a key, in bytes, found by measuring (see
+/// `examples/bound.rs`).
 const OVERHEAD: usize = 300;
-/// What an entry is guessed to weigh: by this the index knows how many keys to remember that it has let go.
+/// What an entry is guessed to weigh: by this the index knows how many keys to remember that it has
+/// let go.
 const TYPICAL: u64 = 2048;
-/// The share of memory for what has shown its worth. What comes new has the rest to do so, or to be let go.
+/// The share of memory for what has shown its worth. What comes new has the rest to do so, or to be
+/// let go.
 const PROVEN: f64 = 0.9;
 /// Keys that are changed at the same time without waiting for each other.
 const STRIPES: usize = 64;
@@ -36,7 +39,8 @@ enum Variants {
 pub(crate) enum Found {
     /// Nothing of this key.
     Nothing,
-    /// Only variants that the request does not select. One of them is given, for the fields that they vary by.
+    /// Only variants that the request does not select. One of them is given, for the fields that
+    /// they vary by.
     OtherVariants(Arc<Entry>),
     /// What the request selects.
     Entry(Arc<Entry>),
@@ -63,7 +67,8 @@ pub(crate) struct Unhashed(u64);
 
 impl Memory {
     pub(crate) fn new(bytes: u64, max_entry: u64, max_variants: usize) -> Self {
-        // Each shard has its own lock and its own part of the bytes, which has to have room for two of the largest entries.
+        // Each shard has its own lock and its own part of the bytes, which has to have room for two
+        // of the largest entries.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let proven = |shards: usize| (bytes as f64 / shards as f64 * PROVEN) as u64;
         let mut shards = (cores * 4).next_power_of_two();
@@ -99,7 +104,8 @@ impl Memory {
         if let Variants::One(entry) = &variants {
             entry.prefetch();
         }
-        // Hashes that are equal are of equal keys by far most likely, but a wrong answer must not rest on luck.
+        // Hashes that are equal are of equal keys by far most likely, but a wrong answer must not
+        // rest on luck.
         if *variants.key() != *key {
             return Found::Nothing;
         }
@@ -180,8 +186,9 @@ impl Memory {
     }
 }
 
-/// Whether two entries of one key stand side by side: they vary by the same fields and differ in them, or are different parts.
-/// What varies by other fields than the newest answer tells of is out of date in that.
+/// Whether two entries of one key stand side by side: they vary by the same fields and differ in
+/// them, or are different parts. What varies by other fields than the newest answer tells of is out
+/// of date in that.
 fn are_variants(new: &Entry, old: &Entry) -> bool {
     let names = |entry: &Entry| entry.selecting.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     names(new) == names(old) && new.selecting != old.selecting
@@ -193,7 +200,8 @@ impl Clone for Variants {
     fn clone(&self) -> Self {
         match self {
             Self::One(entry) => {
-                // Who clones it is about to read it, and the count of references is far away from there already.
+                // Who clones it is about to read it, and the count of references is far away from
+                // there already.
                 prefetch(Arc::as_ptr(entry).cast(), size_of::<Entry>());
                 Self::One(Arc::clone(entry))
             }

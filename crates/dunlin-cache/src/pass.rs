@@ -1,4 +1,5 @@
-//! [`Pass`]: requests that go to the origin by themselves, as nobody else can wait for their answer. It may be kept all the same.
+//! [`Pass`]: requests that go to the origin by themselves, as nobody else can wait for their
+//! answer. It may be kept all the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,8 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    /// Lets a request pass that the cache is not to handle. An unsafe one invalidates when it succeeds (RFC 9111 §4.4).
+    /// Lets a request pass that the cache is not to handle. An unsafe one invalidates when it
+    /// succeeds (RFC 9111 §4.4).
     pub(crate) async fn bypass(mut self, request: Request<Body>, reason: Reason) -> Result<Response<Body>, S::Error> {
         let why = if matches!(reason, Reason::Unsafe | Reason::Method) { Forward::Method } else { Forward::Bypass };
         let detail = (why == Forward::Bypass).then_some(reason.as_str());
@@ -69,7 +71,8 @@ where
         Ok(self.kept_post(response, &target, times))
     }
 
-    /// Keeps the answer to a POST that says it is what a GET of the same URI would give (RFC 9110 §9.3.3).
+    /// Keeps the answer to a POST that says it is what a GET of the same URI would give (RFC 9110
+    /// §9.3.3).
     fn kept_post(&self, response: Response<Body>, target: &Unsafe, mut times: Times) -> Response<Body> {
         let plain = |response| passed(&self.core, response, Forward::Method, None, false);
         let directives = Effective::of(response.headers(), &self.core.config.targets);
@@ -83,7 +86,8 @@ where
         if !target.post || response.status() != StatusCode::OK || !explicit || !same {
             return plain(response);
         }
-        // It is what came of the change, so it is newer than the invalidation that the change itself has made.
+        // It is what came of the change, so it is newer than the invalidation that the change
+        // itself has made.
         times.since = self.core.generations.now();
         let Some(key) = target.key(&self.core, &self.policy) else { return plain(response) };
         let (response, stored) = self.tee(response, &key, &target.headers, times, None);
@@ -122,7 +126,8 @@ where
         Ok(passed(&self.core, response, why, refusal.map(Refusal::as_str), kept))
     }
 
-    /// Asks for what a stored part lacks (RFC 9111 §3.4), and for all of it when what comes does not fit.
+    /// Asks for what a stored part lacks (RFC 9111 §3.4), and for all of it when what comes does
+    /// not fit.
     pub(crate) async fn complete(
         mut self,
         mut parts: Parts,
@@ -139,7 +144,8 @@ where
         let again = fill::whole_request(&parts);
         parts = fill::whole_request(&parts);
         parts.headers.insert(RANGE, rest);
-        // Without a strong validator what comes will only fit if it is all of it: an origin may well ignore the range.
+        // Without a strong validator what comes will only fit if it is all of it: an origin may
+        // well ignore the range.
         if let Some(etag) = stored.headers.get(ETAG)
             && ETag::of(&stored.headers).is_some_and(|etag| !etag.is_weak())
         {

@@ -1,5 +1,5 @@
-//! Hints to the processor. Of an entry among many nothing is near, and each part is found by way of another: what is fetched
-//! ahead is fetched at the same time, and not one line after the other.
+//! Hints to the processor. Of an entry among many nothing is near, and each part is found by way of
+//! another: what is fetched ahead is fetched at the same time, and not one line after the other.
 
 /// The most that is fetched at once, in bytes.
 const MOST: usize = 1024;
@@ -17,7 +17,8 @@ pub(crate) fn prefetch(at: *const u8, bytes: usize) {
 #[inline]
 fn hint(at: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: it is part of SSE, which every x86-64 has. It is a hint: nothing is read, and any address will do.
+    // SAFETY: it is part of SSE, which every x86-64 has. It is a hint: nothing is read, and any
+    // address will do.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
 }
 

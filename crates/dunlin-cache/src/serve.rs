@@ -1,5 +1,5 @@
-//! Answers made from what is stored (RFC 9111 §4): the header with `Age` and `Cache-Status`, and as much of the content as was
-//! asked for.
+//! Answers made from what is stored (RFC 9111 §4): the header with `Age` and `Cache-Status`, and as
+//! much of the content as was asked for.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,7 +37,8 @@ pub(crate) fn reply(entry: &Arc<Entry>, request: For<'_>, status: CacheStatus<'_
     }
 }
 
-/// A plain hit: a GET that has no wishes, and of which the stored head has all to say but `Age` and `Cache-Status`.
+/// A plain hit: a GET that has no wishes, and of which the stored head has all to say but `Age` and
+/// `Cache-Status`.
 fn ready(entry: &Arc<Entry>, request: &For<'_>, status: &CacheStatus<'_>) -> Option<StoredReply> {
     let head = &entry.head;
     let whole = entry.status == StatusCode::OK && entry.part.is_none() && entry.trailers.is_none();
@@ -57,7 +58,8 @@ fn is_common(head: &Head, status: &CacheStatus<'_>) -> bool {
     status.is_plain_hit() && head.upstream_status.is_none()
 }
 
-/// The answer from a stored response. For a part that does not have what is asked for there is none.
+/// The answer from a stored response. For a part that does not have what is asked for there is
+/// none.
 pub(crate) fn entry(entry: &Entry, request: For<'_>, status: CacheStatus<'_>) -> Option<Response<Body>> {
     let mut headers = header(&entry.head, request, status);
     // §4.3.2: preconditions are for what would be a 200 or a 206 without them.
@@ -125,7 +127,8 @@ fn selection(entry: &Entry, mut headers: HeaderMap, selected: &Selection) -> Res
     response(status, headers, body.into())
 }
 
-/// The answer from a response that is coming in; `None` when it is too late to read it from the beginning.
+/// The answer from a response that is coming in; `None` when it is too late to read it from the
+/// beginning.
 pub(crate) fn live(live: &Arc<Live>, request: For<'_>, status: CacheStatus<'_>) -> Option<Response<Body>> {
     let mut headers = header(&live.head, request, status);
     let head = &live.head;
@@ -148,7 +151,8 @@ fn header(head: &Head, request: For<'_>, status: CacheStatus<'_>) -> HeaderMap {
     let make = || fields(head, request, (age, ttl), status);
     let fields = if is_common { memo::fields(request.name, (age.as_secs(), ttl), make) } else { make() };
     let mut headers = head.headers.clone();
-    // RFC 9111 §5.1: an Age tells that the origin did not generate or validate this answer for this request.
+    // RFC 9111 §5.1: an Age tells that the origin did not generate or validate this answer for this
+    // request.
     let aged = tells || age.as_secs() > 0;
     if !(aged && fill_first(&mut headers, &fields)) {
         if aged {

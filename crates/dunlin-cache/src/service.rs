@@ -21,8 +21,8 @@ use crate::pass::Pass;
 
 /// The cache in front of a service; see [`Cache::layer`](crate::Cache::layer).
 ///
-/// It answers from what is stored without a word to the inner service, and asks that otherwise. The inner service may be called
-/// from a task of its own, on the runtime that the request came in on.
+/// It answers from what is stored without a word to the inner service, and asks that otherwise. The
+/// inner service may be called from a task of its own, on the runtime that the request came in on.
 #[derive(Clone)]
 pub struct CacheService<S> {
     inner: S,
@@ -39,7 +39,8 @@ pin_project! {
 }
 
 pin_project! {
-    /// The answer of a [`CacheService`], ready to be sent if it can be; see [`CacheService::reply`].
+    /// The answer of a [`CacheService`], ready to be sent if it can be; see
+    /// [`CacheService::reply`].
     pub struct ReplyFuture<E> {
         #[pin]
         state: State<E>,
@@ -99,8 +100,8 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    /// As [`Service::call`], for an owner that has only a reference: the inner service is cloned when it is asked, and not for
-    /// a hit.
+    /// As [`Service::call`], for an owner that has only a reference: the inner service is cloned
+    /// when it is asked, and not for a hit.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -126,11 +127,12 @@ where
         ResponseFuture { reply: self.reply(request, |_| {}) }
     }
 
-    /// As [`CacheService::answer`], for an owner that hands the answer to a server, or to a layer that knows what a [`Reply`] is:
-    /// a plain hit comes with its head as it was written when it was stored.
+    /// As [`CacheService::answer`], for an owner that hands the answer to a server, or to a layer
+    /// that knows what a [`Reply`] is: a plain hit comes with its head as it was written when it
+    /// was stored.
     ///
-    /// Where the inner service has to be told more than the cache, `tell` adds it to the request, before this returns, if the inner
-    /// service is asked. So a hit does not pay for it.
+    /// Where the inner service has to be told more than the cache, `tell` adds it to the request,
+    /// before this returns, if the inner service is asked. So a hit does not pay for it.
     pub fn reply<B>(&self, request: Request<B>, tell: impl FnOnce(&mut Request<Body>)) -> ReplyFuture<S::Error>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -152,7 +154,8 @@ impl<S> CacheService<S> {
     }
 }
 
-/// Answers a request. When the inner service is needed, `inner` gives one, and `tell` tells it of the request what the cache need not know.
+/// Answers a request. When the inner service is needed, `inner` gives one, and `tell` tells it of
+/// the request what the cache need not know.
 fn respond<S, B, R>(
     core: &Arc<Core>,
     policy: &Arc<RoutePolicy>,

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use dunlin_http::Metric;
 
-/// What a cache has done since it was made, and what it holds. See [`Cache::stats`](crate::Cache::stats).
+/// What a cache has done since it was made, and what it holds. See
+/// [`Cache::stats`](crate::Cache::stats).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -112,7 +112,8 @@ fn push_item(out: &mut BytesMut, text: &str) {
     out.extend_from_slice(b"\"");
 }
 
-/// The time to live in seconds, of which a begun one counts as whole: so it is what `Age` leaves of the lifetime.
+/// The time to live in seconds, of which a begun one counts as whole: so it is what `Age` leaves of
+/// the lifetime.
 pub(crate) fn ttl(lifetime: Duration, age: Duration) -> i64 {
     let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX) + i64::from(span.subsec_nanos() > 0);
     lifetime.checked_sub(age).map_or_else(|| -whole(age - lifetime), whole)

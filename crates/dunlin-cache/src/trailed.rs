@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-/// A stored body with its trailers. It tells no length, for then no connection of HTTP/1.1 could carry them.
+/// A stored body with its trailers. It tells no length, for then no connection of HTTP/1.1 could
+/// carry them.
 #[derive(Debug)]
 pub(crate) struct Trailed {
     bytes: Bytes,

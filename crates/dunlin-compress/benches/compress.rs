@@ -1,5 +1,6 @@
-//! What an answer costs through the layer, in microseconds: the least of many runs, so that other work on the machine
-//! does not count. `cargo bench -p dunlin-compress -- [FILE]...`; without a file it makes up a script and some JSON.
+//! What an answer costs through the layer, in microseconds: the least of many runs, so that other
+//! work on the machine does not count. `cargo bench -p dunlin-compress -- [FILE]...`; without a
+//! file it makes up a script and some JSON.
 //!
 //! *once* is content without an id, encoded for this answer alone, here or by a thread; *first* has an id and is encoded
 //! to be kept; *hit* is kept.

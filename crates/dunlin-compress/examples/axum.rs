@@ -1,7 +1,8 @@
 //! An axum service whose answers are compressed, and whose uploads may be.
 //!
 //! `cargo run -p dunlin-compress --example axum`, then
-//! `curl -v --compressed http://127.0.0.1:3000/` and `curl -N --compressed http://127.0.0.1:3000/ticks`.
+//! `curl -v --compressed http://127.0.0.1:3000/` and
+//! `curl -N --compressed http://127.0.0.1:3000/ticks`.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
-//! What is to be done with an answer, by its head alone. Pure, but for the content types that are remembered.
+//! What is to be done with an answer, by its head alone. Pure, but for the content types that are
+//! remembered.
 
 use std::sync::OnceLock;
 
@@ -27,7 +28,8 @@ const PLACES: usize = 64;
 /// The longest that is remembered.
 const LONGEST: usize = 128;
 
-/// Which content types are listed. That is worked out once for each: a service has few, and they come with every answer.
+/// Which content types are listed. That is worked out once for each: a service has few, and they
+/// come with every answer.
 #[derive(Debug)]
 pub(crate) struct Listed {
     types: Types,
@@ -45,7 +47,8 @@ struct Fields<'h> {
     limited: bool,
 }
 
-/// Looks at an answer: its status, its size in bytes if it is known, its media type, what its head forbids.
+/// Looks at an answer: its status, its size in bytes if it is known, its media type, what its head
+/// forbids.
 pub(crate) fn assess(
     listed: &Listed,
     min_size: u64,
@@ -53,8 +56,9 @@ pub(crate) fn assess(
     size: Option<u64>,
 ) -> Verdict {
     match status {
-        // RFC 9110 §15.4.5: a 304 has the fields that the 200 would have had, `Vary` among them. It may have no content
-        // type, and then the 200's is not known: better a `Vary` too many than one too few.
+        // RFC 9110 §15.4.5: a 304 has the fields that the 200 would have had, `Vary` among them. It
+        // may have no content type, and then the 200's is not known: better a `Vary` too many than
+        // one too few.
         StatusCode::NOT_MODIFIED => {
             return if forbidden(headers) || !may_be_listed(&listed.types, headers) {
                 Verdict::Leave
@@ -62,8 +66,8 @@ pub(crate) fn assess(
                 Verdict::NotModified
             };
         }
-        // RFC 9110 §14: ranges are of the identity, for its parts cannot be decoded by themselves. §15.3.7: a 206 has
-        // the `Vary` that the 200 would have had.
+        // RFC 9110 §14: ranges are of the identity, for its parts cannot be decoded by themselves.
+        // §15.3.7: a 206 has the `Vary` that the 200 would have had.
         StatusCode::PARTIAL_CONTENT => {
             return if forbidden(headers) || !may_be_listed(&listed.types, headers) {
                 Verdict::Leave
@@ -87,7 +91,8 @@ pub(crate) fn assess(
     Verdict::Encode
 }
 
-/// Whether the head forbids to encode: it is encoded already, or RFC 9111 §5.2.2.6 `no-transform` is said.
+/// Whether the head forbids to encode: it is encoded already, or RFC 9111 §5.2.2.6 `no-transform`
+/// is said.
 fn forbidden(headers: &HeaderMap) -> bool {
     let fields = Fields::of(headers);
     fields.encoded || (fields.limited && says_no_transform(headers))
@@ -97,7 +102,8 @@ fn says_no_transform(headers: &HeaderMap) -> bool {
     list::elements(headers, &CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("no-transform"))
 }
 
-/// Whether the full answer could have a media type that is listed, as far as can be told from a 304 or a 206.
+/// Whether the full answer could have a media type that is listed, as far as can be told from a 304
+/// or a 206.
 fn may_be_listed(types: &Types, headers: &HeaderMap) -> bool {
     match MediaType::of(headers) {
         Some(media) => types.contains(media.essence()) || media.is("multipart/byteranges"),
@@ -119,7 +125,8 @@ impl<'h> Fields<'h> {
             if *name == CONTENT_TYPE {
                 fields.content_type.get_or_insert(value);
             } else if *name == CACHE_CONTROL {
-                // No other directive of RFC 9111 has an `f`; so nearly no list needs to be taken apart.
+                // No other directive of RFC 9111 has an `f`; so nearly no list needs to be taken
+                // apart.
                 fields.limited |= memchr::memchr2(b'f', b'F', value.as_bytes()).is_some();
             } else if *name == CONTENT_ENCODING {
                 fields.encoded = true;

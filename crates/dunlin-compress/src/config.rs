@@ -7,7 +7,8 @@ use crate::Types;
 /// How a [`CompressLayer`](crate::CompressLayer) works. The default suits most services.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The codings on offer. Among those that the client likes best, the first is taken. Default: zstd, br, gzip.
+    /// The codings on offer. Among those that the client likes best, the first is taken. Default:
+    /// zstd, br, gzip.
     pub prefer: Vec<Coding>,
     /// How hard to try when an answer is waited for. Default: gzip 6, br 5, zstd 3.
     pub level: Levels,
@@ -18,18 +19,20 @@ pub struct Config {
     pub min_size: u64,
     /// The media types worth encoding. Default: [`Types::default`].
     pub types: Types,
-    /// How many bytes of encodings to keep, what is kept about them included; 0 keeps none. Default: 64 MiB.
+    /// How many bytes of encodings to keep, what is kept about them included; 0 keeps none.
+    /// Default: 64 MiB.
     pub store: u64,
-    /// The most threads that encode large bodies off the event loop. They start when first needed; 0 does everything on
-    /// the loop, in slices. Default: half of the cores, at least one and at most four.
+    /// The most threads that encode large bodies off the event loop. They start when first needed;
+    /// 0 does everything on the loop, in slices. Default: half of the cores, at least one and at
+    /// most four.
     pub threads: usize,
 }
 
 /// A level for each coding, in the coding's own scale.
 ///
-/// For gzip that is zlib's. Content that is complete in memory is encoded by libdeflate, at the level that comes to
-/// about the same size; up to 16 KiB that are sent once, at levels from 3 to 6, to one about five hundredths larger, in
-/// a quarter of the time.
+/// For gzip that is zlib's. Content that is complete in memory is encoded by libdeflate, at the
+/// level that comes to about the same size; up to 16 KiB that are sent once, at levels from 3 to 6,
+/// to one about five hundredths larger, in a quarter of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Levels {
     /// 1 to 9.

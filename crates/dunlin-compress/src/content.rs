@@ -1,4 +1,5 @@
-//! Content that is complete in memory: kept, made here, made by a thread, or not encoded as a whole at all.
+//! Content that is complete in memory: kept, made here, made by a thread, or not encoded as a whole
+//! at all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,8 +13,8 @@ use crate::encoder::{BUDGET, Effort, whole};
 use crate::layer::Shared;
 use crate::store::{Joined, Kept, Store};
 
-/// Content above this many bytes is encoded as a stream, so that its client need not wait for the end, nor memory hold
-/// all of it twice.
+/// Content above this many bytes is encoded as a stream, so that its client need not wait for the
+/// end, nor memory hold all of it twice.
 const WHOLE: usize = 8 << 20;
 
 /// Where an encoding comes from.
@@ -97,7 +98,8 @@ fn submit(shared: &Shared, job: impl FnOnce() + Send + 'static, receiver: onesho
     Source::Slices
 }
 
-/// Has a better encoding made when there is time for it. If the queue is full, a later request will ask again.
+/// Has a better encoding made when there is time for it. If the queue is full, a later request will
+/// ask again.
 fn improve(shared: &Arc<Shared>, coding: Coding, content: &Bytes, id: BodyId, known: &Arc<Kept>) {
     let effort = Effort::kept(coding, shared.config.kept_level.of(coding));
     let (background, again) = (&shared.background, known);
@@ -107,8 +109,8 @@ fn improve(shared: &Arc<Shared>, coding: Coding, content: &Bytes, id: BodyId, kn
         if !store.holds(key) {
             return;
         }
-        // The owner of the content may have let go of it by now. Then nobody can ask for it again, or else it has another
-        // copy, which comes with the next who ask.
+        // The owner of the content may have let go of it by now. Then nobody can ask for it again,
+        // or else it has another copy, which comes with the next who ask.
         if content.is_unique() {
             return known.try_again();
         }

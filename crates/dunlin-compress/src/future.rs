@@ -86,9 +86,9 @@ impl Asked {
         let accept = AcceptEncoding::of(headers);
         let coding = match accept.choose(offered) {
             Choice::Coding(coding) => Some(coding),
-            // Deviates from RFC 9110 §12.5.3: a client that refuses identity and takes nothing that is on offer gets
-            // identity all the same, because the handler's work is done by then, and an answer that the client may be
-            // able to read is worth more to it than a 406.
+            // Deviates from RFC 9110 §12.5.3: a client that refuses identity and takes nothing that
+            // is on offer gets identity all the same, because the handler's work is done by then,
+            // and an answer that the client may be able to read is worth more to it than a 406.
             Choice::Identity | Choice::Nothing => None,
         };
         Self {
@@ -250,9 +250,11 @@ impl Answer {
         Response::from_parts(self.parts, Body::new(Encoded::new(content, spec, Arc::clone(shared))))
     }
 
-    /// Without content: the head that GET would have, its length included if that is known without encoding anything.
+    /// Without content: the head that GET would have, its length included if that is known without
+    /// encoding anything.
     fn head(mut self, shared: &Shared, body: &Body) -> Response<Body> {
-        // RFC 9110 §8.6: a length that is not GET's must not be said, so the body that is not sent must not have one.
+        // RFC 9110 §8.6: a length that is not GET's must not be said, so the body that is not sent
+        // must not have one.
         let none = Body::new(LengthUnknown);
         let known = body.id().and_then(|id| shared.store.as_ref()?.get((id, self.coding)));
         match known.as_deref() {

@@ -7,8 +7,9 @@ use dunlin_http::vary;
 use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Digests of the content or the representation as it was (RFC 9530, and what came before it). Both include the coding
-/// (RFC 9530 §2 and §3), so they are wrong now; and they are not made anew, as a stream's head is sent before its end.
+/// Digests of the content or the representation as it was (RFC 9530, and what came before it). Both
+/// include the coding (RFC 9530 §2 and §3), so they are wrong now; and they are not made anew, as a
+/// stream's head is sent before its end.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
@@ -21,7 +22,8 @@ pub(crate) fn varies(headers: &mut HeaderMap) {
     vary::add(headers, "accept-encoding");
 }
 
-/// Says that the content is encoded, and takes back what is no longer so. `length` is the new one, if it is known.
+/// Says that the content is encoded, and takes back what is no longer so. `length` is the new one,
+/// if it is known.
 pub(crate) fn encoded(headers: &mut HeaderMap, coding: Coding, length: Option<HeaderValue>) {
     varies(headers);
     headers.insert(CONTENT_ENCODING, coding.to_value());
@@ -46,8 +48,9 @@ pub(crate) fn decoded(headers: &mut HeaderMap) {
     weaken(headers);
 }
 
-/// Brings a 304 in line. RFC 9110 §15.4.5 asks for the tag that the 200 would have had, and whether that would have been
-/// encoded is told by the tag that the client has; if none is the answer's own, by whether it takes a coding now.
+/// Brings a 304 in line. RFC 9110 §15.4.5 asks for the tag that the 200 would have had, and whether
+/// that would have been encoded is told by the tag that the client has; if none is the answer's
+/// own, by whether it takes a coding now.
 pub(crate) fn not_modified(headers: &mut HeaderMap, if_none_match: Option<&HeaderValue>, takes_coding: bool) {
     varies(headers);
     let Some(strong) = headers.get(ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.starts_with('"')) else {
@@ -62,8 +65,8 @@ pub(crate) fn not_modified(headers: &mut HeaderMap, if_none_match: Option<&Heade
     }
 }
 
-/// RFC 9110 §8.8.3.3: a strong tag names bytes, and the encoded content's bytes are others, not even always the same. A
-/// weak one still tells whether the content has changed.
+/// RFC 9110 §8.8.3.3: a strong tag names bytes, and the encoded content's bytes are others, not
+/// even always the same. A weak one still tells whether the content has changed.
 fn weaken(headers: &mut HeaderMap) {
     if let Some(tag) = headers.get_mut(ETAG)
         && tag.as_bytes().starts_with(b"\"")

@@ -16,8 +16,9 @@ const BACKLOG: usize = 256;
 
 /// Compresses the answers of the services that it wraps.
 ///
-/// All of them share the layer's configuration, its threads and the encodings that it keeps; a clone is the same layer.
-/// A service that is not wrapped is not compressed: that is how a route is left out.
+/// All of them share the layer's configuration, its threads and the encodings that it keeps; a
+/// clone is the same layer. A service that is not wrapped is not compressed: that is how a route is
+/// left out.
 #[derive(Clone)]
 pub struct CompressLayer {
     shared: Arc<Shared>,
@@ -35,8 +36,8 @@ pub struct Stats {
     pub made: u64,
     /// Encodings that were replaced with a better one.
     pub improved: u64,
-    /// Times that the threads had too much to do, so that work had to wait for them, and times that there were none, so
-    /// that the event loop did it in slices.
+    /// Times that the threads had too much to do, so that work had to wait for them, and times that
+    /// there were none, so that the event loop did it in slices.
     pub overflowed: u64,
 }
 
@@ -71,8 +72,8 @@ pub(crate) struct Shared {
     pub(crate) overflowed: AtomicU64,
 }
 
-/// A service's hold on what all share. It is counted by itself, so that requests on different threads do not contend for one
-/// count.
+/// A service's hold on what all share. It is counted by itself, so that requests on different
+/// threads do not contend for one count.
 pub(crate) struct Held(pub(crate) Arc<Shared>);
 
 // === impl CompressLayer ===

@@ -1,6 +1,7 @@
 //! A compression layer: RFC 9110 negotiation, zstd, brotli and gzip, streams that keep flowing.
 //!
-//! [`CompressLayer`] wraps any `tower` service and encodes its answers as the client's `Accept-Encoding` asks.
+//! [`CompressLayer`] wraps any `tower` service and encodes its answers as the client's
+//! `Accept-Encoding` asks.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -26,7 +27,8 @@
 //! # }
 //! ```
 //!
-//! [`DecompressLayer`] is for the other direction: it decodes the content of requests, within a limit.
+//! [`DecompressLayer`] is for the other direction: it decodes the content of requests, within a
+//! limit.
 
 mod assess;
 mod config;

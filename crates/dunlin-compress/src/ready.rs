@@ -16,8 +16,8 @@ use crate::store::{Encoding, Kept};
 /// The line by which an answer says that it varies.
 const VARIES: &str = "vary: accept-encoding\r\n";
 
-/// The answer with its content encoded, if that is kept, or as it is if that is what is asked for. In every other case the response,
-/// for there is more to do.
+/// The answer with its content encoded, if that is kept, or as it is if that is what is asked for.
+/// In every other case the response, for there is more to do.
 #[allow(clippy::result_large_err, reason = "it is a response, not an error")]
 pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: StoredReply) -> Result<StoredReply, Response<Body>> {
     if asked.head || asked.connect {

@@ -1,8 +1,8 @@
 //! Content that came encoded, for a client that does not take the coding.
 //!
 //! An origin may answer with a coding that it chose for another client, and say nothing of it in
-//! `Vary`; a cache then has it for all. Such content is decoded on the way, piece by piece: the memory
-//! that it takes is that of the decoder's window, 8 MiB at most.
+//! `Vary`; a cache then has it for all. Such content is decoded on the way, piece by piece: the
+//! memory that it takes is that of the decoder's window, 8 MiB at most.
 
 use dunlin_http::negotiate::Coding;
 use dunlin_http::{Body, list};
@@ -32,7 +32,8 @@ pub(crate) fn respond(asked: &Asked, mut parts: Parts, body: Body) -> Response<B
     Response::from_parts(parts, body)
 }
 
-/// The one coding of the content, if the content is whole, may be transformed, and the coding is known.
+/// The one coding of the content, if the content is whole, may be transformed, and the coding is
+/// known.
 fn coding(parts: &Parts) -> Option<Coding> {
     if !concerns(&parts.headers) || matches!(parts.status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) {
         return None;

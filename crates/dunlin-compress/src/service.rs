@@ -10,7 +10,8 @@ use tower_service::Service;
 use crate::future::{Asked, ReplyFuture, ResponseFuture};
 use crate::layer::{Held, Shared};
 
-/// A service whose answers are compressed as the client asked; made by [`CompressLayer`](crate::CompressLayer).
+/// A service whose answers are compressed as the client asked; made by
+/// [`CompressLayer`](crate::CompressLayer).
 #[derive(Clone)]
 pub struct Compress<S> {
     inner: S,
@@ -24,15 +25,15 @@ impl<S> Compress<S> {
         Self { inner, held: Arc::new(Held(shared)) }
     }
 
-    /// Answers one request by what `call` gets of the inner service: for those that need only a reference to it, which is
-    /// cheaper than a clone.
+    /// Answers one request by what `call` gets of the inner service: for those that need only a
+    /// reference to it, which is cheaper than a clone.
     pub fn answer<A, F>(&self, request: Request<A>, call: impl FnOnce(&S, Request<A>) -> F) -> ResponseFuture<F> {
         let asked = Asked::by(&request, &self.held.0.config.prefer);
         ResponseFuture::new(call(&self.inner, request), asked, Arc::clone(&self.held))
     }
 
-    /// As [`Compress::answer`], for an owner that hands the answer to a server: one that comes with a head that was written before
-    /// goes on with one.
+    /// As [`Compress::answer`], for an owner that hands the answer to a server: one that comes with
+    /// a head that was written before goes on with one.
     pub fn reply<A, F>(&self, request: Request<A>, call: impl FnOnce(&S, Request<A>) -> F) -> ReplyFuture<F> {
         let asked = Asked::by(&request, &self.held.0.config.prefer);
         ReplyFuture::new(call(&self.inner, request), asked, Arc::clone(&self.held))

@@ -16,14 +16,17 @@ use tokio::sync::oneshot;
 /// Which content, in which coding.
 pub(crate) type Key = (BodyId, Coding);
 
-/// How often an encoding is asked for before it is worth a better one. Most contents of a short life never are.
+/// How often an encoding is asked for before it is worth a better one. Most contents of a short
+/// life never are.
 const ASKED: u32 = 8;
 
-/// What an entry takes besides the encoding itself, in bytes: the store's own index, and what the allocator adds.
+/// What an entry takes besides the encoding itself, in bytes: the store's own index, and what the
+/// allocator adds.
 const OVERHEAD: usize = 320;
 /// What the lines of a head take besides their text, in bytes.
 const LINES: usize = 32;
-/// What an encoding is guessed to take: by this the index knows how many keys to remember that it has let go.
+/// What an encoding is guessed to take: by this the index knows how many keys to remember that it
+/// has let go.
 const TYPICAL: u64 = 4096;
 /// Bytes of a part of the store with a lock of its own, at least.
 const SHARD: u64 = 12 << 20;
@@ -49,7 +52,8 @@ pub(crate) struct Kept {
     /// Whether a better encoding may still be worth its while.
     improvable: AtomicBool,
     asked: AtomicU32,
-    /// The lines of the head that it was last sent with, under the name of those that they were made of.
+    /// The lines of the head that it was last sent with, under the name of those that they were
+    /// made of.
     lines: Option<(BodyId, Lines)>,
 }
 
@@ -90,8 +94,8 @@ impl Store {
         let keys = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         let hasher = foldhash::fast::RandomState::default();
         let mut options = OptionsBuilder::new();
-        // Contents die without a word. What nobody asks for any more sinks all the same, however much it once was liked: a use
-        // counts only until the hand of the clock has come by.
+        // Contents die without a word. What nobody asks for any more sinks all the same, however
+        // much it once was liked: a use counts only until the hand of the clock has come by.
         options.shards(shards).weight_capacity(bytes).estimated_items_capacity(keys).hot_allocation(0.9);
         let kept = match options.build() {
             Ok(options) => Index::with_options(options, Weigh, hasher, DefaultLifecycle::default()),
@@ -120,8 +124,8 @@ impl Store {
         Joined::Lead(Lead { store: Arc::clone(self), key, landed: false })
     }
 
-    /// Remembers with which lines an encoding that is the best there will be goes out in the place of those of this name, unless it is
-    /// not there any more.
+    /// Remembers with which lines an encoding that is the best there will be goes out in the place
+    /// of those of this name, unless it is not there any more.
     pub(crate) fn remember(&self, key: Key, encoding: &Encoding, of: BodyId, lines: Lines) {
         let (encoding, lines) = (Some(encoding.clone()), Some((of, lines)));
         self.improve(key, Kept { encoding, lines, ..Kept::first(None) });
@@ -138,7 +142,8 @@ impl Store {
         self.kept.contains_key(&key)
     }
 
-    /// How many encodings are kept, their bytes with all that is kept about them, and how many were ever made.
+    /// How many encodings are kept, their bytes with all that is kept about them, and how many were
+    /// ever made.
     pub(crate) fn figures(&self) -> (u64, u64, u64) {
         (self.kept.len() as u64, self.kept.weight(), self.made.load(Ordering::Relaxed))
     }
@@ -208,7 +213,8 @@ impl Kept {
         self.improvable.load(Ordering::Relaxed)
     }
 
-    /// Counts a use. `true` when a better encoding should be made now, which it says to one caller only.
+    /// Counts a use. `true` when a better encoding should be made now, which it says to one caller
+    /// only.
     pub(crate) fn deserves_better(&self) -> bool {
         if !self.improvable.load(Ordering::Relaxed) {
             return false;

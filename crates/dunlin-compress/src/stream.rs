@@ -19,17 +19,18 @@ use crate::layer::Shared;
 /// Output is passed on when there is this much of it, in bytes.
 const FRAME: usize = 16 << 10;
 
-/// A stream of a known length of at most this many bytes is collected, as long as it comes at once: encoding it in one go
-/// costs half as much.
+/// A stream of a known length of at most this many bytes is collected, as long as it comes at once:
+/// encoding it in one go costs half as much.
 const COLLECTED: u64 = 64 << 10;
 
 /// A stream, encoded.
 ///
-/// It asks `inner` for more only when it is asked itself, so a client that does not read stops the encoder. When `inner`
-/// has nothing now, all that it gave before is flushed out: what a handler has sent is never held back. While `inner`
-/// always has more, output goes out as it is made. A piece of work that would hold the event loop too long goes to a
-/// thread, one at a time; if the threads have too much to do it waits for them. Where there are no threads it is done here,
-/// in smaller pieces, and the loop let go after each. Dropped, it gives the encoder back.
+/// It asks `inner` for more only when it is asked itself, so a client that does not read stops the
+/// encoder. When `inner` has nothing now, all that it gave before is flushed out: what a handler
+/// has sent is never held back. While `inner` always has more, output goes out as it is made. A
+/// piece of work that would hold the event loop too long goes to a thread, one at a time; if the
+/// threads have too much to do it waits for them. Where there are no threads it is done here, in
+/// smaller pieces, and the loop let go after each. Dropped, it gives the encoder back.
 pub(crate) struct Encoded {
     inner: Begun,
     spec: Spec,
@@ -100,8 +101,9 @@ impl Begun {
         Self { body, ahead: VecDeque::new() }
     }
 
-    /// The content of a stream that is none: one that knows its length, and has all of it at once. Other frameworks box
-    /// what is complete like that, and a short answer from an upstream comes so. Nothing is waited for.
+    /// The content of a stream that is none: one that knows its length, and has all of it at once.
+    /// Other frameworks box what is complete like that, and a short answer from an upstream comes
+    /// so. Nothing is waited for.
     pub(crate) fn peek(body: Body, cx: &mut Context<'_>) -> Peeked {
         let (len, mut this) = (body.len(), Self::not(body));
         let Some(len) = len else { return Peeked::Stream(this) };

@@ -7,9 +7,10 @@ use dunlin_http::media_type::MediaType;
 
 /// A list of media types to encode.
 ///
-/// What is not listed is left alone: a list of what not to encode would miss every format that is packed already and
-/// that nobody thought of. Entries are `type/subtype`, `type/*`, or `*/*+suffix`; one with `!` before it takes types out
-/// again. Of the entries that a type matches, the last decides.
+/// What is not listed is left alone: a list of what not to encode would miss every format that is
+/// packed already and that nobody thought of. Entries are `type/subtype`, `type/*`, or
+/// `*/*+suffix`; one with `!` before it takes types out again. Of the entries that a type matches,
+/// the last decides.
 ///
 /// ```
 /// # fn main() -> Result<(), dunlin_compress::TypeError> {
@@ -44,8 +45,8 @@ enum Pattern {
     Suffix(Box<str>),
 }
 
-/// Text, what is text under another name, and binary formats that are not packed. Formats that are packed already
-/// (images, audio, video, archives, woff2) gain nothing.
+/// Text, what is text under another name, and binary formats that are not packed. Formats that are
+/// packed already (images, audio, video, archives, woff2) gain nothing.
 const DEFAULT: &[&str] = &[
     "*/*+json",
     "*/*+xml",

@@ -12,8 +12,8 @@ type Job = Box<dyn FnOnce() + Send>;
 /// A thread that had nothing to do for so long ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// A pool with a cap on its threads and on what waits for them. Threads start when there is work for them. When it is
-/// dropped, what waits is dropped too.
+/// A pool with a cap on its threads and on what waits for them. Threads start when there is work
+/// for them. When it is dropped, what waits is dropped too.
 pub(crate) struct Workers {
     inner: Arc<Inner>,
 }
@@ -127,7 +127,8 @@ impl Inner {
     fn run(&self) {
         #[cfg(target_os = "linux")]
         if self.gentle {
-            // Here niceness is a thread's own. Where it cannot be had, the work is done all the same.
+            // Here niceness is a thread's own. Where it cannot be had, the work is done all the
+            // same.
             let _ = rustix::process::nice(19);
         }
         let mut state = self.state.lock();

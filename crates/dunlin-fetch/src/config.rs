@@ -3,19 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a [`Client`](crate::Client) may do, and for how long. Limits count for each origin and each client by itself.
+/// What a [`Client`](crate::Client) may do, and for how long. Limits count for each origin and each
+/// client by itself.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// From the first look-up of the name to the end of the TLS handshake. Default: 3 s.
     pub connect_timeout: Duration,
-    /// From the request, or from the last progress of its body, to the complete head of the answer. Default: 30 s.
+    /// From the request, or from the last progress of its body, to the complete head of the answer.
+    /// Default: 30 s.
     pub response_timeout: Duration,
     /// The longest pause within the answer's body while somebody waits for it. Default: 30 s.
     pub read_timeout: Duration,
-    /// How long an unused connection is kept. It is less than the 5 s of the most impatient common servers, so that
-    /// this side closes first; a `Keep-Alive: timeout` of the upstream shortens it further. Default: 4 s.
+    /// How long an unused connection is kept. It is less than the 5 s of the most impatient common
+    /// servers, so that this side closes first; a `Keep-Alive: timeout` of the upstream shortens it
+    /// further. Default: 4 s.
     pub idle_timeout: Duration,
-    /// The age from which a connection is not used again, so that changed addresses are noticed. Default: 10 min.
+    /// The age from which a connection is not used again, so that changed addresses are noticed.
+    /// Default: 10 min.
     pub max_age: Duration,
     /// The most connections in use at once. Default: 256.
     pub max_connections: usize,
@@ -23,8 +27,9 @@ pub struct Config {
     pub max_idle: usize,
     /// How long a request waits for one of `max_connections`. Default: 1 s.
     pub acquire_timeout: Duration,
-    /// Whether a request is sent once more, on a new connection, when the upstream closed a kept connection before the
-    /// first byte of its answer. Only idempotent requests without a body are (RFC 9112 §9.3.1). Default: yes.
+    /// Whether a request is sent once more, on a new connection, when the upstream closed a kept
+    /// connection before the first byte of its answer. Only idempotent requests without a body are
+    /// (RFC 9112 §9.3.1). Default: yes.
     pub retry: bool,
     /// The largest head of an answer, in bytes. Default: 64 KiB.
     pub max_head: usize,

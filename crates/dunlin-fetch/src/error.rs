@@ -54,8 +54,9 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 // === impl FetchError ===
 
 impl FetchError {
-    /// The status a gateway tells this with: 504 when the upstream was too slow, 503 when it was not asked for want of
-    /// a connection, the body's own status (413, 408, 400) when the request's body failed, else 502.
+    /// The status a gateway tells this with: 504 when the upstream was too slow, 503 when it was
+    /// not asked for want of a connection, the body's own status (413, 408, 400) when the request's
+    /// body failed, else 502.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
@@ -66,7 +67,8 @@ impl FetchError {
         }
     }
 
-    /// What a client is told. It says what happened, but not where: the upstream's name is none of its business.
+    /// What a client is told. It says what happened, but not where: the upstream's name is none of
+    /// its business.
     pub fn problem(&self) -> Problem {
         let problem = Problem::new(self.status());
         match self {

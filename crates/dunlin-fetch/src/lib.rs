@@ -6,12 +6,13 @@
 //!   business of one connection alone (RFC 9110 §7.6.1).
 //! - [`FetchService`] answers every request with the text of one URL.
 //!
-//! `Proxy` and `FetchService` are tower services that always answer: an upstream that is not there is a 502, one that is
-//! too slow a 504, each with a problem document.
+//! `Proxy` and `FetchService` are tower services that always answer: an upstream that is not there
+//! is a 502, one that is too slow a 504, each with a problem document.
 //!
-//! No task stands behind a connection: the future that waits for an answer drives it, and then the body that is read. So
-//! what is dropped takes its connection along, an upstream sends no faster than its answer is read, and nobody pays for
-//! switches between tasks. A connection belongs to the runtime that opened it: make a client for each.
+//! No task stands behind a connection: the future that waits for an answer drives it, and then the
+//! body that is read. So what is dropped takes its connection along, an upstream sends no faster
+//! than its answer is read, and nobody pays for switches between tasks. A connection belongs to the
+//! runtime that opened it: make a client for each.
 //!
 //! ```
 //! use dunlin_fetch::{Client, Config, Proxy, ProxyConfig};

@@ -1,7 +1,8 @@
 //! The directives of `Cache-Control` (RFC 9111 §5.2), of requests and of responses.
 //!
-//! A directive that comes twice counts by its first occurrence. One whose argument is no number of seconds counts as zero, so
-//! that what was meant to limit reuse never widens it (RFC 9111 §4.2.1). What is not known is passed over.
+//! A directive that comes twice counts by its first occurrence. One whose argument is no number of
+//! seconds counts as zero, so that what was meant to limit reuse never widens it (RFC 9111 §4.2.1).
+//! What is not known is passed over.
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub struct RequestDirectives {
     pub no_transform: bool,
     /// Take a stored response or none.
     pub only_if_cached: bool,
-    /// Take a response that has been stale for no longer than this when the origin fails (RFC 5861 §4).
+    /// Take a response that has been stale for no longer than this when the origin fails (RFC 5861
+    /// §4).
     pub stale_if_error: Option<Duration>,
 }
 
@@ -146,7 +148,8 @@ impl ResponseDirectives {
 // === impl Scope ===
 
 impl Scope {
-    /// Reads the argument of `no-cache` or `private`: none is the whole response, and so is what names no fields.
+    /// Reads the argument of `no-cache` or `private`: none is the whole response, and so is what
+    /// names no fields.
     #[must_use]
     pub fn parse(argument: Option<&str>) -> Self {
         let Some(argument) = argument else { return Self::Response };
@@ -179,7 +182,8 @@ impl Scope {
     }
 }
 
-/// The name and the argument of one directive. Whitespace around `=` is not allowed: it stays, and is then no name or no number.
+/// The name and the argument of one directive. Whitespace around `=` is not allowed: it stays, and
+/// is then no name or no number.
 fn part(element: &str) -> (&str, Option<&str>) {
     match element.split_once('=') {
         Some((name, argument)) => (name, Some(argument)),

@@ -17,8 +17,8 @@ impl Clock {
         Self(None)
     }
 
-    /// A clock that stands at `start` until [`Clock::advance`] moves it. Its clones move with it. It counts in
-    /// nanoseconds since 1970.
+    /// A clock that stands at `start` until [`Clock::advance`] moves it. Its clones move with it.
+    /// It counts in nanoseconds since 1970.
     #[must_use]
     pub fn manual(start: SystemTime) -> Self {
         let since = start.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -146,8 +146,8 @@ impl Validators {
         fields::has_any(request, &[IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE])
     }
 
-    /// Evaluates a request's preconditions against the selected representation, in the order of RFC 9110 §13.2.2.
-    /// `If-Range` is a matter of ranges, see [`crate::range`].
+    /// Evaluates a request's preconditions against the selected representation, in the order of RFC
+    /// 9110 §13.2.2. `If-Range` is a matter of ranges, see [`crate::range`].
     #[must_use]
     pub fn evaluate(&self, method: &Method, request: &HeaderMap) -> Outcome {
         let read = matches!(*method, Method::GET | Method::HEAD);

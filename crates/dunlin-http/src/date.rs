@@ -10,7 +10,8 @@ pub fn parse(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
-/// Writes a time as IMF-fixdate, in whole seconds. Times outside 1970 to 9999 are moved to the nearest end.
+/// Writes a time as IMF-fixdate, in whole seconds. Times outside 1970 to 9999 are moved to the
+/// nearest end.
 #[must_use]
 pub fn format(time: SystemTime) -> HeaderValue {
     let last = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);

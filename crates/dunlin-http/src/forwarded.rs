@@ -11,7 +11,8 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Fields beside the `X-Forwarded-` family that name a client, or another target than the request's.
+/// Fields beside the `X-Forwarded-` family that name a client, or another target than the
+/// request's.
 const NAMED: [&str; 8] = [
     "forwarded",
     "x-real-ip",

@@ -34,8 +34,8 @@ impl Identity {
         self.claims.get("sub").and_then(Value::as_str)
     }
 
-    /// The claim at `path`. A name that is itself a claim comes before its parts: `a.b` is the claim
-    /// `a.b`, or else `b` within `a`.
+    /// The claim at `path`. A name that is itself a claim comes before its parts: `a.b` is the
+    /// claim `a.b`, or else `b` within `a`.
     #[must_use]
     pub fn claim(&self, path: &str) -> Option<&Value> {
         if let Some(value) = self.claims.get(path) {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-/// Where interim responses to a request go, such as 103 with what a browser may fetch already (RFC 8297).
+/// Where interim responses to a request go, such as 103 with what a browser may fetch already (RFC
+/// 8297).
 ///
-/// A server puts it into a request's extensions where the client's protocol allows such responses. What is sent once the
-/// final response has begun goes nowhere, and neither does more than the server thinks reasonable; so a clone may
-/// be kept for as long as anybody likes.
+/// A server puts it into a request's extensions where the client's protocol allows such responses.
+/// What is sent once the final response has begun goes nowhere, and neither does more than the
+/// server thinks reasonable; so a clone may be kept for as long as anybody likes.
 #[derive(Clone)]
 pub struct Interim {
     to: Arc<dyn SendInterim>,
@@ -31,8 +32,9 @@ impl Interim {
         Self { to, request }
     }
 
-    /// Sends one; whether the connection took it. 100 is not sent, as a server does that by itself when the content is
-    /// read, and neither is 101, which is a final response to this protocol (RFC 9110 §15.2.1, §15.2.2).
+    /// Sends one; whether the connection took it. 100 is not sent, as a server does that by itself
+    /// when the content is read, and neither is 101, which is a final response to this protocol
+    /// (RFC 9110 §15.2.1, §15.2.2).
     #[allow(clippy::must_use_candidate, reason = "hardly anybody can do something about it")]
     pub fn send(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let sendable = status.is_informational() && status.as_u16() > 101;

@@ -1,7 +1,7 @@
 //! The vocabulary of HTTP that dunlin's crates share.
 //!
-//! Everything here is pure and synchronous: no runtime, no socket, no file. Parsers take header fields and give types;
-//! decisions take what they need as arguments, the time included.
+//! Everything here is pure and synchronous: no runtime, no socket, no file. Parsers take header
+//! fields and give types; decisions take what they need as arguments, the time included.
 //!
 //! - [`Body`] is what every service of dunlin answers with: nothing, bytes that are complete, or a boxed stream. Bytes
 //!   that are handed out again and again carry a [`BodyId`], so that what is derived from them can be kept.

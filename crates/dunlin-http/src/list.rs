@@ -1,9 +1,11 @@
-//! Comma-separated lists in header fields (RFC 9110 §5.6.1): the elements of all field lines of one name, in order.
+//! Comma-separated lists in header fields (RFC 9110 §5.6.1): the elements of all field lines of one
+//! name, in order.
 
 use http::{HeaderMap, HeaderName};
 
-/// The elements of the list-valued field `name`, over all its lines, without optional whitespace and empty elements
-/// (RFC 9110 §5.6.1.2). Commas inside quoted strings do not part elements. Lines that are not ASCII text are left out.
+/// The elements of the list-valued field `name`, over all its lines, without optional whitespace
+/// and empty elements (RFC 9110 §5.6.1.2). Commas inside quoted strings do not part elements. Lines
+/// that are not ASCII text are left out.
 pub fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).flat_map(split)
 }
@@ -13,7 +15,8 @@ pub fn split(line: &str) -> impl Iterator<Item = &str> {
     split_on(line, b',').map(trim).filter(|element| !element.is_empty())
 }
 
-/// The parts of `text` between `separator`s that are not inside quoted strings (RFC 9110 §5.6.4), untrimmed.
+/// The parts of `text` between `separator`s that are not inside quoted strings (RFC 9110 §5.6.4),
+/// untrimmed.
 pub fn split_on(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -65,7 +68,8 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_tchar)
 }
 
-/// The content of a token or a quoted string, escapes resolved (RFC 9110 §5.6.4); `None` for what is neither.
+/// The content of a token or a quoted string, escapes resolved (RFC 9110 §5.6.4); `None` for what
+/// is neither.
 #[must_use]
 pub fn unquote(text: &str) -> Option<std::borrow::Cow<'_, str>> {
     let Some(inner) = text.strip_prefix('"') else {

@@ -47,15 +47,16 @@ pub enum Choice {
     Coding(Coding),
     /// The content as it is.
     Identity,
-    /// Nothing on offer is acceptable. A server may answer 415 or 406, or send what it has all the same
-    /// (RFC 9110 §12.5.3 leaves it to the server).
+    /// Nothing on offer is acceptable. A server may answer 415 or 406, or send what it has all the
+    /// same (RFC 9110 §12.5.3 leaves it to the server).
     Nothing,
 }
 
 // === impl Coding ===
 
 impl Coding {
-    /// Every coding, in the order of preference that suits most services: the cheapest for its size first.
+    /// Every coding, in the order of preference that suits most services: the cheapest for its size
+    /// first.
     pub const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
     /// The token of `Content-Encoding`.
@@ -105,8 +106,9 @@ impl fmt::Display for Coding {
 impl AcceptEncoding {
     /// What the request's `Accept-Encoding` says, over all its lines.
     ///
-    /// RFC 9110 §12.5.3 lets a server take a request without the field as one that accepts any coding. Here nothing is
-    /// accepted that was not asked for, as everywhere in practice: such a client may not know any.
+    /// RFC 9110 §12.5.3 lets a server take a request without the field as one that accepts any
+    /// coding. Here nothing is accepted that was not asked for, as everywhere in practice: such a
+    /// client may not know any.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         if !fields::has(headers, &ACCEPT_ENCODING) {
@@ -128,8 +130,8 @@ impl AcceptEncoding {
         Self::parse(line.to_str().unwrap_or_default())
     }
 
-    /// What one line says. An element that is none is passed over; of an element that comes twice the lesser weight
-    /// counts, so that a refusal is never overlooked.
+    /// What one line says. An element that is none is passed over; of an element that comes twice
+    /// the lesser weight counts, so that a refusal is never overlooked.
     #[must_use]
     pub fn parse(line: &str) -> Self {
         let mut accept = Self::default();
@@ -152,7 +154,8 @@ impl AcceptEncoding {
         }
     }
 
-    /// The weight of `coding` in thousandths; 0 is a refusal. What is not named has the weight of `*`, or else none.
+    /// The weight of `coding` in thousandths; 0 is a refusal. What is not named has the weight of
+    /// `*`, or else none.
     #[must_use]
     pub fn weight(&self, coding: Coding) -> u16 {
         self.codings[coding as usize].or(self.any).unwrap_or(0)
@@ -160,17 +163,17 @@ impl AcceptEncoding {
 
     /// The weight of content without a coding; 0 is a refusal.
     ///
-    /// RFC 9110 §12.5.3, rule 2: it is acceptable unless `identity;q=0`, or `*;q=0` without an entry for `identity`,
-    /// says otherwise. Unnamed it comes after everything that is named, so its weight is then less than any that can
-    /// be written: `None`.
+    /// RFC 9110 §12.5.3, rule 2: it is acceptable unless `identity;q=0`, or `*;q=0` without an
+    /// entry for `identity`, says otherwise. Unnamed it comes after everything that is named, so
+    /// its weight is then less than any that can be written: `None`.
     #[must_use]
     pub fn identity_weight(&self) -> Option<u16> {
         self.identity.or(self.any)
     }
 
-    /// The best of the codings `offered`, which stand in the server's order of preference: the greatest weight wins,
-    /// then the one that is offered first. Among equals a coding comes before identity, which saves bytes and which the
-    /// client has said it likes no less.
+    /// The best of the codings `offered`, which stand in the server's order of preference: the
+    /// greatest weight wins, then the one that is offered first. Among equals a coding comes before
+    /// identity, which saves bytes and which the client has said it likes no less.
     #[must_use]
     pub fn choose(&self, offered: &[Coding]) -> Choice {
         let mut best: Option<(u16, Coding)> = None;
@@ -189,8 +192,8 @@ impl AcceptEncoding {
     }
 }
 
-/// The weight among an element's parameters, in thousandths: 1000 if there is none, `None` if it is malformed. Other
-/// parameters mean nothing here and are passed over.
+/// The weight among an element's parameters, in thousandths: 1000 if there is none, `None` if it is
+/// malformed. Other parameters mean nothing here and are passed over.
 fn weight(parameters: &str) -> Option<u16> {
     for parameter in parameters.split(';') {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -201,7 +204,8 @@ fn weight(parameters: &str) -> Option<u16> {
     Some(1000)
 }
 
-/// RFC 9110 §12.4.2: `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`, in thousandths.
+/// RFC 9110 §12.4.2: `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`, in
+/// thousandths.
 #[must_use]
 pub fn qvalue(text: &str) -> Option<u16> {
     let (whole, decimals) = match text.as_bytes() {

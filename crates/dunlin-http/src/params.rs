@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-/// The parameters of a matched path, percent-decoded, in the order of the pattern. A router puts it into the request's
-/// extensions.
+/// The parameters of a matched path, percent-decoded, in the order of the pattern. A router puts it
+/// into the request's extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathParams(SmallVec<[(Arc<str>, String); 2]>);
 

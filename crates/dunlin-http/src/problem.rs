@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::Body;
 
-/// A problem document (RFC 9457): `application/problem+json` with `status`, `title`, `detail` and members of its own.
+/// A problem document (RFC 9457): `application/problem+json` with `status`, `title`, `detail` and
+/// members of its own.
 ///
-/// Nothing internal belongs in it: what a client can mend, and nothing else. The cause goes to the log.
+/// Nothing internal belongs in it: what a client can mend, and nothing else. The cause goes to the
+/// log.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Problem {
@@ -32,7 +34,8 @@ impl Problem {
         self
     }
 
-    /// A member of the document besides the standard ones (RFC 9457 §3.2), for the program that reads it.
+    /// A member of the document besides the standard ones (RFC 9457 §3.2), for the program that
+    /// reads it.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());
         self
@@ -60,7 +63,8 @@ impl Problem {
         self.status
     }
 
-    /// The response: it has a content type and is not to be stored, whatever its status is by default (RFC 9111 §3).
+    /// The response: it has a content type and is not to be stored, whatever its status is by
+    /// default (RFC 9111 §3).
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         let title = self.status.canonical_reason().unwrap_or("Unknown");

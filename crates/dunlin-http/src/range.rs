@@ -1,7 +1,8 @@
 //! Byte ranges (RFC 9110 §14) and `If-Range` (§13.1.5).
 //!
-//! [`resolve`] takes a request's header and the length of the selected representation, and says what is to be sent. It
-//! is pure; the caller decides beforehand that the method is GET and the status would be 200.
+//! [`resolve`] takes a request's header and the length of the selected representation, and says
+//! what is to be sent. It is pure; the caller decides beforehand that the method is GET and the
+//! status would be 200.
 
 mod multipart;
 
@@ -18,7 +19,8 @@ pub use multipart::Multipart;
 /// The most ranges of one request that are looked at. A request for more gets the whole.
 pub const MAX_RANGES: usize = 16;
 
-/// Ranges that are nearer than this are sent as one: a part's own head would cost more than the gap.
+/// Ranges that are nearer than this are sent as one: a part's own head would cost more than the
+/// gap.
 const GAP: u64 = 80;
 
 /// Bytes from `first` to `last`, both included, as in `Content-Range`. Never empty.
@@ -37,7 +39,8 @@ pub enum Selection {
     Whole,
     /// One range, with 206 and `Content-Range`.
     One(ByteRange),
-    /// Two ranges or more that neither overlap nor touch, with 206 and `multipart/byteranges`; see [`Multipart`].
+    /// Two ranges or more that neither overlap nor touch, with 206 and `multipart/byteranges`; see
+    /// [`Multipart`].
     Many(SmallVec<[ByteRange; 4]>),
     /// Nothing: 416 with [`unsatisfied`].
     Unsatisfiable,
@@ -79,9 +82,9 @@ fn value(text: String) -> HeaderValue {
 
 /// What a GET request's `Range` selects of a representation of `len` bytes.
 ///
-/// A field that is malformed, has another unit than bytes, comes twice, or asks for more than [`MAX_RANGES`] ranges is
-/// ignored. Ranges that overlap or nearly touch are joined, and then come in ascending order; others keep the order of
-/// the request.
+/// A field that is malformed, has another unit than bytes, comes twice, or asks for more than
+/// [`MAX_RANGES`] ranges is ignored. Ranges that overlap or nearly touch are joined, and then come
+/// in ascending order; others keep the order of the request.
 #[must_use]
 pub fn resolve(headers: &HeaderMap, len: u64) -> Selection {
     let mut lines = headers.get_all(RANGE).iter();
@@ -91,10 +94,11 @@ pub fn resolve(headers: &HeaderMap, len: u64) -> Selection {
     }
 }
 
-/// Whether `If-Range` lets the request's `Range` be honoured: there is none, or it names this representation strongly.
+/// Whether `If-Range` lets the request's `Range` be honoured: there is none, or it names this
+/// representation strongly.
 ///
-/// A date counts when it is exactly `Last-Modified`, and that was at least a second ago, so that the file cannot have
-/// changed twice in the second that the date stands for (RFC 9110 §8.8.2.2).
+/// A date counts when it is exactly `Last-Modified`, and that was at least a second ago, so that
+/// the file cannot have changed twice in the second that the date stands for (RFC 9110 §8.8.2.2).
 #[must_use]
 pub fn if_range(headers: &HeaderMap, validators: &Validators, now: SystemTime) -> bool {
     let mut lines = headers.get_all(IF_RANGE).iter();
@@ -126,7 +130,8 @@ fn select(line: &str, len: u64) -> Selection {
         match spec {
             Spec::From { first, last } if first < len => ranges.push(ByteRange { first, last: last.min(len - 1) }),
             Spec::From { .. } | Spec::Suffix(0) => {}
-            // RFC 9110 §14.1.2: a suffix of nothing is satisfiable, but no Content-Range could tell of it.
+            // RFC 9110 §14.1.2: a suffix of nothing is satisfiable, but no Content-Range could tell
+            // of it.
             Spec::Suffix(_) if len == 0 => whole = true,
             Spec::Suffix(n) => ranges.push(ByteRange { first: len.saturating_sub(n), last: len - 1 }),
         }
@@ -140,7 +145,8 @@ fn select(line: &str, len: u64) -> Selection {
     }
 }
 
-/// `first-`, `first-last` or `-suffix` (RFC 9110 §14.1.1). `None` for anything else, and for a last before the first.
+/// `first-`, `first-last` or `-suffix` (RFC 9110 §14.1.1). `None` for anything else, and for a last
+/// before the first.
 fn parse(element: &str) -> Option<Spec> {
     let (first, last) = element.split_once('-')?;
     match (first, last) {

@@ -18,8 +18,8 @@ use crate::{Body, BoxError};
 /// What a service answers that has some of its answers ready.
 ///
 /// A server sends either as it is. Whoever wants to look at the fields makes a response of it first
-/// ([`Reply::into_response`]), and layers of responses see nothing else: what is ready has a type of its own, so that no
-/// layer is ever passed by.
+/// ([`Reply::into_response`]), and layers of responses see nothing else: what is ready has a type
+/// of its own, so that no layer is ever passed by.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "both are about as large, and it is moved into place once")]
 pub enum Reply {
@@ -34,10 +34,12 @@ pub trait StoredHead: Send + Sync + 'static {
     /// The status.
     fn status(&self) -> StatusCode;
 
-    /// All fields, with a value of any kind for those that go [`VolatileFields`], which it is best to have first.
+    /// All fields, with a value of any kind for those that go [`VolatileFields`], which it is best
+    /// to have first.
     fn headers(&self) -> &HeaderMap;
 
-    /// The lines of all fields but those that go [`VolatileFields`] and `Content-Length`; `None` when there are none that can be sent.
+    /// The lines of all fields but those that go [`VolatileFields`] and `Content-Length`; `None`
+    /// when there are none that can be sent.
     fn lines(&self) -> Option<&Lines>;
 }
 
@@ -86,7 +88,8 @@ impl Reply {
         }
     }
 
-    /// The body, to be wrapped or taken when the head is written. That of a ready answer stays one that is complete.
+    /// The body, to be wrapped or taken when the head is written. That of a ready answer stays one
+    /// that is complete.
     pub fn body_mut(&mut self) -> &mut Body {
         match self {
             Self::Response(response) => response.body_mut(),
@@ -94,7 +97,8 @@ impl Reply {
         }
     }
 
-    /// The first value of a field, if it is one that changes from answer to answer, or the response is made.
+    /// The first value of a field, if it is one that changes from answer to answer, or the response
+    /// is made.
     #[must_use]
     pub fn changing(&self, name: &HeaderName) -> Option<&HeaderValue> {
         match self {
@@ -129,8 +133,8 @@ impl From<StoredReply> for Reply {
 // === impl StoredReply ===
 
 impl StoredReply {
-    /// The answer of this head and this content. `None` when the content is not complete in memory, when there is none or the status
-    /// is not of one, and when the head has no lines.
+    /// The answer of this head and this content. `None` when the content is not complete in memory,
+    /// when there is none or the status is not of one, and when the head has no lines.
     #[must_use]
     pub fn new(head: Arc<dyn StoredHead>, ahead: Arc<VolatileFields>, body: Body) -> Option<Self> {
         // RFC 9110 §15: what is neither a success with content nor an error is made as a response.
@@ -140,14 +144,15 @@ impl StoredReply {
         (whole && head.lines().is_some()).then(|| Self { head, ahead, lines: None, behind: "", change: None, body })
     }
 
-    /// The same with other lines and other content. `change` is what makes the header that has these lines of the one that the
-    /// head has; it says `Content-Length` as well.
+    /// The same with other lines and other content. `change` is what makes the header that has
+    /// these lines of the one that the head has; it says `Content-Length` as well.
     #[must_use]
     pub fn changed(self, lines: Lines, body: Body, change: Change) -> Self {
         Self { lines: Some(lines), change: Some(change), body, ..self }
     }
 
-    /// The lines of its head after a change, for [`StoredReply::changed`]; `None` when they cannot be sent.
+    /// The lines of its head after a change, for [`StoredReply::changed`]; `None` when they cannot
+    /// be sent.
     #[must_use]
     pub fn lines_after(&self, change: Change, body: &Body) -> Option<Lines> {
         let mut headers = self.head.headers().clone();

@@ -40,8 +40,8 @@ pub enum Vary {
 // === impl Vary ===
 
 impl Vary {
-    /// Reads `Vary`. An element that is no field name is taken as [`Vary::Any`]: what is not understood must not be
-    /// shared.
+    /// Reads `Vary`. An element that is no field name is taken as [`Vary::Any`]: what is not
+    /// understood must not be shared.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let mut fields = Vec::new();

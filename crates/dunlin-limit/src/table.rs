@@ -37,8 +37,8 @@ impl Table {
         Self { sets: (0..sets).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
     }
 
-    /// Calls `decide` with the time at which the bucket of `key` is full, and keeps the time that it
-    /// returns. A key that is not known is full since the beginning.
+    /// Calls `decide` with the time at which the bucket of `key` is full, and keeps the time that
+    /// it returns. A key that is not known is full since the beginning.
     pub(crate) fn update<R>(&self, key: &[u8], decide: impl FnOnce(u64) -> (Option<u64>, R)) -> R {
         let hash = self.hasher.hash_one(key);
         // The upper bits choose the set, all bits tell the keys of a set apart.

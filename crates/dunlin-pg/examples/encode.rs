@@ -1,6 +1,7 @@
 //! How long a row takes to become JSON: `cargo run --release --example encode`.
 //!
-//! The rows are made here as the server would send them, so that nothing but the encoder is measured.
+//! The rows are made here as the server would send them, so that nothing but the encoder is
+//! measured.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! Cancelling what a connection is doing, through a pooler that must not be hurried.
 //!
-//! Who asks PgBouncer to cancel something and goes away before that is done ends it: 1.18 with a fatal error, each time that
-//! it is the quicker of the two (pgbouncer#801). So the asker waits until the pooler has closed the connection, as libpq does.
+//! Who asks PgBouncer to cancel something and goes away before that is done ends it: 1.18 with a
+//! fatal error, each time that it is the quicker of the two (pgbouncer#801). So the asker waits
+//! until the pooler has closed the connection, as libpq does.
 
 use std::io;
 use std::pin::Pin;
@@ -21,7 +22,8 @@ trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
-/// Asks each host, for which one the connection leads to is not told. Those that do not know it do nothing.
+/// Asks each host, for which one the connection leads to is not told. Those that do not know it do
+/// nothing.
 pub(crate) async fn through_pooler(token: &CancelToken, hosts: &[Config], tls: &MakeRustlsConnect) {
     for host in hosts {
         let name = if let Some(Host::Tcp(name)) = host.get_hosts().first() { name } else { "" };

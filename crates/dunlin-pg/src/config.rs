@@ -7,48 +7,54 @@ use std::time::Duration;
 use crate::target::Target;
 use crate::tls::SslMode;
 
-/// Where the database is and how it is used. Give it to [`Database::new`](crate::Database::new), which validates it.
+/// Where the database is and how it is used. Give it to [`Database::new`](crate::Database::new),
+/// which validates it.
 ///
 /// Its `Debug` never shows a password.
 #[derive(Clone)]
 pub struct Config {
-    /// `postgres://user@host:port/database?…`, or `key=value` words, as libpq takes them. Several hosts are tried in
-    /// order, and one that says nothing for half a second has the next one tried beside it; with
-    /// `postgres://a,b/db?target_session_attrs=read-write` a failover is followed. Understood besides tokio-postgres's own
-    /// options: every `sslmode`, `sslrootcert`, `sslcert` with `sslkey`, `passfile`, and `primary`, `standby` and
-    /// `prefer-standby` as `target_session_attrs`; these three come with a startup option, which PgBouncer has to be told to take.
+    /// `postgres://user@host:port/database?…`, or `key=value` words, as libpq takes them. Several
+    /// hosts are tried in order, and one that says nothing for half a second has the next one tried
+    /// beside it; with `postgres://a,b/db?target_session_attrs=read-write` a failover is followed.
+    /// Understood besides tokio-postgres's own options: every `sslmode`, `sslrootcert`, `sslcert`
+    /// with `sslkey`, `passfile`, and `primary`, `standby` and `prefer-standby` as
+    /// `target_session_attrs`; these three come with a startup option, which PgBouncer has to be
+    /// told to take.
     pub url: String,
     /// Where reads go instead, replicas say. Their rows may be older than the primary's.
     pub read_url: Option<String>,
-    /// Where notices are heard: a way around a pooler that hands out connections by transaction, which cannot carry
-    /// `LISTEN`. `None`: as `url`.
+    /// Where notices are heard: a way around a pooler that hands out connections by transaction,
+    /// which cannot carry `LISTEN`. `None`: as `url`.
     pub listen_url: Option<String>,
     /// The password, when it is not in the URL.
     pub password: Option<Secret>,
-    /// A file of passwords in libpq's format, for when neither has one. Others than its owner must not read it.
+    /// A file of passwords in libpq's format, for when neither has one. Others than its owner must
+    /// not read it.
     pub passfile: Option<PathBuf>,
     /// Overrides the URL's `sslmode`.
     pub ssl_mode: Option<SslMode>,
     /// Overrides the URL's `sslrootcert`: the trusted roots in PEM, or `system`.
     pub ssl_root_cert: Option<PathBuf>,
-    /// The most connections that this process holds, over all pools and both URLs. A [`Listener`](crate::Listener) has
-    /// one more.
+    /// The most connections that this process holds, over all pools and both URLs. A
+    /// [`Listener`](crate::Listener) has one more.
     pub pool_size: usize,
-    /// How many pools there will be, one for each event loop: it divides the connections. A pool beyond them shares none: each
-    /// of its reads has a connection of its own meanwhile.
+    /// How many pools there will be, one for each event loop: it divides the connections. A pool
+    /// beyond them shares none: each of its reads has a connection of its own meanwhile.
     pub pools: usize,
-    /// How many connections each pool keeps open and shares for reads. Zero: half of them all together, at most 4 each; none
-    /// when there are too few.
+    /// How many connections each pool keeps open and shares for reads. Zero: half of them all
+    /// together, at most 4 each; none when there are too few.
     pub shared: usize,
     /// How long opening a connection may take, over all hosts, TLS and password included.
     pub connect_timeout: Duration,
     /// How long a request may wait for a connection. Zero: not at all.
     pub acquire_timeout: Duration,
-    /// How long the server may work on a statement. For an answer in a stream it counts for each part of it.
+    /// How long the server may work on a statement. For an answer in a stream it counts for each
+    /// part of it.
     pub statement_timeout: Duration,
     /// How long a transaction may stand idle before the server ends its session.
     pub idle_transaction_timeout: Duration,
-    /// After how long without use a connection is asked whether it still lives before it is used again.
+    /// After how long without use a connection is asked whether it still lives before it is used
+    /// again.
     pub validate_after: Duration,
     /// How long a connection lives, give or take a tenth. Zero: for ever.
     pub max_lifetime: Duration,
@@ -58,9 +64,9 @@ pub struct Config {
     pub pooler: Pooler,
     /// How often a transaction is run again after a serialization failure or a deadlock.
     pub retries: u32,
-    /// From how many bytes an answer is streamed instead of held in memory. What is streamed has no `ETag`. What a write answers
-    /// is always held, for only its end tells whether it was done, and is 64 MiB at most: [`Error::TooLarge`](crate::Error)
-    /// beyond it.
+    /// From how many bytes an answer is streamed instead of held in memory. What is streamed has no
+    /// `ETag`. What a write answers is always held, for only its end tells whether it was done, and
+    /// is 64 MiB at most: [`Error::TooLarge`](crate::Error) beyond it.
     pub stream_from: usize,
 }
 
@@ -70,8 +76,9 @@ pub enum Pooler {
     /// Nothing, or a pooler that gives each session a connection of its own.
     #[default]
     None,
-    /// A pooler that hands connections out by transaction, as PgBouncer does: no named statements, no settings that
-    /// outlive a transaction. A [`Listener`](crate::Listener) needs [`Config::listen_url`], which goes around it.
+    /// A pooler that hands connections out by transaction, as PgBouncer does: no named statements,
+    /// no settings that outlive a transaction. A [`Listener`](crate::Listener) needs
+    /// [`Config::listen_url`], which goes around it.
     Transaction,
 }
 
@@ -127,7 +134,8 @@ impl Config {
 }
 
 impl Default for Config {
-    /// The local server, 16 connections; 3 s to connect, 1 s to acquire, 5 s a statement, 10 s idle in a transaction.
+    /// The local server, 16 connections; 3 s to connect, 1 s to acquire, 5 s a statement, 10 s idle
+    /// in a transaction.
     fn default() -> Self {
         Self {
             url: "postgres:///postgres".into(),

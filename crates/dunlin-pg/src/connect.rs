@@ -21,11 +21,13 @@ use crate::query::Access;
 use crate::target::Target;
 use crate::{cancel, hosts, tls};
 
-/// After the first failure, and at most; each is drawn from the upper half, so that many do not come back at one moment.
+/// After the first failure, and at most; each is drawn from the upper half, so that many do not
+/// come back at one moment.
 const BACKOFF: Duration = Duration::from_millis(50);
 const BACKOFF_CAP: Duration = Duration::from_secs(1);
-/// The pauses after cancellations. The server forgets one that comes before the statement has begun, and goes on to the
-/// next statement that it has already received, so it is asked more than once.
+/// The pauses after cancellations. The server forgets one that comes before the statement has
+/// begun, and goes on to the next statement that it has already received, so it is asked more than
+/// once.
 pub(crate) const CANCELLATIONS: [Duration; 5] = [
     Duration::from_millis(50),
     Duration::from_millis(100),
@@ -139,8 +141,8 @@ impl Connector {
         self.gate.lock().reason.clone()
     }
 
-    /// A connection that holds `share` of the budget as long as it lives. `queued` is zero whenever all that was asked of it
-    /// is written.
+    /// A connection that holds `share` of the budget as long as it lives. `queued` is zero whenever
+    /// all that was asked of it is written.
     pub(crate) async fn open(&self, share: OwnedSemaphorePermit, queued: Arc<AtomicUsize>) -> Result<Opened, Error> {
         if let Some(error) = self.refused() {
             return Err(error);
@@ -152,8 +154,8 @@ impl Connector {
         }
     }
 
-    /// A connection beside the budget, whose messages the caller reads. It was told `first` before anything else; a host that
-    /// refuses that will not do.
+    /// A connection beside the budget, whose messages the caller reads. It was told `first` before
+    /// anything else; a host that refuses that will not do.
     pub(crate) async fn open_raw(&self, first: &str) -> Result<(Client, RawConnection), Error> {
         match tokio::time::timeout(self.timeout, self.connect(first)).await {
             Ok(connected) => connected.map_err(|error| Error::Unreachable(one_line(&error).into())),
@@ -215,7 +217,8 @@ impl Connector {
         self.connect_to_any(*last, first).await
     }
 
-    /// The first of the hosts, in order, that will do. One that says nothing has the next one tried beside it.
+    /// The first of the hosts, in order, that will do. One that says nothing has the next one tried
+    /// beside it.
     async fn connect_to_any(
         &self,
         wish: TargetSessionAttrs,
@@ -250,7 +253,8 @@ impl Connector {
         let (client, mut connection) = host.target_session_attrs(wish).connect(self.tls.clone()).await?;
         let setup = [&self.setup, first].into_iter().filter(|sql| !sql.is_empty()).collect::<Vec<_>>().join("; ");
         if !setup.is_empty() {
-            // The connection is driven by hand until it has its settings: no task for one that fails.
+            // The connection is driven by hand until it has its settings: no task for one that
+            // fails.
             let setup = client.batch_execute(&setup);
             tokio::pin!(setup);
             tokio::select! {
@@ -310,11 +314,13 @@ pub(crate) struct Room {
     pub(crate) evictions: Mutex<Vec<Evict>>,
 }
 
-/// Closes one idle connection of a pool, if that is wanted: whether it did, `None` when the pool is gone.
+/// Closes one idle connection of a pool, if that is wanted: whether it did, `None` when the pool is
+/// gone.
 pub(crate) type Evict = Box<dyn Fn(bool) -> Option<bool> + Send + Sync>;
 
 impl Room {
-    /// A share of the budget. Who asks has been let in as one of those at work, so when all are open one lies idle.
+    /// A share of the budget. Who asks has been let in as one of those at work, so when all are
+    /// open one lies idle.
     async fn share(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(share) = self.open.clone().try_acquire_owned() {
             return Some(share);

@@ -19,8 +19,8 @@ use crate::query::{Access, Query, QueryError, Statement};
 use crate::stats::{Counters, Stats};
 use crate::target::Session;
 
-/// A database, and how many connections this process may have to it. Cheap to clone; nothing is connected until a
-/// [`Pool`] is made.
+/// A database, and how many connections this process may have to it. Cheap to clone; nothing is
+/// connected until a [`Pool`] is made.
 #[derive(Clone)]
 pub struct Database(pub(crate) Arc<Inner>);
 
@@ -66,8 +66,8 @@ const RECHECK: Duration = Duration::from_secs(1);
 // === impl Database ===
 
 impl Database {
-    /// Takes the configuration; nothing is connected yet. Reads certificates and the file of passwords, so it belongs to
-    /// start-up.
+    /// Takes the configuration; nothing is connected yet. Reads certificates and the file of
+    /// passwords, so it belongs to start-up.
     ///
     /// # Errors
     /// What cannot work: a URL that does not parse, a file that cannot be read, a budget too small.
@@ -77,7 +77,8 @@ impl Database {
         let rest = config.pool_size - shared;
         let reads = Connector::new(config.read_url.as_ref().unwrap_or(&config.url), &config, Access::Read)?;
         let writes = Connector::new(&config.url, &config, Access::Write)?;
-        // By a connector of its own: that a host cannot be listened to is no reason not to read there.
+        // By a connector of its own: that a host cannot be listened to is no reason not to read
+        // there.
         let notices = match (&config.listen_url, config.pooler) {
             (Some(url), _) => Some(url),
             (None, Pooler::None) => Some(&config.url),
@@ -98,8 +99,8 @@ impl Database {
         })))
     }
 
-    /// A pool for the event loop that this is called on. It begins to connect at once, in the background, and keeps
-    /// trying when the database is away.
+    /// A pool for the event loop that this is called on. It begins to connect at once, in the
+    /// background, and keeps trying when the database is away.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -108,7 +109,8 @@ impl Database {
         Pool::start(self.clone())
     }
 
-    /// Declares a query, so that each connection prepares it when it opens. Declare before making pools.
+    /// Declares a query, so that each connection prepares it when it opens. Declare before making
+    /// pools.
     ///
     /// # Errors
     /// As [`Query::validate`].
@@ -131,8 +133,8 @@ impl Database {
         Ok(Arc::new(Declared { query, statements, slot, touches_session, heavy: AtomicU8::new(0), checked }))
     }
 
-    /// Asks the database about declared queries, each of its statements: whether it prepares, what its parameters and
-    /// columns are.
+    /// Asks the database about declared queries, each of its statements: whether it prepares, what
+    /// its parameters and columns are.
     ///
     /// # Errors
     /// When the database cannot be asked at all.
@@ -140,8 +142,8 @@ impl Database {
         describe::all(self, queries).await
     }
 
-    /// Runs a script of statements without parameters, on a connection of its own: to set something up, say what
-    /// [`triggers`](crate::triggers) wrote.
+    /// Runs a script of statements without parameters, on a connection of its own: to set something
+    /// up, say what [`triggers`](crate::triggers) wrote.
     ///
     /// # Errors
     /// When the database cannot be asked, or refuses a statement. What was run before that stands, unless the script has
@@ -153,8 +155,9 @@ impl Database {
         Ok(done.map_err(|_| Error::Timeout(limit))??)
     }
 
-    /// Listens on channels, on a connection of its own. Where [`Database::can_listen`] says no there is never an event, not
-    /// even [`Event::Gap`](crate::Event::Gap): what is derived from notices cannot be relied on.
+    /// Listens on channels, on a connection of its own. Where [`Database::can_listen`] says no
+    /// there is never an event, not even [`Event::Gap`](crate::Event::Gap): what is derived from
+    /// notices cannot be relied on.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -163,15 +166,15 @@ impl Database {
         Listener::new(self.0.notices.clone(), channels.into_iter().map(Into::into).collect())
     }
 
-    /// Whether notices can be heard: not through a pooler that hands out connections by transaction, unless
-    /// [`Config::listen_url`] goes around it.
+    /// Whether notices can be heard: not through a pooler that hands out connections by
+    /// transaction, unless [`Config::listen_url`] goes around it.
     #[must_use]
     pub fn can_listen(&self) -> bool {
         self.0.notices.is_some()
     }
 
-    /// Whether a read may come to a standby, whose rows may be older than a notice: by [`Config::read_url`], or by a URL of
-    /// several hosts that does not ask for the primary.
+    /// Whether a read may come to a standby, whose rows may be older than a notice: by
+    /// [`Config::read_url`], or by a URL of several hosts that does not ask for the primary.
     #[must_use]
     pub fn may_be_behind(&self) -> bool {
         let target = self.0.reads.target();
@@ -257,7 +260,8 @@ impl Declared {
         &self.statements
     }
 
-    /// Whether this answer goes to a connection of its own. One in a while tries the shared ones again.
+    /// Whether this answer goes to a connection of its own. One in a while tries the shared ones
+    /// again.
     pub(crate) fn is_heavy(&self) -> bool {
         let left = self.heavy.load(Ordering::Relaxed);
         if left > 0 {
@@ -266,8 +270,8 @@ impl Declared {
         left > 0
     }
 
-    /// Returns `true` if a refused parameter is a reason to look the types up again: a migration may
-    /// have changed them. Clients that send nonsense cause this once a second at most.
+    /// Returns `true` if a refused parameter is a reason to look the types up again: a migration
+    /// may have changed them. Clients that send nonsense cause this once a second at most.
     pub(crate) fn may_have_changed(&self) -> bool {
         let mut checked = self.checked.lock();
         let now = Instant::now();

@@ -37,7 +37,8 @@ pub(crate) async fn all(
         };
         let answer = tokio::time::timeout(limit, one(query, &asked.client, is_pooled)).await;
         if is_pooled {
-            // The client library keeps statements of its own, which the next transaction's session may not have.
+            // The client library keeps statements of its own, which the next transaction's session
+            // may not have.
             *place = None;
         }
         match answer.unwrap_or(Err(Error::Timeout(limit))) {

@@ -1,7 +1,8 @@
 //! The hosts of a target, each as a configuration of its own.
 //!
-//! The client library tries several hosts by itself, one after the other, so that one which takes connections and then says
-//! nothing, as a machine does that hangs, would use up the time of all. Here each is tried by itself.
+//! The client library tries several hosts by itself, one after the other, so that one which takes
+//! connections and then says nothing, as a machine does that hangs, would use up the time of all.
+//! Here each is tried by itself.
 
 use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
 
@@ -19,8 +20,8 @@ pub(crate) const fn wishes(session: Session) -> &'static [TargetSessionAttrs] {
 
 /// The target's hosts, in its order. `direct` says that no pooler is known to stand between.
 pub(crate) fn of(target: &Target, direct: bool) -> Vec<tokio_postgres::Config> {
-    // The server is asked whether a transaction would be read-only. That tells a standby where the setting does not say the
-    // same of a primary. A pooler may refuse options.
+    // The server is asked whether a transaction would be read-only. That tells a standby where the
+    // setting does not say the same of a primary. A pooler may refuse options.
     let by_recovery = matches!(target.session, Session::Primary | Session::Standby | Session::PreferStandby);
     let option = (by_recovery && direct).then_some("-c default_transaction_read_only=off");
     (0..target.pg.get_hosts().len()).map(|at| one(&target.pg, at, option)).collect()

@@ -1,4 +1,5 @@
-//! PostgreSQL for web services: pipelined reads, clean transactions, rows straight to JSON, LISTEN that reports its gaps.
+//! PostgreSQL for web services: pipelined reads, clean transactions, rows straight to JSON, LISTEN
+//! that reports its gaps.
 //!
 //! - A [`Database`] is one budget of connections for the process. Each event loop has a [`Pool`] of its own under it, so
 //!   that no wake-up crosses threads.
@@ -11,9 +12,9 @@
 //!   description.
 //! - [`Listener`] hears `NOTIFY` on a connection of its own and tells its gaps; [`triggers`] writes the SQL that notifies.
 //!
-//! Every wait has an end: for a connection, for its turn, for a statement. What a request gave up is cancelled on the
-//! server. Connections that are lost, plans that a migration made stale, and transactions that lost against others are
-//! tried again where that is safe.
+//! Every wait has an end: for a connection, for its turn, for a statement. What a request gave up
+//! is cancelled on the server. Connections that are lost, plans that a migration made stale, and
+//! transactions that lost against others are tried again where that is safe.
 //!
 //! ```
 //! use dunlin_http::{Body, PathParams};

@@ -19,15 +19,16 @@ pub enum Event {
         /// What was sent.
         payload: String,
     },
-    /// It listens from now on and may have missed what was sent before: told once at the start, and after each
-    /// reconnect. Whatever was derived from earlier notices is to be thrown away.
+    /// It listens from now on and may have missed what was sent before: told once at the start, and
+    /// after each reconnect. Whatever was derived from earlier notices is to be thrown away.
     Gap,
-    /// It does not hear anything now: the connection was lost. A [`Event::Gap`] follows when it is back.
+    /// It does not hear anything now: the connection was lost. A [`Event::Gap`] follows when it is
+    /// back.
     Lost,
 }
 
-/// Hears what is notified on its channels, on a connection of its own. It reconnects by itself, with pauses that grow and
-/// are drawn at random. Dropped, it closes.
+/// Hears what is notified on its channels, on a connection of its own. It reconnects by itself,
+/// with pauses that grow and are drawn at random. Dropped, it closes.
 #[derive(Debug)]
 pub struct Listener {
     events: mpsc::Receiver<Event>,
@@ -55,7 +56,8 @@ impl Listener {
     pub async fn next(&mut self) -> Event {
         match self.events.recv().await {
             Some(event) => event,
-            // The task has ended: with the runtime, and then nobody waits here, or since there is nothing to hear.
+            // The task has ended: with the runtime, and then nobody waits here, or since there is
+            // nothing to hear.
             None => std::future::pending().await,
         }
     }
@@ -116,8 +118,9 @@ async fn listen(
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(()),
             },
-            // A connection that is gone without a word would be listened to for ever. To listen again changes nothing, and
-            // who looks at `pg_stat_activity` still sees what the connection is for.
+            // A connection that is gone without a word would be listened to for ever. To listen
+            // again changes nothing, and who looks at `pg_stat_activity` still sees what the
+            // connection is for.
             () = tokio::time::sleep(SILENCE), if probe.is_none() => {
                 let ask = tokio::time::timeout(SILENCE, client.batch_execute(&names));
                 probe = Some(Box::pin(ask));

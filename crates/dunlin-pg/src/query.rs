@@ -27,8 +27,8 @@ use crate::sql;
 pub struct Query {
     /// What logs and errors call it: the route's path, say.
     pub name: String,
-    /// The statements, in order; the last one answers. More than one are one transaction. `$n` means `params[n - 1]` in
-    /// each of them, and a statement need not use them all.
+    /// The statements, in order; the last one answers. More than one are one transaction. `$n`
+    /// means `params[n - 1]` in each of them, and a statement need not use them all.
     pub statements: Vec<String>,
     /// Where `$1`, `$2`, … come from.
     pub params: Vec<Source>,
@@ -36,12 +36,13 @@ pub struct Query {
     pub rows: Rows,
     /// Whether it may write. A read cannot: its session is read-only.
     pub access: Access,
-    /// The isolation of its transaction. `None` is the database's default, and then a single statement needs none.
+    /// The isolation of its transaction. `None` is the database's default, and then a single
+    /// statement needs none.
     pub isolation: Option<Isolation>,
     /// The status of a good answer.
     pub status: StatusCode,
-    /// Whether identical reads that wait at one moment become one. None is ever answered by a read that was sent before
-    /// it came, so what it gets is never older than itself.
+    /// Whether identical reads that wait at one moment become one. None is ever answered by a read
+    /// that was sent before it came, so what it gets is never older than itself.
     pub share: bool,
     /// What a client may ask for by `Accept` besides JSON.
     pub formats: Formats,
@@ -114,7 +115,8 @@ pub(crate) struct Statement {
     pub(crate) sql: Arc<str>,
     /// For each of its own parameters the index in [`Query::params`].
     pub(crate) uses: Vec<usize>,
-    /// The types of its parameters as the server last had them, for where no prepared statement remembers them.
+    /// The types of its parameters as the server last had them, for where no prepared statement
+    /// remembers them.
     types: Mutex<Option<Arc<[Type]>>>,
 }
 
@@ -137,7 +139,8 @@ impl Query {
         }
     }
 
-    /// Whether the statements and the parameters fit, as far as that can be told without the database.
+    /// Whether the statements and the parameters fit, as far as that can be told without the
+    /// database.
     ///
     /// # Errors
     /// No statement, a `$n` that `params` does not have, or a parameter that no statement uses.
@@ -145,8 +148,8 @@ impl Query {
         self.prepare().map(drop)
     }
 
-    /// Returns `true` if a statement leaves something in its session, such as a setting or an advisory
-    /// lock. Its connection is cleaned afterwards.
+    /// Returns `true` if a statement leaves something in its session, such as a setting or an
+    /// advisory lock. Its connection is cleaned afterwards.
     pub(crate) fn touches_session(&self) -> bool {
         self.statements.iter().any(|statement| sql::touches_session(statement))
     }
@@ -237,8 +240,8 @@ impl From<Isolation> for tokio_postgres::IsolationLevel {
 // === impl Source ===
 
 impl Source {
-    /// `"name"`: a path parameter, else a query parameter, of which several are an array. `"body.name"`: a field of the
-    /// JSON body.
+    /// `"name"`: a path parameter, else a query parameter, of which several are an array.
+    /// `"body.name"`: a field of the JSON body.
     #[must_use]
     pub fn named(name: &str) -> Self {
         let place = if name.starts_with("body.") { Place::Body } else { Place::Url };

@@ -19,7 +19,8 @@ pub struct Stats {
     pub queries: u64,
     /// Reads that were answered by another one's.
     pub joined: u64,
-    /// Reads and transactions that were run again: a lost connection, a stale plan, a serialization failure.
+    /// Reads and transactions that were run again: a lost connection, a stale plan, a serialization
+    /// failure.
     pub retried: u64,
     /// Requests that found no connection in time.
     pub exhausted: u64,

@@ -186,7 +186,8 @@ fn percent_decode(text: &str) -> String {
     dunlin_http::query::pairs(&pair).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-/// The words `key=value` of libpq's other form: the word as it stands, its key, its value without quotes.
+/// The words `key=value` of libpq's other form: the word as it stands, its key, its value without
+/// quotes.
 fn words(text: &str) -> Vec<(&str, &str, String)> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();

@@ -16,20 +16,21 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::ConfigError;
 
-/// Whether the connection is encrypted and the server proven, as libpq's `sslmode` has it. On a Unix socket there is no
-/// TLS, whatever the mode.
+/// Whether the connection is encrypted and the server proven, as libpq's `sslmode` has it. On a
+/// Unix socket there is no TLS, whatever the mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SslMode {
     /// Never encrypted.
     Disable,
-    /// As [`SslMode::Prefer`]: libpq would try without TLS first, which protects less and asks as much.
+    /// As [`SslMode::Prefer`]: libpq would try without TLS first, which protects less and asks as
+    /// much.
     Allow,
-    /// Encrypted when the server offers it; nothing is proven. A handshake that fails is an error and not a reason to
-    /// go on in plain text, which is stricter than libpq.
+    /// Encrypted when the server offers it; nothing is proven. A handshake that fails is an error
+    /// and not a reason to go on in plain text, which is stricter than libpq.
     #[default]
     Prefer,
-    /// Encrypted or not at all. The server is not proven, unless a root certificate is given: then as
-    /// [`SslMode::VerifyCa`].
+    /// Encrypted or not at all. The server is not proven, unless a root certificate is given: then
+    /// as [`SslMode::VerifyCa`].
     Require,
     /// Encrypted, and the server's certificate comes from a trusted root.
     VerifyCa,
@@ -88,8 +89,8 @@ impl FromStr for SslMode {
     }
 }
 
-/// A connector for the mode, which shows the client's certificate, if there is one with its key, to a server that asks. Reads
-/// files, so it belongs to start-up.
+/// A connector for the mode, which shows the client's certificate, if there is one with its key, to
+/// a server that asks. Reads files, so it belongs to start-up.
 pub(crate) fn connector(
     mode: SslMode,
     root: Option<&Path>,
@@ -126,7 +127,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError
     if chain.is_empty() { Err(fail(&"there is no certificate in it")) } else { Ok(chain) }
 }
 
-/// The client's private key. As libpq has it, nobody else may read it; one that belongs to root, its group may.
+/// The client's private key. As libpq has it, nobody else may read it; one that belongs to root,
+/// its group may.
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
     use std::os::unix::fs::MetadataExt;
     let fail = |why: &dyn std::fmt::Display| ConfigError::new(format!("sslkey {}: {why}", file.display()));

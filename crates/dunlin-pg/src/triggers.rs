@@ -1,7 +1,8 @@
 //! SQL that makes a table notify when its rows change.
 //!
-//! A trigger for each statement, not for each row: a million rows in one `UPDATE` are one notice. PostgreSQL sends the
-//! notice when the transaction commits, and identical ones of a transaction once. `TRUNCATE` notifies too.
+//! A trigger for each statement, not for each row: a million rows in one `UPDATE` are one notice.
+//! PostgreSQL sends the notice when the transaction commits, and identical ones of a transaction
+//! once. `TRUNCATE` notifies too.
 //!
 //! ```
 //! let sql = dunlin_pg::triggers::install("dunlin_cache", "public.users", &["users", "people"])?;
@@ -19,8 +20,9 @@ pub struct Error(String);
 /// The most bytes of a payload (PostgreSQL, NOTIFY).
 const MAX_PAYLOAD: usize = 7999;
 
-/// A script that makes `table` notify `channel` of `groups`, separated by spaces, after each statement that changes it.
-/// It may be run again, and replaces what it made before. `table` may have its schema: `public.users`, `"Odd".name`.
+/// A script that makes `table` notify `channel` of `groups`, separated by spaces, after each
+/// statement that changes it. It may be run again, and replaces what it made before. `table` may
+/// have its schema: `public.users`, `"Odd".name`.
 ///
 /// # Errors
 /// A name that is empty or too long, a group with a space in it.

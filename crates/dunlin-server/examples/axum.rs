@@ -1,6 +1,7 @@
 //! An axum `Router`, served by dunlin: a loop for each core, every deadline and limit on.
 //!
-//! `cargo run -p dunlin-server --example axum`, then `curl -i http://127.0.0.1:8080/greet/you`; Ctrl-C drains.
+//! `cargo run -p dunlin-server --example axum`, then `curl -i http://127.0.0.1:8080/greet/you`;
+//! Ctrl-C drains.
 
 use axum::Router;
 use axum::extract::Path;

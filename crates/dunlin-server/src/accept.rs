@@ -20,7 +20,8 @@ struct Acceptor<C> {
     service: C,
 }
 
-/// Accepts until the server has stopped and its lame-duck time is over, then what already waits, and no more.
+/// Accepts until the server has stopped and its lame-duck time is over, then what already waits,
+/// and no more.
 pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, service: C) {
     let local = Arc::new(listener.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new())));
     let shared = owner.shared().clone();
@@ -87,7 +88,8 @@ const LEAVING: Duration = Duration::from_millis(250);
 
 // `&mut self`, since a service need not be `Sync`.
 impl<C: Connect> Acceptor<C> {
-    /// Has new connections go to the processes that share the address, while those that are half open come in here.
+    /// Has new connections go to the processes that share the address, while those that are half
+    /// open come in here.
     async fn leave(&mut self, shared: &Shared) -> io::Result<()> {
         self.listener.drop_new()?;
         let mut stage = shared.stage.subscribe();
@@ -135,8 +137,8 @@ impl<C: Connect> Acceptor<C> {
     }
 }
 
-/// Waits while there are as many connections as there may be, and has one that is idle closed. The kernel keeps those
-/// that come meanwhile.
+/// Waits while there are as many connections as there may be, and has one that is idle closed. The
+/// kernel keeps those that come meanwhile.
 async fn room(owner: &Loop) {
     let shared = owner.shared();
     while shared.open.load(Ordering::Acquire) >= shared.max_connections {
@@ -175,8 +177,8 @@ impl Drop for Place {
 // === impl Pause ===
 
 impl Pause {
-    /// Backs off when the system is out of descriptors or memory (accept(2)); other errors are those of the connection
-    /// that would have been next.
+    /// Backs off when the system is out of descriptors or memory (accept(2)); other errors are
+    /// those of the connection that would have been next.
     async fn after(&mut self, error: &io::Error, owner: &Loop) {
         if !matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) {
             return;

@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a server listens: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/app.sock`, or `systemd:NAME` for a socket that
-/// the service manager hands over (`systemd:` alone takes all of them).
+/// Where a server listens: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/app.sock`, or `systemd:NAME`
+/// for a socket that the service manager hands over (`systemd:` alone takes all of them).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Addr {
     /// A TCP address; port 0 takes a free one.
     Tcp(SocketAddr),
-    /// The path of a Unix socket. A stale socket file is replaced; one that is listened on is an error.
+    /// The path of a Unix socket. A stale socket file is replaced; one that is listened on is an
+    /// error.
     Unix(PathBuf),
-    /// Sockets handed over in `LISTEN_FDS`, by their name in `LISTEN_FDNAMES`; the empty name takes all of them.
+    /// Sockets handed over in `LISTEN_FDS`, by their name in `LISTEN_FDNAMES`; the empty name takes
+    /// all of them.
     Systemd(String),
 }
 

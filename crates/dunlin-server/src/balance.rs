@@ -1,4 +1,5 @@
-//! Loops of even load: `SO_REUSEPORT` spreads connections by a hash, which is not even when there are few.
+//! Loops of even load: `SO_REUSEPORT` spreads connections by a hash, which is not even when there
+//! are few.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +27,8 @@ pub(crate) struct Balance {
     receivers: Mutex<Vec<Option<UnboundedReceiver<Handed>>>>,
 }
 
-/// A loop may have so many connections more than the one that has the fewest, and a quarter on top of that.
+/// A loop may have so many connections more than the one that has the fewest, and a quarter on top
+/// of that.
 const SLACK: usize = 16;
 
 // === impl Balance ===
@@ -42,8 +44,8 @@ impl Balance {
         self.receivers.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take()
     }
 
-    /// Hands `accepted` to the loop with the fewest connections if this one, `own`, has far more. Gives it back
-    /// otherwise.
+    /// Hands `accepted` to the loop with the fewest connections if this one, `own`, has far more.
+    /// Gives it back otherwise.
     pub(crate) fn offer(
         &self,
         accepted: Accepted,

@@ -113,8 +113,8 @@ impl Shared {
         });
     }
 
-    /// Returns `true` if the sockets are the service manager's: then the next process begins only when
-    /// this one has ended, and newcomers would wait for as long as it drains.
+    /// Returns `true` if the sockets are the service manager's: then the next process begins only
+    /// when this one has ended, and newcomers would wait for as long as it drains.
     pub(crate) fn has_passed_sockets(&self) -> bool {
         self.config.listen.iter().any(|addr| matches!(addr, Addr::Systemd(_)))
     }

@@ -97,7 +97,8 @@ fn runtime(config: &Config) -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-/// The end of the drain in which no connection is accepted any more, so that those that were can end.
+/// The end of the drain in which no connection is accepted any more, so that those that were can
+/// end.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Accepts and serves until the server stops and the last connection is gone or cut.
@@ -161,7 +162,8 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
     }
     shared.cut.fetch_add(registry.len(), Ordering::AcqRel);
     registry.signal_all(Signal::Cut);
-    // Tasks that were told to cut end as soon as they run; one that blocks its thread must not hold the others up.
+    // Tasks that were told to cut end as soon as they run; one that blocks its thread must not hold
+    // the others up.
     let _ = tokio::time::timeout(Duration::from_secs(1), registry.empty()).await;
     reaper.abort();
     certificates.abort();

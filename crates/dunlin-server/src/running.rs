@@ -63,8 +63,8 @@ impl Running {
         self.handle.stats()
     }
 
-    /// Waits until the server has ended: after [`shutdown`](Self::shutdown) or [`abort`](Self::abort), or because
-    /// another process took its sockets over.
+    /// Waits until the server has ended: after [`shutdown`](Self::shutdown) or
+    /// [`abort`](Self::abort), or because another process took its sockets over.
     pub async fn stopped(mut self) -> Outcome {
         let threads = std::mem::take(&mut self.threads);
         let (sender, ended) = tokio::sync::oneshot::channel();
@@ -101,9 +101,9 @@ impl Handle {
         &self.0.addrs
     }
 
-    /// Begins to shut down. For [`lame_duck`](crate::Config::lame_duck) everything goes on; then no connection is
-    /// accepted any more, each one closes with its next answer, and what is left after
-    /// [`drain`](crate::Config::drain) is cut.
+    /// Begins to shut down. For [`lame_duck`](crate::Config::lame_duck) everything goes on; then no
+    /// connection is accepted any more, each one closes with its next answer, and what is left
+    /// after [`drain`](crate::Config::drain) is cut.
     pub fn shutdown(&self) {
         self.0.raise(Stage::Stopping);
     }

@@ -11,10 +11,11 @@ use crate::running::{Handle, Outcome};
 use crate::tls::Acceptor;
 use crate::{BindError, Config, Connect};
 
-/// Serves `service` on a listener of this runtime, with the deadlines and limits of the default [`Config`], until
-/// `shutdown` is ready and the last request is answered.
+/// Serves `service` on a listener of this runtime, with the deadlines and limits of the default
+/// [`Config`], until `shutdown` is ready and the last request is answered.
 ///
-/// It is what [`Server`](crate::Server) runs on each of its loops; connections are tasks of the runtime it is called on.
+/// It is what [`Server`](crate::Server) runs on each of its loops; connections are tasks of the
+/// runtime it is called on.
 pub async fn serve<C: Connect>(
     listener: impl Into<Listener>,
     service: C,
@@ -24,7 +25,8 @@ pub async fn serve<C: Connect>(
     serve_with(Config::default(), listener, service, shutdown).await.unwrap_or(Outcome { drained: true, cut: 0 })
 }
 
-/// [`serve`] by a configuration of one's own. What it says of listening, loops and handover is not used.
+/// [`serve`] by a configuration of one's own. What it says of listening, loops and handover is not
+/// used.
 ///
 /// # Errors
 /// A certificate that cannot be used.

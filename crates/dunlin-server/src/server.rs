@@ -31,7 +31,8 @@ pub struct Server {
 pub struct LoopInfo {
     /// From 0 to [`count`](Self::count) − 1.
     pub index: usize,
-    /// How many loops there are: one for each worker, or one alone that is [shared](crate::EventLoop::Shared).
+    /// How many loops there are: one for each worker, or one alone that is
+    /// [shared](crate::EventLoop::Shared).
     pub count: usize,
 }
 
@@ -70,8 +71,8 @@ pub enum StartError {
 // === impl Server ===
 
 impl Server {
-    /// Binds every address of `config`. From here on clients can connect; they are served once the server
-    /// [starts](Self::start).
+    /// Binds every address of `config`. From here on clients can connect; they are served once the
+    /// server [starts](Self::start).
     ///
     /// # Errors
     /// The first address that cannot be listened on, a certificate that cannot be used, or a setting that cannot be.
@@ -89,14 +90,16 @@ impl Server {
         Ok(Self { config, bound, addrs, tls, predecessor })
     }
 
-    /// Where the server listens: the addresses of the configuration in its order, with the ports that the system chose.
+    /// Where the server listens: the addresses of the configuration in its order, with the ports
+    /// that the system chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[Addr] {
         &self.addrs
     }
 
-    /// Starts the loops. `factory` is called once for each loop on that loop's own runtime, so pools and clients that
-    /// it makes live there. It returns when every loop serves; it blocks its thread until then.
+    /// Starts the loops. `factory` is called once for each loop on that loop's own runtime, so
+    /// pools and clients that it makes live there. It returns when every loop serves; it blocks its
+    /// thread until then.
     ///
     /// # Errors
     /// What the system says when a thread cannot be made, and the first error of the factory. Nothing runs on then.

@@ -26,7 +26,8 @@ pub struct LoopStats {
     pub timed_out: u64,
     /// Connections that were closed at once because their client has too many.
     pub refused: u64,
-    /// How often accepting had to wait because there were too many connections or too few descriptors.
+    /// How often accepting had to wait because there were too many connections or too few
+    /// descriptors.
     pub full: u64,
     /// Connections that this loop accepted and handed to one that had fewer.
     pub handed_over: u64,

@@ -63,15 +63,15 @@ impl Acceptor {
         self.acceptor.accept(socket)
     }
 
-    /// Reads the files again whenever they change, for ever. A pair that does not fit is told once, and the last good
-    /// one is kept.
+    /// Reads the files again whenever they change, for ever. A pair that does not fit is told once,
+    /// and the last good one is kept.
     pub(crate) async fn watch(&self) {
         let mut last = self.stamp().await;
         loop {
             tokio::time::sleep(LOOK).await;
             let stamp = self.stamp().await;
-            // Somebody who replaces two files has one changed before the other: a pair that does not fit now is tried
-            // again when the next change comes.
+            // Somebody who replaces two files has one changed before the other: a pair that does
+            // not fit now is tried again when the next change comes.
             if stamp == last || stamp.iter().any(Option::is_none) {
                 continue;
             }

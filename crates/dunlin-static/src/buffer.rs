@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-/// Bytes of a chunk: enough that the system calls of a chunk cost little beside its copy (larger ones measured no
-/// faster), small enough to stay in the second-level cache between the copy from the file and the copy to the socket.
+/// Bytes of a chunk: enough that the system calls of a chunk cost little beside its copy (larger
+/// ones measured no faster), small enough to stay in the second-level cache between the copy from
+/// the file and the copy to the socket.
 pub(crate) const CHUNK: usize = 256 << 10;
 
 /// Buffers that a thread keeps for the next chunk.

@@ -38,7 +38,8 @@ pub(crate) struct Entry {
     checked: AtomicU64,
     /// Whether it was asked for since the table last swept.
     pub(crate) used: AtomicBool,
-    /// How often it was asked for while there was a better place for it: up to [`HOT`], or [`TAKEN`].
+    /// How often it was asked for while there was a better place for it: up to [`HOT`], or
+    /// [`TAKEN`].
     asked: AtomicU32,
 }
 
@@ -109,8 +110,8 @@ impl Entry {
         self.pending.as_ref().is_some_and(|pending| pending.has_changed().is_ok())
     }
 
-    /// It was asked for: the next sweep lets it be. Written only once, so that readers on other cores keep their cache
-    /// line.
+    /// It was asked for: the next sweep lets it be. Written only once, so that readers on other
+    /// cores keep their cache line.
     pub(crate) fn mark_used(&self) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
@@ -160,7 +161,8 @@ impl Entry {
         }
     }
 
-    /// Whether it was compared with the disk less than `within` ago. A clock that was set back makes it old.
+    /// Whether it was compared with the disk less than `within` ago. A clock that was set back
+    /// makes it old.
     pub(crate) fn is_fresh(&self, now: SystemTime, within: Duration) -> bool {
         let age = nanos(now).wrapping_sub(self.checked.load(Ordering::Relaxed));
         u128::from(age) < within.as_nanos()
@@ -199,7 +201,8 @@ impl Content {
         matches!(self, Self::Memory { bytes, mapping: None, .. } if sealed::is_worth(bytes.len()))
     }
 
-    /// The same bytes, held so that the kernel can send them. As they are where that would gain nothing, or cannot be.
+    /// The same bytes, held so that the kernel can send them. As they are where that would gain
+    /// nothing, or cannot be.
     pub(crate) fn sealed(&self) -> Self {
         match self {
             Self::Memory { bytes, id, .. } if self.can_be_sealed() => {

@@ -1,4 +1,5 @@
-//! [`Files`]: the service. Its pipeline is resolve, variant, preconditions, range, respond: a module each.
+//! [`Files`]: the service. Its pipeline is resolve, variant, preconditions, range, respond: a
+//! module each.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,12 +19,13 @@ use crate::{Config, Error, listing, path, precondition, respond, variant};
 
 /// The files of one folder, as a service. Clones share what is held in memory.
 ///
-/// It answers GET, HEAD and OPTIONS; other methods get 405. Nothing outside of the folder is ever read.
+/// It answers GET, HEAD and OPTIONS; other methods get 405. Nothing outside of the folder is ever
+/// read.
 #[derive(Clone)]
 pub struct Files(Arc<Shared>);
 
-/// The answer of [`Files::respond`], ready at once for what is held in memory. It needs a tokio runtime with time
-/// enabled.
+/// The answer of [`Files::respond`], ready at once for what is held in memory. It needs a tokio
+/// runtime with time enabled.
 #[must_use = "futures do nothing unless polled"]
 pub struct Respond(State);
 
@@ -68,14 +70,16 @@ impl Files {
         Ok(Self(Arc::new(Shared::new(open, config))))
     }
 
-    /// Answers for `target`: a path below the root, percent-encoded as it came, with or without a slash before it. It
-    /// may have a query, which is kept in redirects. For routers that matched a prefix.
+    /// Answers for `target`: a path below the root, percent-encoded as it came, with or without a
+    /// slash before it. It may have a query, which is kept in redirects. For routers that matched a
+    /// prefix.
     pub fn respond(&self, method: &Method, headers: &HeaderMap, target: &str) -> Respond {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Respond::ready(respond::other_method(method));
         }
         let (raw, query) = path::split(target);
-        // A path without escapes is its own name; only names that were let through are in the table.
+        // A path without escapes is its own name; only names that were let through are in the
+        // table.
         if memchr::memchr(b'%', raw.as_bytes()).is_none()
             && let Some(response) = self.held(method, headers, raw)
         {
@@ -176,8 +180,9 @@ async fn missing(shared: &Arc<Shared>, method: &Method, headers: &HeaderMap) -> 
     }
 }
 
-/// Whether a path may be a page of an application that routes in the browser: it has no extension, or the client asks
-/// for HTML by name, as browsers do for pages and not for scripts, styles and images.
+/// Whether a path may be a page of an application that routes in the browser: it has no extension,
+/// or the client asks for HTML by name, as browsers do for pages and not for scripts, styles and
+/// images.
 fn is_page(path: &str, headers: &HeaderMap) -> bool {
     let accepts_html = || {
         dunlin_http::list::elements(headers, &http::header::ACCEPT)

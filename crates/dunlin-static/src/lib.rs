@@ -1,7 +1,8 @@
-//! A static file service as fast as memory: validators, ranges, precompressed variants, no way out of the folder.
+//! A static file service as fast as memory: validators, ranges, precompressed variants, no way out
+//! of the folder.
 //!
-//! [`Files`] serves what is beneath one folder. It is a [`tower_service::Service`], and a router that matched a prefix
-//! calls [`Files::respond`] with what is left of the path.
+//! [`Files`] serves what is beneath one folder. It is a [`tower_service::Service`], and a router
+//! that matched a prefix calls [`Files::respond`] with what is left of the path.
 //!
 //! A request goes through five steps, a module each: *resolve* (which file), *variant* (which representation),
 //! *preconditions* (RFC 9110 §13), *range* (§14), *respond*.

@@ -78,7 +78,8 @@ fn prefers_json(request: &HeaderMap) -> bool {
     weight("application/json") > weight("text/html")
 }
 
-/// What is in a folder that would be served, folders first, and whether there is more than is listed.
+/// What is in a folder that would be served, folders first, and whether there is more than is
+/// listed.
 fn read(shared: &Shared, folder: &File, path: &str) -> io::Result<(Vec<Item>, bool)> {
     let mut items = Vec::new();
     let mut more = false;
@@ -101,8 +102,8 @@ fn item(shared: &Shared, folder: &File, path: &str, name: &CStr) -> io::Result<O
         return Ok(None);
     };
     let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(None) };
-    // Pipes and devices are not even opened. The rest is, as for a request: what would get 404 is not listed, such as a
-    // link that leads out of the root.
+    // Pipes and devices are not even opened. The rest is, as for a request: what would get 404 is
+    // not listed, such as a link that leads out of the root.
     if !matches!(FileType::from_raw_mode(stat.st_mode), FileType::Symlink | FileType::RegularFile | FileType::Directory)
     {
         return Ok(None);

@@ -25,7 +25,8 @@ impl Shared {
         let hot = snapshot.stamp.len > self.config.max_file || known.as_ref().is_some_and(|known| known.is_sealed());
         let len = snapshot.bytes.len() as u64;
         let content = match known.as_ref().map(|known| &known.identity.content) {
-            // The same bytes keep their name, so that what was made of them, an encoding, stays good.
+            // The same bytes keep their name, so that what was made of them, an encoding, stays
+            // good.
             Some(same @ Content::Memory { bytes, .. }) if *bytes == snapshot.bytes => same.clone(),
             _ => Content::new(snapshot.bytes),
         };

@@ -29,7 +29,8 @@ pub(crate) struct Shared {
     pub(crate) root: Root,
     pub(crate) table: Table,
     pub(crate) pool: Pool,
-    /// One load at a time for paths that share a stripe, so that a path is loaded once however many ask for it.
+    /// One load at a time for paths that share a stripe, so that a path is loaded once however many
+    /// ask for it.
     loads: [Arc<Mutex<()>>; 64],
     /// When the root was last looked for by its path, in nanoseconds since 1970.
     root_checked: AtomicU64,
@@ -91,12 +92,14 @@ impl Shared {
         }
     }
 
-    /// How long the table is believed. Half of what is promised: the rest is left for a writer to finish.
+    /// How long the table is believed. Half of what is promised: the rest is left for a writer to
+    /// finish.
     pub(crate) fn believed(&self) -> Duration {
         self.config.seen_within / 2
     }
 
-    /// Finds out what `path` is now. `names_tag`: the request cannot be answered well without the file's tag.
+    /// Finds out what `path` is now. `names_tag`: the request cannot be answered well without the
+    /// file's tag.
     pub(crate) async fn find(self: &Arc<Self>, path: &str, names_tag: bool) -> io::Result<Known> {
         // A file may grow beyond what is held in memory, or shrink to it, between the steps.
         for _ in 0..4 {
@@ -134,8 +137,8 @@ impl Shared {
         let (shared, path) = (Arc::clone(self), path.to_owned());
         let look = move || {
             let found = shared.resolve(&path, now, Wait::Yes)?;
-            // A small file that nobody knows yet is loaded as well, unless somebody is about it: that saves the way to
-            // the loop and back.
+            // A small file that nobody knows yet is loaded as well, unless somebody is about it:
+            // that saves the way to the loop and back.
             if let Found::File(found) = &found
                 && found.stamp.len <= shared.config.max_file
                 && let Ok(_guard) = shared.stripe(&path).try_lock()
@@ -171,7 +174,8 @@ impl Shared {
         Ok(found)
     }
 
-    /// How large the file at `path` may be to be held: one that was found hot stays so when it changes.
+    /// How large the file at `path` may be to be held: one that was found hot stays so when it
+    /// changes.
     fn limit(&self, path: &str) -> u64 {
         let hot = self.table.get(path).is_some_and(|entry| entry.is_in_memory());
         if hot { self.config.max_file.max(self.hot_limit()) } else { self.config.max_file }
@@ -231,8 +235,8 @@ impl Shared {
         &self.loads[sum % self.loads.len()]
     }
 
-    /// Whether a file that just changed may be half written: then what it was is still served, as long as no more time
-    /// passes than is promised.
+    /// Whether a file that just changed may be half written: then what it was is still served, as
+    /// long as no more time passes than is promised.
     fn may_be_unfinished(&self, entry: &Entry, found: &Located) -> bool {
         let promised = self.config.seen_within;
         let since = found.at.duration_since(entry.confirmed()).unwrap_or(promised);

@@ -6,18 +6,21 @@ use std::borrow::Cow;
 const MAX_PATH: usize = 4095;
 const MAX_NAME: usize = 255;
 
-/// Parts a request's target below the root: the path without the first slash, and the query with its `?`.
+/// Parts a request's target below the root: the path without the first slash, and the query with
+/// its `?`.
 pub(crate) fn split(target: &str) -> (&str, &str) {
     let path = target.strip_prefix('/').unwrap_or(target);
     path.split_at(memchr::memchr(b'?', path.as_bytes()).unwrap_or(path.len()))
 }
 
-/// Decodes a path below the root and checks that it names something there, by its letters alone: every segment is a
-/// plain name, none is hidden. An empty path, or one that ends in a slash, is a folder.
+/// Decodes a path below the root and checks that it names something there, by its letters alone:
+/// every segment is a plain name, none is hidden. An empty path, or one that ends in a slash, is a
+/// folder.
 ///
-/// `None` for everything else, which is never looked for: `.` and `..`, names that begin with a dot (but for a first
-/// `.well-known`), empty segments, backslashes, control characters, broken escapes, bytes that are no UTF-8 (so that
-/// overlong forms are out), and dots, slashes and backslashes that hide in escapes.
+/// `None` for everything else, which is never looked for: `.` and `..`, names that begin with a dot
+/// (but for a first `.well-known`), empty segments, backslashes, control characters, broken
+/// escapes, bytes that are no UTF-8 (so that overlong forms are out), and dots, slashes and
+/// backslashes that hide in escapes.
 pub(crate) fn parse(raw: &str) -> Option<Cow<'_, str>> {
     let path = decode(raw)?;
     is_plain(&path).then_some(path)

@@ -1,4 +1,5 @@
-//! The way to work that may wait for a disk: the runtime's blocking threads, a bounded number of them.
+//! The way to work that may wait for a disk: the runtime's blocking threads, a bounded number of
+//! them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ pub(crate) struct Pool {
     hash: Arc<Semaphore>,
 }
 
-/// Opens and reads at once: enough to keep a disk's queue full, few enough not to fill the machine with threads.
+/// Opens and reads at once: enough to keep a disk's queue full, few enough not to fill the machine
+/// with threads.
 const DISK: usize = 32;
 /// Large files hashed at once. Each takes a core.
 const HASH: usize = 2;
@@ -24,7 +26,8 @@ impl Pool {
         Self { disk: Arc::new(Semaphore::new(DISK)), hash: Arc::new(Semaphore::new(HASH)) }
     }
 
-    /// Runs short work that waits for the disk. Once begun it runs to its end, even if nobody waits for it any more.
+    /// Runs short work that waits for the disk. Once begun it runs to its end, even if nobody waits
+    /// for it any more.
     pub(crate) async fn disk<T, F>(&self, work: F) -> io::Result<T>
     where
         T: Send + 'static,

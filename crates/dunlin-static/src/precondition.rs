@@ -12,7 +12,8 @@ pub(crate) fn evaluate(variant: &Variant, method: &Method, request: &HeaderMap) 
     if Validators::concerned(request) { variant.validators.evaluate(method, request) } else { Outcome::Proceed }
 }
 
-/// Whether the request names a tag, so that it cannot be answered well before the file's own is known.
+/// Whether the request names a tag, so that it cannot be answered well before the file's own is
+/// known.
 pub(crate) fn names_tag(request: &HeaderMap) -> bool {
     let tag = |value: &http::HeaderValue| value.as_bytes().ends_with(b"\"");
     request.contains_key(IF_MATCH) || request.contains_key(IF_NONE_MATCH) || request.get(IF_RANGE).is_some_and(tag)

@@ -41,7 +41,8 @@ fn find(root: &Root, path: &str, now: SystemTime, config: &Config, wait: Wait) -
     if metadata.is_file() {
         return Ok(Found::File(Box::new(Located::new(path, path.to_owned(), (file, &metadata), now))));
     }
-    // A device, a pipe or a socket is nothing to serve, and a folder is only worth a redirect if something is there.
+    // A device, a pipe or a socket is nothing to serve, and a folder is only worth a redirect if
+    // something is there.
     let folder = metadata.is_dir().then(|| folder(root, &format!("{path}/"), now, config, wait));
     match folder {
         Some(Ok(Found::Missing)) | None => Ok(Found::Missing),

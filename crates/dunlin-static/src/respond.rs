@@ -40,7 +40,8 @@ pub(crate) const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Answers with a representation: steps 3 to 5. `source` is where it is read from if it is not in memory.
+/// Answers with a representation: steps 3 to 5. `source` is where it is read from if it is not in
+/// memory.
 pub(crate) fn respond(
     variant: &Variant,
     method: &Method,
@@ -149,7 +150,8 @@ pub(crate) fn other_method(method: &Method) -> Response<Body> {
     Problem::method_not_allowed(METHODS).into_response()
 }
 
-/// To the same folder with its slash. The reference is relative, so it is right wherever the root is mounted.
+/// To the same folder with its slash. The reference is relative, so it is right wherever the root
+/// is mounted.
 pub(crate) fn redirect(path: &str, query: &str) -> Response<Body> {
     let name = path.rsplit('/').next().unwrap_or(path);
     // RFC 3986 §4.2: the dot segment keeps a colon in the name from making it a scheme.

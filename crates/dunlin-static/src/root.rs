@@ -13,8 +13,8 @@ use rustix::io::Errno;
 
 use crate::walk;
 
-/// A folder that is open. It is looked for again by its path from time to time, since a deployment may put another in
-/// its place.
+/// A folder that is open. It is looked for again by its path from time to time, since a deployment
+/// may put another in its place.
 pub(crate) struct Root {
     path: PathBuf,
     open: RwLock<Arc<OwnedFd>>,
@@ -31,7 +31,8 @@ pub(crate) enum Wait {
     Yes,
 }
 
-/// How a file is opened: without waiting for a writer of a pipe, and without becoming anybody's terminal.
+/// How a file is opened: without waiting for a writer of a pipe, and without becoming anybody's
+/// terminal.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 // === impl Root ===
@@ -42,8 +43,8 @@ impl Root {
         Ok(Self { path: path.to_owned(), open, beneath: AtomicBool::new(cfg!(target_os = "linux")) })
     }
 
-    /// Opens a path that [`crate::path::parse`] let through. Symlinks are followed as long as they stay beneath the
-    /// root.
+    /// Opens a path that [`crate::path::parse`] let through. Symlinks are followed as long as they
+    /// stay beneath the root.
     pub(crate) fn open(&self, path: &str, wait: Wait) -> io::Result<File> {
         let path = match path.strip_suffix('/').unwrap_or(path) {
             "" => ".",
@@ -63,7 +64,8 @@ impl Root {
         }
     }
 
-    /// Looks whether another folder has taken the root's path, and turns to it. A path where nothing is keeps the old.
+    /// Looks whether another folder has taken the root's path, and turns to it. A path where
+    /// nothing is keeps the old.
     pub(crate) fn refresh(&self, wait: Wait) -> io::Result<()> {
         let now = match wait {
             Wait::No => open_root_cached(&self.path)?,
@@ -134,8 +136,8 @@ fn would_block(error: Errno) -> io::Error {
     }
 }
 
-/// Whether an error says that there is nothing to be served at a path: nothing, nothing that may be read, or a way out
-/// of the root.
+/// Whether an error says that there is nothing to be served at a path: nothing, nothing that may be
+/// read, or a way out of the root.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     const MISSING: [Errno; 8] = [
         Errno::NOENT,

@@ -97,9 +97,10 @@ fn media_type(extension: &str) -> &'static str {
     }
 }
 
-/// Whether the name has a hash of the content in it, as bundlers write it: a part between dots, dashes or at the end of
-/// the stem that nobody would choose for a name. To miss one costs a request; to take a word for one would keep an old
-/// file for a year, so both letters and digits are asked for, and much change between them where letters go beyond hex.
+/// Whether the name has a hash of the content in it, as bundlers write it: a part between dots,
+/// dashes or at the end of the stem that nobody would choose for a name. To miss one costs a
+/// request; to take a word for one would keep an old file for a year, so both letters and digits
+/// are asked for, and much change between them where letters go beyond hex.
 fn is_fingerprinted(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let Some((stem, _)) = name.split_once(['.', '-', '_']).and(name.rsplit_once('.')) else { return false };
@@ -115,8 +116,8 @@ fn is_hash(part: &str) -> bool {
         && digits < part.len()
 }
 
-/// Whether the stem ends in eight characters of base64url after a dash, which change kind so often that they spell
-/// nothing.
+/// Whether the stem ends in eight characters of base64url after a dash, which change kind so often
+/// that they spell nothing.
 fn ends_in_base64(stem: &str) -> bool {
     let bytes = stem.as_bytes();
     let Some(at) = bytes.len().checked_sub(9).filter(|&at| at > 0 && bytes[at] == b'-') else { return false };

@@ -1,8 +1,10 @@
-//! Content that the kernel can send without copying it: larger files are held in sealed memory files.
+//! Content that the kernel can send without copying it: larger files are held in sealed memory
+//! files.
 //!
-//! A file on disk could be sent by the kernel too, but whoever writes to it while it is sent would change what is on its
-//! way. A copy in memory that is sealed against writing cannot change. To make it takes as long as to send the content
-//! some ten times, so only what is asked for again and again is held so.
+//! A file on disk could be sent by the kernel too, but whoever writes to it while it is sent would
+//! change what is on its way. A copy in memory that is sealed against writing cannot change. To
+//! make it takes as long as to send the content some ten times, so only what is asked for again and
+//! again is held so.
 
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use dunlin_http::Mapped;
 /// Content that is held, and the descriptor of it if it has one.
 pub(crate) type Held = (Bytes, Option<Arc<dyn Mapped>>);
 
-/// From here on the kernel's own sending is worth its extra system call. For less, copying measured as fast.
+/// From here on the kernel's own sending is worth its extra system call. For less, copying measured
+/// as fast.
 const LEAST: usize = 32 << 10;
 
 /// Whether content of so many bytes is worth a descriptor, where there are such.
@@ -104,11 +107,13 @@ mod linux {
             let mut file = File::from(create()?);
             file.write_all(bytes)?;
             fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-            // Private, because older kernels do not share a file that is sealed against writing. Populated, because
-            // whoever reads the mapping, to encode or encrypt it, reads all of it, and would fault page by page.
+            // Private, because older kernels do not share a file that is sealed against writing.
+            // Populated, because whoever reads the mapping, to encode or encrypt it, reads all of
+            // it, and would fault page by page.
             let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
-            // SAFETY: a new mapping at a place that the kernel chooses. `len` is not zero. Nobody can write to the file
-            // or cut it short, now that it is sealed, so the bytes stay as they are for as long as they are mapped.
+            // SAFETY: a new mapping at a place that the kernel chooses. `len` is not zero. Nobody
+            // can write to the file or cut it short, now that it is sealed, so the bytes stay as
+            // they are for as long as they are mapped.
             let at = unsafe { mmap(ptr::null_mut(), bytes.len(), ProtFlags::READ, flags, &file, 0) }?;
             let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
             Ok(Self { file, at, len: bytes.len(), _seat: seat })

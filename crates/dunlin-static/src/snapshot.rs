@@ -19,14 +19,15 @@ pub(crate) struct Snapshot {
     pub(crate) settled: bool,
 }
 
-/// How often a file that changes while it is read is read again, before it is taken as it was read last.
+/// How often a file that changes while it is read is read again, before it is taken as it was read
+/// last.
 const TRIES: usize = 8;
 
 /// Reads a file of at most `max` bytes; `None` when it is longer.
 ///
-/// The stamp is the same before and after, so nobody wrote in between. A file that changed a moment ago is given that
-/// moment to settle. Of a file that never stands still, a log, what was read last is taken: the tag is computed from
-/// the bytes, so it is right in any case.
+/// The stamp is the same before and after, so nobody wrote in between. A file that changed a moment
+/// ago is given that moment to settle. Of a file that never stands still, a log, what was read last
+/// is taken: the tag is computed from the bytes, so it is right in any case.
 pub(crate) fn read(file: &File, max: u64) -> io::Result<Option<Snapshot>> {
     let mut tries = 0;
     loop {

@@ -27,19 +27,20 @@ impl Stamp {
         }
     }
 
-    /// Whether an open file still has the content that it had. Its other attributes may differ: an open file that is
-    /// replaced in its folder loses a name, and keeps what is in it.
+    /// Whether an open file still has the content that it had. Its other attributes may differ: an
+    /// open file that is replaced in its folder loses a name, and keeps what is in it.
     pub(crate) fn same_content(&self, later: &Self) -> bool {
         (self.len, self.modified, self.place) == (later.len, later.modified, later.place)
     }
 
-    /// Returns `true` if the file is the same one and has become longer, as a log or a recording does.
+    /// Returns `true` if the file is the same one and has become longer, as a log or a recording
+    /// does.
     pub(crate) fn has_grown(&self, later: &Self) -> bool {
         self.place == later.place && later.len > self.len
     }
 
-    /// Whether any later change of the file will show in its stamp. File systems count time in ticks, and a second
-    /// change within one tick leaves the same stamp.
+    /// Whether any later change of the file will show in its stamp. File systems count time in
+    /// ticks, and a second change within one tick leaves the same stamp.
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         distance(time(self.changed), now) >= self.tick()
     }
@@ -54,14 +55,14 @@ impl Stamp {
         now.duration_since(time(self.changed)).unwrap_or_default()
     }
 
-    /// The longest tick that the file's times may be counted in: Linux counts jiffies of at most 10 ms; times without a
-    /// fraction are taken to come from a file system that has seconds, or two.
+    /// The longest tick that the file's times may be counted in: Linux counts jiffies of at most 10
+    /// ms; times without a fraction are taken to come from a file system that has seconds, or two.
     fn tick(&self) -> Duration {
         if self.changed.1 == 0 { Duration::from_secs(2) } else { Duration::from_millis(20) }
     }
 
-    /// When the content last changed, if that can be believed: builds that set all times to 1970 tell nothing, and RFC
-    /// 9110 §8.8.2.1 rules out a time to come.
+    /// When the content last changed, if that can be believed: builds that set all times to 1970
+    /// tell nothing, and RFC 9110 §8.8.2.1 rules out a time to come.
     pub(crate) fn last_modified(&self, now: SystemTime) -> Option<SystemTime> {
         let day = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
         Some(time(self.modified)).filter(|time| (day..=now).contains(time))

@@ -51,10 +51,11 @@ pub(crate) enum Piece {
 
 /// A body in pieces, those of a file read as they are sent.
 ///
-/// What the page cache has is copied on the loop; the rest is read by the pool, a chunk at a time. Each chunk is sent
-/// only once the file is seen to be still what the head says, or to have grown behind that, as a log does: a file that is
-/// written anew or cut short while it is sent fails the body, so that the connection breaks off and no client takes a
-/// mixture, or less than its length, for the file.
+/// What the page cache has is copied on the loop; the rest is read by the pool, a chunk at a time.
+/// Each chunk is sent only once the file is seen to be still what the head says, or to have grown
+/// behind that, as a log does: a file that is written anew or cut short while it is sent fails the
+/// body, so that the connection breaks off and no client takes a mixture, or less than its length,
+/// for the file.
 pub(crate) struct Stream {
     source: Option<Source>,
     pieces: VecDeque<Piece>,

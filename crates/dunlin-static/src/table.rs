@@ -10,8 +10,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::entry::Entry;
 
-/// Files by path. Readers take one lock of many, shared; when there is too much, those that nobody asked for since the
-/// last sweep go first (the CLOCK algorithm).
+/// Files by path. Readers take one lock of many, shared; when there is too much, those that nobody
+/// asked for since the last sweep go first (the CLOCK algorithm).
 pub(crate) struct Table {
     shards: [Shard; SHARDS],
     hasher: RandomState,

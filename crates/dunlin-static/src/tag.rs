@@ -5,9 +5,10 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// What a content is told from any other by: its XXH3, of 128 bits.
 ///
-/// A validator tells the versions of one file apart. A hash that withstands attacks would be no better at it, since who
-/// could use one, by two contents that share a tag, writes both of them; and it costs fifty times as much where the
-/// processor has no instructions for it, of which the first answer with a file would be mostly made.
+/// A validator tells the versions of one file apart. A hash that withstands attacks would be no
+/// better at it, since who could use one, by two contents that share a tag, writes both of them;
+/// and it costs fifty times as much where the processor has no instructions for it, of which the
+/// first answer with a file would be mostly made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest(u128);
 

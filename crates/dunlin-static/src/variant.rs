@@ -1,4 +1,5 @@
-//! Step 2: which representation of a file is answered with: the file itself, or an encoding that stands beside it.
+//! Step 2: which representation of a file is answered with: the file itself, or an encoding that
+//! stands beside it.
 
 use std::fs::File;
 use std::io;
@@ -15,11 +16,12 @@ use crate::stamp::Stamp;
 #[derive(Default)]
 pub(crate) struct Siblings(pub(crate) Vec<(Coding, File, Stamp)>);
 
-/// Chooses by the request's `Accept-Encoding`, among equals in the order of [`Coding::ALL`]. With the coding, unless
-/// the file is sent as it is.
+/// Chooses by the request's `Accept-Encoding`, among equals in the order of [`Coding::ALL`]. With
+/// the coding, unless the file is sent as it is.
 pub(crate) fn select<'a>(entry: &'a Entry, request: &HeaderMap) -> (&'a Variant, Option<Coding>) {
     let identity = (&entry.identity, None);
-    // A range is always one of the file itself: a client that joins parts would have to ask for the same coding again.
+    // A range is always one of the file itself: a client that joins parts would have to ask for the
+    // same coding again.
     if entry.encoded.is_empty() || !request.contains_key(ACCEPT_ENCODING) || request.contains_key(RANGE) {
         return identity;
     }

@@ -1,4 +1,5 @@
-//! Whether an encoded file beside a file is what it says: whole, of the very content, and within what browsers decode.
+//! Whether an encoded file beside a file is what it says: whole, of the very content, and within
+//! what browsers decode.
 
 use std::io::{self, BufRead, Read};
 
@@ -55,7 +56,8 @@ impl Decoded {
 }
 
 fn brotli(mut encoded: impl BufRead, decoded: &mut Decoded) -> io::Result<()> {
-    // RFC 7932 §9.1 leaves this one pattern invalid; encoders use it for windows beyond the format's 16 MiB.
+    // RFC 7932 §9.1 leaves this one pattern invalid; encoders use it for windows beyond the
+    // format's 16 MiB.
     if encoded.fill_buf()?.first().is_some_and(|first| first & 0x7f == 0x11) {
         return Err(io::Error::other("its window is larger than 16 MiB"));
     }

@@ -10,8 +10,8 @@ use rustix::io::Errno;
 /// As many symlinks as Linux follows in one path.
 const MAX_LINKS: usize = 40;
 
-/// Opens `path` beneath `root`. No component is ever opened through a symlink: a link is read, and what it says is
-/// walked in its place, so that `..` goes at most up to the root.
+/// Opens `path` beneath `root`. No component is ever opened through a symlink: a link is read, and
+/// what it says is walked in its place, so that `..` goes at most up to the root.
 pub(crate) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut names: VecDeque<CString> = VecDeque::new();
     push_front(&mut names, path.as_bytes())?;

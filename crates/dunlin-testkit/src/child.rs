@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::PATIENCE;
 
-/// A server under a small shell that ends it when the owner's end of a pipe closes: on drop, and also when the owner
-/// itself is killed.
+/// A server under a small shell that ends it when the owner's end of a pipe closes: on drop, and
+/// also when the owner itself is killed.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     shell: Child,
@@ -20,9 +20,9 @@ pub(crate) struct Guarded {
 // === impl Guarded ===
 
 impl Guarded {
-    /// Starts `command`, whose output goes to `log`, in a process group of its own, so that a terminal's Ctrl-C is not
-    /// for it. `signal` (`INT`, `QUIT`, …) is what ends it. When the owner dies before it has ended the server, the
-    /// folder `scratch` goes too.
+    /// Starts `command`, whose output goes to `log`, in a process group of its own, so that a
+    /// terminal's Ctrl-C is not for it. `signal` (`INT`, `QUIT`, …) is what ends it. When the owner
+    /// dies before it has ended the server, the folder `scratch` goes too.
     pub(crate) fn spawn(
         program: &Path,
         args: &[String],
@@ -59,7 +59,8 @@ read -r word; kill -{signal} $p 2>/dev/null; wait $p
     /// When it ends before, or is not ready within [`PATIENCE`], with the end of its `log`.
     pub(crate) fn wait_until(&mut self, log: &Path, mut ready: impl FnMut() -> bool) -> io::Result<()> {
         let begun = Instant::now();
-        // It is to live beyond the answer: another one may have answered, on the port that this one did not get.
+        // It is to live beyond the answer: another one may have answered, on the port that this one
+        // did not get.
         while !(ready() && self.alive()) {
             let why = match self.alive() {
                 false => "ended",
@@ -81,13 +82,15 @@ read -r word; kill -{signal} $p 2>/dev/null; wait $p
 
     /// Stops it where it is, or has it go on: what comes meanwhile waits.
     pub(crate) fn freeze(&self, frozen: bool) {
-        // SAFETY: the process is ours; its number cannot be another's before the shell has waited for it.
+        // SAFETY: the process is ours; its number cannot be another's before the shell has waited
+        // for it.
         unsafe { libc::kill(self.pid, if frozen { libc::SIGSTOP } else { libc::SIGCONT }) };
     }
 
     /// SIGKILL: no word of farewell.
     pub(crate) fn kill(&mut self) {
-        // SAFETY: the process is ours; its number cannot be another's before the shell has waited for it.
+        // SAFETY: the process is ours; its number cannot be another's before the shell has waited
+        // for it.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
         self.end();
     }
@@ -108,7 +111,8 @@ impl Drop for Guarded {
     }
 }
 
-/// Whether the process exists and has not ended; one that has exists until its parent has asked for its status.
+/// Whether the process exists and has not ended; one that has exists until its parent has asked for
+/// its status.
 fn runs(pid: i32) -> bool {
     // SAFETY: signal 0 only asks whether the process exists.
     let exists = unsafe { libc::kill(pid, 0) } == 0;

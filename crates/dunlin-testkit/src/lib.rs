@@ -6,8 +6,9 @@
 //! - [`Origin`]: a scripted HTTP server that counts what it is asked.
 //! - [`tool()`]: what a command-line program makes of some bytes.
 //!
-//! Everything blocks and needs no runtime. What goes wrong panics: it is a test that fails. [`pg`] is the part of it that
-//! finds and runs PostgreSQL, and gives errors instead; the project's commands use it too.
+//! Everything blocks and needs no runtime. What goes wrong panics: it is a test that fails. [`pg`]
+//! is the part of it that finds and runs PostgreSQL, and gives errors instead; the project's
+//! commands use it too.
 //!
 //! ```
 //! use dunlin_testkit::{Origin, raw};
@@ -40,8 +41,8 @@ pub use postgres::Postgres;
 pub use redis::Redis;
 pub use tool::tool;
 
-/// How long a test waits for what has to happen, before it fails. Far more than anything takes, also where ten processes
-/// want each processor: only a failure takes it.
+/// How long a test waits for what has to happen, before it fails. Far more than anything takes,
+/// also where ten processes want each processor: only a failure takes it.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Asks `done` until it says yes.

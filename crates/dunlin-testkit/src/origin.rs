@@ -8,8 +8,8 @@ use std::thread;
 
 /// A server that answers each request with the bytes that a script gives for it, and counts.
 ///
-/// Connections are kept alive while the answer's bytes do not say `Connection: close`. A script that gives no bytes hangs
-/// up.
+/// Connections are kept alive while the answer's bytes do not say `Connection: close`. A script
+/// that gives no bytes hangs up.
 #[derive(Debug)]
 pub struct Origin {
     addr: SocketAddr,

@@ -16,8 +16,9 @@ pub struct Programs(PathBuf);
 
 /// A cluster in a folder, and its server while it runs.
 ///
-/// The server listens on a Unix socket beside the data and, where a port is given, on the loopback address; it trusts
-/// whoever reaches it. It runs as an ordinary user, also when the caller is root, and ends with its owner.
+/// The server listens on a Unix socket beside the data and, where a port is given, on the loopback
+/// address; it trusts whoever reaches it. It runs as an ordinary user, also when the caller is
+/// root, and ends with its owner.
 #[derive(Debug)]
 pub struct Cluster {
     programs: Programs,
@@ -32,7 +33,8 @@ pub struct Cluster {
 // === impl Programs ===
 
 impl Programs {
-    /// Looks on the PATH, then where the distributions and Homebrew put them; the newest version wins.
+    /// Looks on the PATH, then where the distributions and Homebrew put them; the newest version
+    /// wins.
     #[must_use]
     pub fn find() -> Option<Self> {
         let on_path =
@@ -51,7 +53,8 @@ impl Programs {
     }
 }
 
-/// Debian and Ubuntu; Red Hat's community packages; Homebrew on both kinds of Mac; MacPorts; Postgres.app.
+/// Debian and Ubuntu; Red Hat's community packages; Homebrew on both kinds of Mac; MacPorts;
+/// Postgres.app.
 fn usual_places() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (base, prefix, tail) in [
@@ -102,8 +105,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A hot standby of `primary`, which has to run, in `dir`, with the same settings: a copy that follows it. Nothing runs
-    /// before [`Cluster::start`].
+    /// A hot standby of `primary`, which has to run, in `dir`, with the same settings: a copy that
+    /// follows it. Nothing runs before [`Cluster::start`].
     ///
     /// # Errors
     /// When the folder cannot be made, or pg_basebackup fails, with what it said.
@@ -164,7 +167,8 @@ impl Cluster {
         fs::create_dir_all(&self.dir)?;
         fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700))?;
         self.give(&self.dir)?;
-        // Under another name until it is whole, so that a run cut short leaves nothing that looks finished.
+        // Under another name until it is whole, so that a run cut short leaves nothing that looks
+        // finished.
         let part = self.dir.join("data.part");
         let _ = fs::remove_dir_all(&part);
         let mut initdb = Command::new(self.programs.path("initdb"));
@@ -214,8 +218,8 @@ impl Cluster {
         }
     }
 
-    /// Runs SQL in `database` by psql, stopping at the first error, and gives what it printed: rows alone, `|` between
-    /// columns.
+    /// Runs SQL in `database` by psql, stopping at the first error, and gives what it printed: rows
+    /// alone, `|` between columns.
     ///
     /// # Errors
     /// What psql said.
@@ -266,8 +270,8 @@ impl Cluster {
     }
 }
 
-/// Whom the server runs as: nobody else when the caller is an ordinary user. PostgreSQL refuses to run as root, so root
-/// becomes `postgres`, whom the packages make, or else `nobody`.
+/// Whom the server runs as: nobody else when the caller is an ordinary user. PostgreSQL refuses to
+/// run as root, so root becomes `postgres`, whom the packages make, or else `nobody`.
 pub(crate) fn server_user() -> io::Result<Option<(u32, u32)>> {
     // SAFETY: it only asks.
     if unsafe { libc::geteuid() } != 0 {

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use crate::child::Guarded;
 use crate::{Postgres, free_port, pg};
 
-/// A PgBouncer on a free port that hands out few connections by transaction, gone when it is dropped.
+/// A PgBouncer on a free port that hands out few connections by transaction, gone when it is
+/// dropped.
 #[derive(Debug)]
 pub struct PgBouncer {
     server: Option<Guarded>,

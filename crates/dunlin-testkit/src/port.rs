@@ -4,15 +4,17 @@ use std::net::{TcpListener, UdpSocket};
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// What this process has claimed: each is held by a UDP socket of the same number, until the process ends.
+/// What this process has claimed: each is held by a UDP socket of the same number, until the
+/// process ends.
 static CLAIMED: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
 
-/// A port of the loopback address that is the caller's alone: nobody listens there, and no other process that asks here is
-/// given it while this one lives.
+/// A port of the loopback address that is the caller's alone: nobody listens there, and no other
+/// process that asks here is given it while this one lives.
 ///
-/// It is none that the system gives out by itself. A port that was bound to zero and let go is: to any listener and to any
-/// outgoing connection, on a machine that runs many tests within moments. A client that tries such a port again and again,
-/// while nobody listens there, may even come to be connected to itself.
+/// It is none that the system gives out by itself. A port that was bound to zero and let go is: to
+/// any listener and to any outgoing connection, on a machine that runs many tests within moments. A
+/// client that tries such a port again and again, while nobody listens there, may even come to be
+/// connected to itself.
 ///
 /// # Panics
 /// When all are taken.

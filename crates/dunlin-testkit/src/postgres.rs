@@ -45,8 +45,8 @@ impl Postgres {
         Self::run(cluster, dir)
     }
 
-    /// Starts a hot standby of this server, which follows it by streaming replication. It can be read from, and written to
-    /// once it is promoted (`SELECT pg_promote()`).
+    /// Starts a hot standby of this server, which follows it by streaming replication. It can be
+    /// read from, and written to once it is promoted (`SELECT pg_promote()`).
     ///
     /// # Panics
     /// When the server does not run, or the standby does not start.

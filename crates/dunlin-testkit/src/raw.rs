@@ -33,7 +33,8 @@ pub fn get(addr: SocketAddr, target: &str) -> Response {
     request(addr, "GET", target, &[], b"")
 }
 
-/// Connects, sends a request with these fields besides Host, Connection and Content-Length, reads the answer, closes.
+/// Connects, sends a request with these fields besides Host, Connection and Content-Length, reads
+/// the answer, closes.
 ///
 /// # Panics
 /// When there is no answer.
@@ -67,7 +68,8 @@ impl Connection {
         &self.socket
     }
 
-    /// Sends these bytes as they are. A peer that has closed already is no error here: the answer tells.
+    /// Sends these bytes as they are. A peer that has closed already is no error here: the answer
+    /// tells.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.socket.write_all(bytes.as_ref());
     }

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use crate::child::Guarded;
 use crate::free_port;
 
-/// A Redis or Valkey server of a test's own on a free port, without persistence, gone when it is dropped.
+/// A Redis or Valkey server of a test's own on a free port, without persistence, gone when it is
+/// dropped.
 #[derive(Debug)]
 pub struct Redis {
     server: Option<Guarded>,

@@ -1,8 +1,10 @@
-//! `cargo xtask bench --database`: queries beside actix-web with deadpool-postgres, which is built for it.
+//! `cargo xtask bench --database`: queries beside actix-web with deadpool-postgres, which is built
+//! for it.
 //!
-//! PostgreSQL shares the generator's core, so that the server has its own to itself and often sleeps. Its figures are
-//! comparable with those that have about the same sleeps per request, and with no others: where PostgreSQL may run beside
-//! the server both do the same work for a third less, since answers come in larger batches and no other core is woken.
+//! PostgreSQL shares the generator's core, so that the server has its own to itself and often
+//! sleeps. Its figures are comparable with those that have about the same sleeps per request, and
+//! with no others: where PostgreSQL may run beside the server both do the same work for a third
+//! less, since answers come in larger batches and no other core is woken.
 
 use std::net::SocketAddr;
 use std::path::Path;

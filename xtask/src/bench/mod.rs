@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: the service beside nginx, on the same work, in one run.
 //!
-//! One server at a time has the first core to itself, the load generator (wrk) the second. Rounds interleave the servers, so
-//! that a drift of the machine hits all alike. What lasts is the ratio of CPU time per request: the server's own user and
-//! system time, divided by the requests it answered. Throughput beside it is capped by the generator.
+//! One server at a time has the first core to itself, the load generator (wrk) the second. Rounds
+//! interleave the servers, so that a drift of the machine hits all alike. What lasts is the ratio
+//! of CPU time per request: the server's own user and system time, divided by the requests it
+//! answered. Throughput beside it is capped by the generator.
 
 mod database;
 mod load;

@@ -65,7 +65,8 @@ impl Server {
         memory.context("the system does not tell a process's memory")
     }
 
-    /// How often the threads that the process and its descendants have now have waited for something so far.
+    /// How often the threads that the process and its descendants have now have waited for
+    /// something so far.
     pub(crate) fn sleeps(&self) -> Result<u64> {
         let mut sleeps = 0;
         for pid in self.tree() {

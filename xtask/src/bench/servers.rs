@@ -42,7 +42,8 @@ impl Kind {
 /// How many files there are to be asked for once.
 pub(super) const FILES: usize = 400;
 
-/// The upstream: another nginx, on the generator's core, with an answer of 13 KB that may be kept for an hour.
+/// The upstream: another nginx, on the generator's core, with an answer of 13 KB that may be kept
+/// for an hour.
 pub(crate) fn origin(folder: &Path) -> Result<Server> {
     let rows: Vec<_> = (0..200)
         .map(|n| serde_json::json!({"id": n, "name": format!("User {n}"), "email": format!("user{n}@example.com"), "score": n * 7919 % 1000}))

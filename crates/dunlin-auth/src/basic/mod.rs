@@ -120,12 +120,14 @@ impl Inner {
         self.verified.increment();
         let running = self.running.clone().acquire_owned().await.map_err(|_| Overloaded)?;
         let work = move || {
-            // The permit is held until the work is done, also when the request is given up meanwhile.
+            // The permit is held until the work is done, also when the request is given up
+            // meanwhile.
             let _running = running;
             match users.get(&user) {
                 Some(hash) => hash.verify(&password),
                 None => {
-                    // The time that a known name takes, so that it does not tell which names are known.
+                    // The time that a known name takes, so that it does not tell which names are
+                    // known.
                     users.any().map(|hash| hash.verify(&password));
                     false
                 }

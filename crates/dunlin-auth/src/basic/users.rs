@@ -13,8 +13,8 @@ pub struct Users(HashMap<String, PasswordHash>);
 // === impl Users ===
 
 impl Users {
-    /// Reads lines of `name:hash`. The hash is one of bcrypt, argon2 or SHA-2 crypt. Empty lines and
-    /// lines that begin with `#` are left out.
+    /// Reads lines of `name:hash`. The hash is one of bcrypt, argon2 or SHA-2 crypt. Empty lines
+    /// and lines that begin with `#` are left out.
     ///
     /// # Errors
     /// Returns an error that names the line, and shows nothing of it.

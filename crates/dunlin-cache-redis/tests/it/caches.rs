@@ -69,7 +69,8 @@ impl Instance {
     }
 }
 
-/// Reads from an instance until it is told to stop. Gives how many reads there were, and the longest.
+/// Reads from an instance until it is told to stop. Gives how many reads there were, and the
+/// longest.
 async fn reader(instance: Instance, stop: Arc<AtomicBool>) -> (u64, Duration) {
     let (mut count, mut longest) = (0, Duration::ZERO);
     while !stop.load(SeqCst) {

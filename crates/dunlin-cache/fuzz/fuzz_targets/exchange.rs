@@ -1,7 +1,9 @@
-//! Whatever an origin and a client say in the fields that a cache reads: every answer is the content, or the part of it that its
-//! own `Content-Range` names; what is forbidden in plain words is not stored; `Age` is a number.
+//! Whatever an origin and a client say in the fields that a cache reads: every answer is the
+//! content, or the part of it that its own `Content-Range` names; what is forbidden in plain words
+//! is not stored; `Age` is a number.
 //!
-//! The input is lines. The first letter names the field, the rest is its value; capitals are the request's.
+//! The input is lines. The first letter names the field, the rest is its value; capitals are the
+//! request's.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
 //! The primary key (RFC 9111 §2): scheme, authority, path, and what of the query counts.
 //!
-//! A key is a text that tells all that counts. It is written into a buffer on the stack, unless it is uncommonly long, so that a hit
-//! allocates nothing for it.
+//! A key is a text that tells all that counts. It is written into a buffer on the stack, unless it
+//! is uncommonly long, so that a hit allocates nothing for it.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -47,7 +47,8 @@ pub(crate) struct KeyBytes {
 /// The longest key that lies on the stack.
 const NEAR: usize = 120;
 
-/// A key's hash. Its seeds are random for each cache, so that nobody outside can make two keys meet.
+/// A key's hash. Its seeds are random for each cache, so that nobody outside can make two keys
+/// meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct KeyHash(pub(crate) u128);
 

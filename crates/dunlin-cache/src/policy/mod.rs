@@ -1,4 +1,5 @@
-//! What a cache may do, as pure functions of request, response and time, filed by the sections of RFC 9111.
+//! What a cache may do, as pure functions of request, response and time, filed by the sections of
+//! RFC 9111.
 
 pub(crate) mod key;
 pub(crate) mod no_vary_search;

@@ -25,7 +25,8 @@ const NAME: HeaderName = HeaderName::from_static("no-vary-search");
 // === impl NoVarySearch ===
 
 impl NoVarySearch {
-    /// Reads the field. What is no dictionary of the known shape means that the whole query counts, which is `None`.
+    /// Reads the field. What is no dictionary of the known shape means that the whole query counts,
+    /// which is `None`.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         if !headers.contains_key(&NAME) {
             return None;

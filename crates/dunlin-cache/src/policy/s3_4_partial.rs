@@ -1,4 +1,5 @@
-//! Parts of a content (RFC 9111 §3.3 and §3.4; RFC 9110 §14): which part is asked for, which one came, and how parts combine.
+//! Parts of a content (RFC 9111 §3.3 and §3.4; RFC 9110 §14): which part is asked for, which one
+//! came, and how parts combine.
 
 use bytes::{Bytes, BytesMut};
 use dunlin_http::conditional::ETag;
@@ -26,8 +27,9 @@ pub(crate) enum Satisfied {
     Not,
 }
 
-/// The one byte range that a request asks for, as far as it is the origin's or a stored part's to answer; `None` where there is none,
-/// or several, or something else: the whole will do (RFC 9110 §14.2).
+/// The one byte range that a request asks for, as far as it is the origin's or a stored part's to
+/// answer; `None` where there is none, or several, or something else: the whole will do (RFC 9110
+/// §14.2).
 pub(crate) fn asked(request: &HeaderMap) -> Option<Asked> {
     let text = request.get(RANGE)?.to_str().ok()?;
     let (unit, set) = text.split_once('=')?;
@@ -56,7 +58,8 @@ pub(crate) fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
     if let Some(etag) = ETag::parse(text) {
         return ETag::of(stored).is_some_and(|stored| stored.strong_eq(&etag));
     }
-    // A date is a strong validator only when the response is clearly younger than the change (RFC 9110 §8.8.2.2).
+    // A date is a strong validator only when the response is clearly younger than the change (RFC
+    // 9110 §8.8.2.2).
     let (Some(changed), Some(dated)) = (stored.get(LAST_MODIFIED), stored.get(DATE)) else { return false };
     let strong = match (date::parse(changed), date::parse(dated)) {
         (Some(changed), Some(dated)) => dated.duration_since(changed).is_ok_and(|apart| apart.as_secs() >= 1),
@@ -80,7 +83,8 @@ pub(crate) fn satisfy(asked: Asked, length: u64) -> Satisfied {
     }
 }
 
-/// Which part a 206 has, by `Content-Range` and its content's length. `None` when it does not say, or not what it has.
+/// Which part a 206 has, by `Content-Range` and its content's length. `None` when it does not say,
+/// or not what it has.
 pub(crate) fn received(headers: &HeaderMap, length: u64) -> Option<Part> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (unit, rest) = text.split_once(' ')?;
@@ -94,12 +98,14 @@ pub(crate) fn received(headers: &HeaderMap, length: u64) -> Option<Part> {
     if last - first + 1 == length {
         return Some(Part { first, whole });
     }
-    // Deviates from RFC 9110 §14.4, which calls this invalid: an origin that sends the end of its content and miscounts where that
-    // is has still sent the end, and the framing tells how much of it. What it sent is what there is.
+    // Deviates from RFC 9110 §14.4, which calls this invalid: an origin that sends the end of its
+    // content and miscounts where that is has still sent the end, and the framing tells how much of
+    // it. What it sent is what there is.
     (whole == Some(last + 1)).then_some(Part { first, whole: Some(first + length) })
 }
 
-/// What a range comes to in a stored part: where it begins within the part, and how long it is. `None` if it is not all there.
+/// What a range comes to in a stored part: where it begins within the part, and how long it is.
+/// `None` if it is not all there.
 pub(crate) fn within(asked: Asked, part: Part, length: u64) -> Option<(u64, u64)> {
     let end = part.first + length;
     let (first, count) = match (part.whole, asked) {
@@ -120,7 +126,8 @@ pub(crate) fn content_range(first: u64, count: u64, whole: Option<u64>) -> Heade
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("bytes */*"))
 }
 
-/// Whether two answers have parts of one content: both have the same strong validator (RFC 9110 §15.3.7.3).
+/// Whether two answers have parts of one content: both have the same strong validator (RFC 9110
+/// §15.3.7.3).
 pub(crate) fn combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
     match (stored.get(ETAG), new.get(ETAG)) {
         (Some(_), Some(_)) => {

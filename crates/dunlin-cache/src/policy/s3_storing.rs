@@ -65,7 +65,8 @@ impl Refusal {
     }
 }
 
-/// Whether a shared cache may store this final response to a GET (RFC 9111 §3). `request` is the request's header.
+/// Whether a shared cache may store this final response to a GET (RFC 9111 §3). `request` is the
+/// request's header.
 pub(crate) fn may_store(
     request: &HeaderMap,
     status: StatusCode,
@@ -80,7 +81,8 @@ pub(crate) fn may_store(
     if status == StatusCode::PARTIAL_CONTENT && !headers.contains_key(CONTENT_RANGE) {
         return Err(Refusal::Part);
     }
-    // §5.2.2.3: with must-understand the status decides, and no-store does not count where it is understood.
+    // §5.2.2.3: with must-understand the status decides, and no-store does not count where it is
+    // understood.
     if directives.must_understand {
         if !UNDERSTOOD.contains(&status.as_u16()) {
             return Err(Refusal::NotUnderstood);
@@ -96,7 +98,8 @@ pub(crate) fn may_store(
     if request.contains_key(AUTHORIZATION) && !shared {
         return Err(Refusal::Authorization);
     }
-    // Not the RFC's rule (§7.3 leaves it to the origin) but ours: a cookie is one person's unless the route says otherwise.
+    // Not the RFC's rule (§7.3 leaves it to the origin) but ours: a cookie is one person's unless
+    // the route says otherwise.
     if headers.contains_key(SET_COOKIE) && !policy.set_cookie {
         return Err(Refusal::SetCookie);
     }
@@ -113,8 +116,9 @@ pub(crate) fn is_heuristic(status: StatusCode) -> bool {
     HEURISTIC.contains(&status.as_u16())
 }
 
-/// Takes out what is not stored (RFC 9111 §3.1): fields of the connection, those it names, and those that `no-cache` and
-/// `private` name, which must not be used again without validation (§5.2.2.4) or at all (§5.2.2.7).
+/// Takes out what is not stored (RFC 9111 §3.1): fields of the connection, those it names, and
+/// those that `no-cache` and `private` name, which must not be used again without validation
+/// (§5.2.2.4) or at all (§5.2.2.7).
 pub(crate) fn strip(headers: &mut HeaderMap, directives: &Effective) {
     strip_hop_by_hop(headers);
     for scope in [&directives.no_cache, &directives.private] {
@@ -124,7 +128,8 @@ pub(crate) fn strip(headers: &mut HeaderMap, directives: &Effective) {
     }
 }
 
-/// The trailer fields that may be stored, and given to all who ask for the same; they stay apart from the header (RFC 9111 §3.1).
+/// The trailer fields that may be stored, and given to all who ask for the same; they stay apart
+/// from the header (RFC 9111 §3.1).
 pub(crate) fn shared_trailers(mut trailers: HeaderMap, directives: &Effective, policy: &RoutePolicy) -> HeaderMap {
     strip(&mut trailers, directives);
     if !policy.set_cookie {

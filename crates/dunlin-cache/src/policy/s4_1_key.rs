@@ -1,5 +1,5 @@
-//! Selecting a variant (RFC 9111 §4.1): the request fields that `Vary` names, normalised so that what means the same compares
-//! the same.
+//! Selecting a variant (RFC 9111 §4.1): the request fields that `Vary` names, normalised so that
+//! what means the same compares the same.
 
 use dunlin_http::list;
 use dunlin_http::vary::Vary;
@@ -9,7 +9,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName};
 
-/// The request fields that selected a stored response, in alphabetical order, normalised; `None` for one that was not sent.
+/// The request fields that selected a stored response, in alphabetical order, normalised; `None`
+/// for one that was not sent.
 pub(crate) type Selecting = Box<[(HeaderName, Option<Box<str>>)]>;
 
 /// The fields of a request that a response's `Vary` names; `None` for `Vary: *`.
@@ -23,7 +24,8 @@ pub(crate) fn selecting(response: &HeaderMap, request: &HeaderMap, extra: &[Head
     Some(names.into_iter().map(|name| (name.clone(), normalised(&name, request))).collect())
 }
 
-/// Whether a request selects the response that was stored with these fields. `stored` is that response's header.
+/// Whether a request selects the response that was stored with these fields. `stored` is that
+/// response's header.
 pub(crate) fn selects(selecting: &Selecting, stored: &HeaderMap, request: &HeaderMap) -> bool {
     selecting.iter().all(|(name, value)| {
         normalised(name, request) == *value || *name == ACCEPT_LANGUAGE && prefers_language(stored, request)
@@ -89,7 +91,8 @@ fn negotiation(list: &str, lowercase: bool) -> String {
     ranges.iter().map(part).collect::<Vec<_>>().join(",")
 }
 
-/// The ranges of a list with their weights in thousandths (RFC 9110 §12.4.2). A weight that cannot be read stays with its range.
+/// The ranges of a list with their weights in thousandths (RFC 9110 §12.4.2). A weight that cannot
+/// be read stays with its range.
 fn weighted(list: &str) -> impl Iterator<Item = (String, u16)> {
     list::split(list).map(|element| {
         let mut range = String::with_capacity(element.len());
@@ -114,7 +117,8 @@ fn thousandths(text: &str) -> Option<u16> {
     (0.0..=1.0).contains(&value).then_some((value * 1000.0).round() as u16)
 }
 
-/// Whether the response is in the one language that the request likes best, so that another order of the rest is no matter.
+/// Whether the response is in the one language that the request likes best, so that another order
+/// of the rest is no matter.
 fn prefers_language(stored: &HeaderMap, request: &HeaderMap) -> bool {
     let mut languages = list::elements(stored, &CONTENT_LANGUAGE);
     let (Some(language), None) = (languages.next(), languages.next()) else { return false };

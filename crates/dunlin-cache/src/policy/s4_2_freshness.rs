@@ -12,7 +12,8 @@ use super::s5_2_response::Effective;
 use super::s5_3_expires;
 use crate::RoutePolicy;
 
-/// RFC 9111 §4.2.2: a guess should be a fraction of the time since the last change; a tenth is what the field does.
+/// RFC 9111 §4.2.2: a guess should be a fraction of the time since the last change; a tenth is what
+/// the field does.
 const HEURISTIC_FRACTION: u32 = 10;
 /// Nothing is guessed to be good for longer than a day.
 const HEURISTIC_MOST: Duration = Duration::from_secs(24 * 3600);
@@ -81,13 +82,15 @@ pub(crate) fn route_age_applies(status: StatusCode) -> bool {
 /// How old the response was when it came (RFC 9111 §4.2.3): `corrected_initial_age`.
 pub(crate) fn initial_age(headers: &HeaderMap, requested: SystemTime, received: SystemTime) -> Duration {
     let dated = single(headers, &DATE).and_then(date::parse);
-    // Date has whole seconds; so must what it is compared with, or all that is new would seem a second old.
+    // Date has whole seconds; so must what it is compared with, or all that is new would seem a
+    // second old.
     let apparent = dated.and_then(|dated| date::truncate(received).duration_since(dated).ok()).unwrap_or_default();
     let delay = received.duration_since(requested).unwrap_or_default();
     apparent.max(age_value(headers).saturating_add(delay))
 }
 
-/// The field `Age` (RFC 9111 §5.1): of a list or several lines the first counts; what is no number is ignored.
+/// The field `Age` (RFC 9111 §5.1): of a list or several lines the first counts; what is no number
+/// is ignored.
 fn age_value(headers: &HeaderMap) -> Duration {
     let first = headers.get(AGE).and_then(|line| line.to_str().ok()).and_then(|line| list::split(line).next());
     Duration::from_secs(first.and_then(delta_seconds).unwrap_or(0))

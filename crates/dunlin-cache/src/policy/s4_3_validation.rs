@@ -1,5 +1,5 @@
-//! Validation (RFC 9111 §4.3): the conditional request that a cache sends, what a 304 or a HEAD does to what is stored, and the
-//! preconditions that a client sends (§4.3.2).
+//! Validation (RFC 9111 §4.3): the conditional request that a cache sends, what a 304 or a HEAD
+//! does to what is stored, and the preconditions that a client sends (§4.3.2).
 
 use std::time::SystemTime;
 
@@ -14,7 +14,8 @@ use http::{HeaderMap, HeaderName, Method};
 use super::s3_storing;
 use super::s5_2_response::Effective;
 
-/// Fields of the stored response that no 304 changes: they belong to the content that is kept (RFC 9111 §3.2).
+/// Fields of the stored response that no 304 changes: they belong to the content that is kept (RFC
+/// 9111 §3.2).
 const KEPT: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, HeaderName::from_static("content-md5")];
 
 /// Whether a stored response can be validated.
@@ -22,7 +23,8 @@ pub(crate) fn can_validate(headers: &HeaderMap) -> bool {
     headers.contains_key(ETAG) || headers.get(LAST_MODIFIED).and_then(date::parse).is_some()
 }
 
-/// Makes a request conditional on what is stored (RFC 9111 §4.3.1), in the very words of the origin.
+/// Makes a request conditional on what is stored (RFC 9111 §4.3.1), in the very words of the
+/// origin.
 pub(crate) fn add_conditions(request: &mut HeaderMap, stored: &HeaderMap) {
     if let Some(etag) = stored.get(ETAG) {
         request.insert(IF_NONE_MATCH, etag.clone());
@@ -34,13 +36,15 @@ pub(crate) fn add_conditions(request: &mut HeaderMap, stored: &HeaderMap) {
     }
 }
 
-/// Updates stored fields by those of a 304 or of a HEAD's response (RFC 9111 §3.2): each replaces all lines of its name.
+/// Updates stored fields by those of a 304 or of a HEAD's response (RFC 9111 §3.2): each replaces
+/// all lines of its name.
 pub(crate) fn update(stored: &mut HeaderMap, mut fresh: HeaderMap, directives: &Effective) {
     s3_storing::strip(&mut fresh, directives);
     KEPT.iter().for_each(|name| drop(fresh.remove(name)));
-    // Deviates from RFC 9111 §4.3.4, by which a 304 with another strong validator updates nothing: one response was asked about, by
-    // its own validators, so the origin has said that this one is good. Origins behind an encoder answer so, with the tag of
-    // another encoding. The tag that is kept is the one of the content that is kept.
+    // Deviates from RFC 9111 §4.3.4, by which a 304 with another strong validator updates nothing:
+    // one response was asked about, by its own validators, so the origin has said that this one is
+    // good. Origins behind an encoder answer so, with the tag of another encoding. The tag that is
+    // kept is the one of the content that is kept.
     if stored.contains_key(ETAG) {
         fresh.remove(ETAG);
     }
@@ -56,7 +60,8 @@ pub(crate) fn update(stored: &mut HeaderMap, mut fresh: HeaderMap, directives: &
     }
 }
 
-/// Whether a HEAD's response is about the stored one (RFC 9111 §4.3.5): what both name must be the same.
+/// Whether a HEAD's response is about the stored one (RFC 9111 §4.3.5): what both name must be the
+/// same.
 pub(crate) fn head_matches(stored: &HeaderMap, head: &HeaderMap) -> bool {
     [ETAG, LAST_MODIFIED, CONTENT_LENGTH].iter().all(|name| match (stored.get(name), head.get(name)) {
         (Some(stored), Some(head)) => stored == head,
@@ -64,7 +69,8 @@ pub(crate) fn head_matches(stored: &HeaderMap, head: &HeaderMap) -> bool {
     })
 }
 
-/// Evaluates the preconditions that a cache may evaluate, against a stored response (RFC 9111 §4.3.2).
+/// Evaluates the preconditions that a cache may evaluate, against a stored response (RFC 9111
+/// §4.3.2).
 pub(crate) fn not_modified(method: &Method, request: &HeaderMap, stored: &HeaderMap, received: SystemTime) -> bool {
     if !request.contains_key(IF_NONE_MATCH) && !request.contains_key(IF_MODIFIED_SINCE) {
         return false;
@@ -76,7 +82,8 @@ pub(crate) fn not_modified(method: &Method, request: &HeaderMap, stored: &Header
     validators.evaluate(method, request) == Outcome::NotModified
 }
 
-/// Turns the header of a stored response into that of its 304 (RFC 9110 §15.4.5): what describes the content goes.
+/// Turns the header of a stored response into that of its 304 (RFC 9110 §15.4.5): what describes
+/// the content goes.
 pub(crate) fn not_modified_fields(headers: &mut HeaderMap) {
     for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE, http::header::CONTENT_LANGUAGE] {
         headers.remove(name);

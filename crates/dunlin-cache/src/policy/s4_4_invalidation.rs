@@ -13,8 +13,9 @@ pub(crate) fn is_non_error(status: StatusCode) -> bool {
     status.is_success() || status.is_redirection()
 }
 
-/// The paths with queries that `Location` and `Content-Location` name on the request's own origin, resolved against the
-/// request's path. Another origin's are left alone, or anyone could empty anyone's cache (§4.4).
+/// The paths with queries that `Location` and `Content-Location` name on the request's own origin,
+/// resolved against the request's path. Another origin's are left alone, or anyone could empty
+/// anyone's cache (§4.4).
 pub(crate) fn locations<'a>(
     headers: &'a HeaderMap,
     authority: &'a str,

@@ -42,8 +42,8 @@ const SPECIAL: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// Whether a request has none of the fields that the rest of the policy looks for. One pass tells it, where as many look-ups
-/// would cost more than all else of a hit.
+/// Whether a request has none of the fields that the rest of the policy looks for. One pass tells
+/// it, where as many look-ups would cost more than all else of a hit.
 pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
     !headers.keys().any(|name| SPECIAL.contains(name))
 }
@@ -51,7 +51,8 @@ pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
 // === impl Reason ===
 
 impl Reason {
-    /// Why this request is let pass, if it is. `plain` is what [`is_plain`] says, `empty` tells that it has no content.
+    /// Why this request is let pass, if it is. `plain` is what [`is_plain`] says, `empty` tells
+    /// that it has no content.
     pub(crate) fn of(parts: &Parts, plain: bool, empty: bool) -> Option<Self> {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Some(if s4_4_invalidation::is_unsafe(&parts.method) { Self::Unsafe } else { Self::Method });

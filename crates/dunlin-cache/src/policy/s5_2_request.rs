@@ -1,4 +1,5 @@
-//! What a request asks of a stored response (RFC 9111 §5.2.1), and when a stale one may be used (§4.2.4).
+//! What a request asks of a stored response (RFC 9111 §5.2.1), and when a stale one may be used
+//! (§4.2.4).
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The directives that govern a response: a targeted field's if there is one (RFC 9213 §2.2), else `Cache-Control`'s.
+//! The directives that govern a response: a targeted field's if there is one (RFC 9213 §2.2), else
+//! `Cache-Control`'s.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -18,7 +19,8 @@ pub(crate) struct Effective {
 // === impl Effective ===
 
 impl Effective {
-    /// The directives of a response for a cache that takes itself to be the target of these fields, in order.
+    /// The directives of a response for a cache that takes itself to be the target of these fields,
+    /// in order.
     pub(crate) fn of(headers: &HeaderMap, targets: &[HeaderName]) -> Self {
         let target = targets.iter().find_map(|name| targeted(headers, name));
         match target {
@@ -36,8 +38,9 @@ impl Deref for Effective {
     }
 }
 
-/// RFC 9213 §2.1: a targeted field is a strict dictionary; one that is not, or is empty, is ignored. So is here one whose known
-/// directives have the wrong type: what was meant cannot be told.
+/// RFC 9213 §2.1: a targeted field is a strict dictionary; one that is not, or is empty, is
+/// ignored. So is here one whose known directives have the wrong type: what was meant cannot be
+/// told.
 fn targeted(headers: &HeaderMap, name: &HeaderName) -> Option<ResponseDirectives> {
     let lines: Vec<_> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
     if lines.is_empty() {

@@ -1,5 +1,6 @@
-//! The field `Expires` (RFC 9111 §5.3): any of the three forms of a date, and nothing else. The case of its letters and a day of
-//! the week that is not the date's are no matter, as they say nothing.
+//! The field `Expires` (RFC 9111 §5.3): any of the three forms of a date, and nothing else. The
+//! case of its letters and a day of the week that is not the date's are no matter, as they say
+//! nothing.
 
 use std::time::SystemTime;
 

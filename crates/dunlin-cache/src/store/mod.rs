@@ -13,28 +13,35 @@ use dunlin_http::BoxError;
 
 use crate::core::Core;
 
-/// A second level, shared by many instances. It is asked before the origin is, when the memory has no answer, and given what is stored.
+/// A second level, shared by many instances. It is asked before the origin is, when the memory has
+/// no answer, and given what is stored.
 ///
-/// What it holds is opaque to it, but for two things that it has to keep apart: *when* and *of what*. It numbers the invalidations
-/// that it hears of; an entry comes with the number that stood when its fill began, and with the names of its groups. An entry
-/// must not be given any more once its key, or one of its groups, has been invalidated with a higher number, whichever instance did it, and
-/// one that comes too late must not be kept. Where a store cannot tell, it has to take the worst for true.
+/// What it holds is opaque to it, but for two things that it has to keep apart: *when* and *of
+/// what*. It numbers the invalidations that it hears of; an entry comes with the number that stood
+/// when its fill began, and with the names of its groups. An entry must not be given any more once
+/// its key, or one of its groups, has been invalidated with a higher number, whichever instance did
+/// it, and one that comes too late must not be kept. Where a store cannot tell, it has to take the
+/// worst for true.
 ///
-/// A store that fails or is slow is a miss: the cache waits for [`Config::store_timeout`](crate::Config::store_timeout) at most, and after
-/// some failures in a row leaves it alone for [`Config::store_pause`](crate::Config::store_pause).
+/// A store that fails or is slow is a miss: the cache waits for
+/// [`Config::store_timeout`](crate::Config::store_timeout) at most, and after some failures in a
+/// row leaves it alone for [`Config::store_pause`](crate::Config::store_pause).
 pub trait Store: Send + Sync + 'static {
-    /// What is stored for a key. `None` when the store cannot be asked at the moment: then it is not given the answer either.
+    /// What is stored for a key. `None` when the store cannot be asked at the moment: then it is
+    /// not given the answer either.
     ///
     /// # Errors
     ///
     /// Whatever went wrong; it counts as a failure.
     fn load(&self, key: &str) -> impl Future<Output = Result<Option<Loaded>, BoxError>> + Send;
 
-    /// Keeps an entry in the place of the one of the same variant, in its own time; nobody waits for it.
+    /// Keeps an entry in the place of the one of the same variant, in its own time; nobody waits
+    /// for it.
     fn save(&self, key: &str, saved: Saved);
 
-    /// Invalidates, here and for all who share the store. From when it returns this store gives nothing any more that was there before.
-    /// Should the store not be reachable, it has to be told as soon as it is.
+    /// Invalidates, here and for all who share the store. From when it returns this store gives
+    /// nothing any more that was there before. Should the store not be reachable, it has to be told
+    /// as soon as it is.
     fn invalidate(&self, what: &Invalidation);
 
     /// Is called once, with what is to be told of others' invalidations.
@@ -94,7 +101,8 @@ impl Listener {
         }
     }
 
-    /// Something that others have invalidated may have been missed: nothing in memory is sure to be good.
+    /// Something that others have invalidated may have been missed: nothing in memory is sure to be
+    /// good.
     pub fn gap(&self) {
         self.invalidated(&Invalidation { all: true, ..Invalidation::default() });
     }

@@ -1,7 +1,8 @@
 //! An entry as bytes, for a second level.
 //!
-//! A record begins with its version. One of another version is not read: instances of two versions may share a store, and each sees
-//! what its own kind wrote. Integers are big-endian; a text or a body stands behind its length.
+//! A record begins with its version. One of another version is not read: instances of two versions
+//! may share a store, and each sees what its own kind wrote. Integers are big-endian; a text or a
+//! body stands behind its length.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -66,7 +67,8 @@ pub(crate) fn write(entry: &Entry) -> Bytes {
     out.freeze()
 }
 
-/// Reads a record; `None` when it is none of this version. Its generation and its slots are for the reader to say.
+/// Reads a record; `None` when it is none of this version. Its generation and its slots are for the
+/// reader to say.
 pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Option<Entry> {
     let mut rest = Reader(record);
     if &rest.take(4)?[..] != VERSION {

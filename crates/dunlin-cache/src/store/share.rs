@@ -65,7 +65,8 @@ impl Answer<'_> {
 // === impl Fill ===
 
 impl<S> Fill<S> {
-    /// Asks the second level. What it has is the outcome when it is fresh, and what the origin is asked about when it is not.
+    /// Asks the second level. What it has is the outcome when it is fresh, and what the origin is
+    /// asked about when it is not.
     pub(crate) async fn recall(&mut self, since: u64) -> Option<Outcome> {
         let second = self.core.second.as_ref()?;
         let text = self.core.key_text(&self.key, &self.policy);

@@ -1,4 +1,5 @@
-//! Whatever an origin and a client say: no panic, no answer that the origin did not give, and fields that can be read.
+//! Whatever an origin and a client say: no panic, no answer that the origin did not give, and
+//! fields that can be read.
 
 use dunlin_cache::RoutePolicy;
 use proptest::collection::vec;

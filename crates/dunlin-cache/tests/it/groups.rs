@@ -34,7 +34,8 @@ async fn what_the_route_tells_clients_is_not_taken_for_the_origins_word() {
         assert_eq!(answer.field("cache-control"), "max-age=0");
         assert_eq!((world.origin.count(), answer.is_hit(), answer.text()), (asked, hit, "content"));
         if hit {
-            // What a 304 freshens is fresh for as long as the route says, whatever clients are told.
+            // What a 304 freshens is fresh for as long as the route says, whatever clients are
+            // told.
             world.advance(61);
         }
     }

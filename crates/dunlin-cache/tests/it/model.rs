@@ -1,5 +1,5 @@
-//! Random traffic in virtual time, against a naive model of what RFC 9111 says of it: one answer remembered for each URL and
-//! variant, and the rules applied to it word by word.
+//! Random traffic in virtual time, against a naive model of what RFC 9111 says of it: one answer
+//! remembered for each URL and variant, and the rules applied to it word by word.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -9,7 +9,8 @@ use crate::world::{Fields, World, date, request};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
-/// What a hit is after a while: as it would be written, if it is ready, and the response that it is.
+/// What a hit is after a while: as it would be written, if it is ready, and the response that it
+/// is.
 async fn hit(world: &World, (status, stored): (u16, Fields<'_>), method: &str, asked: Fields<'_>) -> bool {
     world.origin.reply(status, stored, "content");
     world.get("/a", &[]).await;

@@ -1,4 +1,5 @@
-//! Threads that read and invalidate at once: whoever asks after an invalidation gets nothing from before it.
+//! Threads that read and invalidate at once: whoever asks after an invalidation gets nothing from
+//! before it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};

@@ -1,5 +1,5 @@
-//! Fills and invalidations under a scheduler that tries thousands of interleavings: the source of `generations` itself, on its
-//! atomics.
+//! Fills and invalidations under a scheduler that tries thousands of interleavings: the source of
+//! `generations` itself, on its atomics.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 #![allow(unreachable_pub, dead_code, reason = "of the source that is tested not all is used")]
@@ -58,7 +58,8 @@ impl World {
         }
         let since = self.generations.now();
         let value = self.origin.load(SeqCst);
-        // Checked without the lock, as the cache does: what comes in between shows when it is looked up.
+        // Checked without the lock, as the cache does: what comes in between shows when it is
+        // looked up.
         if self.generations.is_current(since, &slots()) {
             *self.stored.lock().unwrap() = Some((value, since));
         }
@@ -74,7 +75,8 @@ impl World {
     }
 }
 
-/// What was changed and invalidated before a request began is in its answer, however the steps fall together.
+/// What was changed and invalidated before a request began is in its answer, however the steps fall
+/// together.
 fn never_stale() {
     let world = World::new();
     let readers = [(); 2].map(|()| {

@@ -1,4 +1,5 @@
-//! Two caches with one second level, which is as simple as it can be here: what the contract of `Store` says, in a mutex.
+//! Two caches with one second level, which is as simple as it can be here: what the contract of
+//! `Store` says, in a mutex.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 

@@ -1,8 +1,9 @@
-//! `Accept-Encoding`, whatever it says. Run with `cargo +nightly fuzz run accept_encoding` in `crates/dunlin-compress`.
+//! `Accept-Encoding`, whatever it says. Run with `cargo +nightly fuzz run accept_encoding` in
+//! `crates/dunlin-compress`.
 //!
-//! Invariants: it never panics; a coding that is refused, or not on offer, is never chosen; a chosen coding has the
-//! greatest weight of those on offer, and no less than identity's; and reading a line in two parts at a comma gives what
-//! reading it whole does.
+//! Invariants: it never panics; a coding that is refused, or not on offer, is never chosen; a
+//! chosen coding has the greatest weight of those on offer, and no less than identity's; and
+//! reading a line in two parts at a comma gives what reading it whole does.
 
 #![no_main]
 

@@ -17,7 +17,8 @@ use tokio_util::io::poll_read_buf;
 /// The most that is decoded for one frame, in bytes.
 const FRAME: usize = 16 << 10;
 
-/// After so many frames without a pause the event loop is let go: some 100 microseconds each at worst.
+/// After so many frames without a pause the event loop is let go: some 100 microseconds each at
+/// worst.
 const FRAMES: u8 = 4;
 
 /// RFC 9659 §3: a window of at most 8 MiB. A larger one would be memory for the asking.
@@ -145,7 +146,8 @@ impl<D: AsyncRead + Unpin> http_body::Body for Decoded<D> {
     }
 }
 
-/// What the body failed with, out of the error that carried it through the decoder; or the decoder's own error.
+/// What the body failed with, out of the error that carried it through the decoder; or the
+/// decoder's own error.
 fn reason(error: io::Error) -> BodyError {
     let own = error.to_string();
     BodyError::from_boxed(error.into_inner().unwrap_or_else(|| own.into()))

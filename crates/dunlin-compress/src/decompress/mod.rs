@@ -20,10 +20,11 @@ const MOST: usize = 3;
 
 /// Decodes the content of requests (RFC 9110 §8.4) for the services that it wraps.
 ///
-/// The service sees a request without a coding, with a body of at most `limit` decoded bytes; reading on fails with
-/// [`BodyError::TooLarge`](dunlin_http::BodyError::TooLarge), which is to be answered with 413, and what is no content in
-/// the coding that it says, with [`BodyError::Other`](dunlin_http::BodyError::Other), 400. A coding that is not known is
-/// answered here: 415, with the codings that are in `Accept-Encoding` (RFC 9110 §15.5.16).
+/// The service sees a request without a coding, with a body of at most `limit` decoded bytes;
+/// reading on fails with [`BodyError::TooLarge`](dunlin_http::BodyError::TooLarge), which is to be
+/// answered with 413, and what is no content in the coding that it says, with
+/// [`BodyError::Other`](dunlin_http::BodyError::Other), 400. A coding that is not known is answered
+/// here: 415, with the codings that are in `Accept-Encoding` (RFC 9110 §15.5.16).
 #[derive(Clone, Copy, Debug)]
 pub struct DecompressLayer {
     limit: u64,
@@ -42,8 +43,8 @@ struct Unsupported;
 // === impl DecompressLayer ===
 
 impl DecompressLayer {
-    /// Allows a request at most `limit` bytes of decoded content. Content that is not encoded is not looked at: its
-    /// length is the server's matter.
+    /// Allows a request at most `limit` bytes of decoded content. Content that is not encoded is
+    /// not looked at: its length is the server's matter.
     #[must_use]
     pub const fn new(limit: u64) -> Self {
         Self { limit }
@@ -121,7 +122,8 @@ fn decoded(request: Request<Body>, limit: u64) -> Result<Request<Body>, Unsuppor
     Ok(Request::from_parts(parts, body))
 }
 
-/// The codings of the content, in the order in which they were applied; `None` if there is one that is not known.
+/// The codings of the content, in the order in which they were applied; `None` if there is one that
+/// is not known.
 fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
     if headers.get_all(CONTENT_ENCODING).iter().any(|line| line.to_str().is_err()) {
         return None;
@@ -134,7 +136,8 @@ fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
 // === impl Unsupported ===
 
 impl Unsupported {
-    /// RFC 9110 §15.5.16: a 415 for the sake of the coding ought to say in `Accept-Encoding` which ones would do.
+    /// RFC 9110 §15.5.16: a 415 for the sake of the coding ought to say in `Accept-Encoding` which
+    /// ones would do.
     fn response() -> Response<Body> {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
             .detail("the Content-Encoding of the request is not supported; Accept-Encoding has those that are")

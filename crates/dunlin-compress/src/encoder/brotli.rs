@@ -6,8 +6,8 @@ use dunlin_http::BoxError;
 
 use super::Op;
 
-/// With windows below this one, as a power of two, the encoder takes a hasher at levels from 5 on that is slower by a
-/// factor of fifty.
+/// With windows below this one, as a power of two, the encoder takes a hasher at levels from 5 on
+/// that is slower by a factor of fifty.
 pub(super) const LEAST_WINDOW: u8 = 17;
 
 pub(super) struct Brotli(BrotliEncoderStateStruct<StandardAlloc>);
@@ -36,7 +36,8 @@ impl Brotli {
         };
         let (mut left, mut at) = (input.len(), 0);
         loop {
-            // Without room of ours the output stays in the encoder's own buffer, from which it is copied once.
+            // Without room of ours the output stays in the encoder's own buffer, from which it is
+            // copied once.
             let fine = self.0.compress_stream(
                 op,
                 &mut left,

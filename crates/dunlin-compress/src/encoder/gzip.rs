@@ -29,7 +29,8 @@ impl Gzip {
             Op::Finish => FlushCompress::Finish,
         };
         loop {
-            // A flush that runs out of room half-way writes its marker twice, so there is always some.
+            // A flush that runs out of room half-way writes its marker twice, so there is always
+            // some.
             if out.capacity() - out.len() < 64 {
                 out.reserve(room(input.len()));
             }

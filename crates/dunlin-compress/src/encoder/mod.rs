@@ -1,8 +1,10 @@
-//! Encoders: [`whole`] for content that is complete in memory, [`Encoder`] for content that comes in pieces.
+//! Encoders: [`whole`] for content that is complete in memory, [`Encoder`] for content that comes
+//! in pieces.
 //!
-//! They work on the codecs that async-compression wraps (flate2, brotli, zstd) rather than through it: encoders are
-//! reset and used again, which it cannot do, and complete content is encoded in one call with its size known. The gzip
-//! of complete content is libdeflate's, which does nothing else, and so is smaller and faster at it than any zlib.
+//! They work on the codecs that async-compression wraps (flate2, brotli, zstd) rather than through
+//! it: encoders are reset and used again, which it cannot do, and complete content is encoded in
+//! one call with its size known. The gzip of complete content is libdeflate's, which does nothing
+//! else, and so is smaller and faster at it than any zlib.
 
 mod brotli;
 mod gzip;
@@ -97,7 +99,8 @@ impl Codec {
     fn reset(&mut self) -> bool {
         match self {
             Self::Gzip(gzip) => gzip.reset(),
-            // It has no reset, and wants its tables cleared for each content wherever their memory comes from.
+            // It has no reset, and wants its tables cleared for each content wherever their memory
+            // comes from.
             Self::Brotli(_) => false,
             Self::Zstd(zstd) => zstd.reset(),
         }
@@ -109,7 +112,8 @@ fn room(input: usize) -> usize {
     (input / 2).clamp(512, 32 << 10)
 }
 
-/// Roughly what a byte costs, in nanoseconds: rather too much than too little. Measured on scripts and JSON.
+/// Roughly what a byte costs, in nanoseconds: rather too much than too little. Measured on scripts
+/// and JSON.
 const fn cost(coding: Coding, level: u8) -> u64 {
     match (coding, level) {
         (Coding::Gzip, 0..=3) => 9,

@@ -35,7 +35,8 @@ impl Encoder {
         Ok(Self { spec, codec: Some(codec), inside: 0 })
     }
 
-    /// Encodes all of `input` and does `op`; what comes out is appended to `out`. Not to be used after an error.
+    /// Encodes all of `input` and does `op`; what comes out is appended to `out`. Not to be used
+    /// after an error.
     pub(crate) fn encode(&mut self, input: &[u8], op: Op, out: &mut Vec<u8>) -> Result<(), BoxError> {
         let Some(codec) = &mut self.codec else { return Err("the encoder failed before".into()) };
         self.inside = match (op, self.spec.block()) {
@@ -64,8 +65,8 @@ impl Encoder {
 // === impl Spec ===
 
 impl Spec {
-    /// The most input to take at once, in bytes, so that the event loop is let go in time; or so much that giving it to
-    /// another thread is worth its while.
+    /// The most input to take at once, in bytes, so that the event loop is let go in time; or so
+    /// much that giving it to another thread is worth its while.
     pub(crate) const fn slice(self) -> usize {
         match self.block() {
             Some(_) => 64 << 10,
@@ -73,8 +74,8 @@ impl Spec {
         }
     }
 
-    /// The same where there is no other thread, and what to do after so much: an encoder that would collect more than
-    /// can be afforded at once is made to do its work before.
+    /// The same where there is no other thread, and what to do after so much: an encoder that would
+    /// collect more than can be afforded at once is made to do its work before.
     pub(crate) const fn slice_alone(self) -> (usize, Op) {
         let slice = self.affordable();
         match self.block() {

@@ -12,11 +12,12 @@ use super::brotli::{self, Brotli};
 use super::zstd::error;
 use super::{Op, cost};
 
-/// Encoders whose work costs more than this for a byte, in nanoseconds, are large, and used seldom enough to be made anew.
+/// Encoders whose work costs more than this for a byte, in nanoseconds, are large, and used seldom
+/// enough to be made anew.
 const KEPT_COST: u64 = 50;
 
-/// Content of at most this many bytes fits, once it is encoded, into what TCP sends before it waits (RFC 6928: ten
-/// segments). A few hundredths of its size cost no client any time.
+/// Content of at most this many bytes fits, once it is encoded, into what TCP sends before it waits
+/// (RFC 6928: ten segments). A few hundredths of its size cost no client any time.
 const SHORT: usize = 16 << 10;
 
 /// A thread keeps a buffer of at most this many bytes.
@@ -49,9 +50,9 @@ pub(crate) fn whole(effort: Effort, input: &[u8]) -> Result<Option<Bytes>, BoxEr
 // === impl Effort ===
 
 impl Effort {
-    /// For `len` bytes that are sent once: the size of zlib's output at that level, give or take three hundredths, in
-    /// half of its time or less. Short content, at a level that nobody chose for its size, gets five hundredths larger in
-    /// a quarter of the time.
+    /// For `len` bytes that are sent once: the size of zlib's output at that level, give or take
+    /// three hundredths, in half of its time or less. Short content, at a level that nobody chose
+    /// for its size, gets five hundredths larger in a quarter of the time.
     pub(crate) const fn once(coding: Coding, level: u8, len: usize) -> Self {
         let level = match (coding, level) {
             (Coding::Gzip, 0..=2) => 1,
@@ -63,7 +64,8 @@ impl Effort {
         Self { coding, level }
     }
 
-    /// For content that is kept: no larger than zlib's output at that level. At 9, all that libdeflate has.
+    /// For content that is kept: no larger than zlib's output at that level. At 9, all that
+    /// libdeflate has.
     pub(crate) const fn kept(coding: Coding, level: u8) -> Self {
         let level = match (coding, level) {
             (Coding::Gzip, 9) => 12,
@@ -119,7 +121,8 @@ impl Tools {
     }
 
     fn gzip(&mut self, effort: Effort, input: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
-        // The encoder gives up when it comes to the end of the buffer: it would not be shorter then.
+        // The encoder gives up when it comes to the end of the buffer: it would not be shorter
+        // then.
         if buffer.len() < input.len() {
             buffer.resize(input.len(), 0);
         }
@@ -140,7 +143,8 @@ impl Tools {
     }
 }
 
-/// Runs `work` with the tool of this level, which is made when there is none and kept when it is cheap.
+/// Runs `work` with the tool of this level, which is made when there is none and kept when it is
+/// cheap.
 fn with<T, R>(
     tools: &mut Vec<(u8, T)>,
     effort: Effort,

@@ -6,8 +6,8 @@ use http::header::CONTENT_ENCODING;
 
 use crate::support::*;
 
-/// From nothing to a mebibyte, and around the edge of every buffer on the way: `min_size`, frames, slices, windows,
-/// the codecs' blocks.
+/// From nothing to a mebibyte, and around the edge of every buffer on the way: `min_size`, frames,
+/// slices, windows, the codecs' blocks.
 fn sizes() -> Vec<usize> {
     let mut sizes = vec![0, 1, 2, 3, 10, 100, 5_000, 50_000, 500_000];
     for edge in [256, 512, 1 << 10, 4 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20] {

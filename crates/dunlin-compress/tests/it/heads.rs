@@ -1,4 +1,5 @@
-//! What an encoded answer says of itself (RFC 9110 §8, §12.5.5, §14, §15), and which answers are let be.
+//! What an encoded answer says of itself (RFC 9110 §8, §12.5.5, §14, §15), and which answers are
+//! let be.
 
 use bytes::Bytes;
 use dunlin_http::Body;

@@ -56,7 +56,8 @@ impl Page {
             .unwrap()
     }
 
-    /// What comes of it: its fields as they are written or would be, its content, and whether it came ready.
+    /// What comes of it: its fields as they are written or would be, its content, and whether it
+    /// came ready.
     async fn ask(self: &Arc<Self>, layer: &CompressLayer, accept: &str) -> (Vec<String>, Bytes, bool) {
         let service =
             layer.layer(service_fn(|_: Request<Body>| ready(Ok::<Response<Body>, Infallible>(Response::default()))));

@@ -11,7 +11,8 @@ use crate::FetchError;
 /// The address of an origin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Address {
-    /// A host and a port. The host is in lower case, and the port is left out if it is the scheme's own.
+    /// A host and a port. The host is in lower case, and the port is left out if it is the scheme's
+    /// own.
     Tcp { https: bool, authority: Authority },
     /// A Unix socket, as in `http://unix:/run/app.sock`.
     Unix { socket: PathBuf },
@@ -22,8 +23,8 @@ pub(crate) enum Address {
 impl Address {
     /// The address of a URL, and the path behind it.
     ///
-    /// A Unix socket is written as nginx writes it: `http://unix:/run/app.sock`, with `:/path` behind
-    /// it where there is a path.
+    /// A Unix socket is written as nginx writes it: `http://unix:/run/app.sock`, with `:/path`
+    /// behind it where there is a path.
     ///
     /// # Errors
     /// Returns an error if the URL is not an absolute `http` or `https` URL with a host, or if its

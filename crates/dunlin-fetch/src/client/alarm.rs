@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
-/// A timer whose deadline moves with each request. It is left to ring too early, once, rather than moved: a connection
-/// that is busy touches the runtime's timers once in a timeout, not once in a request.
+/// A timer whose deadline moves with each request. It is left to ring too early, once, rather than
+/// moved: a connection that is busy touches the runtime's timers once in a timeout, not once in a
+/// request.
 #[derive(Default)]
 pub(crate) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,

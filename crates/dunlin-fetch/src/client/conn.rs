@@ -1,7 +1,8 @@
 //! A connection that is driven by whoever uses it.
 //!
-//! No task stands behind a connection: the future that waits for an answer, and then the body that is read, poll it
-//! themselves. So a request costs no switches between tasks, and a dropped one takes its connection along.
+//! No task stands behind a connection: the future that waits for an answer, and then the body that
+//! is read, poll it themselves. So a request costs no switches between tasks, and a dropped one
+//! takes its connection along.
 
 use std::future::Future;
 use std::io;
@@ -83,7 +84,8 @@ impl Conn {
         }
         let (sender, connection) = builder
             .max_header_size(config.max_head)
-            // RFC 9112 §5.1, §5.2: a gateway may mend both instead of answering 502, as browsers do.
+            // RFC 9112 §5.1, §5.2: a gateway may mend both instead of answering 502, as browsers
+            // do.
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(io)
@@ -177,9 +179,9 @@ fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
 
 /// Notes whether any byte came, and goes on reading when the peer takes no more.
 ///
-/// RFC 9112 §9.5: a server may answer an upload early and close. What is written then fails, but the
-/// answer may have arrived. So a failed write is not reported: nothing more is written, and the read
-/// side ends the connection, with the answer or without.
+/// RFC 9112 §9.5: a server may answer an upload early and close. What is written then fails, but
+/// the answer may have arrived. So a failed write is not reported: nothing more is written, and the
+/// read side ends the connection, with the answer or without.
 struct Tap<T> {
     io: T,
     answered: Arc<AtomicBool>,

@@ -14,8 +14,8 @@ use super::alarm::Alarm;
 use super::origin::Lease;
 use crate::FetchError;
 
-/// The body of an answer. It drives its connection, and gives it back at the end. Dropped earlier, it takes the
-/// connection along, unless the rest has arrived already.
+/// The body of an answer. It drives its connection, and gives it back at the end. Dropped earlier,
+/// it takes the connection along, unless the rest has arrived already.
 pub(crate) struct Incoming {
     body: Option<hyper::body::Incoming>,
     drive: Drive,
@@ -28,7 +28,8 @@ pub(crate) struct Incoming {
 pub(crate) enum Drive {
     /// The body itself.
     Body(Lease),
-    /// A task, because the request's body is still on its way and must not wait for a reader of the answer.
+    /// A task, because the request's body is still on its way and must not wait for a reader of the
+    /// answer.
     Task {
         /// Counts as in use to the end.
         _lease: Lease,

@@ -122,10 +122,11 @@ impl Client {
         Ok(Self { pool })
     }
 
-    /// Sends one request and gives the head of its answer; the body streams. Redirects are answers like any other.
+    /// Sends one request and gives the head of its answer; the body streams. Redirects are answers
+    /// like any other.
     ///
-    /// `Host` and the framing of the body are set here. Fields that concern one connection only (RFC 9110 §7.6.1) have
-    /// no place in `request`: they are removed.
+    /// `Host` and the framing of the body are set here. Fields that concern one connection only
+    /// (RFC 9110 §7.6.1) have no place in `request`: they are removed.
     ///
     /// # Errors
     /// [`FetchError`], of which those that concern the answer's body come with the body.

@@ -103,7 +103,8 @@ impl Origin {
         &self.shared.config
     }
 
-    /// Takes a connection: the one used last if there is one, else a new one. With `fresh`, always a new one.
+    /// Takes a connection: the one used last if there is one, else a new one. With `fresh`, always
+    /// a new one.
     pub(crate) async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, FetchError> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,

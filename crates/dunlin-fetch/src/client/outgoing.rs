@@ -28,7 +28,8 @@ pub(crate) struct Upload {
 
 #[derive(Debug)]
 struct State {
-    /// When the connection last took a part of the body; `None` while it is the client that lets it wait.
+    /// When the connection last took a part of the body; `None` while it is the client that lets it
+    /// wait.
     progress: Option<Instant>,
     /// Why the body failed.
     error: Option<BodyError>,
@@ -44,7 +45,8 @@ struct Gate {
 // === impl Outgoing ===
 
 impl Outgoing {
-    /// `body`, and how to watch it if it streams. A `gated` body is not read before [`Upload::open`].
+    /// `body`, and how to watch it if it streams. A `gated` body is not read before
+    /// [`Upload::open`].
     pub(crate) fn new(body: Body, gated: bool) -> (Self, Option<Arc<Upload>>) {
         if body.as_bytes().is_some() {
             return (Self { body, upload: None }, None);
@@ -117,8 +119,8 @@ impl Upload {
         }
     }
 
-    /// Since when the upstream is to act: to take more of the body, or to answer. `None` while the client is, by
-    /// sending more of it.
+    /// Since when the upstream is to act: to take more of the body, or to answer. `None` while the
+    /// client is, by sending more of it.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         self.state.lock().progress
     }

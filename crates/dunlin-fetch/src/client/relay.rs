@@ -1,10 +1,11 @@
 //! Wake-ups between the two halves of a connection, which run in one task.
 //!
-//! Whoever waits for an answer drives the connection, too. The one half wakes the other all the time: a request wakes the
-//! connection, the connection its reader. To the runtime that would look as if the task woke itself, or, after a
-//! connection has changed hands, as if it woke the task that had it before; and each time the runtime would look for
-//! events and poll that task for nothing. So both halves wake a relay. While the task runs, it remembers who is to be
-//! polled again; only else does it wake the task.
+//! Whoever waits for an answer drives the connection, too. The one half wakes the other all the
+//! time: a request wakes the connection, the connection its reader. To the runtime that would look
+//! as if the task woke itself, or, after a connection has changed hands, as if it woke the task
+//! that had it before; and each time the runtime would look for events and poll that task for
+//! nothing. So both halves wake a relay. While the task runs, it remembers who is to be polled
+//! again; only else does it wake the task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -43,8 +44,8 @@ impl Relay {
         Self { shared, driver, reader }
     }
 
-    /// Polls `drive`, which makes things happen, and `read`, which waits for one: first the one or the other, and as
-    /// often as they wake each other.
+    /// Polls `drive`, which makes things happen, and `read`, which waits for one: first the one or
+    /// the other, and as often as they wake each other.
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
@@ -54,7 +55,8 @@ impl Relay {
     ) -> Poll<T> {
         self.shared.enter(cx.waker());
         let mut later = 0;
-        // Whom `drive` wakes is polled right after. If it wakes itself, it wants to be polled again, but not at once.
+        // Whom `drive` wakes is polled right after. If it wakes itself, it wants to be polled
+        // again, but not at once.
         let mut drive = || {
             drive(&mut Context::from_waker(&self.driver));
             later |= self.shared.take() & DRIVER;

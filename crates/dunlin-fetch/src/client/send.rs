@@ -38,16 +38,17 @@ pub(crate) struct Answer {
 pub(crate) struct Upgraded {
     /// The future that hands it over, unless it has done so already.
     pub(crate) driver: Option<Driver>,
-    /// The connection. It no longer counts against the origin's limit, because a tunnel may last for
-    /// days and would take a place from requests.
+    /// The connection. It no longer counts against the origin's limit, because a tunnel may last
+    /// for days and would take a place from requests.
     _conn: Option<Conn>,
 }
 
 // === impl Origin ===
 
 impl Origin {
-    /// Sends a request whose target and fields are as they shall be, but for the framing of the body. `again` makes the
-    /// same request once more; without it, a request that may be sent again is copied. `hear` is told of interim responses.
+    /// Sends a request whose target and fields are as they shall be, but for the framing of the
+    /// body. `again` makes the same request once more; without it, a request that may be sent again
+    /// is copied. `hear` is told of interim responses.
     pub(super) async fn exchange(
         self: &Arc<Self>,
         mut request: Request<Body>,
@@ -57,7 +58,8 @@ impl Origin {
     ) -> Result<Answer, FetchError> {
         Stats::count(&self.shared.stats.requests);
         frame(&mut request);
-        // RFC 9112 §9.3.1: only idempotent requests are sent again, and only if nothing of them is lost.
+        // RFC 9112 §9.3.1: only idempotent requests are sent again, and only if nothing of them is
+        // lost.
         let replayable = terms.retry && request.method().is_idempotent() && request.body().is_empty();
         let (parts, body) = request.into_parts();
         let (body, upload) = Outgoing::new(body, terms.expect.is_some());
@@ -102,7 +104,8 @@ impl Origin {
 /// The number of interim responses to one request. One more, and the answer is taken to be broken.
 pub(super) const MAX_INTERIM: u32 = 32;
 
-/// Has the connection tell of interim responses: 100 to the `upload` that waits for it, others to `hear`.
+/// Has the connection tell of interim responses: 100 to the `upload` that waits for it, others to
+/// `hear`.
 fn listen(
     request: &mut Request<Outgoing>,
     upload: Option<&Arc<Upload>>,
@@ -142,8 +145,8 @@ fn remake(again: &(dyn Fn() -> Request<Body> + Sync)) -> Request<Outgoing> {
     request.map(|body| Outgoing::new(body, false).0)
 }
 
-/// Sets the framing of the body by what the body is, whatever the fields say: a difference between the two would let one
-/// request end where another begins.
+/// Sets the framing of the body by what the body is, whatever the fields say: a difference between
+/// the two would let one request end where another begins.
 fn frame(request: &mut Request<Body>) {
     *request.version_mut() = Version::HTTP_11;
     let len = request.body().len();
@@ -213,8 +216,9 @@ fn check_framing(parts: &http::response::Parts) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether this is a name that no transfer coding has, nor any reader could take for `chunked`: it says nothing of the
-/// content, which then ends with the connection (RFC 9112 §6.3). A coding that there is would have to be undone.
+/// Whether this is a name that no transfer coding has, nor any reader could take for `chunked`: it
+/// says nothing of the content, which then ends with the connection (RFC 9112 §6.3). A coding that
+/// there is would have to be undone.
 fn is_unheard_of(coding: &HeaderValue) -> bool {
     const CODINGS: [&str; 8] = ["chunked", "gzip", "deflate", "compress", "identity", "trailers", "br", "zstd"];
     let Ok(name) = coding.to_str() else { return false };

@@ -9,8 +9,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::FetchError;
 
-/// The system's certificates, read once in a process and at the first need: a client that speaks plain HTTP alone
-/// should not pay for them.
+/// The system's certificates, read once in a process and at the first need: a client that speaks
+/// plain HTTP alone should not pay for them.
 fn system() -> &'static RootCertStore {
     static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
     SYSTEM.get_or_init(|| {

@@ -22,7 +22,8 @@ pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
         })
 }
 
-/// The protocols among `allowed` that a request asks to change to (RFC 9110 §7.8), in its order, as one value.
+/// The protocols among `allowed` that a request asks to change to (RFC 9110 §7.8), in its order, as
+/// one value.
 pub(super) fn wanted_upgrade(headers: &HeaderMap, version: Version, allowed: &[String]) -> Option<HeaderValue> {
     // RFC 9110 §7.8: without the connection option, or from HTTP/1.0, the field is to be ignored.
     if version != Version::HTTP_11 || !headers.contains_key(UPGRADE) {
@@ -45,7 +46,8 @@ pub(super) fn is_wanted(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
         && protocols.all(|protocol| list::split(wanted).any(|wanted| wanted.eq_ignore_ascii_case(protocol)))
 }
 
-/// Adds this hop to `Via` (RFC 9110 §7.6.3): the protocol that the message came by, and who passed it on.
+/// Adds this hop to `Via` (RFC 9110 §7.6.3): the protocol that the message came by, and who passed
+/// it on.
 #[derive(Debug)]
 pub(super) struct Via {
     http10: HeaderValue,

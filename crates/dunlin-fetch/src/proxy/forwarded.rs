@@ -57,7 +57,8 @@ fn element(peer: ClientInfo, proto: &str, host: Option<&HeaderValue>) -> String 
     element
 }
 
-/// Adds an element at the end of a list, on the last line of it: some servers read the first line alone.
+/// Adds an element at the end of a list, on the last line of it: some servers read the first line
+/// alone.
 fn append(headers: &mut HeaderMap, name: &HeaderName, element: &str) {
     let mut list = Vec::new();
     for value in headers.get_all(name) {

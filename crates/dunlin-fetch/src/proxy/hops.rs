@@ -4,7 +4,8 @@ use dunlin_http::{Body, Problem};
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, COOKIE, MAX_FORWARDS, PROXY_AUTHORIZATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
-/// Answers a TRACE or OPTIONS that may go no further, and counts the others down. Other methods are none of this.
+/// Answers a TRACE or OPTIONS that may go no further, and counts the others down. Other methods are
+/// none of this.
 pub(super) fn count<B>(request: &mut Request<B>) -> Option<Response<Body>> {
     if *request.method() != Method::TRACE && *request.method() != Method::OPTIONS {
         return None;
@@ -22,7 +23,8 @@ pub(super) fn refuse_connect() -> Response<Body> {
     Problem::new(StatusCode::NOT_IMPLEMENTED).detail("this is a gateway, it opens no tunnels").into_response()
 }
 
-/// TRACE is answered where it comes, but not asked for: a server may refuse it before it comes here.
+/// TRACE is answered where it comes, but not asked for: a server may refuse it before it comes
+/// here.
 fn options() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

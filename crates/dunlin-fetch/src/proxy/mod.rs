@@ -26,10 +26,11 @@ pub use config::ProxyConfig;
 
 /// A reverse proxy: a service that sends each request to one upstream, and streams its answer back.
 ///
-/// All that is not the business of one connection alone (RFC 9110 §7.6.1) passes unchanged, both ways: unknown methods,
-/// unknown fields, repeated ones in their order, trailers; and interim responses, when the request carries an [`Interim`] that
-/// says where they go. Bodies stream, and each side waits for the other. An upstream
-/// that breaks off breaks off the answer, too: its body fails, so that no client takes it for complete.
+/// All that is not the business of one connection alone (RFC 9110 §7.6.1) passes unchanged, both
+/// ways: unknown methods, unknown fields, repeated ones in their order, trailers; and interim
+/// responses, when the request carries an [`Interim`] that says where they go. Bodies stream, and
+/// each side waits for the other. An upstream that breaks off breaks off the answer, too: its body
+/// fails, so that no client takes it for complete.
 ///
 /// It never fails: what goes wrong upstream is answered as [`FetchError::problem`] has it.
 #[derive(Clone, Debug)]
@@ -82,9 +83,9 @@ impl Proxy {
         Self { inner: self.inner.clone(), peer }
     }
 
-    /// Sends `request` to the upstream's URL with `path_and_query` appended: percent-encoded as it came, the query
-    /// included. This is for routers, that know which part of the path is theirs. With `keep_path` the request's own
-    /// path and query are sent instead.
+    /// Sends `request` to the upstream's URL with `path_and_query` appended: percent-encoded as it
+    /// came, the query included. This is for routers, that know which part of the path is theirs.
+    /// With `keep_path` the request's own path and query are sent instead.
     pub fn forward<B>(
         &self,
         mut request: Request<B>,
@@ -155,7 +156,8 @@ impl Proxy {
         let Inner { config, origin, via, .. } = &*self.inner;
         let (mut parts, body) = request.into_parts();
         let peer = parts.extensions.get().copied().unwrap_or(self.peer);
-        // What other layers left there is not for the client's connection, least of all a hook of it.
+        // What other layers left there is not for the client's connection, least of all a hook of
+        // it.
         parts.extensions.clear();
         let headers = &mut parts.headers;
         let upgrade = on.and_then(|on| Some((fields::wanted_upgrade(headers, parts.version, &config.upgrades)?, on)));
@@ -163,7 +165,8 @@ impl Proxy {
         fields::remove_hop_by_hop(headers);
         let mut terms = self.inner.terms;
         if headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-            // RFC 9110 §10.1.1: the client waits for what the upstream says; HTTP/1.0 clients and empty bodies do not.
+            // RFC 9110 §10.1.1: the client waits for what the upstream says; HTTP/1.0 clients and
+            // empty bodies do not.
             if parts.version == Version::HTTP_10 || body.is_empty() {
                 headers.remove(EXPECT);
             } else {
@@ -179,7 +182,8 @@ impl Proxy {
         }
         let told = forwarded::Fields { x_forwarded: config.x_forwarded, forwarded: config.forwarded };
         forwarded::tell(headers, peer, &config.trusted, told);
-        // HTTP/1.0 need not name a host. What it did not ask for is not told above; the upstream is to have one.
+        // HTTP/1.0 need not name a host. What it did not ask for is not told above; the upstream is
+        // to have one.
         if !config.preserve_host || !headers.contains_key(HOST) {
             headers.insert(HOST, origin.host.clone());
         }

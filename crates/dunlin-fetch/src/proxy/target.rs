@@ -20,8 +20,8 @@ impl Base {
         Self { path: path.trim_end_matches('/').to_owned(), has_slash: path.ends_with('/') }
     }
 
-    /// The target below this base for a path and query as they came: percent-encoded, and not decoded
-    /// here.
+    /// The target below this base for a path and query as they came: percent-encoded, and not
+    /// decoded here.
     ///
     /// # Errors
     /// 404 for a path that leaves the base by dot segments, in any disguise that an upstream may see

@@ -6,11 +6,12 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFI
 /// How many bytes of HTML are searched for a `<meta charset>` (HTML §13.2.3.2).
 pub(super) const PRESCAN: usize = 1024;
 
-/// The encoding of a text with this `content_type` that starts with `first`; UTF-8 when nobody says. `None` asks for
-/// more: [`PRESCAN`] bytes are always enough, and so are all there are, which `complete` tells.
+/// The encoding of a text with this `content_type` that starts with `first`; UTF-8 when nobody
+/// says. `None` asks for more: [`PRESCAN`] bytes are always enough, and so are all there are, which
+/// `complete` tells.
 ///
-/// The order is that of browsers (HTML §13.2.3.2): the byte order mark, the `charset` of Content-Type, the `<meta>` of
-/// HTML.
+/// The order is that of browsers (HTML §13.2.3.2): the byte order mark, the `charset` of
+/// Content-Type, the `<meta>` of HTML.
 pub(super) fn detect(content_type: Option<&str>, first: &[u8], complete: bool) -> Option<&'static Encoding> {
     let enough = complete || first.len() >= PRESCAN;
     if first.len() < 3 && !enough {
@@ -113,8 +114,8 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
 }
 
-/// The attributes of a tag, one after the other ("get an attribute"). What is left starts at the tag's `>`, if it has
-/// one.
+/// The attributes of a tag, one after the other ("get an attribute"). What is left starts at the
+/// tag's `>`, if it has one.
 struct Attributes<'a>(&'a [u8]);
 
 // === impl Attributes ===
@@ -137,7 +138,8 @@ impl<'a> Attributes<'a> {
         let value = match self.0.first() {
             Some(&quote @ (b'"' | b'\'')) => {
                 self.take(1);
-                // Without its closing quote, the tag is not complete: there is nothing more to be had.
+                // Without its closing quote, the tag is not complete: there is nothing more to be
+                // had.
                 let Some(end) = self.0.iter().position(|&byte| byte == quote) else {
                     self.0 = b"";
                     return None;

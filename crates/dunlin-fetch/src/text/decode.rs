@@ -52,8 +52,8 @@ impl<'a> Decode<'a> {
     fn decode(&mut self, mut bytes: &[u8], last: bool) -> bool {
         let Some(decoder) = &mut self.decoder else { return false };
         loop {
-            // In slices, so that of a large frame little more is decoded than is wanted. No character is less than half
-            // a byte long.
+            // In slices, so that of a large frame little more is decoded than is wanted. No
+            // character is less than half a byte long.
             let slice = bytes.len().min(self.left.saturating_mul(2).max(64));
             let (now, rest) = bytes.split_at(slice);
             let last_now = last && rest.is_empty();

@@ -59,9 +59,10 @@ impl Text {
 impl Client {
     /// Fetches a text by GET: all of it, or its first `take` characters.
     ///
-    /// The bytes are decoded by the byte order mark, the `charset` of Content-Type, the `<meta charset>` in the first
-    /// 1,024 bytes of HTML, else as UTF-8; what is malformed becomes U+FFFD. With `take`, no more is read than that
-    /// needs. Redirects are followed, but never from `https` to `http`.
+    /// The bytes are decoded by the byte order mark, the `charset` of Content-Type, the
+    /// `<meta charset>` in the first 1,024 bytes of HTML, else as UTF-8; what is malformed becomes
+    /// U+FFFD. With `take`, no more is read than that needs. Redirects are followed, but never from
+    /// `https` to `http`.
     ///
     /// # Errors
     /// [`FetchError`]: an answer that is no success is [`FetchError::Status`].
@@ -178,8 +179,8 @@ fn reason(error: BoxError) -> FetchError {
     error.downcast::<FetchError>().map_or_else(FetchError::Protocol, |error| *error)
 }
 
-/// Reads the rest of a body if it is little, so that its connection can be used again. What has not arrived yet is
-/// awaited elsewhere.
+/// Reads the rest of a body if it is little, so that its connection can be used again. What has not
+/// arrived yet is awaited elsewhere.
 async fn drain(mut body: Body) {
     let mut left = DRAIN;
     let ready = std::future::poll_fn(|cx| {

@@ -2,8 +2,8 @@
 
 use http::Uri;
 
-/// The URL that `location` means to whoever was at `base` (RFC 3986 §5.2, RFC 9110 §10.2.2); `None` if it is none. A
-/// fragment is left out.
+/// The URL that `location` means to whoever was at `base` (RFC 3986 §5.2, RFC 9110 §10.2.2); `None`
+/// if it is none. A fragment is left out.
 pub(super) fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     let location = location.split('#').next().unwrap_or(location).trim();
     let scheme = base.scheme_str()?;

@@ -16,9 +16,10 @@ use crate::{Client, FetchError};
 
 /// A service that answers each request with the text of one URL, or with its first characters.
 ///
-/// What was cut is `text/plain`, for it is no whole document of its type any more; so is everything with `take`, that
-/// the type may not depend on the length. The answer is in UTF-8 and has the upstream's `Cache-Control`, `Expires` and
-/// `Age`, so that a cache in front may keep it. Errors are answered as [`FetchError::problem`] has them.
+/// What was cut is `text/plain`, for it is no whole document of its type any more; so is everything
+/// with `take`, that the type may not depend on the length. The answer is in UTF-8 and has the
+/// upstream's `Cache-Control`, `Expires` and `Age`, so that a cache in front may keep it. Errors
+/// are answered as [`FetchError::problem`] has them.
 #[derive(Clone, Debug)]
 pub struct FetchService(Arc<Inner>);
 

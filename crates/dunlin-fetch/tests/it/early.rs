@@ -1,5 +1,5 @@
-//! An upstream that answers before it has the whole request (RFC 9112 §9.5), or that never comes to an
-//! answer.
+//! An upstream that answers before it has the whole request (RFC 9112 §9.5), or that never comes to
+//! an answer.
 
 use dunlin_fetch::{Config, ProxyConfig};
 use tokio::io::AsyncWriteExt as _;

@@ -85,7 +85,8 @@ async fn connections_are_bounded_and_so_is_the_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_wake_up_is_lost_between_threads() {
-    // Answers in pieces, so that each is waited for several times, on connections that pass from task to task.
+    // Answers in pieces, so that each is waited for several times, on connections that pass from
+    // task to task.
     let origin = Origin::scripted(|_, mut wire| async move {
         while wire.head().await.is_some() {
             for piece in ["HTTP/1.1 200 OK\r\ntransfer-", "encoding: chunked\r\n\r\n2\r\no", "k\r\n", "0\r\n\r\n"] {

@@ -7,7 +7,8 @@ use dunlin_fetch::{Config, ProxyConfig};
 
 use crate::support::{Origin, ask, client, proxy_with};
 
-/// Answers the first request of each connection; of the second it reads the head, sends `last`, and closes.
+/// Answers the first request of each connection; of the second it reads the head, sends `last`, and
+/// closes.
 async fn closing(last: &'static str) -> (Origin, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = requests.clone();

@@ -161,7 +161,8 @@ pub(crate) async fn echo() -> Origin {
     .await
 }
 
-/// The field lines of a message's head, without those of the test's own making, in alphabetical order.
+/// The field lines of a message's head, without those of the test's own making, in alphabetical
+/// order.
 pub(crate) fn lines(head: &str) -> Vec<&str> {
     let head = head.split("\r\n\r\n").next().unwrap();
     let mut lines: Vec<_> = head.split("\r\n").skip(1).filter(|line| !line.starts_with("date: ")).collect();

@@ -12,7 +12,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::Origin;
 
-/// An authority's certificate in a PEM file, and an origin that has a certificate for `name` from it.
+/// An authority's certificate in a PEM file, and an origin that has a certificate for `name` from
+/// it.
 async fn origin(name: &str) -> (tempfile::NamedTempFile, Origin) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();

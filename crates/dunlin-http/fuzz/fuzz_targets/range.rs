@@ -1,5 +1,5 @@
-//! Whatever a `Range` says: ranges lie inside the representation, none is empty, none overlaps or touches another, and
-//! a single range means what the field's own numbers say.
+//! Whatever a `Range` says: ranges lie inside the representation, none is empty, none overlaps or
+//! touches another, and a single range means what the field's own numbers say.
 
 #![no_main]
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A name for immutable bytes that are handed out again and again, unique in this process.
 ///
 /// Whoever keeps such bytes, a cache or a table of files, makes one id with them and answers with
-/// [`Body::identified`](crate::Body::identified). Whoever derives something from them, a compression layer, keeps it
-/// under the id. Neither needs to know the other.
+/// [`Body::identified`](crate::Body::identified). Whoever derives something from them, a
+/// compression layer, keeps it under the id. Neither needs to know the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BodyId(NonZeroU64);
 

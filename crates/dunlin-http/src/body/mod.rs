@@ -51,7 +51,8 @@ impl Body {
         Self(Kind::Empty)
     }
 
-    /// Any body. A [`Body`] is taken as it is, an empty one costs nothing; any other is boxed as a stream.
+    /// Any body. A [`Body`] is taken as it is, an empty one costs nothing; any other is boxed as a
+    /// stream.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -67,8 +68,8 @@ impl Body {
         }
     }
 
-    /// Complete bytes that will be handed out again under the same `id`, so that what is derived from them, an encoding
-    /// say, can be kept. Two bodies with one id must have the same bytes.
+    /// Complete bytes that will be handed out again under the same `id`, so that what is derived
+    /// from them, an encoding say, can be kept. Two bodies with one id must have the same bytes.
     #[must_use]
     pub fn identified(bytes: Bytes, id: BodyId) -> Self {
         Self::once(bytes, Some(id))
@@ -86,8 +87,8 @@ impl Body {
         })
     }
 
-    /// Says that these complete bytes lie in `mapping`, so that whoever sends them may have the kernel do it. It changes
-    /// nothing about a stream.
+    /// Says that these complete bytes lie in `mapping`, so that whoever sends them may have the
+    /// kernel do it. It changes nothing about a stream.
     #[cfg(unix)]
     #[must_use]
     pub fn mapped(mut self, mapping: Arc<dyn Mapped>) -> Self {
@@ -97,7 +98,8 @@ impl Body {
         self
     }
 
-    /// The file that has these bytes, if there is one. It travels with the bytes, as [`Body::id`] does.
+    /// The file that has these bytes, if there is one. It travels with the bytes, as [`Body::id`]
+    /// does.
     #[cfg(unix)]
     #[must_use]
     pub const fn mapping(&self) -> Option<&Arc<dyn Mapped>> {
@@ -107,8 +109,8 @@ impl Body {
         }
     }
 
-    /// Who these bytes are, if they will come again. It travels with the bytes, so a layer that replaces the body
-    /// cannot leave a wrong id behind; it is gone once a frame has been read.
+    /// Who these bytes are, if they will come again. It travels with the bytes, so a layer that
+    /// replaces the body cannot leave a wrong id behind; it is gone once a frame has been read.
     #[must_use]
     pub fn id(&self) -> Option<BodyId> {
         match &self.0 {
@@ -261,7 +263,8 @@ where
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // SAFETY: the field is pinned with the whole: never moved out, and `MapError` has no `Drop` of its own.
+        // SAFETY: the field is pinned with the whole: never moved out, and `MapError` has no `Drop`
+        // of its own.
         let inner = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
         inner.poll_frame(cx).map_err(Into::into)
     }

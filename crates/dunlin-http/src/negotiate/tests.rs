@@ -71,8 +71,9 @@ fn lines_are_one_list() {
     assert_eq!(AcceptEncoding::of(&headers).choose(&ALL), Choice::Coding(Coding::Brotli));
 }
 
-/// What RFC 9110 §12.5.3 says, word by word and slowly: every candidate gets its weight, and the first of the heaviest
-/// wins. Identity stands last among the candidates, and lighter than anything written when it is not named.
+/// What RFC 9110 §12.5.3 says, word by word and slowly: every candidate gets its weight, and the
+/// first of the heaviest wins. Identity stands last among the candidates, and lighter than anything
+/// written when it is not named.
 fn oracle(elements: &[(String, u16)], offered: &[Coding]) -> Choice {
     let mut said: HashMap<String, u16> = HashMap::new();
     for (name, weight) in elements {

@@ -22,7 +22,8 @@ impl Multipart {
     /// For a representation of this media type and `complete` bytes.
     #[must_use]
     pub fn new(media: Option<&HeaderValue>, complete: u64) -> Self {
-        // Random, so that no content can have it in it by intent: the standard library's keys are from the system.
+        // Random, so that no content can have it in it by intent: the standard library's keys are
+        // from the system.
         let boundary = format!("dunlin-{:016x}", RandomState::new().build_hasher().finish());
         Self { boundary, media: media.cloned(), complete }
     }

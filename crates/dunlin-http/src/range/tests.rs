@@ -94,7 +94,8 @@ fn if_range_is_strong() {
     assert!(!if_range(&headers(&[("if-range", "W/\"a\"")]), &weak, at));
 }
 
-/// The bytes that a request names, one by one, by the letter of §14.1.2. `None` when the field is invalid.
+/// The bytes that a request names, one by one, by the letter of §14.1.2. `None` when the field is
+/// invalid.
 fn oracle(specs: &[(Option<u64>, Option<u64>)], len: u64) -> Option<Vec<bool>> {
     let mut named = vec![false; len as usize];
     for spec in specs {

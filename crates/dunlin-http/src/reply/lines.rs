@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::BodyId;
 
-/// Lines of fields, as HTTP/1.1 has them (RFC 9112 §5), none of which is about the message or the connection that it is sent in.
+/// Lines of fields, as HTTP/1.1 has them (RFC 9112 §5), none of which is about the message or the
+/// connection that it is sent in.
 #[derive(Clone, Debug)]
 pub struct Lines {
     pub(super) text: Bytes,
@@ -14,7 +15,8 @@ pub struct Lines {
     dated: bool,
 }
 
-/// Fields that go ahead of the kept ones, because they change from answer to answer, and their lines.
+/// Fields that go ahead of the kept ones, because they change from answer to answer, and their
+/// lines.
 #[derive(Clone, Debug)]
 pub struct VolatileFields {
     pub(super) fields: Box<[(HeaderName, HeaderValue)]>,
@@ -45,8 +47,9 @@ impl Lines {
         out.put_slice(b"\r\n");
     }
 
-    /// Reads lines that were written by [`Lines::push`]. `None` when some line is no field, or is about the message or the
-    /// connection, which is the server's to say: then there is no ready answer.
+    /// Reads lines that were written by [`Lines::push`]. `None` when some line is no field, or is
+    /// about the message or the connection, which is the server's to say: then there is no ready
+    /// answer.
     #[must_use]
     pub fn read(text: Bytes) -> Option<Self> {
         let (mut dated, mut rest) = (false, &text[..]);
@@ -102,7 +105,8 @@ impl VolatileFields {
         &self.fields
     }
 
-    /// Puts the fields into the header of a kept head: into their places where they are first, and else wherever they stand.
+    /// Puts the fields into the header of a kept head: into their places where they are first, and
+    /// else wherever they stand.
     pub fn fill(&self, headers: &mut HeaderMap) {
         let mut places = headers.iter_mut();
         let first = |(name, value): &(HeaderName, HeaderValue)| match places.next() {

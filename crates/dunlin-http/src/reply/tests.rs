@@ -34,7 +34,8 @@ fn ahead() -> Arc<VolatileFields> {
     ))
 }
 
-/// What is written has the fields of the response that it is, each line of them, but for `Content-Length`.
+/// What is written has the fields of the response that it is, each line of them, but for
+/// `Content-Length`.
 #[track_caller]
 fn same(ready: StoredReply) {
     let mut out = Vec::new();

@@ -26,8 +26,8 @@ pub enum Error {
         /// What is wrong with it, for the client.
         reason: Arc<str>,
     },
-    /// A value that the statement cannot work with, for example a regular expression that is none. The
-    /// cause is PostgreSQL's own text, for a log.
+    /// A value that the statement cannot work with, for example a regular expression that is none.
+    /// The cause is PostgreSQL's own text, for a log.
     Value {
         /// What is wrong with it, for the client.
         reason: &'static str,
@@ -51,8 +51,9 @@ pub enum Error {
     Database(Arc<tokio_postgres::Error>),
     /// A row has a value that could not be written.
     Encode(Arc<json::Error>),
-    /// What a write answers is more than so many bytes, which is as much as is held in memory. A transaction is rolled back; a
-    /// statement by itself is cancelled, which may come too late to undo it.
+    /// What a write answers is more than so many bytes, which is as much as is held in memory. A
+    /// transaction is rolled back; a statement by itself is cancelled, which may come too late to
+    /// undo it.
     TooLarge(usize),
 }
 
@@ -108,7 +109,8 @@ impl Error {
         }
     }
 
-    /// The place of the error in the statement, counted in characters from one, if PostgreSQL gave it.
+    /// The place of the error in the statement, counted in characters from one, if PostgreSQL gave
+    /// it.
     #[must_use]
     pub fn position(&self) -> Option<u32> {
         match self.as_db_error()?.position()? {
@@ -117,7 +119,8 @@ impl Error {
         }
     }
 
-    /// Whether a transaction that failed so may succeed when it is run again: serialization failure or deadlock.
+    /// Whether a transaction that failed so may succeed when it is run again: serialization failure
+    /// or deadlock.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let code = self.as_db_error().map(DbError::code);
@@ -128,8 +131,8 @@ impl Error {
     pub(crate) fn is_lost(&self) -> bool {
         match self {
             Self::Database(error) => match error.as_db_error() {
-                // An administrator's command or a crash ends the session, and so does a pooler whose server is gone; a
-                // cancelled statement does not.
+                // An administrator's command or a crash ends the session, and so does a pooler
+                // whose server is gone; a cancelled statement does not.
                 Some(error) => matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
                 None => error.is_closed() || is_io(error),
             },
@@ -137,8 +140,9 @@ impl Error {
         }
     }
 
-    /// Whether the prepared statement has to be prepared again: its result changed type, what its parameters were taken for no
-    /// longer fits, or it is gone. Nothing was done then, or it was undone.
+    /// Whether the prepared statement has to be prepared again: its result changed type, what its
+    /// parameters were taken for no longer fits, or it is gone. Nothing was done then, or it was
+    /// undone.
     pub(crate) fn is_stale_plan(&self) -> bool {
         const OTHER_TYPES: [SqlState; 4] = [
             SqlState::UNDEFINED_FUNCTION,
@@ -155,20 +159,21 @@ impl Error {
         })
     }
 
-    /// Whether the session is not the one that a statement was prepared in, or another one's statement has its name: a
-    /// pooler stands between.
+    /// Whether the session is not the one that a statement was prepared in, or another one's
+    /// statement has its name: a pooler stands between.
     pub(crate) fn is_statement_of_another_session(&self) -> bool {
         let code = self.as_db_error().map(DbError::code);
         code == Some(&SqlState::INVALID_SQL_STATEMENT_NAME) || code == Some(&SqlState::DUPLICATE_PSTATEMENT)
     }
 
-    /// Whether the rows are not what the description says: a type that they are made of has changed, of which the server
-    /// gives no word.
+    /// Whether the rows are not what the description says: a type that they are made of has
+    /// changed, of which the server gives no word.
     pub(crate) fn is_stale_description(&self) -> bool {
         matches!(self, Self::Encode(error) if !matches!(**error, json::Error::Unsupported { .. }))
     }
 
-    /// Whether the server can only read, where a write was wanted, or a transaction that may write: it is a standby.
+    /// Whether the server can only read, where a write was wanted, or a transaction that may write:
+    /// it is a standby.
     pub(crate) fn is_read_only_server(&self) -> bool {
         self.as_db_error().is_some_and(|error| {
             *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION
@@ -176,8 +181,8 @@ impl Error {
         })
     }
 
-    /// What it is to one who wanted to write, or to read: a server that only reads is the wrong one for a write, and the right one
-    /// will be there again; a read that writes is declared wrongly.
+    /// What it is to one who wanted to write, or to read: a server that only reads is the wrong one
+    /// for a write, and the right one will be there again; a read that writes is declared wrongly.
     pub(crate) fn for_access(self, access: Access) -> Self {
         if access == Access::Write && self.is_read_only_server() {
             return Self::Unreachable("the server is a standby, which cannot be written to".into());
@@ -185,7 +190,8 @@ impl Error {
         self
     }
 
-    /// What the client is told: a status by [`ErrorKind`], and only what it can mend. The cause belongs in a log.
+    /// What the client is told: a status by [`ErrorKind`], and only what it can mend. The cause
+    /// belongs in a log.
     pub fn problem(&self) -> Problem {
         if let Some(error) = self.as_db_error().filter(|error| state::is_raised(error)) {
             return self.raised(error);

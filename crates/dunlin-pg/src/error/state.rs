@@ -14,7 +14,8 @@ pub(super) fn kind_of(error: &DbError) -> ErrorKind {
     }
     let kind = kind_of_state(error.code());
     match kind {
-        // RAISE without a code of its own, or with one that has no other meaning, is for the client.
+        // RAISE without a code of its own, or with one that has no other meaning, is for the
+        // client.
         ErrorKind::Internal if is_raised(error) => ErrorKind::Raised(StatusCode::BAD_REQUEST),
         kind => kind,
     }
@@ -43,7 +44,8 @@ fn kind_of_state(state: &SqlState) -> ErrorKind {
         // insufficient_privilege: a missing privilege, or a policy for rows
         "42501" => ErrorKind::Forbidden,
         "57014" => ErrorKind::Timeout,
-        // Serialization failure and deadlock past the last retry; a lock that was not to be waited for.
+        // Serialization failure and deadlock past the last retry; a lock that was not to be waited
+        // for.
         "40001" | "40P01" | "55P03" | "25P03" => ErrorKind::Unavailable,
         "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Unavailable,
         code if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,
@@ -51,9 +53,9 @@ fn kind_of_state(state: &SqlState) -> ErrorKind {
     }
 }
 
-/// Returns `true` if the error is about a value, so that a request's parameter may be the cause: class
-/// 22, and the languages within values, such as those of `tsquery` and `jsonpath`, whose errors
-/// have the class of SQL's own syntax.
+/// Returns `true` if the error is about a value, so that a request's parameter may be the cause:
+/// class 22, and the languages within values, such as those of `tsquery` and `jsonpath`, whose
+/// errors have the class of SQL's own syntax.
 pub(crate) fn is_about_a_value(error: &DbError) -> bool {
     const LANGUAGES: [&str; 8] = [
         "tsquery.c",

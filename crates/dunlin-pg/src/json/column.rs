@@ -6,7 +6,8 @@ use tokio_postgres::types::{FromSql, Type};
 use super::encoder::{Encoder, key};
 use super::reader::Malformed;
 
-/// A column of an answer: its name, escaped once, and how its values are written, chosen once by its type.
+/// A column of an answer: its name, escaped once, and how its values are written, chosen once by
+/// its type.
 #[derive(Clone, Debug)]
 pub struct Column {
     name: Box<str>,
@@ -29,8 +30,8 @@ pub enum Error {
         /// The type's name in `pg_type`.
         type_name: Box<str>,
     },
-    /// A value is not what its type says: text that is no UTF-8 (of a database whose encoding is `SQL_ASCII`), or bytes of a
-    /// server whose format is not known here.
+    /// A value is not what its type says: text that is no UTF-8 (of a database whose encoding is
+    /// `SQL_ASCII`), or bytes of a server whose format is not known here.
     #[error("column \"{column}\" holds a value that is not a readable {type_name}")]
     Malformed {
         /// The column's name.
@@ -38,7 +39,8 @@ pub enum Error {
         /// The type's name in `pg_type`.
         type_name: Box<str>,
     },
-    /// A row has not the columns that were described: the statement's result has changed its shape since.
+    /// A row has not the columns that were described: the statement's result has changed its shape
+    /// since.
     #[error("a row has {found} columns where {expected} were described")]
     Shape {
         /// How many columns were described.
@@ -56,7 +58,8 @@ pub struct RawValue<'a>(pub &'a [u8]);
 ///
 /// # Errors
 ///
-/// When the row has not these columns, or a value cannot be read; what was appended by then is removed.
+/// When the row has not these columns, or a value cannot be read; what was appended by then is
+/// removed.
 pub fn write_row(out: &mut Vec<u8>, columns: &[Column], row: &Row) -> Result<(), Error> {
     write_object(out, columns, values(columns, row)?)
 }
@@ -98,7 +101,8 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] when values of this type, or of one that it is made of, have no form here.
+    /// [`Error::Unsupported`] when values of this type, or of one that it is made of, have no form
+    /// here.
     pub fn new(name: &str, ty: &Type) -> Result<Column, Error> {
         match Encoder::of(ty) {
             Some(encoder) => Ok(Column { name: name.into(), type_name: ty.name().into(), key: key(name), encoder }),

@@ -71,7 +71,8 @@ pub(crate) fn composite(raw: &[u8], fields: &[Field], out: &mut Vec<u8>) -> Resu
     raw.end()
 }
 
-/// A row without a type of its own, whose fields say what they are. Those of types that a database defines are not known here.
+/// A row without a type of its own, whose fields say what they are. Those of types that a database
+/// defines are not known here.
 pub(crate) fn record(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     out.push(b'{');

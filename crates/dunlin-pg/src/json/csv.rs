@@ -18,7 +18,8 @@ pub(crate) fn header(columns: &[Column], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A line of values. NULL is nothing, an empty text is `""`; an array or a composite is a cell of JSON.
+/// A line of values. NULL is nothing, an empty text is `""`; an array or a composite is a cell of
+/// JSON.
 pub(crate) fn line<'r>(
     out: &mut Vec<u8>,
     columns: &[Column],
@@ -51,8 +52,9 @@ fn cell(encoder: &Encoder, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malforme
     }
 }
 
-// RFC 4180 §2: fields with line breaks, quotes and commas are quoted, quotes in them doubled. Empty ones are quoted too, so
-// that they are not taken for NULL, and those with blanks at an end, so that no reader trims them.
+// RFC 4180 §2: fields with line breaks, quotes and commas are quoted, quotes in them doubled. Empty
+// ones are quoted too, so that they are not taken for NULL, and those with blanks at an end, so
+// that no reader trims them.
 fn quote_if_needed(start: usize, out: &mut Vec<u8>) {
     let text = &out[start..];
     let special = |b: &u8| matches!(b, b',' | b'"' | b'\r' | b'\n');
@@ -78,7 +80,8 @@ mod tests {
 
     use super::*;
 
-    /// The fields of one record, by the grammar of RFC 4180 §2; an empty one without quotes is NULL.
+    /// The fields of one record, by the grammar of RFC 4180 §2; an empty one without quotes is
+    /// NULL.
     fn parse(record: &str) -> Vec<Option<String>> {
         let mut rest = record.strip_suffix("\r\n").unwrap();
         let mut fields = Vec::new();

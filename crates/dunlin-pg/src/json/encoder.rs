@@ -11,7 +11,8 @@ pub(crate) enum Encoder {
     Scalar(Scalar),
     Array(Box<Encoder>),
     Composite(Box<[Field]>),
-    /// A row whose type has no name: its fields carry their types' numbers, and are called `f1`, `f2`, …
+    /// A row whose type has no name: its fields carry their types' numbers, and are called `f1`,
+    /// `f2`, …
     Record,
     Range(Scalar),
     Multirange(Scalar),

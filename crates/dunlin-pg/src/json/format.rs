@@ -5,14 +5,16 @@ use tokio_postgres::Row;
 use super::column::{Column, Error, values, write_object};
 use super::csv;
 
-/// How an answer of many rows is laid out: what stands before the first one, between them, and after the last.
+/// How an answer of many rows is laid out: what stands before the first one, between them, and
+/// after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// An array of objects (RFC 8259).
     Json,
     /// An object a line (`application/x-ndjson`).
     Ndjson,
-    /// A line of names, and a line for each row (RFC 4180). NULL is an empty field, an empty text is `""`.
+    /// A line of names, and a line for each row (RFC 4180). NULL is an empty field, an empty text
+    /// is `""`.
     Csv,
 }
 
@@ -47,7 +49,8 @@ impl Format {
         self.values(columns, values(columns, row)?, first, out)
     }
 
-    /// Appends a row of raw values, in the server's binary format: those of a row that did not come by `tokio_postgres`.
+    /// Appends a row of raw values, in the server's binary format: those of a row that did not come
+    /// by `tokio_postgres`.
     ///
     /// # Errors
     ///
@@ -86,7 +89,8 @@ impl Format {
     }
 }
 
-/// A `json` value may hold line breaks, which stand between its tokens only: there a blank does as well.
+/// A `json` value may hold line breaks, which stand between its tokens only: there a blank does as
+/// well.
 fn one_line(object: &mut [u8]) {
     for byte in object {
         if matches!(byte, b'\n' | b'\r') {

@@ -38,7 +38,8 @@ fn dotted(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// As PostgreSQL's `inet_net_ntop` writes it, which is not RFC 5952 §5 to the letter: an address that embeds one of IPv4 shows it.
+/// As PostgreSQL's `inet_net_ntop` writes it, which is not RFC 5952 §5 to the letter: an address
+/// that embeds one of IPv4 shows it.
 fn ipv6(octets: &[u8], out: &mut Vec<u8>) {
     let mut words = [0u16; 8];
     for (word, pair) in words.iter_mut().zip(octets.chunks_exact(2)) {

@@ -34,8 +34,8 @@ fn not_finite(value: f64) -> Option<&'static [u8]> {
     }
 }
 
-/// Writes the shortest digits that read back as the same number, laid out as PostgreSQL does: with an exponent below 1e-4 and
-/// from 10 to the `precision` on, without a fraction that is zero.
+/// Writes the shortest digits that read back as the same number, laid out as PostgreSQL does: with
+/// an exponent below 1e-4 and from 10 to the `precision` on, without a fraction that is zero.
 fn shortest(ryu: &str, precision: i32, out: &mut Vec<u8>) {
     let (sign, ryu) = ryu.strip_prefix('-').map_or(("", ryu), |rest| ("-", rest));
     out.extend_from_slice(sign.as_bytes());

@@ -82,7 +82,8 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// Where the first byte stands that JSON does not allow in a string: a control character, `"` or `\`.
+/// Where the first byte stands that JSON does not allow in a string: a control character, `"` or
+/// `\`.
 fn first_special(text: &[u8]) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
@@ -95,8 +96,8 @@ fn first_special(text: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + at)
 }
 
-/// Sets the high bit of each byte that JSON does not allow in a string; the lowest one that is set is exact, those above it
-/// may be false.
+/// Sets the high bit of each byte that JSON does not allow in a string; the lowest one that is set
+/// is exact, those above it may be false.
 #[inline]
 const fn special(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * 0x20) & !word;

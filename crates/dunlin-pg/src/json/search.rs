@@ -3,7 +3,8 @@
 use super::number::integer;
 use super::reader::{Malformed, Reader};
 
-/// How deep a query may nest: more would be a threat to the stack, and is no query that a person wrote.
+/// How deep a query may nest: more would be a threat to the stack, and is no query that a person
+/// wrote.
 const DEEPEST: usize = 500;
 
 /// `'fat':2A 'rat':3`
@@ -59,7 +60,8 @@ pub(crate) fn query(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     raw.end()
 }
 
-/// Writes the expression that begins here. The server sends operators before their operands, the right one first.
+/// Writes the expression that begins here. The server sends operators before their operands, the
+/// right one first.
 fn infix(
     raw: &mut Reader<'_>,
     outer: u8,

@@ -161,7 +161,8 @@ fn pair(n: u32) -> [u8; 2] {
     PAIRS[n as usize % 100]
 }
 
-/// Year, month and day of a day counted from 2000-01-01, in the proleptic Gregorian calendar with a year zero.
+/// Year, month and day of a day counted from 2000-01-01, in the proleptic Gregorian calendar with a
+/// year zero.
 ///
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
 fn civil(days: i64) -> (i64, u32, u32) {

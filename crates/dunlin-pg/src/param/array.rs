@@ -9,7 +9,8 @@ use super::{Bound, Refused, base, bind_json, bind_text, is_json, literal, text};
 /// PostgreSQL's `MAXDIM`.
 const MOST_DIMENSIONS: usize = 6;
 
-/// What a nested JSON array comes to: its values in the order of storage, and how long the arrays of each depth are.
+/// What a nested JSON array comes to: its values in the order of storage, and how long the arrays
+/// of each depth are.
 #[derive(Default)]
 struct Shape<'v> {
     lengths: Vec<usize>,

@@ -9,8 +9,8 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 /// Most parameters are numbers, which stay where the value is.
 pub(super) type Buffer = SmallVec<[u8; 24]>;
 
-/// A value as the server takes it, or NULL. Its `Debug` form does not show it: parameters are the client's own matter, and
-/// have no place in a log.
+/// A value as the server takes it, or NULL. Its `Debug` form does not show it: parameters are the
+/// client's own matter, and have no place in a log.
 #[derive(Clone)]
 pub struct Bound {
     value: Option<Buffer>,
@@ -19,8 +19,9 @@ pub struct Bound {
 
 /// Which parameter, counted from 0, the server could not read, if that is what this error says.
 ///
-/// Types that [`bind`](super::bind) does not read itself are sent as text; a value that their input function refuses comes
-/// back as an error of SQLSTATE class 22 (or 23 for a domain's check) whose context names the parameter.
+/// Types that [`bind`](super::bind) does not read itself are sent as text; a value that their input
+/// function refuses comes back as an error of SQLSTATE class 22 (or 23 for a domain's check) whose
+/// context names the parameter.
 #[must_use]
 pub fn blamed(error: &tokio_postgres::Error) -> Option<usize> {
     let error = error.as_db_error()?;
@@ -61,7 +62,8 @@ impl Bound {
         self.value.as_deref()
     }
 
-    /// Whether the bytes are in the binary format of the type that they were bound for, and not in its text format.
+    /// Whether the bytes are in the binary format of the type that they were bound for, and not in
+    /// its text format.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format

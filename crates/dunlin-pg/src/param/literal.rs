@@ -9,7 +9,8 @@ use tokio_postgres::types::{Field, Kind, Type};
 use super::json::Level;
 use super::{Bound, Refused, base, is_json, text};
 
-/// How a value stands within a literal; `None` is NULL. It is known to be a value of its type, where types are read here at all.
+/// How a value stands within a literal; `None` is NULL. It is known to be a value of its type,
+/// where types are read here at all.
 pub(super) fn checked<'v>(ty: &Type, value: &'v RawValue) -> Result<Option<Cow<'v, str>>, Refused> {
     let ty = base(ty);
     let literal = match (ty.kind(), Level::of(value).ok_or(Refused::Invalid)?) {
@@ -79,7 +80,8 @@ pub(super) fn array(element: &Type, values: &[&RawValue], out: &mut String) -> R
     Ok(())
 }
 
-/// `(1,,"x y")`: the fields by name; those that are missing are NULL, those that the type has not are an error.
+/// `(1,,"x y")`: the fields by name; those that are missing are NULL, those that the type has not
+/// are an error.
 fn composite(fields: &[Field], members: &BTreeMap<Cow<'_, str>, &RawValue>) -> Result<String, Refused> {
     if members.keys().any(|name| fields.iter().all(|field| field.name() != name)) {
         return Err(Refused::Invalid);

@@ -1,9 +1,11 @@
-//! Parameters from text or JSON to what a statement expects, as PostgreSQL's own description of it says.
+//! Parameters from text or JSON to what a statement expects, as PostgreSQL's own description of it
+//! says.
 //!
-//! What comes with a request, a part of a path, a field of a query string, a member of a JSON body, is read by the type of
-//! the parameter it is meant for, before the server is asked: so what does not parse is the client's error, known at
-//! once, with the type that was expected. The common types are checked and sent in binary; any other type is sent as text,
-//! and PostgreSQL's own input function is the judge ([`blamed`] tells which parameter it refused).
+//! What comes with a request, a part of a path, a field of a query string, a member of a JSON body,
+//! is read by the type of the parameter it is meant for, before the server is asked: so what does
+//! not parse is the client's error, known at once, with the type that was expected. The common
+//! types are checked and sent in binary; any other type is sent as text, and PostgreSQL's own input
+//! function is the judge ([`blamed`] tells which parameter it refused).
 //!
 //! | what comes | what it may become |
 //! |---|---|
@@ -16,7 +18,8 @@
 //! | a JSON object | a composite, by its fields' names; `json`, `jsonb` |
 //! | JSON's `null` | NULL |
 //!
-//! One text for an array is an array of one. Where that cannot be meant, `{1,2}` for `integer[]`, it is PostgreSQL's own form.
+//! One text for an array is an array of one. Where that cannot be meant, `{1,2}` for `integer[]`,
+//! it is PostgreSQL's own form.
 //!
 //! ```
 //! use dunlin_pg::param::{Param, bind};
@@ -89,8 +92,8 @@ enum Refused {
 ///
 /// # Errors
 ///
-/// When it is none, or one out of range. Types that are sent as text are not read here: the server refuses what it cannot
-/// read, with an SQLSTATE of class 22.
+/// When it is none, or one out of range. Types that are sent as text are not read here: the server
+/// refuses what it cannot read, with an SQLSTATE of class 22.
 pub fn bind(ty: &Type, param: &Param) -> Result<Bound, Error> {
     let bound = match param {
         Param::Null => Ok(Bound::null()),

@@ -1,6 +1,7 @@
 //! Dates and times by ISO 8601 and RFC 3339, as PostgreSQL prints them too.
 //!
-//! What PostgreSQL reads beyond that (`tomorrow`, `22/11/2026`, `Nov 22`) is refused: it depends on settings, or on the day.
+//! What PostgreSQL reads beyond that (`tomorrow`, `22/11/2026`, `Nov 22`) is refused: it depends on
+//! settings, or on the day.
 
 use super::Refused;
 use crate::json::days_of;

@@ -166,7 +166,8 @@ fn numeric(text: &str) -> Result<(), Refused> {
     if (!is_zero && before > WHOLE) || after > FRACTION { Err(Refused::OutOfRange) } else { Ok(()) }
 }
 
-/// In hexadecimal, or in the older form where a backslash begins three octal digits or another backslash.
+/// In hexadecimal, or in the older form where a backslash begins three octal digits or another
+/// backslash.
 fn bytea(text: &str) -> Result<Vec<u8>, Refused> {
     let bytes = text.as_bytes();
     if let Some(hex) = bytes.strip_prefix(b"\\x") {

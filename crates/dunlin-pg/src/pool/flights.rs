@@ -1,8 +1,9 @@
 //! Identical reads that wait at one moment become one.
 //!
-//! For each read at most one is under way and one waits. Who comes while one is under way may not have its answer, for
-//! that may be older than what the newcomer has seen; it waits for the next one, and with it all who come meanwhile. So a
-//! crowd costs two reads, and every answer is at least as new as its request.
+//! For each read at most one is under way and one waits. Who comes while one is under way may not
+//! have its answer, for that may be older than what the newcomer has seen; it waits for the next
+//! one, and with it all who come meanwhile. So a crowd costs two reads, and every answer is at
+//! least as new as its request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,8 +39,8 @@ pub(super) enum Flight<'a, T> {
     Joined(Result<T, Error>),
 }
 
-/// A read that is under way. When it ends, or is dropped, the next of its kind begins; those that wait for its answer
-/// and get none find another.
+/// A read that is under way. When it ends, or is dropped, the next of its kind begins; those that
+/// wait for its answer and get none find another.
 pub(super) struct Turn<'a, T> {
     flights: &'a Flights<T>,
     key: &'a Key,
@@ -61,7 +62,8 @@ impl<T> Default for Flights<T> {
 }
 
 impl<T: Clone> Flights<T> {
-    /// Comes with a read, and waits for its turn or for the answer of another one that began after this was called.
+    /// Comes with a read, and waits for its turn or for the answer of another one that began after
+    /// this was called.
     pub(super) async fn enter<'a>(&'a self, key: &'a Key) -> Flight<'a, T> {
         loop {
             match self.role(key) {
@@ -108,7 +110,8 @@ impl<T: Clone> Turn<'_, T> {
 }
 
 impl<T> Flights<T> {
-    /// The one under way has ended: the next begins, if there is one. From here on newcomers wait for the one after it.
+    /// The one under way has ended: the next begins, if there is one. From here on newcomers wait
+    /// for the one after it.
     fn ended(&self, key: &Key) {
         let mut map = self.map();
         match map.get_mut(key).map(Option::take) {

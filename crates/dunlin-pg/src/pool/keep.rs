@@ -9,8 +9,8 @@ use crate::connect::ForDeadpool;
 use crate::database::Database;
 use crate::query::Access;
 
-/// A pool that is bounded by the process's budget. A connection is asked whether it lives only when it has idled, and
-/// given up when its time has come.
+/// A pool that is bounded by the process's budget. A connection is asked whether it lives only when
+/// it has idled, and given up when its time has come.
 pub(super) fn deadpool(database: &Database, access: Access) -> Pool {
     let config = &database.0.config;
     let connector = database.connector(access).clone();

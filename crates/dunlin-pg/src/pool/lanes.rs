@@ -1,10 +1,13 @@
-//! The shared connections of a pool: which one takes a read, and the keeper that opens, watches and renews them.
+//! The shared connections of a pool: which one takes a read, and the keeper that opens, watches and
+//! renews them.
 //!
-//! A read costs the keeper nothing: it counts, and the keeper looks at the counts while reads are under way. A connection
-//! whose answers stand still while other reads queue behind the first is given up: the reads that wait on it fail as if it
-//! had been lost, and each is asked once more on a connection of its own, where a slow statement holds up nobody else and
-//! can be cancelled. One whose answers nobody waits for any more is given up in the same way. What the server is at is
-//! cancelled in both cases; that can hit nobody, for by then all that is under way there has been given up.
+//! A read costs the keeper nothing: it counts, and the keeper looks at the counts while reads are
+//! under way. A connection whose answers stand still while other reads queue behind the first is
+//! given up: the reads that wait on it fail as if it had been lost, and each is asked once more on
+//! a connection of its own, where a slow statement holds up nobody else and can be cancelled. One
+//! whose answers nobody waits for any more is given up in the same way. What the server is at is
+//! cancelled in both cases; that can hit nobody, for by then all that is under way there has been
+//! given up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -21,9 +24,11 @@ use crate::query::Access;
 /// How often the keeper looks while reads are under way, and while none is.
 const TICK: Duration = Duration::from_millis(25);
 const IDLE_TICK: Duration = Duration::from_secs(1);
-/// For how many ticks answers may stand still while others queue behind them, or nobody waits for them.
+/// For how many ticks answers may stand still while others queue behind them, or nobody waits for
+/// them.
 const PATIENCE: u32 = 8;
-/// How many reads of one turn of the loop go to one connection before the next one is used: they leave in one write.
+/// How many reads of one turn of the loop go to one connection before the next one is used: they
+/// leave in one write.
 const BATCH: usize = 8;
 /// How long after the server's limit for a statement its answer may come.
 const GRACE: Duration = Duration::from_secs(1);
@@ -42,7 +47,8 @@ struct Watched {
     answered: u64,
     abandoned: u64,
     still: u32,
-    /// Reads were given up since it last stood idle with all answered, so the server may be at one of them.
+    /// Reads were given up since it last stood idle with all answered, so the server may be at one
+    /// of them.
     doubtful: bool,
     used: Instant,
 }
@@ -60,8 +66,8 @@ impl Lanes {
         }
     }
 
-    /// The link for the next read: one that has others to write in this turn of the loop, so that they leave together;
-    /// else the least busy. One whose answers stand still is the last resort.
+    /// The link for the next read: one that has others to write in this turn of the loop, so that
+    /// they leave together; else the least busy. One whose answers stand still is the last resort.
     pub(super) fn pick(&self) -> Option<Arc<Link>> {
         if self.resting.load(Ordering::Relaxed) {
             self.resting.store(false, Ordering::Relaxed);
@@ -201,7 +207,8 @@ fn give_up(inner: &Arc<Inner>, link: &Arc<Link>) {
     });
 }
 
-/// Asks for an empty answer: it comes when all before it are done, and shows that the connection lives.
+/// Asks for an empty answer: it comes when all before it are done, and shows that the connection
+/// lives.
 fn probe(link: Arc<Link>) {
     tokio::spawn(async move {
         let waiting = link.wait();
@@ -242,7 +249,8 @@ impl Watched {
         self.link.waiting() > 0 || self.doubtful || self.used.elapsed() < TICK * 4
     }
 
-    /// Others wait behind a slow one, or behind one that nobody waits for, or even the server's own limit is past.
+    /// Others wait behind a slow one, or behind one that nobody waits for, or even the server's own
+    /// limit is past.
     fn is_stuck(&self, limit: Duration) -> bool {
         let waiting = self.link.waiting();
         let others = waiting > 1 || (waiting == 1 && self.doubtful);

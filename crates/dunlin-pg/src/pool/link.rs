@@ -12,14 +12,16 @@ use crate::connect::Opened;
 use crate::error::Error;
 use crate::json::Column;
 
-/// A connection that many reads share: their statements are sent one behind the other, and answered in that order.
+/// A connection that many reads share: their statements are sent one behind the other, and answered
+/// in that order.
 pub(crate) struct Link {
     pub(crate) client: Client,
     driver: JoinHandle<()>,
     plans: Mutex<Vec<Option<Arc<Plan>>>>,
     /// Reads that wait for their answer.
     waiting: AtomicUsize,
-    /// Those of them that are still to be written: the driver writes all of them at once when its turn comes.
+    /// Those of them that are still to be written: the driver writes all of them at once when its
+    /// turn comes.
     queued: Arc<AtomicUsize>,
     /// Answers so far: it stands still when the connection does.
     answered: AtomicU64,
@@ -60,7 +62,8 @@ pub(crate) struct Waiting<'a> {
 // === impl Link ===
 
 impl Link {
-    /// Prepares what is declared. What does not prepare is tried again when it is asked for, and answered with the reason.
+    /// Prepares what is declared. What does not prepare is tried again when it is asked for, and
+    /// answered with the reason.
     pub(crate) async fn open(
         (client, driver): Opened,
         queued: Arc<AtomicUsize>,

@@ -31,8 +31,9 @@ use crate::stats::Counters;
 
 /// The connections of one event loop. Cheap to clone; make one on each loop, by [`Database::pool`].
 ///
-/// A few of its connections are shared by reads, whose statements are sent one behind the other without waiting. The
-/// others are checked out one by one, from deadpool, for transactions, writes, and what is large or slow.
+/// A few of its connections are shared by reads, whose statements are sent one behind the other
+/// without waiting. The others are checked out one by one, from deadpool, for transactions, writes,
+/// and what is large or slow.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
@@ -131,7 +132,8 @@ impl fmt::Debug for Pool {
 // === impl Inner ===
 
 impl Inner {
-    /// When a connection that opens now has lived long enough: give or take a tenth, so that not all end at once.
+    /// When a connection that opens now has lived long enough: give or take a tenth, so that not
+    /// all end at once.
     fn until(&self) -> Option<Instant> {
         let lifetime = self.database.0.config.max_lifetime;
         (lifetime > Duration::ZERO).then(|| Instant::now() + lifetime.mul_f64(0.9 + fastrand::f64() / 5.0))

@@ -1,4 +1,5 @@
-//! Queries on a connection of their own: writes, transactions, and reads that are too much for a shared one.
+//! Queries on a connection of their own: writes, transactions, and reads that are too much for a
+//! shared one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,8 @@ const SLOW: Duration = Duration::from_millis(100);
 /// How often a read is asked again after its connection was lost.
 const LOSSES: u32 = 3;
 
-/// How many bytes of an answer are held that cannot be streamed: what a write returns, for only its end tells that it was done.
+/// How many bytes of an answer are held that cannot be streamed: what a write returns, for only its
+/// end tells that it was done.
 const MOST: usize = 64 << 20;
 
 /// How often a statement is prepared anew for one request.
@@ -69,8 +71,8 @@ impl Pool {
         Ok(answer(whole))
     }
 
-    /// Statements in one transaction; the last one answers. A list that is too much to be held in memory is read again, in a
-    /// stream.
+    /// Statements in one transaction; the last one answers. A list that is too much to be held in
+    /// memory is read again, in a stream.
     async fn transact(
         &self,
         query: &Arc<Declared>,
@@ -114,7 +116,8 @@ struct Tries {
 }
 
 impl Tries {
-    /// Whether to run it again after this error; waits first when others have to get out of the way.
+    /// Whether to run it again after this error; waits first when others have to get out of the
+    /// way.
     async fn again(&mut self, pool: &Pool, access: Access, error: &Error) -> bool {
         if error.is_transient() && self.conflicts < pool.0.database.0.config.retries {
             transaction::pause(self.conflicts).await;
@@ -126,8 +129,8 @@ impl Tries {
             self.lost += 1;
             return self.lost <= LOSSES;
         }
-        // A stale plan was refused before anything ran; inside a transaction it has undone what ran before it. A
-        // description shows itself stale only when all is done.
+        // A stale plan was refused before anything ran; inside a transaction it has undone what ran
+        // before it. A description shows itself stale only when all is done.
         if error.is_statement_of_another_session() {
             // The idle connections are likely to have the same statements in mind.
             pool.evict_idle(access);
@@ -138,8 +141,9 @@ impl Tries {
     }
 }
 
-/// Keeps a read away from the shared connections if it streamed, or took long on one of its own, the wait for which does not
-/// count: else a crowd that waits for those would go on waiting for them, and the shared ones stand idle.
+/// Keeps a read away from the shared connections if it streamed, or took long on one of its own,
+/// the wait for which does not count: else a crowd that waits for those would go on waiting for
+/// them, and the shared ones stand idle.
 pub(super) fn weigh(query: &Declared, begun: Instant, streamed: bool) {
     if query.slot.is_some() && (streamed || begun.elapsed() > SLOW) {
         query.keep_apart();
@@ -203,7 +207,8 @@ async fn execute(
     }
 }
 
-/// A statement without a name, for a pooler between, inside of a transaction. The types of its parameters are asked for once.
+/// A statement without a name, for a pooler between, inside of a transaction. The types of its
+/// parameters are asked for once.
 async fn execute_unnamed(
     session: &mut Session,
     query: &Declared,

@@ -30,7 +30,8 @@ pub enum Answer {
     None,
     /// The last statement has no columns; so many rows it changed.
     Changed(u64),
-    /// Rows as they come. When they break off the body fails, so that a client sees that some are missing.
+    /// Rows as they come. When they break off the body fails, so that a client sees that some are
+    /// missing.
     Stream(Body),
 }
 
@@ -49,8 +50,8 @@ pub(super) type Binding = SmallVec<[Bound; 2]>;
 // === impl Pool ===
 
 impl Pool {
-    /// Runs a query with its parameters, in the order of [`Query::params`](crate::Query::params). `format` is for
-    /// [`Rows::Many`]; one row is always JSON.
+    /// Runs a query with its parameters, in the order of [`Query::params`](crate::Query::params).
+    /// `format` is for [`Rows::Many`]; one row is always JSON.
     ///
     /// ```
     /// # use dunlin_pg::{Answer, Config, Database, Query, Source, json::Format};
@@ -106,8 +107,9 @@ impl Pool {
                 query.keep_apart();
                 Box::pin(self.own(query, params, format)).await
             }
-            // It can only read, so it may be asked again: alone, since the loss may have been its own doing. Without a transaction
-            // it loses only against a standby that has to go on, which cancels what reads there for too long.
+            // It can only read, so it may be asked again: alone, since the loss may have been its
+            // own doing. Without a transaction it loses only against a standby that has to go on,
+            // which cancels what reads there for too long.
             Err(error) if error.is_lost() || error.is_transient() => {
                 self.retried();
                 Box::pin(self.own(query, params, format)).await
@@ -193,8 +195,9 @@ impl Pool {
 
 /// Reads all rows to the server's last word, so that an error after the first one is not missed.
 ///
-/// `columns` are those of the statement; without them, those of the first row. Then an answer without a row is
-/// [`Whole::Changed`], whether or not the statement has columns: nothing here can tell.
+/// `columns` are those of the statement; without them, those of the first row. Then an answer
+/// without a row is [`Whole::Changed`], whether or not the statement has columns: nothing here can
+/// tell.
 pub(super) async fn collect(
     rows: RowStream,
     columns: Option<&[Column]>,

@@ -16,8 +16,9 @@ use crate::query::Access;
 /// How long after the server's own limit an answer may come, and how long a rollback may take.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A connection that was checked out. Dropping it costs a round trip only when it is dirty: a clean one goes back as it
-/// is, an open transaction is rolled back first, a statement under way is cancelled and the connection closed.
+/// A connection that was checked out. Dropping it costs a round trip only when it is dirty: a clean
+/// one goes back as it is, an open transaction is rolled back first, a statement under way is
+/// cancelled and the connection closed.
 pub(super) struct Session {
     /// Taken only by `Drop`.
     object: Option<Object>,
@@ -78,7 +79,8 @@ impl Session {
         self.object.as_mut().ok_or_else(|| Error::Unreachable("the connection was given back".into()))
     }
 
-    /// Has each connection of its pool prepare a statement anew, for a migration makes all of them stale at once.
+    /// Has each connection of its pool prepare a statement anew, for a migration makes all of them
+    /// stale at once.
     pub(super) fn forget(&self, sql: &str) {
         let Some(object) = &self.object else { return };
         if let Some(pool) = Object::pool(object) {
@@ -96,15 +98,18 @@ impl Session {
         self.state = State::Busy;
     }
 
-    /// What ran has come to its end, well or not, and left the session inside of a transaction or outside of any.
+    /// What ran has come to its end, well or not, and left the session inside of a transaction or
+    /// outside of any.
     pub(super) fn done<T>(&mut self, in_transaction: bool, result: &Result<T, Error>) {
         self.state = match result.as_ref().err() {
             Some(error) if error.is_lost() => State::Broken,
-            // The client library has its own questions about types prepared, in what is another session by now.
+            // The client library has its own questions about types prepared, in what is another
+            // session by now.
             Some(error) if error.is_statement_of_another_session() && self.is_pooled() => State::Broken,
             // The writer's server has become a standby: the next connection goes where writing is.
             Some(error) if error.is_read_only_server() && self.access == Access::Write => State::Broken,
-            // Only the server's word tells that the statement is over; a parameter is refused before it is sent.
+            // Only the server's word tells that the statement is over; a parameter is refused
+            // before it is sent.
             Some(error) if error.as_db_error().is_none() && error.kind() != ErrorKind::Input => State::Busy,
             _ if in_transaction => State::Open,
             _ => State::Clean,
@@ -121,7 +126,8 @@ impl Session {
         tokio::time::timeout(limit, step).await.unwrap_or(Err(Error::Timeout(limit)))
     }
 
-    /// Whether a pooler stands between, so that no statement may be prepared for longer than a transaction.
+    /// Whether a pooler stands between, so that no statement may be prepared for longer than a
+    /// transaction.
     pub(super) fn is_pooled(&self) -> bool {
         self.pool.0.database.0.config.pooler == Pooler::Transaction
     }
@@ -160,7 +166,8 @@ impl Session {
                     break;
                 }
             }
-            // Closed rather than used again: a cancellation that is late must not hit the next statement.
+            // Closed rather than used again: a cancellation that is late must not hit the next
+            // statement.
             drop(Object::take(object));
             drop(permit);
         }

@@ -1,9 +1,11 @@
-//! Many rows on a connection of their own, as they come: first bytes before the last row, memory bounded.
+//! Many rows on a connection of their own, as they come: first bytes before the last row, memory
+//! bounded.
 //!
-//! A task reads the rows through a portal, part by part: a part is as many rows as fill a chunk. The server's limit for
-//! a statement counts for each part and not for the client's time to read it; a client that stops reading leaves the
-//! transaction idle, which has a limit of its own. A client that goes away closes the channel, and the task with its
-//! session is dropped, which cancels what runs.
+//! A task reads the rows through a portal, part by part: a part is as many rows as fill a chunk.
+//! The server's limit for a statement counts for each part and not for the client's time to read
+//! it; a client that stops reading leaves the transaction idle, which has a limit of its own. A
+//! client that goes away closes the channel, and the task with its session is dropped, which
+//! cancels what runs.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -149,7 +151,8 @@ impl Reader {
         let (prepared, bound) = Session::within(limit, self.prepare(&transaction, last)).await?;
         let columns = Column::all(prepared.columns())?;
         let portal = Session::within(limit, async { Ok(transaction.bind_raw(&prepared, bound).await?) }).await?;
-        // Nothing but the portal holds it now, so that behind a pooler it does not outlive the transaction.
+        // Nothing but the portal holds it now, so that behind a pooler it does not outlive the
+        // transaction.
         drop(prepared);
 
         let mut out = Vec::with_capacity(4096);

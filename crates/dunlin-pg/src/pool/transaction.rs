@@ -24,8 +24,8 @@ pub struct TransactionOptions {
     pub isolation: Option<Isolation>,
 }
 
-/// A transaction on a connection of its own. Dropped before [`Transaction::commit`] it is rolled back; dropped while a
-/// statement is under way, that is cancelled.
+/// A transaction on a connection of its own. Dropped before [`Transaction::commit`] it is rolled
+/// back; dropped while a statement is under way, that is cancelled.
 pub struct Transaction {
     session: Session,
     /// Why the server takes nothing more until it is rolled back.
@@ -45,8 +45,9 @@ impl Pool {
         Ok(Transaction { session, failed: None })
     }
 
-    /// Runs `work`, which begins and commits a transaction, again after a serialization failure or a deadlock, as often
-    /// as [`Config::retries`](crate::Config::retries) says, with a pause that grows and is drawn at random.
+    /// Runs `work`, which begins and commits a transaction, again after a serialization failure or
+    /// a deadlock, as often as [`Config::retries`](crate::Config::retries) says, with a pause that
+    /// grows and is drawn at random.
     ///
     /// # Errors
     /// The last error of `work`.
@@ -71,8 +72,9 @@ impl Pool {
 // === impl Transaction ===
 
 impl Transaction {
-    /// The rows of a statement, which is prepared once for each connection; behind a pooler, each time. It stays prepared as long
-    /// as the connection lives, so what varies belongs in `params`, not in the text.
+    /// The rows of a statement, which is prepared once for each connection; behind a pooler, each
+    /// time. It stays prepared as long as the connection lives, so what varies belongs in `params`,
+    /// not in the text.
     ///
     /// # Errors
     /// What PostgreSQL said.
@@ -112,8 +114,9 @@ impl Transaction {
         .await
     }
 
-    /// Commits. When it gives an error that is not PostgreSQL's own, nobody knows whether it was. Where a statement failed before,
-    /// and no savepoint was gone back to since, all is rolled back and that is the error.
+    /// Commits. When it gives an error that is not PostgreSQL's own, nobody knows whether it was.
+    /// Where a statement failed before, and no savepoint was gone back to since, all is rolled back
+    /// and that is the error.
     ///
     /// # Errors
     /// What PostgreSQL said.
@@ -154,8 +157,8 @@ impl fmt::Debug for Transaction {
     }
 }
 
-/// The parameters with their types, for a statement without a name: one with a name would outlive the transaction in a
-/// pooler's session as long as any of its rows.
+/// The parameters with their types, for a statement without a name: one with a name would outlive
+/// the transaction in a pooler's session as long as any of its rows.
 async fn typed<'a>(
     object: &Object,
     sql: &str,
@@ -179,7 +182,8 @@ pub(super) async fn begin(session: &mut Session, options: TransactionOptions, po
     command(session, &sql, true).await
 }
 
-/// What a transaction has to be told of the limits: behind a pooler nothing was set when the session began.
+/// What a transaction has to be told of the limits: behind a pooler nothing was set when the
+/// session began.
 pub(super) fn limits(config: &Config) -> Option<String> {
     let (statement, idle) = (config.statement_timeout.as_millis(), config.idle_transaction_timeout.as_millis());
     (config.pooler == Pooler::Transaction).then(|| {

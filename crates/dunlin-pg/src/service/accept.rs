@@ -6,8 +6,8 @@ use http::header::ACCEPT;
 use crate::json::Format;
 use crate::query::Formats;
 
-/// The format that the client likes best among those that are offered. JSON wins a tie, and is what a client gets that
-/// takes none of them: RFC 9110 §12.5.1 allows that, and it tells more than 406.
+/// The format that the client likes best among those that are offered. JSON wins a tie, and is what
+/// a client gets that takes none of them: RFC 9110 §12.5.1 allows that, and it tells more than 406.
 pub(super) fn choose(formats: Formats, headers: &HeaderMap) -> Format {
     if formats == Formats::default() {
         return Format::Json;

@@ -58,8 +58,8 @@ fn missing(source: &Source) -> Error {
     Error::Parameter { name: source.shared_name().clone(), reason: reason.into() }
 }
 
-/// The body as a JSON object. Its media type is not asked: many clients announce a form where nobody told them otherwise,
-/// and what is no JSON shows itself.
+/// The body as a JSON object. Its media type is not asked: many clients announce a form where
+/// nobody told them otherwise, and what is no JSON shows itself.
 pub(super) async fn read(body: Body, max_body: usize) -> Result<Fields, Error> {
     let bytes = body.collect(max_body).await.map_err(|error| match error {
         BodyError::Other(error) => {

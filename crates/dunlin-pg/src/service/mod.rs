@@ -31,10 +31,11 @@ use crate::query::{Access, Rows};
 const MAX_BODY: usize = 1024 * 1024;
 
 /// Answers HTTP requests with a declared query. It takes parameters from the path
-/// ([`PathParams`](dunlin_http::PathParams) in the request's extensions), the query string and a JSON body, and answers
-/// itself in every case: errors are problem documents.
+/// ([`PathParams`](dunlin_http::PathParams) in the request's extensions), the query string and a
+/// JSON body, and answers itself in every case: errors are problem documents.
 ///
-/// Of axum's routes, whose parameters are its own, `examples/axum.rs` makes [`PathParams`](dunlin_http::PathParams).
+/// Of axum's routes, whose parameters are its own, `examples/axum.rs` makes
+/// [`PathParams`](dunlin_http::PathParams).
 ///
 /// A complete answer to a read has an `ETag` from its content, and `If-None-Match` is 304.
 #[derive(Clone)]
@@ -76,8 +77,8 @@ impl QueryService {
         self
     }
 
-    /// Answers a request whose path's parameters the caller has in hand. As a [`Service`] it takes them from the request's
-    /// extensions.
+    /// Answers a request whose path's parameters the caller has in hand. As a [`Service`] it takes
+    /// them from the request's extensions.
     pub fn answer(&self, request: Request<Body>, path: &PathParams) -> Answering {
         Box::pin(ResponseFuture::new(self.reply(request, path)))
     }
@@ -137,8 +138,8 @@ impl Inner {
         }
     }
 
-    /// Returns `true` for a write with a condition about what is there now, which this route does not
-    /// know. RFC 9110 §13.1.1: the method must not be performed unless the condition holds.
+    /// Returns `true` for a write with a condition about what is there now, which this route does
+    /// not know. RFC 9110 §13.1.1: the method must not be performed unless the condition holds.
     fn refuses(&self, asked: &Asked) -> bool {
         let writes = self.query.access == Access::Write || !asked.reads;
         writes && (asked.has(&IF_MATCH) || asked.has(&IF_NONE_MATCH))
@@ -258,9 +259,9 @@ fn content_type(format: Format) -> HeaderValue {
     }
 }
 
-/// A strong tag: 128 bits of the content's XXH3, which no two answers share by chance, and the same for every instance. It
-/// need not withstand design: who could make two answers with one tag would hide a change of their own rows from those who
-/// revalidate the first.
+/// A strong tag: 128 bits of the content's XXH3, which no two answers share by chance, and the same
+/// for every instance. It need not withstand design: who could make two answers with one tag would
+/// hide a change of their own rows from those who revalidate the first.
 fn etag(bytes: &[u8]) -> HeaderValue {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let digest = xxh3_128(bytes).to_be_bytes();

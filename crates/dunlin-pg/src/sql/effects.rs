@@ -82,7 +82,8 @@ fn is_local(call: &[Token<'_>]) -> bool {
     }
 }
 
-/// The placeholder of another language that a statement has, `?` or `:name`, where PostgreSQL has `$1`.
+/// The placeholder of another language that a statement has, `?` or `:name`, where PostgreSQL has
+/// `$1`.
 pub(crate) fn foreign_placeholder(sql: &str) -> Option<String> {
     let tokens: Vec<Token<'_>> = tokens(sql).collect();
     (0..tokens.len()).find_map(|at| {

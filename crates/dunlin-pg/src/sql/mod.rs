@@ -1,4 +1,5 @@
-//! The parts of SQL that have to be known here: the places of its parameters, and its effects on a session.
+//! The parts of SQL that have to be known here: the places of its parameters, and its effects on a
+//! session.
 
 mod effects;
 
@@ -6,9 +7,10 @@ pub(crate) use effects::{foreign_placeholder, refusal, touches_session};
 
 /// A statement whose parameters are numbered without gaps, and what they were numbered before.
 ///
-/// PostgreSQL cannot tell the type of a `$1` that a statement does not use. So that several statements may share one list
-/// of parameters, each gets numbers of its own: `UPDATE t SET n = $3 WHERE id = $1` becomes `… n = $2 WHERE id = $1` with
-/// `[1, 3]`. A statement that is dense and in order already stays as it is, to the byte.
+/// PostgreSQL cannot tell the type of a `$1` that a statement does not use. So that several
+/// statements may share one list of parameters, each gets numbers of its own:
+/// `UPDATE t SET n = $3 WHERE id = $1` becomes `… n = $2 WHERE id = $1` with `[1, 3]`. A statement
+/// that is dense and in order already stays as it is, to the byte.
 pub(crate) fn renumber(sql: &str) -> (String, Vec<usize>) {
     let places = places(sql);
     let mut used: Vec<usize> = places.iter().map(|place| place.number).collect();

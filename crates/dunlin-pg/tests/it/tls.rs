@@ -24,7 +24,8 @@ impl Authority {
     }
 }
 
-/// Switches TLS on, with a certificate for `localhost` alone. The server writes its files itself: they are its own then.
+/// Switches TLS on, with a certificate for `localhost` alone. The server writes its files itself:
+/// they are its own then.
 fn encrypt(postgres: &mut Postgres, authority: &Authority) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".into()]).unwrap();

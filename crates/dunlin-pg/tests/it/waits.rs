@@ -139,7 +139,8 @@ async fn a_database_that_is_away_is_503_at_once() {
 
 #[tokio::test]
 async fn a_crowd_that_asks_for_what_is_away_is_no_storm_of_connections() {
-    // Closed at once, as by a server that is not up yet; or held without a word, as by a machine that hangs.
+    // Closed at once, as by a server that is not up yet; or held without a word, as by a machine
+    // that hangs.
     for hangs in [false, true] {
         no_storm(hangs, Method::GET).await;
         no_storm(hangs, Method::POST).await;

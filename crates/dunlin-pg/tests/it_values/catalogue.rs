@@ -1,5 +1,6 @@
-//! No built-in type is missed: the server's catalogue says which there are. Each is written as `to_json` writes it, alone and
-//! in an array, a domain and a composite; or it is refused, and then a cast to text is what helps.
+//! No built-in type is missed: the server's catalogue says which there are. Each is written as
+//! `to_json` writes it, alone and in an array, a domain and a composite; or it is refused, and then
+//! a cast to text is what helps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,8 +77,8 @@ const WRITTEN: &[(&str, &[&str])] = &[
     ("tstzmultirange", &["{[2024-01-01 01:02:03+01,)}"]),
 ];
 
-/// Those whose bytes do not say what their text says, names of things by their number for the most part, or which the
-/// server does not send in binary at all.
+/// Those whose bytes do not say what their text says, names of things by their number for the most
+/// part, or which the server does not send in binary at all.
 const REFUSED: &[&str] = &[
     "aclitem",
     "gtsvector",

@@ -21,7 +21,8 @@ fn every_built_in_type_is_written_or_refused_when_described() {
             Err(error) => refused.push(error.to_string().split(' ').nth(5).unwrap().trim_end_matches(',').to_owned()),
         }
     }
-    // Names of things in the catalogue, of which the server sends only the number, and what is internal to the server.
+    // Names of things in the catalogue, of which the server sends only the number, and what is
+    // internal to the server.
     refused.retain(|name| !name.starts_with("reg") && !name.starts_with("pg_"));
     assert!(refused.is_empty(), "{refused:?}");
     let statement = session.prepare("SELECT 'pg_class'::regclass AS \"the table\"");

@@ -2,7 +2,8 @@
 
 use crate::session::Session;
 
-/// Writes `values`, each a literal of type `ty`, and NULL, and compares with the server's own `to_json`.
+/// Writes `values`, each a literal of type `ty`, and NULL, and compares with the server's own
+/// `to_json`.
 #[track_caller]
 fn check(session: &Session, ty: &str, values: &[&str]) {
     let literals: Vec<_> = values.iter().map(|value| format!("$q${value}$q$::{ty}")).collect();
@@ -30,7 +31,8 @@ pub(crate) fn check_sql(session: &Session, ty: &str, expressions: &[&str]) {
     }
 }
 
-/// Whether this is the same float in fewer digits: PostgreSQL spares those that stand right between two floats.
+/// Whether this is the same float in fewer digits: PostgreSQL spares those that stand right between
+/// two floats.
 pub(crate) fn is_shorter(ty: &str, ours: &str, oracle: &str) -> bool {
     let number = |object: &str| object.trim_start_matches("{\"v\":").trim_end_matches('}').to_owned();
     let (ours, oracle) = (number(ours), number(oracle));

@@ -37,7 +37,8 @@ where
     run.unwrap();
 }
 
-/// For each text: what is bound is what the server's own cast gives, and refused is what it refuses.
+/// For each text: what is bound is what the server's own cast gives, and refused is what it
+/// refuses.
 fn check_texts(cases: u32, ty: &str, strategy: impl Strategy<Value = String>) {
     let session = Session::open();
     let bound = session.prepare(&format!("SELECT ($1::{ty})::text"));

@@ -12,13 +12,15 @@ use socket2::{Domain, Protocol, Socket as Raw, Type};
 use super::{Bound, Predecessor, Socket};
 use crate::{Addr, BindError, Config};
 
-/// What stays free of the descriptor limit for files, outbound connections and listeners; a sixteenth of the limit comes
-/// on top, for content that a service holds in files without a name so that the kernel can send it.
+/// What stays free of the descriptor limit for files, outbound connections and listeners; a
+/// sixteenth of the limit comes on top, for content that a service holds in files without a name so
+/// that the kernel can send it.
 const RESERVED: usize = 256;
 /// The most that comes on top.
 const RESERVED_FILES: usize = 1024;
 
-/// Binds every address of `config` that `predecessor` does not hand over, TCP ones once for each of `loops`.
+/// Binds every address of `config` that `predecessor` does not hand over, TCP ones once for each of
+/// `loops`.
 pub(crate) fn bind(
     config: &Config,
     loops: usize,
@@ -49,7 +51,8 @@ fn bind_tcp(addr: SocketAddr, config: &Config, loops: usize) -> io::Result<Bound
     let mut addr = addr;
     for _ in 0..loops {
         let socket = tcp_socket(addr, true)?;
-        // Where others serve the address, the kernel is to choose this socket only once it is served.
+        // Where others serve the address, the kernel is to choose this socket only once it is
+        // served.
         if !config.reuse_port {
             socket.listen(backlog(config))?;
         }
@@ -95,8 +98,8 @@ fn bind_unix(path: &Path) -> io::Result<Bound> {
     Ok(Bound { addr: Addr::Unix(path.to_owned()), sockets: vec![Socket::Unix(socket)] })
 }
 
-/// The sockets that the service manager passed under `name` (sd_listen_fds(3)). They are taken once: a second call in
-/// one process would own a descriptor twice.
+/// The sockets that the service manager passed under `name` (sd_listen_fds(3)). They are taken
+/// once: a second call in one process would own a descriptor twice.
 fn systemd(name: &str) -> io::Result<Vec<Bound>> {
     let passed = std::sync::LazyLock::force(&PASSED);
     let mut passed = passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -130,8 +133,8 @@ fn passed_sockets() -> Vec<(String, Socket)> {
             if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
                 return None;
             }
-            // SAFETY: LISTEN_PID is ours, so descriptors 3 and following were passed to this process to own; this runs
-            // once, so no other owner is made.
+            // SAFETY: LISTEN_PID is ours, so descriptors 3 and following were passed to this
+            // process to own; this runs once, so no other owner is made.
             let socket = unsafe { Raw::from_raw_fd(fd) };
             socket.set_cloexec(true).ok()?;
             socket.set_nonblocking(true).ok()?;

@@ -1,8 +1,9 @@
 //! Listening sockets that go from one process to the next.
 //!
-//! The server that runs keeps copies of its sockets behind a Unix socket. Whoever connects gets them, one at a time
-//! with its address, each acknowledged; once the successor serves, it says so, and the server that ran shuts down. The
-//! sockets themselves never close, so no connection that waits in one is lost.
+//! The server that runs keeps copies of its sockets behind a Unix socket. Whoever connects gets
+//! them, one at a time with its address, each acknowledged; once the successor serves, it says so,
+//! and the server that ran shuts down. The sockets themselves never close, so no connection that
+//! waits in one is lost.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;

@@ -107,9 +107,9 @@ impl Listener {
         })
     }
 
-    /// Takes no further part in what comes: the first segments of new connections are dropped, and the client's system
-    /// sends them again, a second later, to a listener that is still there. Closing at once would reset connections that
-    /// are half open.
+    /// Takes no further part in what comes: the first segments of new connections are dropped, and
+    /// the client's system sends them again, a second later, to a listener that is still there.
+    /// Closing at once would reset connections that are half open.
     pub(crate) fn drop_new(&self) -> io::Result<()> {
         // Where the segment's 14th byte says SYN and not ACK, none of it is taken (RFC 9293 §3.1).
         #[cfg(target_os = "linux")]

@@ -156,7 +156,8 @@ impl Registry {
         self.sweep();
     }
 
-    /// Waits until the connections that are open now are gone, others that come meanwhile not counted.
+    /// Waits until the connections that are open now are gone, others that come meanwhile not
+    /// counted.
     pub(crate) async fn without_earlier_ones(&self) {
         let earlier: Vec<_> = self.table().entries.iter().map(|(_, entry)| Arc::downgrade(&entry.ledger)).collect();
         while earlier.iter().any(|ledger| ledger.strong_count() > 0) {

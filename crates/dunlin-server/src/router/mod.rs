@@ -21,11 +21,12 @@ use tree::Tree;
 
 /// Which value, a handler or whatever is wanted, answers a method and a path.
 ///
-/// A pattern is made of literal segments, `{name}` for one segment, and `{*rest}` at the end for everything that
-/// follows, nothing included. Where several patterns match, the first segment in which they differ decides: a literal
-/// wins over `{name}`, and that over `{*rest}`, whatever the order of insertion. The path alone decides; a method that
-/// the winner does not take is a 405, though another pattern would take it. Matching is of the path as it was sent;
-/// parameters are percent-decoded. Two routes may share a path when their methods differ.
+/// A pattern is made of literal segments, `{name}` for one segment, and `{*rest}` at the end for
+/// everything that follows, nothing included. Where several patterns match, the first segment in
+/// which they differ decides: a literal wins over `{name}`, and that over `{*rest}`, whatever the
+/// order of insertion. The path alone decides; a method that the winner does not take is a 405,
+/// though another pattern would take it. Matching is of the path as it was sent; parameters are
+/// percent-decoded. Two routes may share a path when their methods differ.
 ///
 /// ```
 /// use dunlin_server::{Match, Router};
@@ -78,12 +79,14 @@ pub enum Match<'a, T> {
         /// What the pattern's parameters stand for.
         params: PathParams,
     },
-    /// The path is known, and OPTIONS asks what it takes (RFC 9110 §9.3.7): answer 204 with `Allow`.
+    /// The path is known, and OPTIONS asks what it takes (RFC 9110 §9.3.7): answer 204 with
+    /// `Allow`.
     Options {
         /// The value of `Allow`.
         allow: &'a HeaderValue,
     },
-    /// The path is known, and this method is not for it: answer 405 with `Allow` (RFC 9110 §15.5.6).
+    /// The path is known, and this method is not for it: answer 405 with `Allow` (RFC 9110
+    /// §15.5.6).
     MethodNotAllowed {
         /// The value of `Allow`.
         allow: &'a HeaderValue,
@@ -103,8 +106,8 @@ impl<T> Router<T> {
         Self { tree: Tree::default(), resources: Vec::new(), routes: Vec::new() }
     }
 
-    /// Has `value` answer `methods` on `pattern`; no method stands for every one but TRACE and CONNECT, those included
-    /// that no standard knows.
+    /// Has `value` answer `methods` on `pattern`; no method stands for every one but TRACE and
+    /// CONNECT, those included that no standard knows.
     ///
     /// # Errors
     /// A malformed pattern, or a clash with another route: it tells both.
@@ -150,8 +153,8 @@ impl<T> Router<T> {
         Match::Found { value: &route.value, params }
     }
 
-    /// As [`at`](Self::at), but no parameters are read: for whoever needs none, or takes them from the path itself. It
-    /// allocates nothing.
+    /// As [`at`](Self::at), but no parameters are read: for whoever needs none, or takes them from
+    /// the path itself. It allocates nothing.
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Match<'_, T> {
         match self.locate(method, path) {
@@ -173,13 +176,15 @@ impl<T> Router<T> {
         }
     }
 
-    /// Every route in the order of insertion: its pattern, its methods (none stands for all), its value.
+    /// Every route in the order of insertion: its pattern, its methods (none stands for all), its
+    /// value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Method], &T)> {
         self.routes.iter().map(|route| (route.pattern.as_str(), &*route.methods, &route.value))
     }
 
-    /// Whether the method is one of RFC 9110 and RFC 5789, or a route names it. RFC 9110 §9.1: 405 and 404 are for
-    /// methods that the server knows, 501 is for those it does not, whatever the path.
+    /// Whether the method is one of RFC 9110 and RFC 5789, or a route names it. RFC 9110 §9.1: 405
+    /// and 404 are for methods that the server knows, 501 is for those it does not, whatever the
+    /// path.
     #[must_use]
     pub fn knows(&self, method: &Method) -> bool {
         const STANDARD: [Method; 9] = [

@@ -98,8 +98,8 @@ impl Routes {
         self.route(&[Method::POST], pattern, handler)
     }
 
-    /// Has `service` answer every method on every path below `prefix`, which it does not see: `/assets/app.js` is
-    /// `/app.js` to what is mounted on `/assets`.
+    /// Has `service` answer every method on every path below `prefix`, which it does not see:
+    /// `/assets/app.js` is `/app.js` to what is mounted on `/assets`.
     pub fn mount<S, B>(self, prefix: &str, service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,

@@ -3,8 +3,9 @@
 use super::RouteError;
 use super::pattern::Pattern;
 
-/// Patterns by number. matchit's tree takes no `{*rest}` beside a `{name}` in the same place, so those that it does not
-/// take stand in a second one; a router without any of them asks the first one alone.
+/// Patterns by number. matchit's tree takes no `{*rest}` beside a `{name}` in the same place, so
+/// those that it does not take stand in a second one; a router without any of them asks the first
+/// one alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     first: matchit::Router<usize>,
@@ -44,7 +45,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Of a pattern and the one that it cannot stand beside, has the one with a rest stand in the second tree.
+    /// Of a pattern and the one that it cannot stand beside, has the one with a rest stand in the
+    /// second tree.
     fn make_room(&mut self, pattern: &Pattern, index: usize, with: &str) -> Result<(), RouteError> {
         let other = self.patterns.iter().position(|known| known.forms().any(|form| form == with));
         let clash = || {

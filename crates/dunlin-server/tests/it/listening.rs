@@ -200,7 +200,8 @@ fn served_under_systemd() {
     runtime.block_on(running.stopped());
 }
 
-/// Starts the test above as systemd would: `listener` is descriptor 3. `before` is run by the shell first.
+/// Starts the test above as systemd would: `listener` is descriptor 3. `before` is run by the shell
+/// first.
 pub fn under_systemd(listener: std::os::fd::OwnedFd, before: &str) -> std::process::Child {
     let serve = r#"exec 3<&1 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" --nocapture --exact listening::served_under_systemd"#;
     std::process::Command::new("sh")

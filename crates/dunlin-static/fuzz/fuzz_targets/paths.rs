@@ -1,5 +1,5 @@
-//! Whatever the path: an answer, no panic, and never a byte from outside of the root or of a hidden file. What is
-//! served is the file that the standard library finds at the decoded path.
+//! Whatever the path: an answer, no panic, and never a byte from outside of the root or of a hidden
+//! file. What is served is the file that the standard library finds at the decoded path.
 
 #![no_main]
 

@@ -104,8 +104,8 @@ fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-/// The day of the proleptic Gregorian calendar, by eras of 400 years that begin on the first of March (Hinnant,
-/// "chrono-Compatible Low-Level Date Algorithms").
+/// The day of the proleptic Gregorian calendar, by eras of 400 years that begin on the first of
+/// March (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 const fn date(days_since_1970: u64) -> (u64, u64, u64) {
     let days = days_since_1970 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

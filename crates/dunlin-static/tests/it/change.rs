@@ -22,8 +22,8 @@ fn is_version(text: &str) -> bool {
     text.len().is_multiple_of(10) && text == first.repeat(text.len() / 10)
 }
 
-/// Asks again and again while `write` writes a thousand versions, and gives how many were seen. `whole`: each is put in
-/// place as one.
+/// Asks again and again while `write` writes a thousand versions, and gives how many were seen.
+/// `whole`: each is put in place as one.
 async fn rewrite(config: Config, whole: bool, write: impl Fn(&std::path::Path, usize) + Send + 'static) -> usize {
     let site = Site::new(&[("a.txt", &version(0))], config);
     let (path, done) = (site.path("a.txt"), Arc::new(AtomicBool::new(false)));
@@ -76,8 +76,8 @@ async fn a_thousand_replacements() {
     .await;
 }
 
-/// Whoever writes in place without a pause shows what is half written to everybody, and kernels before 6.13 do not
-/// always tell. What is answered has its own length and tag all the same.
+/// Whoever writes in place without a pause shows what is half written to everybody, and kernels
+/// before 6.13 do not always tell. What is answered has its own length and tag all the same.
 #[tokio::test]
 async fn a_thousand_times_written_in_place() {
     let in_place = |path: &std::path::Path, n: usize| {
@@ -171,7 +171,8 @@ async fn a_root_that_is_switched_is_followed() {
     assert_eq!(get().await.body().as_bytes(), Some(&b"two"[..]));
 }
 
-/// What is asked for again and again is sent by the kernel, under the name and the tag that it had before.
+/// What is asked for again and again is sent by the kernel, under the name and the tag that it had
+/// before.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn one_that_is_hot_gets_a_descriptor_and_keeps_it_through_changes() {

@@ -134,7 +134,8 @@ fn rustix_pipe(path: &Path) {
     assert!(made.success());
 }
 
-/// What a path names, read naively: decoded whole, resolved by the standard library, and then seen to be inside.
+/// What a path names, read naively: decoded whole, resolved by the standard library, and then seen
+/// to be inside.
 fn oracle(root: &Path, target: &str) -> Option<Vec<u8>> {
     let path = target.strip_prefix('/').unwrap_or(target);
     let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?.into_owned();

@@ -12,7 +12,8 @@ fn text() -> String {
     (0..3000).map(|n| format!("line {n} of a style sheet\n")).collect()
 }
 
-/// A file of `max_file` more or less, with its encodings beside it as the command-line tools make them.
+/// A file of `max_file` more or less, with its encodings beside it as the command-line tools make
+/// them.
 fn site(max_file: u64) -> Site {
     let config = Config { max_file, seen_within: Duration::ZERO, ..Config::default() };
     let site = Site::new(&[("a.css", &text()), ("plain.css", &text())], config);

@@ -1,4 +1,5 @@
-//! RFC 9110 §14: ranges, and If-Range of §13.1.5. Each for a file in memory and for one that is streamed.
+//! RFC 9110 §14: ranges, and If-Range of §13.1.5. Each for a file in memory and for one that is
+//! streamed.
 
 use dunlin_static::Config;
 use http::Method;

@@ -4,7 +4,8 @@ use dunlin_cache::RoutePolicy;
 
 use crate::world::{Fields, World};
 
-/// Whether an answer of this age, fresh for 100 seconds, is used for a request with this `Cache-Control`.
+/// Whether an answer of this age, fresh for 100 seconds, is used for a request with this
+/// `Cache-Control`.
 async fn used(age: u64, control: &str) -> bool {
     used_with(RoutePolicy::default(), &[("cache-control", "max-age=100")], age, control).await
 }
