@@ -14,6 +14,7 @@ mod memo;
 mod tests;
 
 use std::fmt;
+use std::num::NonZeroU16;
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
@@ -34,11 +35,15 @@ pub enum Coding {
 /// What a client says it takes: the field `Accept-Encoding`, read once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AcceptEncoding {
-    /// Thousandths by `Coding as usize`; `None` for what is not named.
-    codings: [Option<u16>; Coding::ALL.len()],
-    identity: Option<u16>,
-    any: Option<u16>,
+    /// By `Coding as usize`; `None` for a coding that the client does not name.
+    codings: [Option<Weight>; Coding::ALL.len()],
+    identity: Option<Weight>,
+    any: Option<Weight>,
 }
+
+/// A weight. It holds the thousandths plus one, so that an optional weight takes two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Weight(NonZeroU16);
 
 /// What came of a negotiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +148,7 @@ impl AcceptEncoding {
         // No quoted string may stand in this field, so a comma always parts elements.
         for element in line.split(',') {
             let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
-            let (name, Some(weight)) = (list::trim(name), weight(parameters)) else { continue };
+            let (name, Some(weight)) = (list::trim(name), weight(parameters).map(Weight::new)) else { continue };
             let slot = match Coding::from_token(name) {
                 Some(coding) => &mut self.codings[coding as usize],
                 None if name == "*" => &mut self.any,
@@ -158,7 +163,7 @@ impl AcceptEncoding {
     /// `*`, or else none.
     #[must_use]
     pub fn weight(&self, coding: Coding) -> u16 {
-        self.codings[coding as usize].or(self.any).unwrap_or(0)
+        self.codings[coding as usize].or(self.any).map_or(0, Weight::thousandths)
     }
 
     /// The weight of content without a coding; 0 is a refusal.
@@ -168,7 +173,7 @@ impl AcceptEncoding {
     /// its weight is then less than any that can be written: `None`.
     #[must_use]
     pub fn identity_weight(&self) -> Option<u16> {
-        self.identity.or(self.any)
+        self.identity.or(self.any).map(Weight::thousandths)
     }
 
     /// The best of the codings `offered`, which stand in the server's order of preference: the
@@ -189,6 +194,18 @@ impl AcceptEncoding {
             (None, Some(0)) => Choice::Nothing,
             (None, _) => Choice::Identity,
         }
+    }
+}
+
+// === impl Weight ===
+
+impl Weight {
+    const fn new(thousandths: u16) -> Self {
+        Self(NonZeroU16::MIN.saturating_add(thousandths))
+    }
+
+    const fn thousandths(self) -> u16 {
+        self.0.get() - 1
     }
 }
 
