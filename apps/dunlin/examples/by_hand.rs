@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dunlin_cache::{Cache, RoutePolicy};
 use dunlin_compress::{CompressLayer, Levels};
-use dunlin_fetch::{Client, FetchError};
+use dunlin_fetch::Client;
 use dunlin_http::{Body, Problem};
 use dunlin_pg::{Database, Query, QueryService, Rows, Source};
 use dunlin_server::{Config, EventLoop, Routes, Server};
@@ -24,7 +24,7 @@ async fn hello(_: Request<Body>) -> &'static str {
 
 /// The first hundred characters of another page; the loop does other work while it waits.
 async fn front(client: Client, page: Uri) -> Result<String, Problem> {
-    let text = client.get_text(&page, Some(100)).await.map_err(|error: FetchError| error.problem())?;
+    let text = client.get_text(&page, Some(100)).await.map_err(|error| error.problem())?;
     Ok(text.text)
 }
 

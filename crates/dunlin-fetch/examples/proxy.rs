@@ -16,8 +16,8 @@ use http::Uri;
 
 type Error = Box<dyn std::error::Error>;
 
-/// Tells the proxy who is at the other end, so that the upstream hears of it by `X-Forwarded-For`.
-async fn peer(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+/// Names the client for the proxy, which forwards its address in `X-Forwarded-For`.
+async fn add_client(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(ClientInfo::new(Some(address.ip()), false));
     next.run(request).await
 }
@@ -31,12 +31,12 @@ async fn main() -> Result<(), Error> {
     let client = Client::new(Config::default())?;
     let proxy = Proxy::new(client, &upstream, ProxyConfig::default())?;
     let app = Router::new()
-        .route("/here", get(|| async { "This one is answered here.\n" }))
+        .route("/here", get(|| async { "a route of the application\n" }))
         .fallback_service(proxy)
-        .layer(from_fn(peer));
+        .layer(from_fn(add_client));
 
     let listener = tokio::net::TcpListener::bind(listen).await?;
-    println!("http://{} goes to {upstream}", listener.local_addr()?);
+    println!("http://{} forwards to {upstream}", listener.local_addr()?);
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

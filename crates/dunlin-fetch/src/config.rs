@@ -1,47 +1,52 @@
-//! What a client may do, and for how long.
+//! [`Config`]: the limits of a client.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a [`Client`](crate::Client) may do, and for how long. Limits count for each origin and each
-/// client by itself.
+/// The limits of a [`Client`](crate::Client). They apply to each origin separately.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// From the first look-up of the name to the end of the TLS handshake. Default: 3 s.
+    /// The time for a connection: the look-up of the name, TCP and the TLS handshake. Default: 3 s.
     pub connect_timeout: Duration,
-    /// From the request, or from the last progress of its body, to the complete head of the answer.
-    /// Default: 30 s.
+    /// The time from the request, or from the last progress of its body, to the complete head of
+    /// the response. Default: 30 s.
     pub response_timeout: Duration,
-    /// The longest pause within the answer's body while somebody waits for it. Default: 30 s.
+    /// The longest pause in the response body while a reader waits for it. Default: 30 s.
     pub read_timeout: Duration,
-    /// How long an unused connection is kept. It is less than the 5 s of the most impatient common
-    /// servers, so that this side closes first; a `Keep-Alive: timeout` of the upstream shortens it
-    /// further. Default: 4 s.
+    /// The time for which an idle connection is kept.
+    ///
+    /// It should be shorter than the upstream's own limit, so that this side closes first. The
+    /// shortest limit of a common server is 5 s. A `Keep-Alive: timeout` of the upstream shortens
+    /// it further. Default: 4 s.
     pub idle_timeout: Duration,
-    /// The age from which a connection is not used again, so that changed addresses are noticed.
+    /// The age from which a connection is not used again, so that a changed address takes effect.
     /// Default: 10 min.
     pub max_age: Duration,
-    /// The most connections in use at once. Default: 256.
+    /// The limit of connections in use at once. Default: 256.
     pub max_connections: usize,
-    /// The most unused connections that are kept. Default: 64.
+    /// The limit of idle connections. Default: 64.
     pub max_idle: usize,
-    /// How long a request waits for one of `max_connections`. Default: 1 s.
+    /// The time for which a request waits for one of `max_connections`. Default: 1 s.
     pub acquire_timeout: Duration,
-    /// Whether a request is sent once more, on a new connection, when the upstream closed a kept
-    /// connection before the first byte of its answer. Only idempotent requests without a body are
-    /// (RFC 9112 §9.3.1). Default: yes.
+    /// `true` if a request is retried on a new connection if the upstream closed an idle connection
+    /// before the first byte of its response.
+    ///
+    /// Only idempotent requests without a body are retried (RFC 9112 §9.3.1). Default: yes.
     pub retry: bool,
-    /// The largest head of an answer, in bytes. Default: 64 KiB.
+    /// The limit of a response's head, in bytes. Default: 64 KiB.
     pub max_head: usize,
-    /// The number of fields in the head of an answer. Default: 100.
+    /// The limit of fields in a response's head. Default: 100.
     pub max_fields: usize,
-    /// The most bytes that [`Client::get_text`](crate::Client::get_text) reads. Default: 16 MiB.
+    /// The limit of bytes that [`Client::get_text`](crate::Client::get_text) reads. Default: 16
+    /// MiB.
     pub max_text: usize,
-    /// How many redirects [`Client::get_text`](crate::Client::get_text) follows. Default: 5.
+    /// The limit of redirects that [`Client::get_text`](crate::Client::get_text) follows. Default:
+    /// 5.
     pub max_redirects: usize,
-    /// A PEM file of certificates to trust besides those of the system. They are certificates of
-    /// authorities: a self-signed certificate of a server itself is refused unless it was made with
-    /// `basicConstraints=CA:FALSE`. Default: none.
+    /// A PEM file of authorities to trust besides those of the system. Default: none.
+    ///
+    /// A server's own self-signed certificate is refused, unless it has
+    /// `basicConstraints=CA:FALSE`.
     pub ca_file: Option<PathBuf>,
 }
 

@@ -1,48 +1,50 @@
-//! Why a fetch failed, and what a client is told of it.
+//! [`Error`]: the reason for a failed request to an upstream, and its problem document.
 
 use dunlin_http::{BodyError, BoxError, Problem};
 use http::StatusCode;
 
-/// Why there is no answer from upstream.
+/// The reason why there is no response from an upstream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FetchError {
+pub enum Error {
     /// The URL has another scheme than `http` and `https`, or no host.
     #[error("{0:?} is not an http or https URL with a host")]
     Uri(String),
     /// The certificates to trust could not be read.
     #[error("cannot read certificates: {0}")]
     Certificates(String),
-    /// Nobody answers there: no such name, refused, no trust.
+    /// No connection: the name is unknown, the connection was refused, or its certificate is not
+    /// trusted.
     #[error("{}", innermost(&**.0))]
     Connect(#[source] BoxError),
-    /// No connection came about within the connect timeout.
+    /// No connection within the connect timeout.
     #[error("no connection within {0:?}")]
     ConnectTimeout(std::time::Duration),
-    /// All connections to this upstream were taken for as long as a request may wait for one.
-    #[error("all connections are taken")]
+    /// All connections to this upstream were in use for as long as a request may wait for one.
+    #[error("all connections are in use; raise max_connections if the upstream can take more")]
     Busy,
-    /// The upstream did not answer in time.
-    #[error("no answer within {0:?}")]
+    /// The upstream did not respond in time.
+    #[error("no response within {0:?}")]
     Timeout(std::time::Duration),
-    /// The answer is malformed, or it broke off.
-    #[error("the answer is broken: {0}")]
+    /// The response is malformed or incomplete.
+    #[error("invalid response: {0}")]
     Protocol(#[source] BoxError),
     /// The body of the request could not be read.
-    #[error("the request's body failed: {0}")]
+    #[error("cannot read the request body: {0}")]
     RequestBody(#[source] BodyError),
-    /// The text is longer than the bound.
+    /// The text is longer than [`Config::max_text`](crate::Config::max_text).
     #[error("the text is larger than {0} bytes")]
     TooLarge(usize),
-    /// The upstream answered, but not with a success.
-    #[error("the upstream answered {0}")]
+    /// The upstream responded with a status other than a success.
+    #[error("the upstream responded with {0}")]
     Status(StatusCode),
     /// A redirect that cannot be followed.
     #[error("cannot follow the redirect: {0}")]
     Redirect(&'static str),
 }
 
-/// The text of the last cause, which says most: `Connection refused (os error 111)`.
+/// The text of the innermost cause, which is the most specific: `Connection refused (os error
+/// 111)`.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -51,12 +53,13 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-// === impl FetchError ===
+// === impl Error ===
 
-impl FetchError {
-    /// The status a gateway tells this with: 504 when the upstream was too slow, 503 when it was
-    /// not asked for want of a connection, the body's own status (413, 408, 400) when the request's
-    /// body failed, else 502.
+impl Error {
+    /// The status of a gateway's response to this error.
+    ///
+    /// A slow upstream is 504, and no free connection is 503. A failed request body has a status of
+    /// its own (413, 408, 400). All else is 502.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
@@ -67,8 +70,8 @@ impl FetchError {
         }
     }
 
-    /// What a client is told. It says what happened, but not where: the upstream's name is none of
-    /// its business.
+    /// The problem document for the client. It does not name the upstream, because its address is
+    /// not public.
     pub fn problem(&self) -> Problem {
         let problem = Problem::new(self.status());
         match self {
@@ -77,14 +80,14 @@ impl FetchError {
             Self::RequestBody(error) => problem.detail(match error {
                 BodyError::TooLarge { limit } => format!("the body is larger than {limit} bytes"),
                 BodyError::Timeout => "the body made no progress in time".to_owned(),
-                _ => "the body broke off".to_owned(),
+                _ => "the body is incomplete".to_owned(),
             }),
             Self::Status(status) => {
-                problem.detail("the upstream answered with an error").with("upstream_status", status.as_u16())
+                problem.detail("the upstream responded with an error").with("upstream_status", status.as_u16())
             }
-            Self::Protocol(_) => problem.detail("the upstream's answer is broken"),
-            Self::TooLarge(_) => problem.detail("the upstream's answer is too large"),
-            Self::Redirect(_) => problem.detail("the upstream redirects to where this service does not follow"),
+            Self::Protocol(_) => problem.detail("the upstream's response is invalid"),
+            Self::TooLarge(_) => problem.detail("the upstream's response is too large"),
+            Self::Redirect(_) => problem.detail("the upstream's redirect cannot be followed"),
             _ => problem.detail("the upstream cannot be reached"),
         }
     }

@@ -1,4 +1,4 @@
-//! [`Address`]: where an origin listens.
+//! [`Address`]: the address of an origin.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-use crate::FetchError;
+use crate::Error;
 
 /// The address of an origin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Address {
-    /// A host and a port. The host is in lower case, and the port is left out if it is the scheme's
-    /// own.
+    /// A host and a port. The host is in lower case, and the scheme's default port is left out.
     Tcp { https: bool, authority: Authority },
     /// A Unix socket, as in `http://unix:/run/app.sock`.
     Unix { socket: PathBuf },
@@ -21,42 +20,42 @@ pub(crate) enum Address {
 // === impl Address ===
 
 impl Address {
-    /// The address of a URL, and the path behind it.
+    /// The address in a URL, and the path.
     ///
-    /// A Unix socket is written as nginx writes it: `http://unix:/run/app.sock`, with `:/path`
-    /// behind it where there is a path.
+    /// A Unix socket is written as in nginx: `http://unix:/run/app.sock`, followed by `:/path` if
+    /// there is a path.
     ///
     /// # Errors
     /// Returns an error if the URL is not an absolute `http` or `https` URL with a host, or if its
     /// port is empty.
-    pub(crate) fn of(uri: &Uri) -> Result<(Self, String), FetchError> {
-        let wrong = || FetchError::Uri(without_secrets(uri));
+    pub(crate) fn of(uri: &Uri) -> Result<(Self, String), Error> {
+        let invalid = || Error::Uri(without_secrets(uri));
         let https = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(scheme) if *scheme == Scheme::HTTPS => true,
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         };
-        let authority = uri.authority().ok_or_else(wrong)?.as_str();
+        let authority = uri.authority().ok_or_else(invalid)?.as_str();
         if authority == "unix:" && !https {
             let (socket, path) = uri.path().split_once(':').unwrap_or((uri.path(), "/"));
             let is_path = socket.len() > 1 && (path.starts_with('/') || path.is_empty());
-            return if is_path { Ok((Self::Unix { socket: socket.into() }, path.to_owned())) } else { Err(wrong()) };
+            return if is_path { Ok((Self::Unix { socket: socket.into() }, path.to_owned())) } else { Err(invalid()) };
         }
-        // RFC 3986 §3.2.3 allows an empty port; it is a slip of the pen more often than not.
+        // RFC 3986 §3.2.3 allows an empty port, but it is usually a mistake.
         if authority.ends_with(':') {
-            return Err(wrong());
+            return Err(invalid());
         }
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_ascii_lowercase();
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(invalid)?.to_ascii_lowercase();
         // RFC 9110 §4.2.3: an absent port and the default one are the same.
         let authority = match uri.port_u16() {
             Some(port) if port != if https { 443 } else { 80 } => format!("{host}:{port}"),
             _ => host,
         };
-        let authority = authority.parse().map_err(|_| wrong())?;
+        let authority = authority.parse().map_err(|_| invalid())?;
         Ok((Self::Tcp { https, authority }, uri.path().to_owned()))
     }
 
-    /// The value of `Host`.
+    /// The value of the `Host` field.
     pub(crate) fn host(&self) -> &str {
         match self {
             Self::Tcp { authority, .. } => authority.as_str(),
@@ -75,7 +74,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A URL for messages: without a user, a password or a query, which may be secrets.
+/// A URL for messages. It has no user, password or query, because these may be secrets.
 pub(crate) fn without_secrets(uri: &Uri) -> String {
     let scheme = uri.scheme_str().map_or_else(String::new, |scheme| format!("{scheme}://"));
     let authority = uri.authority().map_or("", Authority::as_str);
@@ -102,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address() {
+    fn invalid_addresses() {
         for uri in
             ["/a", "ftp://a/", "http://a:/", "http://unix:", "http://unix:/", "http://unix:/a:b", "https://unix:/a"]
         {
             assert!(Address::of(&uri.parse().unwrap()).is_err(), "{uri}");
         }
-        let error = Address::of(&"ftp://u:geheim@a/b?token=geheim".parse().unwrap()).unwrap_err();
-        assert!(!error.to_string().contains("geheim"), "{error}");
+        let error = Address::of(&"ftp://u:secret@a/b?token=secret".parse().unwrap()).unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

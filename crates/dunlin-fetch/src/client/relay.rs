@@ -1,11 +1,11 @@
-//! Wake-ups between the two halves of a connection, which run in one task.
+//! [`Relay`]: wake-ups between the two halves of a connection, which run in one task.
 //!
-//! Whoever waits for an answer drives the connection, too. The one half wakes the other all the
-//! time: a request wakes the connection, the connection its reader. To the runtime that would look
-//! as if the task woke itself, or, after a connection has changed hands, as if it woke the task
-//! that had it before; and each time the runtime would look for events and poll that task for
-//! nothing. So both halves wake a relay. While the task runs, it remembers who is to be polled
-//! again; only else does it wake the task.
+//! The task that waits for a response also drives the connection. The two halves wake each other
+//! all the time: a request wakes the driver, and the driver wakes the reader. To the runtime, the
+//! task would seem to wake itself. After a connection has changed hands, it would seem to wake its
+//! last task. Each time, the runtime would look for events and poll that task in vain. So both
+//! halves wake a relay. While the task runs, the relay only notes which half to poll again.
+//! Otherwise it wakes the task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,14 +13,15 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use parking_lot::Mutex;
 
-/// The task is inside [`Relay::poll`].
+/// Set while the task is inside [`Relay::poll`].
 const RUNNING: u8 = 1 << 7;
-/// What is set for the half that drives, and for the half that reads.
+/// Set when the half that moves bytes was woken.
 const DRIVER: u8 = 1 << 0;
+/// Set when the half that waits for the response was woken.
 const READER: u8 = 1 << 1;
 
-/// Wakes the task that uses a connection, unless it runs.
-pub(crate) struct Relay {
+/// Wakes the task that uses a connection, unless that task is running.
+pub(super) struct Relay {
     shared: Arc<Shared>,
     driver: Waker,
     reader: Waker,
@@ -32,21 +33,22 @@ struct Shared {
     task: Mutex<Option<Waker>>,
 }
 
+/// The waker of one half.
 struct Half<const FLAG: u8>(Arc<Shared>);
 
 // === impl Relay ===
 
 impl Relay {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let shared = Arc::<Shared>::default();
         let driver = Waker::from(Arc::new(Half::<DRIVER>(shared.clone())));
         let reader = Waker::from(Arc::new(Half::<READER>(shared.clone())));
         Self { shared, driver, reader }
     }
 
-    /// Polls `drive`, which makes things happen, and `read`, which waits for one: first the one or
-    /// the other, and as often as they wake each other.
-    pub(crate) fn poll<T>(
+    /// Polls both halves, as often as they wake each other: `drive` moves bytes, and `read` waits
+    /// for the result.
+    pub(super) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         drive_first: bool,
@@ -55,8 +57,8 @@ impl Relay {
     ) -> Poll<T> {
         self.shared.enter(cx.waker());
         let mut later = 0;
-        // Whom `drive` wakes is polled right after. If it wakes itself, it wants to be polled
-        // again, but not at once.
+        // The reader is polled right after `drive` in any case. A driver that wakes itself yields:
+        // it is polled later.
         let mut drive = || {
             drive(&mut Context::from_waker(&self.driver));
             later |= self.shared.take() & DRIVER;
@@ -67,7 +69,7 @@ impl Relay {
         let mut polled = read(&mut Context::from_waker(&self.reader));
         let woken = if polled.is_pending() { self.shared.take() } else { 0 };
         if polled.is_pending() && (!drive_first || woken & DRIVER != 0) {
-            // That somebody waits is what the connection may have waited for.
+            // The connection may have waited for a reader.
             drive();
             polled = read(&mut Context::from_waker(&self.reader));
         } else {
@@ -80,8 +82,8 @@ impl Relay {
         polled
     }
 
-    /// Polls `drive` when no task has the connection.
-    pub(crate) fn poll_alone(&self, drive: impl FnOnce(&mut Context<'_>)) {
+    /// Polls `drive` while no task uses the connection.
+    pub(super) fn poll_alone(&self, drive: impl FnOnce(&mut Context<'_>)) {
         *self.shared.task.lock() = None;
         drive(&mut Context::from_waker(&self.driver));
     }
@@ -90,6 +92,7 @@ impl Relay {
 // === impl Shared ===
 
 impl Shared {
+    /// Notes that the task of `waker` runs.
     fn enter(&self, waker: &Waker) {
         let mut task = self.task.lock();
         if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
@@ -99,15 +102,17 @@ impl Shared {
         self.flags.store(RUNNING, Ordering::Release);
     }
 
-    /// Who was woken since it was last asked.
+    /// Takes the halves that were woken since the last call.
     fn take(&self) -> u8 {
         self.flags.swap(RUNNING, Ordering::AcqRel) & !RUNNING
     }
 
+    /// Notes that the task no longer runs. Takes the halves that were woken.
     fn leave(&self) -> u8 {
         self.flags.swap(0, Ordering::AcqRel) & !RUNNING
     }
 
+    /// Wakes one half.
     fn wake(&self, flag: u8) {
         if self.flags.fetch_or(flag, Ordering::AcqRel) & RUNNING == 0 {
             let task = self.task.lock().take();
@@ -145,7 +150,7 @@ mod tests {
         }
     }
 
-    /// Polls once; how often the task was woken, and how often each half was polled.
+    /// Polls once. Returns the wake-ups of the task, and the polls of each half.
     fn poll(drive: fn(&Waker, &Waker), read: fn(&Waker, &Waker) -> Poll<()>) -> (usize, [usize; 2], Relay) {
         let (relay, count) = (Relay::new(), Arc::new(Count::default()));
         let (driver, reader) = (relay.driver.clone(), relay.reader.clone());
@@ -166,7 +171,7 @@ mod tests {
         let woken = count.0.load(Ordering::Relaxed);
         reader.wake_by_ref();
         driver.wake_by_ref();
-        assert!(count.0.load(Ordering::Relaxed) <= woken + 1, "once is enough");
+        assert!(count.0.load(Ordering::Relaxed) <= woken + 1, "one wake-up is enough");
         (woken, polls, relay)
     }
 
@@ -181,15 +186,15 @@ mod tests {
                 Poll::Pending
             },
         );
-        assert_eq!((woken, polls), (1, [2, 2]), "a half that insists is polled again in turn");
+        assert_eq!((woken, polls), (1, [2, 2]), "the driver is polled again after the reader woke it");
         let (woken, ..) = poll(|driver, _| driver.wake_by_ref(), |_, _| Poll::Pending);
-        assert_eq!(woken, 1, "who yields comes back");
+        assert_eq!(woken, 1, "a driver that yields is polled again");
         let (woken, polls, _) = poll(|driver, _| driver.wake_by_ref(), |_, _| Poll::Ready(()));
         assert_eq!((woken, polls), (0, [1, 1]));
     }
 
     #[test]
-    fn others_wake_the_task() {
+    fn events_from_outside_wake_the_task() {
         let (relay, count) = (Relay::new(), Arc::new(Count::default()));
         let waker = Waker::from(count.clone());
         let wait = |relay: &Relay| {
@@ -201,6 +206,6 @@ mod tests {
         wait(&relay);
         relay.poll_alone(|_| ());
         relay.driver.wake_by_ref();
-        assert_eq!(count.0.load(Ordering::Relaxed), 1, "it has no connection any more");
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "the task no longer uses the connection");
     }
 }

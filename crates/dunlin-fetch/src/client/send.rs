@@ -1,136 +1,156 @@
-//! One request and its answer.
+//! One request to an origin and its response, with a retry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use dunlin_http::Body;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 
-use super::Stats;
-use super::conn::{Conn, Driver, Failure, Patience};
-use super::incoming::{Drive, Incoming};
+use super::connection::{Connection, Driver, SendFailure, Timeouts};
+use super::framing;
+use super::options::{MAX_INTERIM, OnInterim, RequestOptions};
 use super::origin::{Lease, Origin};
-use super::outgoing::{Outgoing, Upload};
-use crate::FetchError;
+use super::request_body::{RequestBody, Upload};
+use super::response_body::{DrivenBy, ResponseBody};
+use super::stats::Stats;
+use crate::Error;
 
-/// What may differ from one request to the next.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    pub(crate) response_timeout: Duration,
-    pub(crate) read_timeout: Duration,
-    /// How long to wait for `100 Continue` before the body is sent.
-    pub(crate) expect: Option<Duration>,
-    pub(crate) retry: bool,
-}
-
-/// Hears of interim responses (RFC 9110 §15.2) other than 100.
-pub(crate) type Hear = Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>;
-
-/// An answer, and the connection if it was upgraded.
-pub(crate) struct Answer {
+/// A response, and its connection if that changed to another protocol.
+pub(crate) struct Received {
     pub(crate) response: Response<Body>,
     pub(crate) upgraded: Option<Upgraded>,
 }
 
-/// A connection that another protocol takes over.
+/// A connection that changed to another protocol.
 pub(crate) struct Upgraded {
-    /// The future that hands it over, unless it has done so already.
+    /// The future that hands the socket over, unless it has done so already.
     pub(crate) driver: Option<Driver>,
-    /// The connection. It no longer counts against the origin's limit, because a tunnel may last
-    /// for days and would take a place from requests.
-    _conn: Option<Conn>,
+    /// The connection. It does not count against the origin's limit, because a tunnel may last for
+    /// days.
+    _connection: Option<Connection>,
+}
+
+/// Makes a request once more.
+pub(crate) type Rebuild<'a> = &'a (dyn Fn() -> Request<Body> + Sync);
+
+// === impl Received ===
+
+impl Received {
+    /// The response to a request that did not ask for another protocol.
+    pub(crate) fn not_upgraded(self) -> Result<Response<Body>, Error> {
+        match self.upgraded {
+            None => Ok(self.response),
+            Some(_) => Err(Error::Protocol("101 (Switching Protocols) without a request for it".into())),
+        }
+    }
 }
 
 // === impl Origin ===
 
 impl Origin {
-    /// Sends a request whose target and fields are as they shall be, but for the framing of the
-    /// body. `again` makes the same request once more; without it, a request that may be sent again
-    /// is copied. `hear` is told of interim responses.
-    pub(super) async fn exchange(
+    /// Sends a request whose target and fields are final, except for the framing of the body.
+    ///
+    /// A retry uses `rebuild`, and without it a copy of the request. `on_interim` is called for
+    /// interim responses.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        options: RequestOptions,
+        rebuild: Option<Rebuild<'_>>,
+        on_interim: Option<&OnInterim>,
+    ) -> Result<Received, Error> {
+        let received = self.exchange(request, options, rebuild, on_interim).await;
+        match &received {
+            Ok(_) => self.health.succeeded(&self.address),
+            Err(error) => {
+                Stats::count(&self.shared.stats.failures);
+                self.health.failed(&self.address, error);
+            }
+        }
+        received
+    }
+
+    async fn exchange(
         self: &Arc<Self>,
         mut request: Request<Body>,
-        terms: Terms,
-        again: Option<&(dyn Fn() -> Request<Body> + Sync)>,
-        hear: Option<&Hear>,
-    ) -> Result<Answer, FetchError> {
+        options: RequestOptions,
+        rebuild: Option<Rebuild<'_>>,
+        on_interim: Option<&OnInterim>,
+    ) -> Result<Received, Error> {
         Stats::count(&self.shared.stats.requests);
-        frame(&mut request);
-        // RFC 9112 §9.3.1: only idempotent requests are sent again, and only if nothing of them is
+        framing::set_framing(&mut request);
+        // RFC 9112 §9.3.1: only idempotent requests are retried, and only if nothing of them is
         // lost.
-        let replayable = terms.retry && request.method().is_idempotent() && request.body().is_empty();
+        let replayable = options.retry && request.method().is_idempotent() && request.body().is_empty();
         let (parts, body) = request.into_parts();
-        let (body, upload) = Outgoing::new(body, terms.expect.is_some());
+        let (body, upload) = RequestBody::new(body, options.expect_timeout.is_some());
         let mut request = Request::from_parts(parts, body);
         let interim = Arc::new(AtomicU32::new(0));
-        listen(&mut request, upload.as_ref().filter(|_| terms.expect.is_some()), hear, &interim);
-        let patience = Patience { head: terms.response_timeout, gate: terms.expect };
+        let held = upload.as_ref().filter(|_| options.expect_timeout.is_some());
+        on_informational(&mut request, held, on_interim, &interim);
+        let timeouts = Timeouts { response: options.response_timeout, expect: options.expect_timeout };
         let mut fresh = false;
         loop {
             let mut lease = self.lease(fresh).await?;
-            let Some(conn) = &mut lease.conn else { return Err(FetchError::Busy) };
-            let reused = conn.reused;
-            let copied = (again.is_none() && replayable && reused && !fresh).then(|| copy(&request));
-            let failure = match conn.exchange(request, upload.as_deref(), patience, &interim).await {
-                Ok(response) => return answer(lease, response, upload, terms),
+            let Some(connection) = &mut lease.connection else { return Err(Error::Busy) };
+            let reused = connection.reused;
+            let copied = (rebuild.is_none() && replayable && reused && !fresh).then(|| copy(&request));
+            let failure = match connection.exchange(request, upload.as_deref(), timeouts, &interim).await {
+                Ok(response) => return receive(lease, response, upload, options),
                 Err(failure) => failure,
             };
-            // Whatever happened, nothing more can come of this connection.
-            lease.conn = None;
+            // No later request can use this connection, whatever the failure is.
+            lease.connection = None;
             drop(lease);
             if let Some(error) = upload.as_ref().and_then(|upload| upload.take_error()) {
-                return Err(FetchError::RequestBody(error));
+                return Err(Error::RequestBody(error));
             }
             request = match failure {
-                Failure::Unsent(request) if reused => *request,
-                Failure::Unanswered(_) if reused && replayable => {
+                SendFailure::Unsent(request) if reused => *request,
+                SendFailure::Unanswered(_) if reused && replayable => {
                     Stats::count(&self.shared.stats.retries);
                     fresh = true;
-                    let mut request = copied.or_else(|| again.map(remake)).ok_or(FetchError::Busy)?;
-                    listen(&mut request, None, hear, &interim);
+                    let mut request = copied.or_else(|| rebuild.map(remake)).ok_or(Error::Busy)?;
+                    on_informational(&mut request, None, on_interim, &interim);
                     request
                 }
-                Failure::TooManyInterim => return Err(FetchError::Protocol("too many interim responses".into())),
-                Failure::Unsent(_) => return Err(FetchError::Protocol("closed before the request".into())),
-                Failure::Unanswered(error) | Failure::Broken(error) => return Err(FetchError::Protocol(error.into())),
-                Failure::Timeout => return Err(FetchError::Timeout(terms.response_timeout)),
+                SendFailure::TooManyInterim => return Err(Error::Protocol("too many interim responses".into())),
+                SendFailure::Unsent(_) => return Err(Error::Protocol("closed before the request".into())),
+                SendFailure::Unanswered(error) | SendFailure::Invalid(error) => {
+                    return Err(Error::Protocol(error.into()));
+                }
+                SendFailure::Timeout => return Err(Error::Timeout(options.response_timeout)),
             };
         }
     }
 }
 
-/// The number of interim responses to one request. One more, and the answer is taken to be broken.
-pub(super) const MAX_INTERIM: u32 = 32;
-
-/// Has the connection tell of interim responses: 100 to the `upload` that waits for it, others to
-/// `hear`.
-fn listen(
-    request: &mut Request<Outgoing>,
-    upload: Option<&Arc<Upload>>,
-    hear: Option<&Hear>,
+/// Passes interim responses on: 100 (Continue) to the `held` body, others to `on_interim`.
+fn on_informational(
+    request: &mut Request<RequestBody>,
+    held: Option<&Arc<Upload>>,
+    on_interim: Option<&OnInterim>,
     interim: &Arc<AtomicU32>,
 ) {
-    if upload.is_none() && hear.is_none() {
+    if held.is_none() && on_interim.is_none() {
         return;
     }
-    let (upload, hear, interim) = (upload.cloned(), hear.cloned(), interim.clone());
+    let (held, on_interim, interim) = (held.cloned(), on_interim.cloned(), interim.clone());
     hyper::ext::on_informational(request, move |response| {
         if interim.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM {
             return;
         }
         if response.status() == StatusCode::CONTINUE {
-            upload.iter().for_each(|upload| upload.open());
-        } else if let Some(hear) = &hear {
-            hear(response.status(), response.headers());
+            held.iter().for_each(|upload| upload.start());
+        } else if let Some(on_interim) = &on_interim {
+            on_interim(response.status(), response.headers());
         }
     });
 }
 
-/// A request like `request`, which has no body.
-fn copy(request: &Request<Outgoing>) -> Request<Outgoing> {
-    let (body, _) = Outgoing::new(Body::empty(), false);
+/// Copies a request that has no body.
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let (body, _) = RequestBody::new(Body::empty(), false);
     let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
@@ -138,90 +158,42 @@ fn copy(request: &Request<Outgoing>) -> Request<Outgoing> {
     copy
 }
 
-/// The request that `again` makes, as it is sent.
-fn remake(again: &(dyn Fn() -> Request<Body> + Sync)) -> Request<Outgoing> {
-    let mut request = again();
-    frame(&mut request);
-    request.map(|body| Outgoing::new(body, false).0)
+/// Calls `rebuild` and sets the framing.
+fn remake(rebuild: Rebuild<'_>) -> Request<RequestBody> {
+    let mut request = rebuild();
+    framing::set_framing(&mut request);
+    request.map(|body| RequestBody::new(body, false).0)
 }
 
-/// Sets the framing of the body by what the body is, whatever the fields say: a difference between
-/// the two would let one request end where another begins.
-fn frame(request: &mut Request<Body>) {
-    *request.version_mut() = Version::HTTP_11;
-    let len = request.body().len();
-    let headers = request.headers_mut();
-    headers.remove(TRANSFER_ENCODING);
-    match len {
-        Some(0) if !headers.contains_key(CONTENT_LENGTH) => {}
-        Some(len) => drop(headers.insert(CONTENT_LENGTH, len.into())),
-        None => {
-            headers.remove(CONTENT_LENGTH);
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-    }
-}
-
-fn answer(
+/// Makes the response of a head that has arrived. Its body drives the connection from here on.
+fn receive(
     mut lease: Lease,
     response: Response<hyper::body::Incoming>,
     upload: Option<Arc<Upload>>,
-    terms: Terms,
-) -> Result<Answer, FetchError> {
+    options: RequestOptions,
+) -> Result<Received, Error> {
     let (mut parts, body) = response.into_parts();
-    check_framing(&parts).map_err(|error| FetchError::Protocol(error.into()))?;
+    framing::check_response(&parts.headers).map_err(|error| Error::Protocol(error.into()))?;
     parts.version = Version::HTTP_11;
-    let Some(conn) = &mut lease.conn else { return Err(FetchError::Busy) };
-    if let Some(seconds) = parts.headers.get(&KEEP_ALIVE).and_then(announced) {
-        // A second less: what is announced is counted from when the answer was sent.
-        conn.idle = Duration::from_secs(seconds.saturating_sub(1));
+    let Some(connection) = &mut lease.connection else { return Err(Error::Busy) };
+    if let Some(timeout) = framing::keep_alive_timeout(&parts.headers) {
+        connection.idle_timeout = timeout;
     }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        let driver = conn.take_driver();
-        let upgraded = Some(Upgraded { driver, _conn: lease.conn.take() });
-        return Ok(Answer { response: Response::from_parts(parts, Body::empty()), upgraded });
+        let driver = connection.take_driver();
+        let upgraded = Some(Upgraded { driver, _connection: lease.connection.take() });
+        return Ok(Received { response: Response::from_parts(parts, Body::empty()), upgraded });
     }
-    let drive = match upload {
-        Some(upload) if !upload.is_done() => match conn.take_driver() {
+    let driven_by = match upload {
+        Some(upload) if !upload.is_done() => match connection.take_driver() {
             Some(driver) => {
                 let task = tokio::spawn(async { drop(driver.await) }).abort_handle();
-                Drive::Task { _lease: lease, task }
+                DrivenBy::Task { _lease: lease, task }
             }
-            None => Drive::Done,
+            None => DrivenBy::Done,
         },
-        _ => Drive::Body(lease),
+        _ => DrivenBy::Body(lease),
     };
-    let body = Body::new(Incoming::new(body, drive, terms.read_timeout));
-    Ok(Answer { response: Response::from_parts(parts, body), upgraded: None })
-}
-
-/// `Keep-Alive: timeout=5`, as RFC 2068 §19.7.1.1 had it and servers still send it.
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-
-fn announced(value: &HeaderValue) -> Option<u64> {
-    dunlin_http::list::split(value.to_str().ok()?).find_map(|part| part.strip_prefix("timeout=")?.trim().parse().ok())
-}
-
-/// Refuses an answer that two readers could take to end in two places (RFC 9112 §6.3).
-fn check_framing(parts: &http::response::Parts) -> Result<(), &'static str> {
-    let mut lines = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(first) = lines.next() else { return Ok(()) };
-    if parts.headers.contains_key(CONTENT_LENGTH) {
-        return Err("both Transfer-Encoding and Content-Length");
-    }
-    let known = first.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if lines.next().is_some() || !(known || is_unheard_of(first)) {
-        return Err("a transfer coding other than chunked");
-    }
-    Ok(())
-}
-
-/// Whether this is a name that no transfer coding has, nor any reader could take for `chunked`: it
-/// says nothing of the content, which then ends with the connection (RFC 9112 §6.3). A coding that
-/// there is would have to be undone.
-fn is_unheard_of(coding: &HeaderValue) -> bool {
-    const CODINGS: [&str; 8] = ["chunked", "gzip", "deflate", "compress", "identity", "trailers", "br", "zstd"];
-    let Ok(name) = coding.to_str() else { return false };
-    let name = name.to_ascii_lowercase();
-    dunlin_http::list::is_token(&name) && !CODINGS.iter().any(|coding| name.contains(coding))
+    let body = Body::new(ResponseBody::new(body, driven_by, options.read_timeout));
+    Ok(Received { response: Response::from_parts(parts, body), upgraded: None })
 }

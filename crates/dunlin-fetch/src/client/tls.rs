@@ -1,4 +1,4 @@
-//! Whom to trust.
+//! The certificates that a client trusts.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -7,10 +7,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::FetchError;
+use crate::Error;
 
-/// The system's certificates, read once in a process and at the first need: a client that speaks
-/// plain HTTP alone should not pay for them.
+/// The system's certificates. They are read once per process, and not before the first use, because
+/// a client of plain HTTP does not need them.
 fn system() -> &'static RootCertStore {
     static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
     SYSTEM.get_or_init(|| {
@@ -25,24 +25,27 @@ fn system() -> &'static RootCertStore {
     })
 }
 
-/// The certificates of a PEM file; it must have one at least.
-pub(super) fn read_file(path: &Path) -> Result<RootCertStore, FetchError> {
-    let wrong = |error: &dyn std::fmt::Display| FetchError::Certificates(format!("{}: {error}", path.display()));
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// [`Error::Certificates`] if the file cannot be read, or has no certificate.
+pub(super) fn read_file(path: &Path) -> Result<RootCertStore, Error> {
+    let invalid = |error: &dyn std::fmt::Display| Error::Certificates(format!("{}: {error}", path.display()));
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
-        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| invalid(&error))? {
+        roots.add(certificate.map_err(|error| invalid(&error))?).map_err(|error| invalid(&error))?;
     }
-    if roots.is_empty() { Err(wrong(&"no certificate in it")) } else { Ok(roots) }
+    if roots.is_empty() { Err(invalid(&"the file has no certificate")) } else { Ok(roots) }
 }
 
-/// Trusts the system's certificates and `extra`.
-pub(super) fn config(extra: Option<&RootCertStore>) -> Result<ClientConfig, FetchError> {
+/// A configuration that trusts the system's certificates and `extra`.
+pub(super) fn config(extra: Option<&RootCertStore>) -> Result<ClientConfig, Error> {
     let mut roots = system().clone();
     roots.roots.extend(extra.into_iter().flat_map(|extra| extra.roots.iter().cloned()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| FetchError::Certificates(error.to_string()))?
+        .map_err(|error| Error::Certificates(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth())
 }

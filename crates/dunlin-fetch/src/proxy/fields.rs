@@ -1,4 +1,4 @@
-//! Header fields between two connections (RFC 9110 §7.6.1).
+//! Fields of one connection, between client and upstream (RFC 9110 §7.6.1).
 
 use dunlin_http::{hop_by_hop, list};
 use http::header::{CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, UPGRADE, VIA};
@@ -6,26 +6,32 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 static PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 
-/// Removes the fields that concern one connection: those that `Connection` names, and those that
-/// always do.
+/// The values of `Via` for this proxy (RFC 9110 §7.6.3), by the protocol version of the message.
+#[derive(Debug)]
+pub(super) struct Via {
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
+
+/// Removes the hop-by-hop fields: those that `Connection` names, and those that always are.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     hop_by_hop::remove(headers);
-    // RFC 9110 §11.7: these are between a client and its own proxy, which this is not.
+    // RFC 9110 §11.7: these are for a proxy that the client has chosen, and this is none.
     hop_by_hop::remove_all(headers, [&PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &PROXY_AUTHENTICATION_INFO]);
 }
 
-/// Whether the client takes trailers (RFC 9110 §10.1.4).
-pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+/// Returns `true` if the client accepts trailers (RFC 9110 §10.1.4).
+pub(super) fn accepts_trailers(headers: &HeaderMap) -> bool {
     headers.contains_key(TE)
         && list::elements(headers, &TE).any(|coding| {
             coding.split(';').next().is_some_and(|name| list::trim(name).eq_ignore_ascii_case("trailers"))
         })
 }
 
-/// The protocols among `allowed` that a request asks to change to (RFC 9110 §7.8), in its order, as
-/// one value.
+/// The protocols in `Upgrade` that are `allowed` (RFC 9110 §7.8), in the order of the request.
 pub(super) fn wanted_upgrade(headers: &HeaderMap, version: Version, allowed: &[String]) -> Option<HeaderValue> {
-    // RFC 9110 §7.8: without the connection option, or from HTTP/1.0, the field is to be ignored.
+    // RFC 9110 §7.8: the field is ignored without the connection option, and from HTTP/1.0.
     if version != Version::HTTP_11 || !headers.contains_key(UPGRADE) {
         return None;
     }
@@ -38,7 +44,7 @@ pub(super) fn wanted_upgrade(headers: &HeaderMap, version: Version, allowed: &[S
     if wanted.is_empty() { None } else { HeaderValue::from_str(&wanted.join(", ")).ok() }
 }
 
-/// Whether every protocol that a 101 changes to was asked for.
+/// Returns `true` if the request named every protocol in the `Upgrade` of a response.
 pub(super) fn is_wanted(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
     let wanted = wanted.to_str().unwrap_or_default();
     let mut protocols = list::elements(headers, &UPGRADE).peekable();
@@ -46,24 +52,17 @@ pub(super) fn is_wanted(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
         && protocols.all(|protocol| list::split(wanted).any(|wanted| wanted.eq_ignore_ascii_case(protocol)))
 }
 
-/// Adds this hop to `Via` (RFC 9110 §7.6.3): the protocol that the message came by, and who passed
-/// it on.
-#[derive(Debug)]
-pub(super) struct Via {
-    http10: HeaderValue,
-    http11: HeaderValue,
-    http2: HeaderValue,
-}
-
 // === impl Via ===
 
 impl Via {
+    /// The values for a proxy of this name. `None` if the name is not a token.
     pub(super) fn new(pseudonym: &str) -> Option<Self> {
         let value = |version| HeaderValue::from_str(&format!("{version} {pseudonym}")).ok();
         list::is_token(pseudonym).then_some(())?;
         Some(Self { http10: value("1.0")?, http11: value("1.1")?, http2: value("2")? })
     }
 
+    /// Adds this proxy to the field.
     pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
         let value = match version {
             Version::HTTP_10 | Version::HTTP_09 => &self.http10,
@@ -95,17 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn fields_between_a_client_and_its_proxy_go() {
+    fn hop_by_hop_fields_are_removed() {
         check(&[("proxy-authenticate", "Basic"), ("proxy-authorization", "x"), ("te", "trailers"), ("x", "1")], &["x"]);
     }
 
     #[test]
     fn upgrades() {
         let allowed = ["websocket".to_owned()];
-        let asked = fields(&[("connection", "keep-alive, Upgrade"), ("upgrade", "h2c, WebSocket")]);
-        let wanted = wanted_upgrade(&asked, Version::HTTP_11, &allowed).unwrap();
+        let request = fields(&[("connection", "keep-alive, Upgrade"), ("upgrade", "h2c, WebSocket")]);
+        let wanted = wanted_upgrade(&request, Version::HTTP_11, &allowed).unwrap();
         assert_eq!(wanted, "WebSocket");
-        assert!(wanted_upgrade(&asked, Version::HTTP_10, &allowed).is_none());
+        assert!(wanted_upgrade(&request, Version::HTTP_10, &allowed).is_none());
         assert!(wanted_upgrade(&fields(&[("upgrade", "websocket")]), Version::HTTP_11, &allowed).is_none());
         assert!(is_wanted(&fields(&[("upgrade", "websocket")]), &wanted));
         assert!(!is_wanted(&fields(&[("upgrade", "h2c")]), &wanted) && !is_wanted(&HeaderMap::new(), &wanted));
@@ -113,7 +112,7 @@ mod tests {
 
     #[test]
     fn trailers() {
-        assert!(takes_trailers(&fields(&[("te", "gzip;q=0.5, Trailers")])));
-        assert!(!takes_trailers(&fields(&[("te", "gzip")])) && !takes_trailers(&HeaderMap::new()));
+        assert!(accepts_trailers(&fields(&[("te", "gzip;q=0.5, Trailers")])));
+        assert!(!accepts_trailers(&fields(&[("te", "gzip")])) && !accepts_trailers(&HeaderMap::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! For whom a request is passed on: `Forwarded` (RFC 7239) and the X-Forwarded fields.
+//! The client of a forwarded request: `Forwarded` (RFC 7239) and `X-Forwarded-*`.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -11,16 +11,16 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Which fields tell it.
+/// The fields that name the client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fields {
+pub(super) struct ForwardedFields {
     pub(super) x_forwarded: bool,
     pub(super) forwarded: bool,
 }
 
-/// Adds the fields that name the client. Those of a peer that is not trusted are removed first,
-/// because they could be made up.
-pub(super) fn tell(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network], fields: Fields) {
+/// Adds `peer` to the fields that name the client. Fields from a peer that is not trusted are
+/// removed first, because they could be forged.
+pub(super) fn add_client(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network], fields: ForwardedFields) {
     let host = headers.get(HOST).cloned();
     forwarded::identify(headers, peer, trusted);
     let proto = if peer.https { "https" } else { "http" };
@@ -42,7 +42,7 @@ pub(super) fn tell(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network
 fn element(peer: ClientInfo, proto: &str, host: Option<&HeaderValue>) -> String {
     let mut element = match peer.ip.map(|ip| ip.to_canonical()) {
         Some(IpAddr::V4(ip)) => format!("for={ip}"),
-        // RFC 7239 §6: an IPv6 address stands in brackets, and so in quotes.
+        // RFC 7239 §6: an IPv6 address is in brackets, and therefore quoted.
         Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
         None => "for=unknown".to_owned(),
     };
@@ -57,8 +57,7 @@ fn element(peer: ClientInfo, proto: &str, host: Option<&HeaderValue>) -> String 
     element
 }
 
-/// Adds an element at the end of a list, on the last line of it: some servers read the first line
-/// alone.
+/// Appends an element to a list, and joins its lines, because some servers read only the first.
 fn append(headers: &mut HeaderMap, name: &HeaderName, element: &str) {
     let mut list = Vec::new();
     for value in headers.get_all(name) {
@@ -84,7 +83,7 @@ mod tests {
         }
         let trusted: Vec<Network> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let peer = ClientInfo::new(peer.parse().ok(), true);
-        tell(&mut headers, peer, &trusted, Fields { x_forwarded: true, forwarded: true });
+        add_client(&mut headers, peer, &trusted, ForwardedFields { x_forwarded: true, forwarded: true });
         headers.remove(HOST);
         let mut have: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         have.sort_unstable();
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_trusted_by_default() {
+    fn fields_of_an_untrusted_peer_are_replaced() {
         check(
             "::ffff:192.0.2.1",
             &[],
@@ -117,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trusted_proxy_says_is_kept() {
-        let said = [
+    fn fields_of_a_trusted_proxy_are_kept() {
+        let fields = [
             ("x-forwarded-for", "a"),
             ("x-forwarded-for", "b"),
             ("x-forwarded-proto", "http"),
@@ -128,7 +127,7 @@ mod tests {
         check(
             "2001:db8::1",
             &["2001:db8::/32"],
-            &said,
+            &fields,
             &[
                 ("forwarded", "for=a, for=\"[2001:db8::1]\";proto=https;host=\"a.example:8080\""),
                 ("x-forwarded-for", "a, b, 2001:db8::1"),

@@ -1,31 +1,32 @@
-//! What to ask the upstream for.
+//! [`Base`]: the request target for the upstream.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{StatusCode, Uri};
 
-/// The path of the upstream's URL, which comes before the path of a request.
+/// The path of the upstream's URL. The path of a request is appended to it.
 #[derive(Debug)]
 pub(super) struct Base {
-    /// The path, without the slashes at its end.
+    /// The path without slashes at its end.
     path: String,
-    /// `true` if there is a slash at its end: then the target for nothing more has one, too.
+    /// `true` if the path ends in a slash. If nothing is appended, the target then ends in one,
+    /// too.
     has_slash: bool,
 }
 
 // === impl Base ===
 
 impl Base {
+    /// The base of an upstream with this path.
     pub(super) fn of(path: &str) -> Self {
         Self { path: path.trim_end_matches('/').to_owned(), has_slash: path.ends_with('/') }
     }
 
-    /// The target below this base for a path and query as they came: percent-encoded, and not
-    /// decoded here.
+    /// Appends a path and query, percent-encoded as they were received.
     ///
     /// # Errors
-    /// 404 for a path that leaves the base by dot segments, in any disguise that an upstream may see
-    /// through; 400 for what is no path.
+    /// 404 for a path that leaves the base by dot segments, in any spelling that an upstream may
+    /// decode. 400 for an invalid path.
     pub(super) fn join(&self, rest: &str) -> Result<PathAndQuery, StatusCode> {
         let path = rest.split('?').next().unwrap_or(rest);
         if !self.path.is_empty() && climbs(path) {
@@ -41,7 +42,7 @@ impl Base {
         PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_| StatusCode::BAD_REQUEST)
     }
 
-    /// The target for the path and query of a request's own URL.
+    /// Appends the path and query of a request's URL.
     pub(super) fn join_uri(&self, uri: &Uri) -> Result<PathAndQuery, StatusCode> {
         match uri.path_and_query() {
             Some(whole) if self.path.is_empty() => Ok(whole.clone()),
@@ -51,9 +52,10 @@ impl Base {
     }
 }
 
-/// Returns `true` if dot segments lead above the start at any point. Dots, slashes and backslashes
-/// that are encoded once or twice count, and so do segments with parameters (`..;x`): an upstream
-/// may take them for the real ones.
+/// Returns `true` if dot segments lead above the start at any point.
+///
+/// Dots, slashes and backslashes count even if they are encoded once or twice, and so do segments
+/// with parameters (`..;x`), because an upstream may decode them.
 fn climbs(path: &str) -> bool {
     if !path.contains("..") && !path.contains('%') {
         return false;
@@ -73,6 +75,7 @@ fn climbs(path: &str) -> bool {
     false
 }
 
+/// Decodes percent-encoding once. Invalid escapes stay.
 fn decode(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_appended() {
+    fn paths_are_appended() {
         check("http://o", "x/y", Ok("/x/y"));
         check("http://o/", "/x", Ok("/x"));
         check("http://o/", "", Ok("/"));
@@ -115,7 +118,7 @@ mod tests {
         check("http://o/v1", "", Ok("/v1"));
         check("http://o/v1", "?q", Ok("/v1?q"));
         check("http://o/v1", "//x", Ok("/v1//x"));
-        // The slash at the end of the URL counts.
+        // The slash at the end of the base is kept.
         check("http://o/v1/", "", Ok("/v1/"));
         check("http://o/v1/", "?q=1", Ok("/v1/?q=1"));
         check("http://o/exact/", "", Ok("/exact/"));

@@ -1,4 +1,4 @@
-//! Connections that changed to another protocol.
+//! Tunnels: connections that changed to another protocol.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,37 +8,39 @@ use hyper_util::rt::TokioIo;
 
 use crate::client::{Origin, Stats, Upgraded};
 
-/// The limit of bytes in flight, for each direction.
+/// The size of the buffer for each direction.
 const BUFFER: usize = 16 * 1024;
 
-/// Copies both ways until both sides have ended, or one has failed.
+/// Counts an open tunnel until it is dropped.
+struct OpenTunnel(Arc<Origin>);
+
+/// Copies in both directions until both have ended, or one has failed.
 ///
-/// The end of one direction is passed on at once, while the other goes on.
+/// The end of one direction is passed on at once, while the other continues.
 pub(super) fn spawn(client: OnUpgrade, upstream: OnUpgrade, mut upgraded: Upgraded, origin: Arc<Origin>) {
-    let open = Open::new(origin);
+    let open = OpenTunnel::new(origin);
     tokio::spawn(async move {
         let _open = open;
         if let Some(driver) = upgraded.driver.take() {
             drop(driver.await);
         }
-        // The client's side comes once its 101 has been written.
+        // The client's side is ready once its 101 (Switching Protocols) has been written.
         let (client, upstream) = match tokio::try_join!(client, upstream) {
             Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "a tunnel did not come about"),
+            Err(error) => return tracing::debug!(%error, "cannot open a tunnel"),
         };
         let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
         match tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await {
             Ok((sent, received)) => tracing::debug!(sent, received, "a tunnel ended"),
-            Err(error) => tracing::debug!(%error, "a tunnel broke"),
+            Err(error) => tracing::debug!(%error, "a tunnel failed"),
         }
         drop(upgraded);
     });
 }
 
-/// Counts an open tunnel, until it is dropped.
-struct Open(Arc<Origin>);
+// === impl OpenTunnel ===
 
-impl Open {
+impl OpenTunnel {
     fn new(origin: Arc<Origin>) -> Self {
         let stats = &origin.shared.stats;
         Stats::count(&stats.tunnels);
@@ -47,7 +49,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenTunnel {
     fn drop(&mut self) {
         self.0.shared.stats.open_tunnels.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,17 +1,16 @@
-//! Which encoding a text is in.
+//! The character encoding of a text.
 
 use dunlin_http::media_type::MediaType;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
-/// How many bytes of HTML are searched for a `<meta charset>` (HTML §13.2.3.2).
+/// The number of bytes of HTML that are searched for a `<meta charset>` (HTML §13.2.3.2).
 pub(super) const PRESCAN: usize = 1024;
 
-/// The encoding of a text with this `content_type` that starts with `first`; UTF-8 when nobody
-/// says. `None` asks for more: [`PRESCAN`] bytes are always enough, and so are all there are, which
-/// `complete` tells.
+/// The encoding of a text with this `content_type` that starts with `first`. The default is UTF-8.
 ///
-/// The order is that of browsers (HTML §13.2.3.2): the byte order mark, the `charset` of
-/// Content-Type, the `<meta>` of HTML.
+/// Returns `None` if more bytes are needed. [`PRESCAN`] bytes are always enough, and so is a
+/// `complete` text. The order is that of browsers (HTML §13.2.3.2): the byte order mark, the
+/// `charset` of Content-Type, the `<meta>` of HTML.
 pub(super) fn detect(content_type: Option<&str>, first: &[u8], complete: bool) -> Option<&'static Encoding> {
     let enough = complete || first.len() >= PRESCAN;
     if first.len() < 3 && !enough {
@@ -39,10 +38,9 @@ pub(super) fn detect(content_type: Option<&str>, first: &[u8], complete: bool) -
 fn prescan(mut html: &[u8]) -> Option<&'static Encoding> {
     while let Some(at) = html.iter().position(|&byte| byte == b'<') {
         html = &html[at..];
-        if let Some(rest) = html.strip_prefix(b"<!--") {
-            // "-->" may share its dashes with "<!--".
+        if html.starts_with(b"<!--") {
+            // The dashes of "<!--" may be those of "-->", too.
             let end = find(&html[2..], b"-->")?;
-            debug_assert!(end + 5 <= rest.len() + 4);
             html = &html[2 + end + 3..];
         } else if is_tag(html, b"<meta") {
             let mut attributes = Attributes(&html[5..]);
@@ -81,12 +79,12 @@ fn meta(attributes: &mut Attributes<'_>) -> Option<&'static Encoding> {
         } else if name.eq_ignore_ascii_case(b"charset") {
             (charset, needs_pragma) = (Some(value), false);
         } else if name.eq_ignore_ascii_case(b"content") && charset.is_none() {
-            (charset, needs_pragma) = (of_content(value), true);
+            (charset, needs_pragma) = (charset_of_content(value), true);
         }
     }
     let encoding = Encoding::for_label(charset.filter(|_| pragma || !needs_pragma)?)?;
     Some(if encoding == UTF_16BE || encoding == UTF_16LE {
-        // What could be read as ASCII so far is not UTF-16.
+        // The tag was read as ASCII, so the text is not UTF-16.
         UTF_8
     } else if encoding == X_USER_DEFINED {
         WINDOWS_1252
@@ -95,8 +93,8 @@ fn meta(attributes: &mut Attributes<'_>) -> Option<&'static Encoding> {
     })
 }
 
-/// The charset in the `content` of a pragma: `text/html; charset=x`.
-fn of_content(mut value: &[u8]) -> Option<&[u8]> {
+/// The charset in the `content` of a `<meta http-equiv>`: `text/html; charset=x`.
+fn charset_of_content(mut value: &[u8]) -> Option<&[u8]> {
     loop {
         let at = value.windows(7).position(|window| window.eq_ignore_ascii_case(b"charset"))?;
         value = &value[at + 7..];
@@ -114,8 +112,8 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
 }
 
-/// The attributes of a tag, one after the other ("get an attribute"). What is left starts at the
-/// tag's `>`, if it has one.
+/// The attributes of a tag, one after another (HTML §13.2.3.2, "get an attribute"). The rest starts
+/// at the tag's `>`, if it has one.
 struct Attributes<'a>(&'a [u8]);
 
 // === impl Attributes ===
@@ -138,8 +136,7 @@ impl<'a> Attributes<'a> {
         let value = match self.0.first() {
             Some(&quote @ (b'"' | b'\'')) => {
                 self.take(1);
-                // Without its closing quote, the tag is not complete: there is nothing more to be
-                // had.
+                // The tag is incomplete without the closing quote.
                 let Some(end) = self.0.iter().position(|&byte| byte == quote) else {
                     self.0 = b"";
                     return None;
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn mark_then_field_then_meta() {
+    fn the_order_is_mark_field_meta() {
         check("text/plain", b"", "UTF-8");
         check("text/plain; charset=ISO-8859-1", b"x", "windows-1252");
         check("text/plain; charset=\"shift_jis\"", b"x", "Shift_JIS");
@@ -207,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn asks_for_more() {
-        assert!(detect(Some("text/plain"), b"ab", false).is_none(), "it may be a mark");
+    fn more_bytes_are_needed() {
+        assert!(detect(Some("text/plain"), b"ab", false).is_none(), "it may be a byte order mark");
         assert!(detect(Some("text/html"), b"<html>", false).is_none());
         assert!(detect(Some("text/html"), &[b' '; PRESCAN], false).is_some());
     }

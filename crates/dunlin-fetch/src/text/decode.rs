@@ -1,16 +1,16 @@
-//! Bytes to characters, no more of them than are wanted.
+//! [`Decode`]: bytes to characters, up to a number of characters.
 
 use encoding_rs::{CoderResult, Decoder};
 
 use super::charset;
 
-/// A text in the making.
+/// A text that is being decoded.
 pub(super) struct Decode<'a> {
     content_type: Option<&'a str>,
-    /// How many characters are still wanted.
+    /// The number of characters that are still needed.
     left: usize,
-    /// What came before the encoding was known.
-    early: Vec<u8>,
+    /// The bytes that arrived before the encoding was known.
+    undecoded: Vec<u8>,
     decoder: Option<Decoder>,
     text: String,
 }
@@ -18,30 +18,31 @@ pub(super) struct Decode<'a> {
 // === impl Decode ===
 
 impl<'a> Decode<'a> {
+    /// Starts a text of at most `take` characters.
     pub(super) const fn new(content_type: Option<&'a str>, take: Option<usize>) -> Self {
         let left = match take {
             Some(take) => take,
             None => usize::MAX,
         };
-        Self { content_type, left, early: Vec::new(), decoder: None, text: String::new() }
+        Self { content_type, left, undecoded: Vec::new(), decoder: None, text: String::new() }
     }
 
-    /// Takes more bytes; whether the text has all that is wanted.
+    /// Decodes more bytes. Returns `true` once the text has all characters that are needed.
     pub(super) fn push(&mut self, bytes: &[u8], last: bool) -> bool {
         if self.decoder.is_some() {
             return self.decode(bytes, last);
         }
-        if self.early.is_empty()
+        if self.undecoded.is_empty()
             && let Some(encoding) = charset::detect(self.content_type, bytes, last)
         {
             self.decoder = Some(encoding.new_decoder());
             return self.decode(bytes, last);
         }
-        self.early.extend_from_slice(bytes);
-        let Some(encoding) = charset::detect(self.content_type, &self.early, last) else { return false };
+        self.undecoded.extend_from_slice(bytes);
+        let Some(encoding) = charset::detect(self.content_type, &self.undecoded, last) else { return false };
         self.decoder = Some(encoding.new_decoder());
-        let early = std::mem::take(&mut self.early);
-        self.decode(&early, last)
+        let undecoded = std::mem::take(&mut self.undecoded);
+        self.decode(&undecoded, last)
     }
 
     /// The text.
@@ -49,11 +50,12 @@ impl<'a> Decode<'a> {
         self.text
     }
 
+    /// Decodes bytes of a known encoding. Returns as [`Self::push`] does.
     fn decode(&mut self, mut bytes: &[u8], last: bool) -> bool {
         let Some(decoder) = &mut self.decoder else { return false };
         loop {
-            // In slices, so that of a large frame little more is decoded than is wanted. No
-            // character is less than half a byte long.
+            // In slices, so that little more is decoded than needed. A byte has at most two
+            // characters.
             let slice = bytes.len().min(self.left.saturating_mul(2).max(64));
             let (now, rest) = bytes.split_at(slice);
             let last_now = last && rest.is_empty();
@@ -63,11 +65,11 @@ impl<'a> Decode<'a> {
             bytes = &bytes[read..];
             if self.left != usize::MAX {
                 let mut chars = self.text[start..].char_indices();
-                let mut wanted = 0;
-                while wanted < self.left && chars.next().is_some() {
-                    wanted += 1;
+                let mut taken = 0;
+                while taken < self.left && chars.next().is_some() {
+                    taken += 1;
                 }
-                self.left -= wanted;
+                self.left -= taken;
                 if let Some((at, _)) = chars.next() {
                     self.text.truncate(start + at);
                 }
@@ -86,7 +88,7 @@ impl<'a> Decode<'a> {
 mod tests {
     use super::*;
 
-    /// Decodes `bytes` in pieces of each size, which must make no difference.
+    /// Decodes `bytes` in pieces of every size. The result must be the same.
     #[track_caller]
     fn check(content_type: &str, bytes: &[u8], take: Option<usize>, expect: &str) {
         for size in 1..=bytes.len().max(1) {
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_not_bytes() {
+    fn characters_are_counted_not_bytes() {
         check("text/plain", "äöü".as_bytes(), Some(2), "äö");
         check("text/plain", "äöü".as_bytes(), Some(3), "äöü");
         check("text/plain", "äöü".as_bytes(), None, "äöü");
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_replaced() {
+    fn malformed_bytes_are_replaced() {
         check("text/plain", b"a\xffb", None, "a\u{fffd}b");
         check("text/plain", b"a\xe4\xbd", None, "a\u{fffd}");
     }

@@ -1,9 +1,9 @@
-//! Where a redirect leads.
+//! The target of a redirect.
 
 use http::Uri;
 
-/// The URL that `location` means to whoever was at `base` (RFC 3986 §5.2, RFC 9110 §10.2.2); `None`
-/// if it is none. A fragment is left out.
+/// Resolves a `Location` against the URL of the request (RFC 3986 §5.2, RFC 9110 §10.2.2), without
+/// the fragment. Returns `None` if the result is not a URL.
 pub(super) fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     let location = location.split('#').next().unwrap_or(location).trim();
     let scheme = base.scheme_str()?;
@@ -26,7 +26,7 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     format!("{scheme}://{authority}{path}").parse().ok()
 }
 
-/// Whether it begins with a scheme (RFC 3986 §3.1).
+/// Returns `true` if `location` begins with a scheme (RFC 3986 §3.1).
 fn has_scheme(location: &str) -> bool {
     location.find([':', '/', '?']).is_some_and(|at| {
         location.as_bytes()[at] == b':'
@@ -35,7 +35,8 @@ fn has_scheme(location: &str) -> bool {
     })
 }
 
-/// Removes dot segments (RFC 3986 §5.2.4) of what starts with a slash. A query is kept as it is.
+/// Removes the dot segments of a path (RFC 3986 §5.2.4), which begins with a slash. The query
+/// stays.
 fn remove_dots(target: &str) -> String {
     let (path, query) = target.find('?').map_or((target, ""), |at| target.split_at(at));
     let mut out: Vec<&str> = Vec::new();

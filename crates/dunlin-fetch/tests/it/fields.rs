@@ -1,15 +1,16 @@
-//! What passes and what does not: methods, targets, fields.
+//! The parts of a message that the proxy forwards: methods, targets, fields.
 
-use dunlin_fetch::{ClientInfo, Config, ProxyConfig};
+use dunlin_fetch::{Body, ClientInfo, Config, Proxy, ProxyConfig};
+use tower_service::Service as _;
 
-use crate::support::{Origin, ask, client, content, echo, get, lines, proxy, proxy_with};
+use crate::support::{Origin, client, content, echo, exchange, get, lines, proxy, proxy_with};
 
-/// What the upstream sees of a request with these field lines, besides what the proxy always says.
-async fn sent(config: ProxyConfig, start: &str, fields: &str) -> (String, Vec<String>) {
+/// The start line and the field lines that the upstream receives.
+async fn forwarded(config: ProxyConfig, start: &str, fields: &str) -> (String, Vec<String>) {
     let origin = echo().await;
     let front = proxy_with(client(Config::default()), &origin.uri("/"), config).await;
-    let answer = ask(front, &format!("{start}\r\nhost: front\r\nconnection: close\r\n{fields}\r\n")).await;
-    let head = content(&answer);
+    let response = exchange(front, &format!("{start}\r\nhost: front\r\nconnection: close\r\n{fields}\r\n")).await;
+    let head = content(&response);
     let port = origin.address.port().to_string();
     let lines = lines(head).into_iter().map(|line| line.replace(&port, "PORT")).collect();
     (head.lines().next().unwrap_or_default().to_owned(), lines)
@@ -20,12 +21,13 @@ fn assert_lines(have: &[String], expect: &[&str]) {
     assert_eq!(have, expect);
 }
 
-fn quiet() -> ProxyConfig {
+/// A proxy that adds no fields.
+fn plain() -> ProxyConfig {
     ProxyConfig { x_forwarded: false, via: None, ..ProxyConfig::default() }
 }
 
 #[tokio::test]
-async fn requests_pass_without_what_is_hop_by_hop() {
+async fn requests_lose_hop_by_hop_fields() {
     for (fields, expect) in [
         (
             "accept: a\r\nAccept: b\r\nx-odd!#$%&'*+.^_`|~: \u{e4} \t ,\"\r\n",
@@ -42,12 +44,12 @@ async fn requests_pass_without_what_is_hop_by_hop() {
             vec!["authorization: x", "cookie: a", "cookie: b", "empty: ", "host: 127.0.0.1:PORT"],
         ),
     ] {
-        assert_lines(&sent(quiet(), "GET / HTTP/1.1", fields).await.1, &expect);
+        assert_lines(&forwarded(plain(), "GET / HTTP/1.1", fields).await.1, &expect);
     }
 }
 
 #[tokio::test]
-async fn methods_and_targets_pass_as_they_came() {
+async fn methods_and_targets_are_unchanged() {
     for start in [
         "GET /a%2F..%2fb/%C3%A4/./%zz//?a=b?&=%20&c HTTP/1.1",
         "FOO / HTTP/1.1",
@@ -56,24 +58,24 @@ async fn methods_and_targets_pass_as_they_came() {
         "TRACE /t HTTP/1.1",
         "OPTIONS * HTTP/1.1",
     ] {
-        assert_eq!(sent(quiet(), start, "").await.0, start);
+        assert_eq!(forwarded(plain(), start, "").await.0, start);
     }
-    assert_eq!(sent(quiet(), "GET / HTTP/1.0", "").await.0, "GET / HTTP/1.1");
-    assert_eq!(sent(quiet(), "GET http://front/x HTTP/1.1", "").await.0, "GET /x HTTP/1.1");
+    assert_eq!(forwarded(plain(), "GET / HTTP/1.0", "").await.0, "GET / HTTP/1.1");
+    assert_eq!(forwarded(plain(), "GET http://front/x HTTP/1.1", "").await.0, "GET /x HTTP/1.1");
 }
 
 #[tokio::test]
-async fn the_host_is_the_upstreams_unless_told_otherwise() {
-    let preserve = ProxyConfig { preserve_host: true, ..quiet() };
-    assert_lines(&sent(preserve, "GET / HTTP/1.1", "").await.1, &["host: front"]);
+async fn preserve_host_keeps_the_host() {
+    let preserve = ProxyConfig { preserve_host: true, ..plain() };
+    assert_lines(&forwarded(preserve, "GET / HTTP/1.1", "").await.1, &["host: front"]);
 }
 
 #[tokio::test]
-async fn the_way_is_told() {
+async fn the_proxy_adds_via_and_forwarded_fields() {
     let config = ProxyConfig { forwarded: true, ..ProxyConfig::default() };
-    let claims = "x-forwarded-for: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nvia: 1.0 before\r\n";
+    let forged = "x-forwarded-for: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nvia: 1.0 before\r\n";
     assert_lines(
-        &sent(config.clone(), "GET / HTTP/1.1", claims).await.1,
+        &forwarded(config.clone(), "GET / HTTP/1.1", forged).await.1,
         &[
             "forwarded: for=unknown;proto=http;host=front",
             "host: 127.0.0.1:PORT",
@@ -83,17 +85,17 @@ async fn the_way_is_told() {
             "x-forwarded-proto: http",
         ],
     );
-    assert_eq!(sent(config, "GET / HTTP/1.0", "").await.1[2], "via: 1.0 dunlin");
+    assert_eq!(forwarded(config, "GET / HTTP/1.0", "").await.1[2], "via: 1.0 dunlin");
 }
 
 #[tokio::test]
-async fn a_host_that_nobody_named_is_not_told() {
+async fn a_request_without_host_names_none() {
     for preserve_host in [false, true] {
         let config = ProxyConfig { forwarded: true, preserve_host, ..ProxyConfig::default() };
         let origin = echo().await;
         let front = proxy_with(client(Config::default()), &origin.uri("/"), config).await;
-        let answer = ask(front, "GET / HTTP/1.0\r\n\r\n").await;
-        let lines = lines(content(&answer));
+        let response = exchange(front, "GET / HTTP/1.0\r\n\r\n").await;
+        let lines = lines(content(&response));
         assert!(lines.contains(&format!("host: {}", origin.address).as_str()), "{lines:?}");
         assert!(lines.contains(&"forwarded: for=unknown;proto=http"), "{lines:?}");
         assert!(!lines.iter().any(|line| line.starts_with("x-forwarded-host")), "{lines:?}");
@@ -101,54 +103,52 @@ async fn a_host_that_nobody_named_is_not_told() {
 }
 
 #[tokio::test]
-async fn the_peer_may_come_with_the_request_or_with_the_connection() {
-    use dunlin_fetch::Proxy;
-    use dunlin_http::Body;
-
+async fn the_peer_comes_with_the_request_or_with_the_connection() {
     let origin = echo().await;
     let proxy = Proxy::new(client(Config::default()), &origin.uri("/"), ProxyConfig::default()).unwrap();
     let peer = |ip: &str, https| ClientInfo::new(ip.parse().ok(), https);
-    let proxy = proxy.for_peer(peer("192.0.2.1", true));
-    let mut request = http::Request::new(Body::empty());
+    let mut proxy = proxy.for_peer(peer("192.0.2.1", true));
     let head = |response: http::Response<Body>| async move { response.into_body().collect(9999).await.unwrap() };
-    let seen = head(proxy.forward(http::Request::new(Body::empty()), "/a?b").await).await;
-    let seen = String::from_utf8_lossy(&seen);
-    assert!(seen.starts_with("GET /a?b ") && seen.contains("x-forwarded-for: 192.0.2.1\r\n"), "{seen}");
-    assert!(seen.contains("x-forwarded-proto: https\r\n"), "{seen}");
+    let request = http::Request::get("/a?b").body(Body::empty()).unwrap();
+    let received = head(proxy.call(request).await.unwrap()).await;
+    let received = String::from_utf8_lossy(&received);
+    assert!(received.starts_with("GET /a?b ") && received.contains("x-forwarded-for: 192.0.2.1\r\n"), "{received}");
+    assert!(received.contains("x-forwarded-proto: https\r\n"), "{received}");
+    let mut request = http::Request::new(Body::empty());
     request.extensions_mut().insert(peer("2001:db8::1", false));
-    let seen = head(proxy.forward(request, "").await).await;
-    assert!(String::from_utf8_lossy(&seen).contains("x-forwarded-for: 2001:db8::1\r\n"));
+    let received = head(proxy.call(request).await.unwrap()).await;
+    assert!(String::from_utf8_lossy(&received).contains("x-forwarded-for: 2001:db8::1\r\n"));
 }
 
 #[tokio::test]
-async fn max_forwards_counts_for_trace_and_options() {
-    let seen = sent(quiet(), "OPTIONS / HTTP/1.1", "max-forwards: 2\r\n").await.1;
-    assert_lines(&seen, &["host: 127.0.0.1:PORT", "max-forwards: 1"]);
-    let seen = sent(quiet(), "GET / HTTP/1.1", "max-forwards: 0\r\n").await.1;
-    assert_lines(&seen, &["host: 127.0.0.1:PORT", "max-forwards: 0"]);
+async fn max_forwards_applies_to_trace_and_options() {
+    let received = forwarded(plain(), "OPTIONS / HTTP/1.1", "max-forwards: 2\r\n").await.1;
+    assert_lines(&received, &["host: 127.0.0.1:PORT", "max-forwards: 1"]);
+    let received = forwarded(plain(), "GET / HTTP/1.1", "max-forwards: 0\r\n").await.1;
+    assert_lines(&received, &["host: 127.0.0.1:PORT", "max-forwards: 0"]);
 
     let origin = echo().await;
     let front = proxy(&origin).await;
     let fields = "host: front\r\nconnection: close\r\nmax-forwards: 0\r\n";
-    let answer = ask(front, &format!("OPTIONS / HTTP/1.1\r\n{fields}\r\n")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("allow: GET"), "{answer}");
-    assert!(!answer.contains("TRACE"), "{answer}");
-    let answer = ask(front, &format!("TRACE /x HTTP/1.1\r\ncookie: secret\r\n{fields}\r\n")).await;
-    assert!(answer.contains("content-type: message/http\r\n"), "{answer}");
-    assert!(content(&answer).starts_with("TRACE /x HTTP/1.1\r\n") && !answer.contains("secret"), "{answer}");
+    let response = exchange(front, &format!("OPTIONS / HTTP/1.1\r\n{fields}\r\n")).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains("allow: GET"), "{response}");
+    assert!(!response.contains("TRACE"), "{response}");
+    let response = exchange(front, &format!("TRACE /x HTTP/1.1\r\ncookie: secret\r\n{fields}\r\n")).await;
+    assert!(response.contains("content-type: message/http\r\n"), "{response}");
+    assert!(content(&response).starts_with("TRACE /x HTTP/1.1\r\n") && !response.contains("secret"), "{response}");
     assert_eq!(origin.connections(), 0);
 }
 
 #[tokio::test]
 async fn connect_is_refused() {
     let front = proxy(&echo().await).await;
-    let answer = ask(front, "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\nconnection: close\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+    let response = exchange(front, "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\nconnection: close\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 501 "), "{response}");
 }
 
 #[tokio::test]
-async fn answers_pass_without_what_is_hop_by_hop() {
-    for (answer, expect) in [
+async fn responses_lose_hop_by_hop_fields() {
+    for (response, expect) in [
         (
             "HTTP/1.1 200 Fine By Me\r\nset-cookie: a\r\nSet-Cookie: b\r\nx-odd: \u{e4},,\r\ncontent-length: 0\r\n\r\n",
             vec!["HTTP/1.1 200 Fine By Me", "content-length: 0", "set-cookie: a", "set-cookie: b", "x-odd: \u{e4},,"],
@@ -173,19 +173,19 @@ async fn answers_pass_without_what_is_hop_by_hop() {
         ("HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n", vec!["HTTP/1.1 304 Not Modified", "etag: \"x\""]),
         ("HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", vec!["HTTP/1.1 204 No Content"]),
     ] {
-        let origin = Origin::answering(answer).await;
+        let origin = Origin::responding(response).await;
         let config = ProxyConfig { via: None, ..ProxyConfig::default() };
         let front = proxy_with(client(Config::default()), &origin.uri("/"), config).await;
-        let answer = get(front, "/").await;
-        let mut have = vec![answer.lines().next().unwrap()];
-        have.extend(lines(&answer).into_iter().filter(|line| *line != "connection: close"));
+        let response = get(front, "/").await;
+        let mut have = vec![response.lines().next().unwrap()];
+        have.extend(lines(&response).into_iter().filter(|line| *line != "connection: close"));
         assert_eq!(have, expect);
     }
 }
 
 #[tokio::test]
-async fn answers_say_via() {
-    let front = proxy(&Origin::answering("HTTP/1.1 200 OK\r\nvia: 1.1 a\r\ncontent-length: 0\r\n\r\n").await).await;
-    let answer = get(front, "/").await;
-    assert!(answer.contains("via: 1.1 a\r\nvia: 1.1 dunlin\r\n"), "{answer}");
+async fn responses_have_via() {
+    let front = proxy(&Origin::responding("HTTP/1.1 200 OK\r\nvia: 1.1 a\r\ncontent-length: 0\r\n\r\n").await).await;
+    let response = get(front, "/").await;
+    assert!(response.contains("via: 1.1 a\r\nvia: 1.1 dunlin\r\n"), "{response}");
 }

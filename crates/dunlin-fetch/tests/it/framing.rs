@@ -1,10 +1,10 @@
-//! Answers that two readers could take to end in two places, and other nonsense.
+//! Ambiguous and malformed responses.
 
 use crate::support::{Origin, get, proxy};
 
 #[tokio::test]
-async fn broken_answers_are_502() {
-    for answer in [
+async fn malformed_responses_are_502() {
+    for response in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
@@ -30,50 +30,53 @@ async fn broken_answers_are_502() {
         "<html>no head</html>\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
     ] {
-        let front = proxy(&Origin::answering(answer).await).await;
-        let answer_of_proxy = get(front, "/").await;
-        assert!(answer_of_proxy.starts_with("HTTP/1.1 502 "), "{answer:?}\ngave {answer_of_proxy:?}");
+        let front = proxy(&Origin::responding(response).await).await;
+        let proxied = get(front, "/").await;
+        assert!(proxied.starts_with("HTTP/1.1 502 "), "{response:?}\ngave {proxied:?}");
     }
 }
 
 #[tokio::test]
-async fn a_coding_that_nobody_has_heard_of_ends_with_the_connection() {
-    let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: x-own\r\nconnection: close\r\n\r\nwhole";
-    let answer = get(proxy(&Origin::answering(answer).await).await, "/").await;
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("whole") && !answer.contains("x-own"), "{answer:?}");
+async fn an_unregistered_coding_ends_with_the_connection() {
+    let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: x-own\r\nconnection: close\r\n\r\nwhole";
+    let response = get(proxy(&Origin::responding(response).await).await, "/").await;
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.contains("whole") && !response.contains("x-own"),
+        "{response:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_502() {
+async fn an_endless_head_is_502() {
     let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
-    assert!(get(proxy(&Origin::answering(head).await).await, "/").await.starts_with("HTTP/1.1 502 "));
-    let endless = Origin::scripted(|_, mut wire| async move {
-        wire.head().await;
-        wire.send("HTTP/1.1 200 OK\r\nx: ").await;
+    assert!(get(proxy(&Origin::responding(head).await).await, "/").await.starts_with("HTTP/1.1 502 "));
+    let endless = Origin::scripted(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 200 OK\r\nx: ").await;
         for _ in 0..100 {
-            wire.send([b'x'; 65536]).await;
+            connection.send([b'x'; 65536]).await;
         }
     });
     assert!(get(proxy(&endless.await).await, "/").await.starts_with("HTTP/1.1 502 "));
 }
 
 #[tokio::test]
-async fn the_same_length_twice_is_one_length() {
+async fn repeated_equal_lengths_are_merged() {
     for lengths in ["content-length: 2\r\ncontent-length: 2", "content-length: 2, 2"] {
-        let front = proxy(&Origin::answering(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok")).await).await;
-        let answer = get(front, "/").await;
-        if answer.starts_with("HTTP/1.1 502 ") {
-            continue; // Refusing is right, too (RFC 9112 §6.3).
+        let front = proxy(&Origin::responding(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok")).await).await;
+        let response = get(front, "/").await;
+        if response.starts_with("HTTP/1.1 502 ") {
+            continue; // RFC 9112 §6.3 allows a recipient to refuse it.
         }
-        assert_eq!(answer.matches("content-length: 2\r\n").count(), 1, "{answer}");
-        assert_eq!(answer.matches("content-length").count(), 1, "{answer}");
+        assert_eq!(response.matches("content-length: 2\r\n").count(), 1, "{response}");
+        assert_eq!(response.matches("content-length").count(), 1, "{response}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_reaches_nobody() {
+async fn an_unrequested_response_is_discarded() {
     let two = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\noneHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison";
-    let origin = Origin::answering(two).await;
+    let origin = Origin::responding(two).await;
     let front = proxy(&origin).await;
     for _ in 0..3 {
         assert!(get(front, "/").await.ends_with("\r\n\r\none"));

@@ -1,4 +1,4 @@
-//! The client and the proxy against origins that behave as a script tells them.
+//! The client and the proxy against scripted origins.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -6,11 +6,13 @@ mod bodies;
 mod early;
 mod fields;
 mod framing;
+mod handler;
 mod pool;
-mod race;
-mod slow;
+mod retries;
+
 mod support;
 mod text;
+mod timeouts;
 mod tls;
 mod unix;
 mod upgrade;

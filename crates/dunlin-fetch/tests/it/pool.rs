@@ -1,8 +1,8 @@
-//! Connections: kept, shared, closed, bounded.
+//! The pool: connections that are reused, closed and limited.
 
 use std::time::Duration;
 
-use dunlin_fetch::{Config, FetchError, ProxyConfig};
+use dunlin_fetch::{Config, Error, ProxyConfig};
 
 use crate::support::{Origin, client, get, proxy, proxy_with};
 
@@ -10,7 +10,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
 async fn one_connection_serves_many_requests() {
-    let origin = Origin::answering(OK).await;
+    let origin = Origin::responding(OK).await;
     let client = client(Config::default());
     for _ in 0..10 {
         assert_eq!(client.get_text(&origin.uri("/"), None).await.unwrap().text, "ok");
@@ -21,8 +21,21 @@ async fn one_connection_serves_many_requests() {
 }
 
 #[tokio::test]
-async fn a_proxy_keeps_connections_too() {
-    let origin = Origin::answering(OK).await;
+async fn one_task_closes_the_idle_connections_of_a_client() {
+    let origin = Origin::responding(OK).await;
+    let client = client(Config::default());
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    client.get_text(&origin.uri("/"), None).await.unwrap();
+    let before = tasks();
+    for _ in 0..20 {
+        client.get_text(&origin.uri("/"), None).await.unwrap();
+    }
+    assert_eq!((client.stats().opened, tasks()), (1, before));
+}
+
+#[tokio::test]
+async fn a_proxy_reuses_connections() {
+    let origin = Origin::responding(OK).await;
     let front = proxy(&origin).await;
     for _ in 0..5 {
         assert!(get(front, "/").await.ends_with("\r\n\r\nok"));
@@ -31,11 +44,11 @@ async fn a_proxy_keeps_connections_too() {
 }
 
 #[tokio::test]
-async fn connection_close_is_heeded() {
+async fn connection_close_is_obeyed() {
     for close in ["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", "HTTP/1.0 200 OK\r\n\r\nok"] {
-        let origin = Origin::scripted(move |_, mut wire| async move {
-            wire.head().await;
-            wire.send(close).await;
+        let origin = Origin::scripted(move |_, mut connection| async move {
+            connection.head().await;
+            connection.send(close).await;
         })
         .await;
         let client = client(Config::default());
@@ -47,26 +60,29 @@ async fn connection_close_is_heeded() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_502() {
-    // Bound, so that nobody else gets the port, and not listening.
+async fn a_refused_connection_is_502() {
+    // Bound, so that the port is taken, but not listening.
     let bound = tokio::net::TcpSocket::new_v4().unwrap();
     bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = bound.local_addr().unwrap();
     let upstream = format!("http://{closed}/").parse().unwrap();
     let client = client(Config::default());
     let front = proxy_with(client.clone(), &upstream, ProxyConfig::default()).await;
-    let answer = get(front, "/").await;
-    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
-    assert!(answer.contains("application/problem+json") && !answer.contains(&closed.port().to_string()), "{answer}");
+    let response = get(front, "/").await;
+    assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
+    assert!(
+        response.contains("application/problem+json") && !response.contains(&closed.port().to_string()),
+        "{response}"
+    );
     let error = client.get_text(&upstream, None).await.unwrap_err();
-    assert!(matches!(error, FetchError::Connect(_)), "{error}");
+    assert!(matches!(error, Error::Connect(_)), "{error}");
 }
 
 #[tokio::test]
-async fn connections_are_bounded_and_so_is_the_wait() {
-    let origin = Origin::scripted(|_, mut wire| async move {
-        wire.head().await;
-        wire.head().await;
+async fn connections_and_the_wait_for_them_are_limited() {
+    let origin = Origin::scripted(|_, mut connection| async move {
+        connection.head().await;
+        connection.head().await;
     })
     .await;
     let (max_connections, acquire_timeout) = (1, Duration::from_millis(20));
@@ -79,18 +95,17 @@ async fn connections_are_bounded_and_so_is_the_wait() {
     while origin.connections() == 0 {
         tokio::task::yield_now().await;
     }
-    assert!(matches!(client.get_text(&uri, None).await, Err(FetchError::Busy)));
+    assert!(matches!(client.get_text(&uri, None).await, Err(Error::Busy)));
     stuck.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_wake_up_is_lost_between_threads() {
-    // Answers in pieces, so that each is waited for several times, on connections that pass from
-    // task to task.
-    let origin = Origin::scripted(|_, mut wire| async move {
-        while wire.head().await.is_some() {
+async fn no_wake_up_between_threads_is_lost() {
+    // Responses in pieces, so that tasks wait several times, on connections that change tasks.
+    let origin = Origin::scripted(|_, mut connection| async move {
+        while connection.head().await.is_some() {
             for piece in ["HTTP/1.1 200 OK\r\ntransfer-", "encoding: chunked\r\n\r\n2\r\no", "k\r\n", "0\r\n\r\n"] {
-                wire.send(piece).await;
+                connection.send(piece).await;
                 tokio::task::yield_now().await;
             }
         }

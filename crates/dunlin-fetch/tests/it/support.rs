@@ -1,4 +1,4 @@
-//! Origins that do what a script says, and proxies in front of them.
+//! Scripted origins, and proxies in front of them.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// An origin: a listener whose connections are scripted.
+/// A listener whose connections are scripted.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -21,7 +21,7 @@ impl Origin {
     /// Calls `script` for each connection, with its number from 0.
     pub(crate) async fn scripted<F, Fut>(script: F) -> Self
     where
-        F: Fn(usize, Wire) -> Fut + Send + 'static,
+        F: Fn(usize, RawConnection) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -31,26 +31,28 @@ impl Origin {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = counter.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(script(number, Wire::new(stream)));
+                tokio::spawn(script(number, RawConnection::new(stream)));
             }
         });
         Self { address, connections }
     }
 
-    /// Answers every request with these bytes, on connections that stay open.
-    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let answer: Arc<[u8]> = answer.into().into();
-        Self::scripted(move |_, mut wire| {
-            let answer = answer.clone();
+    /// An origin that sends these bytes in response to every request, on connections that stay
+    /// open.
+    pub(crate) async fn responding(response: impl Into<Vec<u8>>) -> Self {
+        let response: Arc<[u8]> = response.into().into();
+        Self::scripted(move |_, mut connection| {
+            let response = response.clone();
             async move {
-                while wire.head().await.is_some() {
-                    wire.send(&answer).await;
+                while connection.head().await.is_some() {
+                    connection.send(&response).await;
                 }
             }
         })
         .await
     }
 
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -60,13 +62,13 @@ impl Origin {
     }
 }
 
-/// A raw connection: bytes in, bytes out.
-pub(crate) struct Wire {
+/// A connection without a protocol: bytes in both directions.
+pub(crate) struct RawConnection {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-impl Wire {
+impl RawConnection {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, buffer: Vec::new() }
     }
@@ -76,11 +78,11 @@ impl Wire {
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        // The other side may be gone; then the test is about something else.
+        // The peer may have closed, which is no failure of the test.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// Everything up to and including `end`; `None` when the connection ends before.
+    /// Reads up to and including `end`. `None` if the connection ends before.
     pub(crate) async fn until(&mut self, end: &str) -> Option<String> {
         loop {
             if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end.as_bytes()) {
@@ -93,19 +95,19 @@ impl Wire {
         }
     }
 
-    /// A message's head.
+    /// Reads the head of a message.
     pub(crate) async fn head(&mut self) -> Option<String> {
         self.until("\r\n\r\n").await
     }
 
-    /// The next `len` bytes; fewer when the connection ends.
+    /// Reads the next `len` bytes, or fewer if the connection ends.
     pub(crate) async fn exactly(&mut self, len: usize) -> Vec<u8> {
         while self.buffer.len() < len && self.fill().await > 0 {}
         let len = len.min(self.buffer.len());
         self.buffer.drain(..len).collect()
     }
 
-    /// Everything to the end of the connection.
+    /// Reads to the end of the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await > 0 {}
         std::mem::take(&mut self.buffer)
@@ -120,7 +122,7 @@ pub(crate) fn client(config: Config) -> Client {
     Client::new(config).unwrap()
 }
 
-/// A server that is nothing but a proxy in front of `origin`.
+/// A server with a proxy for `upstream`.
 pub(crate) async fn proxy_with(client: Client, upstream: &Uri, config: ProxyConfig) -> SocketAddr {
     let proxy = Proxy::new(client, upstream, config).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -135,43 +137,43 @@ pub(crate) async fn proxy_with(client: Client, upstream: &Uri, config: ProxyConf
     address
 }
 
+/// A server with a proxy for `origin`.
 pub(crate) async fn proxy(origin: &Origin) -> SocketAddr {
     proxy_with(client(Config::default()), &origin.uri("/"), ProxyConfig::default()).await
 }
 
-/// One request over a connection of its own, and all that comes back.
-pub(crate) async fn ask(address: SocketAddr, request: &str) -> String {
-    let mut wire = Wire::connect(address).await;
-    wire.send(request).await;
-    String::from_utf8_lossy(&wire.rest().await).into_owned()
+/// Sends one request over a new connection, and reads to its end.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut connection = RawConnection::connect(address).await;
+    connection.send(request).await;
+    String::from_utf8_lossy(&connection.rest().await).into_owned()
 }
 
-/// `ask` for a GET.
+/// Sends a GET as [`exchange`] does.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: front\r\nconnection: close\r\n\r\n")).await
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: front\r\nconnection: close\r\n\r\n")).await
 }
 
-/// An origin that answers each request with its own head as the body.
+/// An origin that responds to each request with the request's head as the body.
 pub(crate) async fn echo() -> Origin {
-    Origin::scripted(|_, mut wire| async move {
-        while let Some(head) = wire.head().await {
-            wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{head}", head.len())).await;
+    Origin::scripted(|_, mut connection| async move {
+        while let Some(head) = connection.head().await {
+            connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{head}", head.len())).await;
         }
     })
     .await
 }
 
-/// The field lines of a message's head, without those of the test's own making, in alphabetical
-/// order.
+/// The field lines of a message's head in alphabetical order, without `Date`.
 pub(crate) fn lines(head: &str) -> Vec<&str> {
     let head = head.split("\r\n\r\n").next().unwrap();
     let mut lines: Vec<_> = head.split("\r\n").skip(1).filter(|line| !line.starts_with("date: ")).collect();
-    // Stable: lines of one name keep their order.
+    // A stable sort: lines of one name keep their order.
     lines.sort_by_key(|line| line.split(':').next());
     lines
 }
 
-/// What comes after the head.
+/// The bytes after the head.
 pub(crate) fn content(message: &str) -> &str {
     message.split_once("\r\n\r\n").unwrap().1
 }

@@ -1,21 +1,22 @@
-//! The text of an upstream.
+//! Pages as text.
 
 use std::time::Duration;
 
-use dunlin_fetch::{Config, FetchError, FetchService};
+use dunlin_fetch::{Config, Error, FetchService};
 use dunlin_http::Body;
 use http::Request;
 use tower_service::Service as _;
 
 use crate::support::{Origin, client, echo};
 
-fn answer(fields: &str, body: &[u8]) -> Vec<u8> {
+/// A response with these fields and this body.
+fn ok(fields: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\n{fields}content-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
 #[tokio::test]
-async fn characters_by_the_charset() {
+async fn the_charset_decides() {
     for (fields, body, take, expect) in [
         ("content-type: text/plain\r\n", "äöü".as_bytes(), Some(2), "äö"),
         ("content-type: text/plain; charset=latin1\r\n", b"\xe4\xf6", None, "äö"),
@@ -23,7 +24,7 @@ async fn characters_by_the_charset() {
         ("", b"\xef\xbb\xbfab", Some(1), "a"),
         ("content-encoding: identity\r\n", b"ab", Some(5), "ab"),
     ] {
-        let origin = Origin::answering(answer(fields, body)).await;
+        let origin = Origin::responding(ok(fields, body)).await;
         assert_eq!(client(Config::default()).get_text(&origin.uri("/"), take).await.unwrap().text, expect);
     }
 }
@@ -36,12 +37,12 @@ async fn the_request_is_plain() {
 }
 
 #[tokio::test]
-async fn no_more_is_read_than_is_wanted() {
-    // It never ends, and nobody waits for that.
-    let origin = Origin::scripted(|_, mut wire| async move {
-        wire.head().await;
-        wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n").await;
-        wire.rest().await;
+async fn no_more_is_read_than_needed() {
+    // The response never ends, and the client does not wait for its end.
+    let origin = Origin::scripted(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n").await;
+        connection.rest().await;
     })
     .await;
     let client = client(Config { read_timeout: Duration::from_secs(600), ..Config::default() });
@@ -49,8 +50,8 @@ async fn no_more_is_read_than_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_short_rest_is_read_so_that_the_connection_is_kept() {
-    let origin = Origin::answering(answer("", &[b'x'; 50_000])).await;
+async fn a_short_rest_is_drained_to_reuse_the_connection() {
+    let origin = Origin::responding(ok("", &[b'x'; 50_000])).await;
     let client = client(Config::default());
     for _ in 0..5 {
         assert_eq!(client.get_text(&origin.uri("/"), Some(3)).await.unwrap().text, "xxx");
@@ -59,23 +60,23 @@ async fn a_short_rest_is_read_so_that_the_connection_is_kept() {
         }
     }
     assert_eq!(client.stats().opened, 1);
-    let large = Origin::answering(answer("", &[b'x'; 1 << 20])).await;
+    let large = Origin::responding(ok("", &[b'x'; 1 << 20])).await;
     assert_eq!(client.get_text(&large.uri("/"), Some(3)).await.unwrap().text, "xxx");
-    assert_eq!(client.stats().idle, 1, "a long rest is not worth a connection");
+    assert_eq!(client.stats().idle, 1, "a long rest is not drained");
 }
 
 #[tokio::test]
-async fn there_is_a_bound() {
-    let origin = Origin::answering(answer("", &[b'x'; 2000])).await;
+async fn the_text_is_limited() {
+    let origin = Origin::responding(ok("", &[b'x'; 2000])).await;
     let client = client(Config { max_text: 1000, ..Config::default() });
-    assert!(matches!(client.get_text(&origin.uri("/"), None).await, Err(FetchError::TooLarge(1000))));
+    assert!(matches!(client.get_text(&origin.uri("/"), None).await, Err(Error::TooLarge(1000))));
     assert_eq!(client.get_text(&origin.uri("/"), Some(1000)).await.unwrap().text.len(), 1000);
 }
 
 #[tokio::test]
-async fn redirects_are_followed_within_reason() {
-    let origin = Origin::scripted(|_, mut wire| async move {
-        while let Some(head) = wire.head().await {
+async fn redirects_are_followed_up_to_the_limit() {
+    let origin = Origin::scripted(|_, mut connection| async move {
+        while let Some(head) = connection.head().await {
             let path = head.split(' ').nth(1).unwrap();
             let (status, location) = match path {
                 "/a/b" => ("301 M", "location: ../c?d\r\n"),
@@ -87,8 +88,8 @@ async fn redirects_are_followed_within_reason() {
             };
             let location = location.replace("LOCAL", head.split("host: ").nth(1).unwrap().lines().next().unwrap());
             let body = if path.starts_with("/not") { "" } else { path };
-            let answer = format!("HTTP/1.1 {status}\r\n{location}content-length: {}\r\n\r\n{body}", body.len());
-            wire.send(answer).await;
+            let response = format!("HTTP/1.1 {status}\r\n{location}content-length: {}\r\n\r\n{body}", body.len());
+            connection.send(response).await;
         }
     })
     .await;
@@ -96,34 +97,34 @@ async fn redirects_are_followed_within_reason() {
     assert_eq!(client.get_text(&origin.uri("/a/b"), None).await.unwrap().text, "/e");
     for path in ["/loop", "/nowhere"] {
         let error = client.get_text(&origin.uri(path), None).await.unwrap_err();
-        assert!(matches!(error, FetchError::Redirect(_)), "{error}");
+        assert!(matches!(error, Error::Redirect(_)), "{error}");
     }
-    assert!(matches!(client.get_text(&origin.uri("/not-modified"), None).await, Err(FetchError::Status(_))));
+    assert!(matches!(client.get_text(&origin.uri("/not-modified"), None).await, Err(Error::Status(_))));
     assert_eq!(origin.connections(), 1);
 }
 
 #[tokio::test]
-async fn what_is_no_text_is_an_error() {
-    for (answer, status) in [
+async fn other_responses_are_errors() {
+    for (response, status) in [
         (&b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"[..], 502),
         (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nxx", 502),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nxxx", 502),
     ] {
-        let origin = Origin::answering(answer).await;
+        let origin = Origin::responding(response).await;
         let error = client(Config::default()).get_text(&origin.uri("/"), None).await.unwrap_err();
         assert_eq!(error.status(), status, "{error}");
     }
     for uri in ["/path", "ftp://host/", "urn:x"] {
         if let Ok(uri) = uri.parse() {
-            assert!(matches!(client(Config::default()).get_text(&uri, None).await, Err(FetchError::Uri(_))));
+            assert!(matches!(client(Config::default()).get_text(&uri, None).await, Err(Error::Uri(_))));
         }
     }
 }
 
 #[tokio::test]
-async fn a_route_answers_with_it() {
+async fn the_service_responds_with_the_text() {
     let fields = "content-type: text/html; charset=latin1\r\ncache-control: max-age=9\r\nset-cookie: x\r\n";
-    let origin = Origin::answering(answer(fields, b"<p>\xe4")).await;
+    let origin = Origin::responding(ok(fields, b"<p>\xe4")).await;
     for (take, content_type, text) in
         [(None, "text/html; charset=utf-8", "<p>ä"), (Some(3), "text/plain; charset=utf-8", "<p>")]
     {
@@ -134,7 +135,7 @@ async fn a_route_answers_with_it() {
         assert!(!response.headers().contains_key("set-cookie"));
         assert_eq!(response.into_body().collect(100).await.unwrap(), text.as_bytes());
     }
-    let missing = Origin::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    let missing = Origin::responding("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
     let mut service = FetchService::new(client(Config::default()), &missing.uri("/"), None).unwrap();
     let response: http::Response<Body> = service.call(Request::new(())).await.unwrap();
     assert_eq!(response.status(), 502);

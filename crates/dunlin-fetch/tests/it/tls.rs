@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use dunlin_fetch::{Client, Config, FetchError};
+use dunlin_fetch::{Client, Config, Error};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -12,8 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::Origin;
 
-/// An authority's certificate in a PEM file, and an origin that has a certificate for `name` from
-/// it.
+/// An authority's certificate in a PEM file, and an origin with its certificate for `name`.
 async fn origin(name: &str) -> (tempfile::NamedTempFile, Origin) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -30,10 +29,10 @@ async fn origin(name: &str) -> (tempfile::NamedTempFile, Origin) {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let origin = Origin::scripted(move |_, wire| {
+    let origin = Origin::scripted(move |_, connection| {
         let acceptor = acceptor.clone();
         async move {
-            let Ok(mut stream) = acceptor.accept(wire.stream).await else { return };
+            let Ok(mut stream) = acceptor.accept(connection.stream).await else { return };
             let mut buffer = [0; 4096];
             while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret").await.unwrap();
@@ -48,7 +47,7 @@ fn client(file: Option<&tempfile::NamedTempFile>) -> Client {
 }
 
 #[tokio::test]
-async fn an_operators_authority_is_trusted() {
+async fn the_authority_of_ca_file_is_trusted() {
     let (file, origin) = origin("localhost").await;
     let uri = format!("https://LOCALHOST:{}/", origin.address.port()).parse().unwrap();
     let client = client(Some(&file));
@@ -59,12 +58,12 @@ async fn an_operators_authority_is_trusted() {
 }
 
 #[tokio::test]
-async fn nobody_else_is() {
+async fn other_certificates_are_refused() {
     let (file, origin) = origin("elsewhere.example").await;
     let uri = format!("https://localhost:{}/", origin.address.port()).parse().unwrap();
     for client in [client(None), client(Some(&file))] {
         let error = client.get_text(&uri, None).await.unwrap_err();
-        assert!(matches!(error, FetchError::Connect(_)), "{error}");
+        assert!(matches!(error, Error::Connect(_)), "{error}");
         assert_eq!(error.status(), 502);
     }
 }

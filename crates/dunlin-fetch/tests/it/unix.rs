@@ -1,4 +1,4 @@
-//! Upstreams on Unix sockets, in nginx's spelling.
+//! Upstreams on Unix sockets.
 
 use dunlin_fetch::{Config, ProxyConfig};
 use dunlin_http::Body;
@@ -8,7 +8,7 @@ use tokio::net::UnixListener;
 
 use crate::support::{client, content, get, proxy_with};
 
-/// Answers each connection's one request with its first line and its Host.
+/// Responds to the first request of each connection with its start line and its Host.
 fn echo(path: &std::path::Path) {
     let listener = UnixListener::bind(path).unwrap();
     tokio::spawn(async move {
@@ -22,8 +22,8 @@ fn echo(path: &std::path::Path) {
             let host = text.lines().find(|line| line.starts_with("host:")).unwrap();
             let body = format!("{line} {host}");
             let length = body.len();
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            stream.write_all(response.as_bytes()).await.unwrap();
         }
     });
 }
@@ -37,8 +37,8 @@ async fn a_proxy_and_a_client_reach_a_unix_socket() {
     for (base, path, expect) in [("", "/x?y", "GET /x?y HTTP/1.1"), (":/base/", "/x?y", "GET /base/x?y HTTP/1.1")] {
         let upstream: Uri = format!("http://unix:{}{base}", socket.display()).parse().unwrap();
         let front = proxy_with(client.clone(), &upstream, ProxyConfig::default()).await;
-        let answer = get(front, path).await;
-        assert_eq!(content(&answer), format!("{expect} host: localhost"), "{base}");
+        let response = get(front, path).await;
+        assert_eq!(content(&response), format!("{expect} host: localhost"), "{base}");
     }
     let uri: Uri = format!("http://unix:{}:/a?b", socket.display()).parse().unwrap();
     let request = Request::builder().uri(uri).body(Body::empty()).unwrap();

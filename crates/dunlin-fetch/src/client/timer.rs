@@ -1,4 +1,4 @@
-//! A timer that is set anew for each request without a word to the runtime.
+//! [`Timer`]: a timer whose deadline moves with each request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,23 +6,25 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
-/// A timer whose deadline moves with each request. It is left to ring too early, once, rather than
-/// moved: a connection that is busy touches the runtime's timers once in a timeout, not once in a
-/// request.
+/// A timer whose deadline moves with each request.
+///
+/// A later deadline leaves the runtime's timer alone: it fires too early, once, and is then set to
+/// the deadline. So a busy connection touches the runtime's timers once per timeout instead of once
+/// per request.
 #[derive(Default)]
-pub(crate) struct Alarm {
+pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-// === impl Alarm ===
+// === impl Timer ===
 
-impl Alarm {
-    /// One that nobody has set.
+impl Timer {
+    /// A timer that is not set.
     pub(crate) const fn new() -> Self {
         Self { sleep: None }
     }
 
-    /// Ready when `deadline` has passed.
+    /// Waits until `deadline` has passed.
     pub(crate) fn poll(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() > deadline {

@@ -1,4 +1,4 @@
-//! The body of a request on its way out, and what is known of it from outside.
+//! [`RequestBody`]: the body of a request, and [`Upload`]: its progress.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,60 +11,61 @@ use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A request's body that tells an [`Upload`] how far it is. A complete body has none to tell.
+/// A request body that records its progress in an [`Upload`] if it is a stream.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct RequestBody {
     body: Body,
     upload: Option<Arc<Upload>>,
 }
 
-/// What happens to a body that streams.
+/// The progress of a request body that is a stream.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    /// Whether the body has come to its end, one way or the other.
+    /// `true` if the body has ended, complete or not.
     done: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// When the connection last took a part of the body; `None` while it is the client that lets it
-    /// wait.
+    /// The time at which the connection last took a part of the body. `None` while the connection
+    /// waits for the client.
     progress: Option<Instant>,
-    /// Why the body failed.
+    /// The reason why the body failed.
     error: Option<BodyError>,
-    /// While it is there, nothing is read.
-    gate: Option<Gate>,
+    /// Present until the body may be read.
+    hold: Option<Hold>,
 }
 
+/// A body that waits for 100 (Continue).
 #[derive(Debug, Default)]
-struct Gate {
+struct Hold {
     waker: Option<Waker>,
 }
 
-// === impl Outgoing ===
+// === impl RequestBody ===
 
-impl Outgoing {
-    /// `body`, and how to watch it if it streams. A `gated` body is not read before
-    /// [`Upload::open`].
-    pub(crate) fn new(body: Body, gated: bool) -> (Self, Option<Arc<Upload>>) {
+impl RequestBody {
+    /// Wraps `body`, with its progress if it is a stream. A body that is `held` is not read before
+    /// [`Upload::start`].
+    pub(crate) fn new(body: Body, held: bool) -> (Self, Option<Arc<Upload>>) {
         if body.as_bytes().is_some() {
             return (Self { body, upload: None }, None);
         }
-        let state = State { progress: Some(Instant::now()), error: None, gate: gated.then(Gate::default) };
+        let state = State { progress: Some(Instant::now()), error: None, hold: held.then(Hold::default) };
         let upload = Arc::new(Upload { done: AtomicBool::new(false), state: Mutex::new(state) });
         (Self { body, upload: Some(upload.clone()) }, Some(upload))
     }
 }
 
-impl http_body::Body for Outgoing {
+impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self { body, upload } = &mut *self;
         let Some(upload) = upload else { return Pin::new(body).poll_frame(cx) };
-        if !upload.is_open(cx) {
+        if !upload.has_started(cx) {
             return Poll::Pending;
         }
         let polled = Pin::new(body).poll_frame(cx);
@@ -91,7 +92,7 @@ impl http_body::Body for Outgoing {
     }
 }
 
-impl Drop for Outgoing {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Some(upload) = &self.upload {
             upload.done.store(true, Ordering::Release);
@@ -102,34 +103,34 @@ impl Drop for Outgoing {
 // === impl Upload ===
 
 impl Upload {
-    /// Whether nothing of the body is left to be sent.
+    /// Returns `true` if nothing of the body is left to send.
     pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Why the body failed, if it did. It is told once.
+    /// Takes the reason why the body failed.
     pub(crate) fn take_error(&self) -> Option<BodyError> {
         self.state.lock().error.take()
     }
 
-    /// Lets the body be read.
-    pub(crate) fn open(&self) {
-        if let Some(waker) = self.state.lock().gate.take().and_then(|gate| gate.waker) {
+    /// Lets a held body be read.
+    pub(crate) fn start(&self) {
+        if let Some(waker) = self.state.lock().hold.take().and_then(|hold| hold.waker) {
             waker.wake();
         }
     }
 
-    /// Since when the upstream is to act: to take more of the body, or to answer. `None` while the
-    /// client is, by sending more of it.
+    /// The time since which the connection waits for the upstream, to take more of the body or to
+    /// respond. `None` while it waits for the client.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         self.state.lock().progress
     }
 
-    fn is_open(&self, cx: &Context<'_>) -> bool {
-        match &mut self.state.lock().gate {
+    fn has_started(&self, cx: &Context<'_>) -> bool {
+        match &mut self.state.lock().hold {
             None => true,
-            Some(gate) => {
-                gate.waker = Some(cx.waker().clone());
+            Some(hold) => {
+                hold.waker = Some(cx.waker().clone());
                 false
             }
         }

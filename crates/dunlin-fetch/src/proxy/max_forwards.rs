@@ -1,30 +1,30 @@
-//! Requests that end here because their `Max-Forwards` is used up (RFC 9110 §7.6.2).
+//! Requests that the proxy itself responds to: `Max-Forwards: 0` (RFC 9110 §7.6.2), and CONNECT.
 
 use dunlin_http::{Body, Problem};
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, COOKIE, MAX_FORWARDS, PROXY_AUTHORIZATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
-/// Answers a TRACE or OPTIONS that may go no further, and counts the others down. Other methods are
-/// none of this.
-pub(super) fn count<B>(request: &mut Request<B>) -> Option<Response<Body>> {
+/// Responds to a TRACE or OPTIONS that may go no further, and decrements `Max-Forwards` of others.
+///
+/// Other methods ignore the field.
+pub(super) fn decrement<B>(request: &mut Request<B>) -> Option<Response<Body>> {
     if *request.method() != Method::TRACE && *request.method() != Method::OPTIONS {
         return None;
     }
     let left: u64 = request.headers().get(MAX_FORWARDS)?.to_str().ok()?.trim().parse().ok()?;
-    if let Some(less) = left.checked_sub(1) {
-        request.headers_mut().insert(MAX_FORWARDS, less.into());
+    if let Some(remaining) = left.checked_sub(1) {
+        request.headers_mut().insert(MAX_FORWARDS, remaining.into());
         return None;
     }
     Some(if *request.method() == Method::TRACE { trace(request) } else { options() })
 }
 
-/// A method that no gateway can pass on.
+/// Refuses CONNECT, which a gateway cannot forward.
 pub(super) fn refuse_connect() -> Response<Body> {
-    Problem::new(StatusCode::NOT_IMPLEMENTED).detail("this is a gateway, it opens no tunnels").into_response()
+    Problem::new(StatusCode::NOT_IMPLEMENTED).detail("this gateway opens no tunnels").into_response()
 }
 
-/// TRACE is answered where it comes, but not asked for: a server may refuse it before it comes
-/// here.
+/// The methods. TRACE is not among them, because a server may refuse it before the proxy.
 fn options() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -32,7 +32,7 @@ fn options() -> Response<Body> {
     response
 }
 
-/// The request as it came here (RFC 9110 §9.3.8), but for what is secret.
+/// The request as it was received (RFC 9110 §9.3.8), without credentials and cookies.
 fn trace<B>(request: &Request<B>) -> Response<Body> {
     let mut echo = format!("{} {} {:?}\r\n", request.method(), request.uri(), request.version()).into_bytes();
     let secret = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];

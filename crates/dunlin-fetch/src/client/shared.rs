@@ -1,0 +1,56 @@
+//! [`Shared`]: the state that a client and its origins share.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use rustls::RootCertStore;
+use tokio_rustls::TlsConnector;
+
+use super::options::RequestOptions;
+use super::stats::Stats;
+use super::tls;
+use crate::{Config, Error};
+
+/// The state that a client and its origins share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) stats: Stats,
+    extra_roots: Option<RootCertStore>,
+    tls: OnceLock<TlsConnector>,
+    sweeper: Weak<dyn Sweep>,
+}
+
+/// Closes idle connections in time.
+pub(super) trait Sweep: Send + Sync {
+    /// Starts to close idle connections, and goes on as long as there are any.
+    fn start(self: Arc<Self>);
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(super) fn new(config: Config, extra_roots: Option<RootCertStore>, sweeper: Weak<dyn Sweep>) -> Self {
+        Self { config, stats: Stats::default(), extra_roots, tls: OnceLock::new(), sweeper }
+    }
+
+    /// The options of a request that has none of its own.
+    pub(crate) fn options(&self) -> RequestOptions {
+        let Config { response_timeout, read_timeout, retry, .. } = self.config;
+        RequestOptions { response_timeout, read_timeout, retry, expect_timeout: None }
+    }
+
+    /// The TLS connector, which is made at the first use.
+    pub(super) fn tls(&self) -> Result<TlsConnector, Error> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls.clone());
+        }
+        let tls = TlsConnector::from(Arc::new(tls::config(self.extra_roots.as_ref())?));
+        Ok(self.tls.get_or_init(|| tls).clone())
+    }
+
+    /// Has idle connections closed in time.
+    pub(super) fn start_sweeping(&self) {
+        if let Some(sweeper) = self.sweeper.upgrade() {
+            sweeper.start();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! [`Proxy`]: the handler, and the tower service.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use bytes::Bytes;
+use dunlin_http::{Body, BoxError, ClientInfo, Context, Handler, Interim, Problem, ReplyFuture, ResponseFuture};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use hyper::upgrade::OnUpgrade;
+
+use super::config::ProxyConfig;
+use super::request::UpstreamRequest;
+use super::upstream::Upstream;
+use super::{max_forwards, response};
+use crate::{Client, Error};
+
+/// A reverse proxy: it sends each request to one upstream and streams the response back.
+///
+/// Everything that does not concern one connection only (RFC 9110 §7.6.1) passes unchanged in both
+/// directions: unknown methods, unknown fields, the order of repeated fields, trailers, and interim
+/// responses where the client's connection takes them ([`Interim`]). Bodies stream with
+/// backpressure. If the upstream's response ends too early, the body fails, so that no client takes
+/// it for complete.
+///
+/// The proxy never fails: an error of the upstream becomes the response of [`Error::problem`].
+///
+/// It is a [`Handler`] with a [`Context`], and a tower service. The upstream receives the path of
+/// the request behind that of its own URL. As a handler, the proxy sends only the part of the path
+/// that [`Context::rest`] leaves to it. As a service, it sends the path that it is called with:
+/// axum's `nest_service` removes the prefix. A [`ClientInfo`] in the request's extensions names the
+/// client.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    upstream: Arc<Upstream>,
+    peer: ClientInfo,
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// Makes a proxy for `upstream`, a URL without a query.
+    ///
+    /// # Errors
+    /// [`Error::Uri`] if `upstream` is not an http or https URL.
+    pub fn new(client: Client, upstream: &Uri, config: ProxyConfig) -> Result<Self, Error> {
+        let upstream = Arc::new(Upstream::new(client, upstream, config)?);
+        Ok(Self { upstream, peer: ClientInfo::default() })
+    }
+
+    /// The same proxy for the requests of one connection. The tower service uses `peer` for
+    /// requests without a [`ClientInfo`] of their own.
+    #[must_use]
+    pub fn for_peer(&self, peer: ClientInfo) -> Self {
+        Self { upstream: self.upstream.clone(), peer }
+    }
+
+    fn forward(
+        &self,
+        mut request: Request<Body>,
+        target: Result<PathAndQuery, StatusCode>,
+        peer: ClientInfo,
+        interim: Option<Interim>,
+    ) -> ReplyFuture {
+        let client = request.extensions_mut().remove::<OnUpgrade>();
+        let upstream = self.upstream.clone();
+        ReplyFuture::response(async move {
+            match target {
+                Ok(target) => send(&upstream, request, target, peer, interim, client).await,
+                Err(status) => Problem::new(status).into_response(),
+            }
+        })
+    }
+}
+
+/// Sends a request to the upstream, unless the proxy itself has to respond.
+async fn send(
+    upstream: &Arc<Upstream>,
+    mut request: Request<Body>,
+    target: PathAndQuery,
+    peer: ClientInfo,
+    interim: Option<Interim>,
+    client: Option<OnUpgrade>,
+) -> Response<Body> {
+    if let Some(response) = max_forwards::decrement(&mut request) {
+        return response;
+    }
+    if *request.method() == Method::CONNECT {
+        return max_forwards::refuse_connect();
+    }
+    // Interim responses are counted even if the client's connection takes none.
+    let on_interim = match interim {
+        Some(interim) => response::forward_interim(upstream, interim),
+        None => Arc::new(|_: StatusCode, _: &HeaderMap| ()),
+    };
+    let UpstreamRequest { request, options, facts } = UpstreamRequest::new(upstream, request, target, peer, client);
+    let received = upstream.origin.send(request, options, None, Some(&on_interim)).await;
+    match received.and_then(|received| response::finish(upstream, received, facts)) {
+        Ok(response) => response,
+        Err(error) => error.problem().into_response(),
+    }
+}
+
+impl Handler<Context> for Proxy {
+    type Error = Infallible;
+    type Future = ReplyFuture;
+
+    fn handle(&self, request: Request<Body>, context: &Context) -> ReplyFuture {
+        let Upstream { base, config, .. } = &*self.upstream;
+        let target = match context.rest {
+            Some(_) if !config.keep_path => base.join(context.target(request.uri())),
+            _ => base.join_uri(request.uri()),
+        };
+        // The upstream learns of the nearest hop. The fields of trusted proxies stay.
+        let peer = context.peer.unwrap_or(context.client);
+        self.forward(request, target, peer, context.interim.clone())
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for Proxy
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture<ReplyFuture>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let target = self.upstream.base.join_uri(request.uri());
+        let peer = request.extensions().get().copied().unwrap_or(self.peer);
+        let interim = request.extensions().get().cloned();
+        ResponseFuture::new(self.forward(request.map(Body::new), target, peer, interim))
+    }
+}
