@@ -13,9 +13,11 @@ use crate::config::{Config, ConfigError, Pooler};
 use crate::connect::{Connector, Room};
 use crate::describe::{self, Description};
 use crate::error::Error;
+use crate::functions::Functions;
 use crate::listen::Listener;
 use crate::pool::Pool;
 use crate::query::{Access, Query, QueryError, Statement};
+use crate::sql::{Effects, skips_conflicts};
 use crate::stats::{Counters, Stats};
 use crate::target::Session;
 
@@ -39,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) room: Arc<Room>,
     /// What each shared connection prepares when it opens; a declared statement knows its place.
     pub(crate) statements: RwLock<Vec<Arc<str>>>,
+    /// The functions that statements call.
+    pub(crate) functions: Functions,
     /// What each pool did; it counts still when the pool is gone.
     counters: Mutex<Vec<Arc<Counters>>>,
 }
@@ -49,8 +53,10 @@ pub struct Declared {
     statements: Vec<Statement>,
     /// Where the only statement of a shared read stands among the database's.
     pub(crate) slot: Option<usize>,
-    /// `true` if a statement leaves something in its session, which is cleaned afterwards.
-    pub(crate) touches_session: bool,
+    /// What the statements leave in their session, which is cleaned afterwards.
+    pub(crate) effects: Effects,
+    /// `true` if the answer is an INSERT that gives no row where there is one already.
+    pub(crate) skips_conflicts: bool,
     /// How many more answers go to a connection of their own, because one was large or slow.
     heavy: AtomicU8,
     /// The last time that the types of the parameters were looked up again.
@@ -94,6 +100,7 @@ impl Database {
             checkouts: Arc::new(Semaphore::new(rest)),
             room: Arc::new(Room { open: Arc::new(Semaphore::new(rest)), evictions: Mutex::default() }),
             statements: RwLock::default(),
+            functions: Functions::default(),
             counters: Mutex::default(),
             config,
         })))
@@ -116,21 +123,23 @@ impl Database {
     /// As [`Query::validate`].
     pub fn declare(&self, query: Query) -> Result<Arc<Declared>, QueryError> {
         let statements = query.prepare()?;
-        let touches_session = query.touches_session();
-        if touches_session && self.0.config.pooler == Pooler::Transaction {
+        let effects = query.effects();
+        if effects.touches && self.0.config.pooler == Pooler::Transaction {
             return Err(QueryError::new(
                 "a setting, lock or temporary table of the session would reach other clients of the pooler: \
                  use SET LOCAL, set_config(…, true) or pg_advisory_xact_lock",
             ));
         }
         let slot = match &statements[..] {
-            [only] if query.access == Access::Read && query.isolation.is_none() && !touches_session => {
+            [only] if query.access == Access::Read && query.isolation.is_none() && !effects.is_dirty() => {
                 Some(self.slot(&only.sql))
             }
             _ => None,
         };
-        let checked = Mutex::default();
-        Ok(Arc::new(Declared { query, statements, slot, touches_session, heavy: AtomicU8::new(0), checked }))
+        self.0.functions.register(&effects.calls);
+        let skips_conflicts = query.statements.last().is_some_and(|sql| skips_conflicts(sql));
+        let (heavy, checked) = (AtomicU8::new(0), Mutex::default());
+        Ok(Arc::new(Declared { query, statements, slot, effects, skips_conflicts, heavy, checked }))
     }
 
     /// Asks the database about declared queries, each of its statements: whether it prepares, what
@@ -280,6 +289,11 @@ impl Declared {
             *checked = Some(now);
         }
         due
+    }
+
+    /// Returns `true` if a statement is to be prepared anew because of this error.
+    pub(crate) fn is_stale(&self, error: &Error) -> bool {
+        error.is_stale_plan() || error.is_stale_description() || (error.is_about_a_name() && self.may_have_changed())
     }
 
     /// This answer was too much for a shared connection: the next ones go to their own.

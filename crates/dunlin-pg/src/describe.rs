@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tokio_postgres::Client;
+use tokio_postgres::types::{Format, Type};
 
 use crate::config::Pooler;
 use crate::database::{Database, Declared};
 use crate::error::Error;
 use crate::json::Column;
-use crate::param::type_name;
-use crate::query::Access;
+use crate::param::{self, type_name};
+use crate::query::{Access, Source};
 
 /// What PostgreSQL says of a query's statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +30,18 @@ pub(crate) async fn all(
     let mut answers = Vec::with_capacity(queries.len());
     let limit = database.0.config.statement_timeout;
     let is_pooled = database.0.config.pooler == Pooler::Transaction;
+    let functions = &database.0.functions;
     for query in queries {
         let place = if query.access == Access::Read { &mut reads } else { &mut writes };
         let asked = match place {
             Some(asked) => asked,
             None => place.insert(database.connector(query.access).open_alone().await?),
         };
+        if functions.is_any_volatile(&query.effects.calls).is_none() && !is_pooled {
+            tokio::time::timeout(limit, functions.look_up(&asked.client))
+                .await
+                .map_err(|_| Error::Timeout(limit))??;
+        }
         let answer = tokio::time::timeout(limit, one(query, &asked.client, is_pooled)).await;
         if is_pooled {
             // The client library keeps statements of its own, which the next transaction's session
@@ -62,14 +69,19 @@ async fn one(query: &Declared, client: &Client, is_pooled: bool) -> Result<Descr
 
 async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error> {
     let mut description = Description { params: vec![String::new(); query.params.len()], columns: Vec::new() };
+    let Some(last) = query.statements().last() else { return Ok(description) };
     for statement in query.statements() {
         let prepared = client.prepare(&statement.sql).await?;
         for (ty, &index) in prepared.params().iter().zip(&statement.uses) {
+            check_default(&query.params[index], ty, client).await?;
             if description.params[index].is_empty() {
                 description.params[index] = type_name(ty).into_owned();
             }
         }
-        Column::all(prepared.columns())?;
+        let columns = Column::all(prepared.columns())?;
+        if std::ptr::eq(statement, last) {
+            Column::distinct(&columns)?;
+        }
         description.columns = prepared
             .columns()
             .iter()
@@ -77,4 +89,25 @@ async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error
             .collect();
     }
     Ok(description)
+}
+
+/// Checks that the default of a parameter is a value of its type. A value that is sent as text is
+/// read by PostgreSQL.
+async fn check_default(source: &Source, ty: &Type, client: &Client) -> Result<(), Error> {
+    let Some(default) = source.default() else { return Ok(()) };
+    let wrong = |reason: String| Error::Parameter {
+        name: source.shared_name().clone(),
+        reason: format!("its default is not valid: {reason}").into(),
+    };
+    let bound = param::bind(ty, default).map_err(|error| wrong(error.to_string()))?;
+    if matches!(bound.format(), Format::Binary) {
+        return Ok(());
+    }
+    match client.query_typed("SELECT $1 IS NULL", &[(&bound, ty.clone())]).await {
+        Ok(_) => Ok(()),
+        Err(error) => match (param::blamed(&error), error.as_db_error()) {
+            (Some(_), Some(reported)) => Err(wrong(reported.message().to_owned())),
+            _ => Err(error.into()),
+        },
+    }
 }

@@ -57,6 +57,7 @@ mod connect;
 mod database;
 mod describe;
 mod error;
+mod functions;
 mod hosts;
 pub mod json;
 mod listen;

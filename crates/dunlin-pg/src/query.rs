@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::types::Type;
 
 use crate::param::Param;
-use crate::sql;
+use crate::sql::{self, Effects};
 
 /// A query as it is declared, once: SQL, where its parameters come from, what it answers.
 ///
@@ -148,10 +148,10 @@ impl Query {
         self.prepare().map(drop)
     }
 
-    /// Returns `true` if a statement leaves something in its session, such as a setting or an
-    /// advisory lock. Its connection is cleaned afterwards.
-    pub(crate) fn touches_session(&self) -> bool {
-        self.statements.iter().any(|statement| sql::touches_session(statement))
+    /// The effects of the statements on their session. If they leave something in it, such as a
+    /// setting or an advisory lock, the connection is cleaned afterwards.
+    pub(crate) fn effects(&self) -> Effects {
+        self.statements.iter().map(|statement| Effects::of(statement)).fold(Effects::default(), Effects::and)
     }
 
     /// Whether any parameter is a field of the body.
@@ -170,6 +170,14 @@ impl Query {
         for text in &self.statements {
             if let Some(reason) = sql::refusal(text) {
                 return Err(QueryError(reason));
+            }
+            if self.access == Access::Read
+                && let Some(write) = sql::write(text)
+            {
+                return Err(QueryError(format!(
+                    "{write} needs a query that may write, and this one is read-only: \
+                     use POST, PUT, PATCH or DELETE, or allow it to write"
+                )));
             }
             let (sql, numbers) = sql::renumber(text);
             for &number in &numbers {
@@ -309,6 +317,7 @@ mod tests {
     fn check(statements: &[&str], params: &[&str], expect: Result<&[&[usize]], &str>) {
         let query = Query {
             params: params.iter().map(|name| Source::named(name)).collect(),
+            access: Access::Write,
             ..Query::new(statements.iter().copied())
         };
         let got = query.prepare().map(|all| all.into_iter().map(|one| one.uses).collect::<Vec<_>>());

@@ -228,6 +228,9 @@ fn source(value: Value<'_>, head: &Head<'_>) -> Option<Source> {
             nothing(&why, "a path or query parameter, or method = \"POST\"", Some(meant.to_owned()))
         }
         Some(("body", field)) if !field.is_empty() => Some(Source::named(text)),
+        None if text == "body" && path.names().all(|name| name != "body") => {
+            nothing(": the body is no parameter as a whole", "\"body.\" and the name of a field", None)
+        }
         None if !text.is_empty() => Some(Source::named(text)),
         _ => {
             let field = text.rsplit('.').next().filter(|field| !field.is_empty());

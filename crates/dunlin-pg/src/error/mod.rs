@@ -13,7 +13,7 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use crate::query::Access;
 use crate::{json, param};
 
-pub(crate) use state::{is_about_a_value, reason};
+pub(crate) use state::{is_about_a_name, is_about_a_value, is_lost_object, reason};
 
 /// Why a query gave no answer. Cheap to clone, since one read may answer several requests.
 #[derive(Clone, Debug)]
@@ -140,23 +140,22 @@ impl Error {
         }
     }
 
-    /// Whether the prepared statement has to be prepared again: its result changed type, what its
-    /// parameters were taken for no longer fits, or it is gone. Nothing was done then, or it was
-    /// undone.
+    /// Returns `true` if the prepared statement has to be prepared again: its result changed type,
+    /// what its parameters were taken for no longer fits, or it is gone. Nothing was done then, or
+    /// it was undone.
     pub(crate) fn is_stale_plan(&self) -> bool {
-        const OTHER_TYPES: [SqlState; 4] = [
-            SqlState::UNDEFINED_FUNCTION,
-            SqlState::DATATYPE_MISMATCH,
-            SqlState::CANNOT_COERCE,
-            SqlState::UNDEFINED_OBJECT,
-        ];
-        self.as_db_error().is_some_and(|error| {
-            self.is_statement_of_another_session()
-                || OTHER_TYPES.contains(error.code())
-                || (*error.code() == SqlState::FEATURE_NOT_SUPPORTED
-                    && (error.routine() == Some("RevalidateCachedQuery")
-                        || error.message().contains("cached plan must not change result type")))
-        })
+        let Self::Database(database) = self else { return false };
+        param::blamed(database).is_none()
+            && database
+                .as_db_error()
+                .is_some_and(|error| self.is_statement_of_another_session() || state::is_stale(error))
+    }
+
+    /// Returns `true` if a value may name something that does not exist. A statement that was
+    /// prepared before a migration may fail in the same way, so it is prepared anew once.
+    pub(crate) fn is_about_a_name(&self) -> bool {
+        let Self::Database(database) = self else { return false };
+        param::blamed(database).is_none() && database.as_db_error().is_some_and(is_about_a_name)
     }
 
     /// Whether the session is not the one that a statement was prepared in, or another one's

@@ -68,7 +68,56 @@ pub(crate) fn is_about_a_value(error: &DbError) -> bool {
         "_int_bool.c",
     ];
     let code = error.code().code();
-    code.starts_with("22") || (code == "42601" && error.file().is_some_and(|file| LANGUAGES.contains(&file)))
+    code.starts_with("22")
+        || is_too_complex(error)
+        || (code == "42601" && error.file().is_some_and(|file| LANGUAGES.contains(&file)))
+}
+
+/// Returns `true` if a value is nested too deeply, or has too many parts. An error within a function
+/// has a context: then the function may be the cause.
+fn is_too_complex(error: &DbError) -> bool {
+    matches!(error.code().code(), "54000" | "54001") && error.where_().is_none()
+}
+
+/// Returns `true` if the error may be about a name that a value has, such as that of a table in a
+/// text that the statement casts to `regclass`.
+///
+/// The re-analysis of a prepared statement after a migration reports the same SQLSTATEs, but with a
+/// place in the statement. Errors within a function have a context.
+pub(crate) fn is_about_a_name(error: &DbError) -> bool {
+    // undefined_object, undefined_table, undefined_function, undefined_column, ambiguous_function,
+    // invalid_name, name_too_long, wrong_object_type, syntax_error, invalid_schema_name
+    const NAMES: [&str; 10] =
+        ["42704", "42P01", "42883", "42703", "42725", "42602", "42622", "42809", "42601", "3F000"];
+    let is_free = match error.where_() {
+        None => error.position().is_none(),
+        Some(context) => context.starts_with("invalid type name") && context.lines().count() == 1,
+    };
+    is_free && NAMES.contains(&error.code().code())
+}
+
+/// Returns `true` if the server has lost something that a plan was made of, for example a type that
+/// was dropped and created again. The texts of internal errors are in English everywhere.
+pub(crate) fn is_lost_object(error: &DbError) -> bool {
+    *error.code() == SqlState::INTERNAL_ERROR
+        && ["cache lookup failed for", "could not open relation with OID"]
+            .iter()
+            .any(|start| error.message().starts_with(start))
+}
+
+/// Returns `true` if a prepared statement does not fit the database any more.
+pub(super) fn is_stale(error: &DbError) -> bool {
+    const OTHER_TYPES: [SqlState; 4] = [
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::DATATYPE_MISMATCH,
+        SqlState::CANNOT_COERCE,
+        SqlState::UNDEFINED_OBJECT,
+    ];
+    let by_analysis = error.where_().is_none() && OTHER_TYPES.contains(error.code()) && !is_about_a_name(error);
+    let by_result = *error.code() == SqlState::FEATURE_NOT_SUPPORTED
+        && (error.routine() == Some("RevalidateCachedQuery")
+            || error.message().contains("cached plan must not change result type"));
+    by_analysis || by_result || is_lost_object(error)
 }
 
 /// The reason of an error about a value, without anything of the database in it: PostgreSQL's own
@@ -82,7 +131,10 @@ pub(crate) fn reason(error: &DbError) -> &'static str {
         "2201W" | "2201X" => "a limit or an offset must not be negative",
         "22003" | "22008" => "a value is out of range",
         "22001" => "a value is too long",
-        "42601" => "a value has a syntax error in its search or path language",
+        "54000" | "54001" => "a value is too complex",
+        "42704" | "42P01" | "42883" | "42703" | "3F000" => "a value names something that does not exist",
+        "42725" | "42602" | "42622" | "42809" => "a value is not a valid name",
+        "42601" => "a value has a syntax error",
         _ => "a value is not valid",
     }
 }

@@ -1,7 +1,7 @@
 //! Columns, and a row by them.
 
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::{FromSql, Kind, Type};
 
 use super::encoder::{Encoder, key};
 use super::reader::Malformed;
@@ -21,14 +21,20 @@ pub struct Column {
 #[non_exhaustive]
 pub enum Error {
     /// Values of this type have no form here. The statement has to cast them.
-    #[error(
-        "column \"{column}\" is of type {type_name}, which cannot be written as it is: cast it, as in \"{column}\"::text"
-    )]
+    #[error("column \"{column}\" is of type {type_name}, which cannot be written as it is: use {advice}")]
     Unsupported {
         /// The column's name.
         column: Box<str>,
         /// The type's name in `pg_type`.
         type_name: Box<str>,
+        /// The expression to select instead, for example `"column"::text`.
+        advice: Box<str>,
+    },
+    /// Two columns have one name, which a JSON object cannot have.
+    #[error("two columns have the name \"{column}\": give one of them another name, as in AS \"{column}_2\"")]
+    Repeated {
+        /// The name.
+        column: Box<str>,
     },
     /// A value is not what its type says: text that is no UTF-8 (of a database whose encoding is
     /// `SQL_ASCII`), or bytes of a server whose format is not known here.
@@ -106,7 +112,20 @@ impl Column {
     pub fn new(name: &str, ty: &Type) -> Result<Column, Error> {
         match Encoder::of(ty) {
             Some(encoder) => Ok(Column { name: name.into(), type_name: ty.name().into(), key: key(name), encoder }),
-            None => Err(Error::Unsupported { column: name.into(), type_name: ty.name().into() }),
+            None => {
+                let advice = advice(name, ty).into();
+                Err(Error::Unsupported { column: name.into(), type_name: ty.name().into(), advice })
+            }
+        }
+    }
+
+    /// Returns an error if two columns have one name.
+    pub(crate) fn distinct(columns: &[Column]) -> Result<(), Error> {
+        let mut names: Vec<&str> = columns.iter().map(Column::name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::Repeated { column: pair[0].into() }),
+            None => Ok(()),
         }
     }
 
@@ -127,6 +146,23 @@ impl Column {
 
     pub(crate) fn malformed(&self) -> Error {
         Error::Malformed { column: self.name.clone(), type_name: self.type_name.clone() }
+    }
+}
+
+/// The expression to select instead of a column whose type has no form.
+fn advice(name: &str, ty: &Type) -> String {
+    let name = format!("\"{}\"", name.replace('"', "\"\""));
+    let (element, array) = match ty.kind() {
+        Kind::Array(element) => (element, "[]"),
+        _ => (ty, ""),
+    };
+    match element.name() {
+        // Two digits behind the point are only one of the forms that lc_monetary may choose.
+        "money" => format!("{name}::numeric{array}"),
+        "record" | "_record" => format!("to_json({name})"),
+        "geometry" | "geography" if array.is_empty() => format!("ST_AsGeoJSON({name})::json"),
+        _ if matches!(element.kind(), Kind::Composite(_)) => format!("to_json({name})"),
+        _ => format!("{name}::text{array}"),
     }
 }
 

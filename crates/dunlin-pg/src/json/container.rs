@@ -1,9 +1,6 @@
 //! Arrays, composites, ranges: values made of values.
 
-use tokio_postgres::types::Type;
-
 use super::encoder::{Encoder, Field};
-use super::number::integer;
 use super::quote;
 use super::reader::{Malformed, Reader};
 use super::scalar::Scalar;
@@ -66,25 +63,6 @@ pub(crate) fn composite(raw: &[u8], fields: &[Field], out: &mut Vec<u8>) -> Resu
             return Err(Malformed);
         }
         field.encoder.json_or_null(raw.value()?, out)?;
-    }
-    out.push(b'}');
-    raw.end()
-}
-
-/// A row without a type of its own, whose fields say what they are. Those of types that a database
-/// defines are not known here.
-pub(crate) fn record(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let mut raw = Reader(raw);
-    out.push(b'{');
-    for i in 1..=raw.count()? {
-        out.extend_from_slice(if i == 1 { b"\"f" } else { b",\"f" });
-        integer(i, out);
-        out.extend_from_slice(b"\":");
-        let ty = Type::from_oid(raw.u32()?);
-        match raw.value()? {
-            None => out.extend_from_slice(b"null"),
-            Some(value) => ty.as_ref().and_then(Encoder::of).ok_or(Malformed)?.json(value, out)?,
-        }
     }
     out.push(b'}');
     raw.end()

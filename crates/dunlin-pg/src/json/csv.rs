@@ -48,7 +48,7 @@ fn cell(encoder: &Encoder, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malforme
         Encoder::Scalar(scalar) => scalar.text(raw, Style::Iso, out),
         Encoder::Range(bound) => range(raw, *bound, out),
         Encoder::Multirange(bound) => multirange(raw, *bound, out),
-        Encoder::Array(_) | Encoder::Composite(_) | Encoder::Record | Encoder::Hstore => encoder.json(raw, out),
+        Encoder::Array(_) | Encoder::Composite(_) | Encoder::Hstore => encoder.json(raw, out),
     }
 }
 

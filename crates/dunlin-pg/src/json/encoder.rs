@@ -11,9 +11,6 @@ pub(crate) enum Encoder {
     Scalar(Scalar),
     Array(Box<Encoder>),
     Composite(Box<[Field]>),
-    /// A row whose type has no name: its fields carry their types' numbers, and are called `f1`,
-    /// `f2`, …
-    Record,
     Range(Scalar),
     Multirange(Scalar),
     Hstore,
@@ -59,8 +56,6 @@ impl Encoder {
                     .collect::<Option<_>>()?;
                 Some(Encoder::Composite(fields))
             }
-            Kind::Pseudo if *ty == Type::RECORD => Some(Encoder::Record),
-            Kind::Pseudo if *ty == Type::RECORD_ARRAY => Some(Encoder::Array(Box::new(Encoder::Record))),
             Kind::Simple if ty.name() == "hstore" => Some(Encoder::Hstore),
             _ => None,
         }
@@ -73,7 +68,6 @@ impl Encoder {
             Encoder::Scalar(scalar) => scalar.json(raw, out),
             Encoder::Array(element) => container::array(raw, element, out),
             Encoder::Composite(fields) => container::composite(raw, fields, out),
-            Encoder::Record => container::record(raw, out),
             Encoder::Range(bound) => quote::quoted(out, |out| container::range(raw, *bound, out)),
             Encoder::Multirange(bound) => quote::quoted(out, |out| container::multirange(raw, *bound, out)),
             Encoder::Hstore => container::hstore(raw, out),

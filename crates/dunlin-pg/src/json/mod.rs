@@ -4,15 +4,15 @@
 //! What is written is what PostgreSQL's own `to_json` writes, byte for byte: numbers and booleans
 //! as themselves, `json` and `jsonb` untouched, arrays as arrays, composites as objects, everything
 //! else as a string of its text form. Times are those of a session whose `TimeZone` is `UTC`,
-//! intervals those of `IntervalStyle` `iso_8601` (`P1Y2M3DT4H5M6S`), `money` that of `lc_monetary`
-//! `C`. `NaN` and the infinities are strings, for JSON has no numbers for them. One thing differs:
+//! intervals those of `IntervalStyle` `iso_8601` (`P1Y2M3DT4H5M6S`). `NaN` and the infinities are strings, for JSON has no numbers for them. One thing differs:
 //! of floats this takes the shortest digits that read back, where PostgreSQL takes one digit more
 //! when they stand right between two floats (`1e+23`, not `9.999999999999999e+22`).
 //!
 //! How a column is written is chosen once, when its statement is described ([`Column::new`]); a row
 //! then costs no allocation of its own. A type that has no form here is an error at that time,
-//! which says to cast it: nothing is guessed from bytes of unknown meaning. Extension types that
-//! are known are `citext`, `ltree`, `lquery`, `ltxtquery` and `hstore`.
+//! which says what to select instead: nothing is guessed from bytes of unknown meaning. Two such
+//! types are `money`, whose amount depends on `lc_monetary`, and `record`, whose fields have no
+//! names. Extension types that are known are `citext`, `ltree`, `lquery`, `ltxtquery` and `hstore`.
 //!
 //! ```
 //! use dunlin_pg::json::{Column, Format};

@@ -168,25 +168,6 @@ fn four(n: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(&[n / 1000 % 10, n / 100 % 10, n / 10 % 10, n % 10].map(|d| b'0' + d as u8));
 }
 
-/// A `money` in `lc_monetary` `C`: `-$1,234.50`.
-pub(crate) fn money(cents: i64, out: &mut Vec<u8>) {
-    if cents < 0 {
-        out.push(b'-');
-    }
-    out.push(b'$');
-    let cents = cents.unsigned_abs();
-    let mut buffer = itoa::Buffer::new();
-    let whole = buffer.format(cents / 100).as_bytes();
-    for (i, &digit) in whole.iter().enumerate() {
-        if i > 0 && (whole.len() - i).is_multiple_of(3) {
-            out.push(b',');
-        }
-        out.push(digit);
-    }
-    let cents = (cents % 100) as u8;
-    out.extend_from_slice(&[b'.', b'0' + cents / 10, b'0' + cents % 10]);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -215,19 +196,6 @@ mod tests {
         check(f64::MIN_POSITIVE, "2.2250738585072014e-308");
         check(f64::NEG_INFINITY, "-Infinity");
         check(f64::NAN, "NaN");
-    }
-
-    #[test]
-    fn money_has_its_commas() {
-        let check = |cents: i64, expect: &str| {
-            let mut out = Vec::new();
-            money(cents, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), expect);
-        };
-        check(0, "$0.00");
-        check(-5, "-$0.05");
-        check(123_456, "$1,234.56");
-        check(i64::MIN, "-$92,233,720,368,547,758.08");
     }
 
     proptest! {

@@ -17,18 +17,35 @@ pub struct Bound {
     format: Format,
 }
 
-/// Which parameter, counted from 0, the server could not read, if that is what this error says.
+/// Returns the index of the parameter that the server refused, if the error says so.
 ///
-/// Types that [`bind`](super::bind) does not read itself are sent as text; a value that their input
-/// function refuses comes back as an error of SQLSTATE class 22 (or 23 for a domain's check) whose
-/// context names the parameter.
+/// Types that [`bind`](super::bind) does not read itself are sent as text. The type's input function
+/// refuses a value with an error whose context names the parameter. Most have an SQLSTATE of class
+/// 22, but a `regclass` of an unknown name has 42P01, and a value that is nested too deeply 54001.
+/// Errors that no value causes, such as a lost type or a cancellation, give `None`.
 #[must_use]
 pub fn blamed(error: &tokio_postgres::Error) -> Option<usize> {
     let error = error.as_db_error()?;
-    if !error.code().code().starts_with('2') {
+    let code = error.code().code();
+    let by_value = match code.get(..2) {
+        Some("42") => code != "42501",
+        Some("XX") => !crate::error::is_lost_object(error),
+        Some("0A" | "3D" | "3F" | "54") => true,
+        _ => code.starts_with('2'),
+    };
+    if by_value { parameter_in(error.where_()?) } else { None }
+}
+
+/// The index of the parameter that the context of an error names. That is its outermost line, for
+/// example `unnamed portal parameter $1 = '...'`, whose words depend on `lc_messages`.
+fn parameter_in(context: &str) -> Option<usize> {
+    let line = context.lines().next_back()?;
+    let (before, number) = line.split_once('$')?;
+    // A statement in quotes, or a function whose name has a dollar sign.
+    let is_quoted = before.matches('"').count() % 2 == 1 || before.matches('»').count() != before.matches('«').count();
+    if is_quoted || before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
         return None;
     }
-    let number = error.where_()?.split("parameter $").nth(1)?;
     let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
     number[..end].parse::<usize>().ok()?.checked_sub(1)
 }
@@ -111,4 +128,31 @@ impl ToSql for Bound {
     }
 
     tokio_postgres::types::to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameter_in;
+
+    #[test]
+    fn a_context_names_its_parameter() {
+        for (context, index) in [
+            ("unnamed portal parameter $1", Some(0)),
+            ("unnamed portal parameter $12 = '...'", Some(11)),
+            ("portal \"p0\" parameter $2 = '$1'", Some(1)),
+            ("PL/pgSQL function f(text) line 3 at RAISE\nunnamed portal parameter $1", Some(0)),
+            ("invalid type name \"a b\"\nunnamed portal parameter $3", Some(2)),
+            ("Parameter $2 von Portal »p0«", Some(1)),
+            ("名前のないポータルのパラメータ$1", Some(0)),
+            ("SQL statement \"SELECT $1\"", None),
+            ("SQL-Anweisung »SELECT $1«", None),
+            ("PL/pgSQL function f$1(integer) line 1 at RETURN", None),
+            ("unnamed portal parameter $1\nSQL function \"f\" statement 1", None),
+            ("parameter $0", None),
+            ("parameter $", None),
+            ("", None),
+        ] {
+            assert_eq!(parameter_in(context), index, "{context}");
+        }
+    }
 }

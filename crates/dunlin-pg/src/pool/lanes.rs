@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use super::Inner;
 use super::link::Link;
 use crate::connect::CANCELLATIONS;
+use crate::database::Database;
 use crate::query::Access;
 
 /// How often the keeper looks while reads are under way, and while none is.
@@ -155,7 +156,7 @@ async fn open(inner: &Inner, count: usize) -> Vec<Arc<Link>> {
         let queued = Arc::default();
         let opened = connector.open(share, Arc::clone(&queued)).await.ok()?;
         let statements = inner.database.statements();
-        let link = Link::open(opened, queued, &statements, inner.until());
+        let link = Link::open(opened, queued, &statements, &inner.database.0.functions, inner.until());
         let link = Arc::new(tokio::time::timeout(inner.database.0.config.connect_timeout, link).await.ok()?);
         inner.lanes.add(link.clone());
         Some(link)
@@ -180,6 +181,11 @@ fn review(inner: &Arc<Inner>, watched: &mut Vec<Watched>) {
             watch.used = now;
             probe(watch.link.clone());
         }
+    }
+    if let Some(watch) = watched.iter().find(|watch| watch.link.is_open())
+        && inner.database.0.functions.take_due(now)
+    {
+        look_up(inner.database.clone(), watch.link.clone());
     }
     watched.retain(|watch| {
         let keep = watch.link.is_open();
@@ -214,6 +220,15 @@ fn probe(link: Arc<Link>) {
         let waiting = link.wait();
         if link.client.simple_query("").await.is_ok() {
             waiting.answered();
+        }
+    });
+}
+
+/// Looks the functions up again.
+fn look_up(database: Database, link: Arc<Link>) {
+    tokio::spawn(async move {
+        if let Err(error) = link.look_up(&database.0.functions).await {
+            tracing::debug!(%error, "the functions of the database were not looked up");
         }
     });
 }

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Statement};
 
 use crate::connect::Opened;
 use crate::error::Error;
+use crate::functions::Functions;
 use crate::json::Column;
 
 /// A connection that many reads share: their statements are sent one behind the other, and answered
@@ -68,11 +69,13 @@ impl Link {
         (client, driver): Opened,
         queued: Arc<AtomicUsize>,
         statements: &[Arc<str>],
+        functions: &Functions,
         until: Option<Instant>,
     ) -> Self {
         // All are sent before the first answer is waited for: one round trip.
         let plans = statements.iter().map(|sql| async { plan(&client, sql).await.ok().map(Arc::new) });
-        let plans = futures_util::future::join_all(plans).await;
+        // A look-up that fails is done again before the first read that needs it.
+        let (plans, _) = tokio::join!(futures_util::future::join_all(plans), functions.look_up(&client));
         Self {
             client,
             driver,
@@ -104,6 +107,14 @@ impl Link {
         }
         plans[slot] = Some(plan.clone());
         Ok(plan)
+    }
+
+    /// Looks up which functions are volatile.
+    pub(crate) async fn look_up(&self, functions: &Functions) -> Result<(), Error> {
+        let waiting = self.wait();
+        let done = functions.look_up(&self.client).await;
+        waiting.answered();
+        Ok(done?)
     }
 
     /// Forgets a plan that the server no longer has, or whose result has changed.

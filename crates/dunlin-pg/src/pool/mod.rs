@@ -24,7 +24,7 @@ pub use self::transaction::{Transaction, TransactionOptions};
 use self::flights::Flights;
 use self::lanes::Lanes;
 use self::session::Session;
-use crate::database::Database;
+use crate::database::{Database, Declared};
 use crate::error::Error;
 use crate::query::Access;
 use crate::stats::Counters;
@@ -96,6 +96,12 @@ impl Pool {
     fn evict_idle(&self, access: Access) {
         let pool = if access == Access::Read { &self.0.reads } else { &self.0.writes };
         pool.retain(|_, _| false);
+    }
+
+    /// Returns `true` if the query may leave something in its session.
+    fn touches_session(&self, query: &Declared) -> bool {
+        let functions = &self.0.database.0.functions;
+        query.effects.is_dirty() || functions.is_any_volatile(&query.effects.calls) == Some(true)
     }
 
     /// A connection of its own, for as long as the caller holds it.

@@ -53,9 +53,7 @@ impl Pool {
     /// A connection for this query, which is cleaned afterwards if the query asks for it.
     pub(super) async fn checkout_for(&self, query: &Declared) -> Result<Session, Error> {
         let mut session = self.checkout(query.access).await?;
-        if query.touches_session {
-            session.touch();
-        }
+        session.note(&query.effects, false).await?;
         Ok(session)
     }
 
@@ -111,6 +109,8 @@ impl Pool {
 #[derive(Default)]
 struct Tries {
     healed: u32,
+    /// Times that a name was unknown.
+    named: u32,
     lost: u32,
     conflicts: u32,
 }
@@ -134,6 +134,10 @@ impl Tries {
         if error.is_statement_of_another_session() {
             // The idle connections are likely to have the same statements in mind.
             pool.evict_idle(access);
+        }
+        if error.is_about_a_name() {
+            self.named += 1;
+            return self.named <= 1;
         }
         let stale = error.is_stale_plan() || (error.is_stale_description() && access == Access::Read);
         self.healed += u32::from(stale);
@@ -160,7 +164,7 @@ fn answer(whole: Whole) -> Answer {
     match whole {
         Whole::Rows(bytes) => Answer::Rows(bytes),
         Whole::Changed(count) => Answer::Changed(count),
-        Whole::None | Whole::Large => Answer::None,
+        Whole::None | Whole::Large | Whole::Apart => Answer::None,
     }
 }
 
@@ -174,12 +178,14 @@ async fn execute(
     in_transaction: bool,
 ) -> Result<Whole, Error> {
     let limit = session.limit();
-    let mut result;
+    let (mut result, mut is_prepared);
     loop {
         session.busy();
+        is_prepared = false;
         let run = async {
             let object = session.object()?;
             let prepared = object.prepare_cached(&statement.sql).await?;
+            is_prepared = true;
             let columns = Column::all(prepared.columns())?;
             // Refused here, before it is sent: the session is as it was.
             let bound = match bind(query, statement, prepared.params(), params) {
@@ -198,12 +204,13 @@ async fn execute(
     }
     match result {
         Ok(whole) => whole,
-        Err(error) => {
-            if error.is_stale_plan() || error.is_stale_description() {
-                session.forget(&statement.sql);
-            }
-            Err(blame(error, query, statement))
+        Err(error) if query.is_stale(&error) => {
+            session.forget(&statement.sql);
+            Err(error)
         }
+        // A statement that cannot be prepared is not the client's fault.
+        Err(error) if !is_prepared => Err(error),
+        Err(error) => Err(blame(error, query, statement)),
     }
 }
 
@@ -217,15 +224,17 @@ async fn execute_unnamed(
     (format, most): (Format, usize),
 ) -> Result<Whole, Error> {
     let limit = session.limit();
-    let mut result;
+    let (mut result, mut is_prepared);
     loop {
         session.busy();
+        is_prepared = false;
         let run = async {
             let object = session.object()?;
             let types = match statement.types() {
                 Some(types) => types,
                 None => statement.remember(object.prepare(&statement.sql).await?.params()),
             };
+            is_prepared = true;
             // Refused here, before it is sent: the session is as it was.
             let bound = match bind(query, statement, &types, params) {
                 Ok(bound) => bound,
@@ -251,11 +260,11 @@ async fn execute_unnamed(
     }
     match result {
         Ok(whole) => whole,
-        Err(error) => {
-            if error.is_stale_plan() {
-                statement.forget_types();
-            }
-            Err(blame(error, query, statement))
+        Err(error) if query.is_stale(&error) => {
+            statement.forget_types();
+            Err(error)
         }
+        Err(error) if !is_prepared => Err(error),
+        Err(error) => Err(blame(error, query, statement)),
     }
 }

@@ -16,7 +16,7 @@ use super::flights::{Flight, Key};
 use super::link::Link;
 use super::own::MIGRATIONS;
 use crate::database::Declared;
-use crate::error::{Error, is_about_a_value, reason};
+use crate::error::{Error, is_about_a_name, is_about_a_value, reason};
 use crate::json::{Column, Format, write_row};
 use crate::param::{self, Bound, Param};
 use crate::query::{Access, Rows, Statement};
@@ -43,6 +43,8 @@ pub(super) enum Whole {
     Changed(u64),
     /// Too much to be held in memory: each asker reads it by itself.
     Large,
+    /// The statement may leave something in its session: each asker has a connection of its own.
+    Apart,
 }
 
 pub(super) type Binding = SmallVec<[Bound; 2]>;
@@ -77,7 +79,7 @@ impl Pool {
             return Err(Error::Parameter { name: missing.shared_name().clone(), reason: "it was not given".into() });
         }
         self.0.counters.queries.fetch_add(1, Ordering::Relaxed);
-        let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted > 0) else {
+        let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted > 0 && !self.touches_session(query)) else {
             return Box::pin(self.own(query, params, format)).await;
         };
         if query.is_heavy() {
@@ -103,8 +105,10 @@ impl Pool {
             Ok(Whole::Rows(bytes)) => Ok(Answer::Rows(bytes)),
             Ok(Whole::None) => Ok(Answer::None),
             Ok(Whole::Changed(count)) => Ok(Answer::Changed(count)),
-            Ok(Whole::Large) => {
-                query.keep_apart();
+            Ok(whole @ (Whole::Large | Whole::Apart)) => {
+                if matches!(whole, Whole::Large) {
+                    query.keep_apart();
+                }
                 Box::pin(self.own(query, params, format)).await
             }
             // It can only read, so it may be asked again: alone, since the loss may have been its
@@ -124,6 +128,14 @@ impl Pool {
             Some(link) => link,
             None => Box::pin(self.wait_for_link()).await?,
         };
+        let functions = &self.0.database.0.functions;
+        if functions.is_any_volatile(&query.effects.calls).is_none() {
+            // It was declared after the connection was opened.
+            Box::pin(link.look_up(functions)).await?;
+        }
+        if self.touches_session(query) {
+            return Ok(Whole::Apart);
+        }
         let statement = &query.statements()[0];
         let mut healed = 0;
         loop {
@@ -141,10 +153,10 @@ impl Pool {
             };
             let result = self.ask(&link, query, &plan.statement, &plan.columns, &bound, format).await;
             match result {
-                Err(error) if healed < MIGRATIONS && (error.is_stale_plan() || error.is_stale_description()) => {
+                Err(error) if healed < MIGRATIONS && query.is_stale(&error) => {
                     link.forget(slot, &plan);
                     self.retried();
-                    healed += 1;
+                    healed = if error.is_about_a_name() { MIGRATIONS } else { healed + 1 };
                 }
                 Err(error) => return Err(blame(error, query, statement)),
                 Ok(whole) => return Ok(whole),
@@ -284,9 +296,11 @@ pub(super) fn blame(error: Error, query: &Declared, statement: &Statement) -> Er
     if let Some(at) = param::blamed(database)
         && let Some(source) = statement.uses.get(at).and_then(|&index| query.params.get(index))
     {
-        return Error::Parameter { name: source.shared_name().clone(), reason: reported.message().into() };
+        // An internal error's text is none for a client.
+        let reason = if reported.code().code().starts_with("XX") { reason(reported) } else { reported.message() };
+        return Error::Parameter { name: source.shared_name().clone(), reason: reason.into() };
     }
-    if !statement.uses.is_empty() && is_about_a_value(reported) {
+    if !statement.uses.is_empty() && (is_about_a_value(reported) || is_about_a_name(reported)) {
         return Error::Value { reason: reason(reported), cause: database.clone() };
     }
     error

@@ -12,6 +12,7 @@ use crate::config::Pooler;
 use crate::connect::CANCELLATIONS;
 use crate::error::{Error, ErrorKind};
 use crate::query::Access;
+use crate::sql::Effects;
 
 /// How long after the server's own limit an answer may come, and how long a rollback may take.
 const GRACE: Duration = Duration::from_secs(1);
@@ -68,6 +69,32 @@ impl Session {
     /// Has the session cleaned before another request gets it.
     pub(super) const fn touch(&mut self) {
         self.is_touched = true;
+    }
+
+    /// Has the session cleaned if a statement with these effects may leave something in it. Which
+    /// functions are volatile is asked once.
+    pub(super) async fn note(&mut self, effects: &Effects, in_transaction: bool) -> Result<(), Error> {
+        if effects.is_dirty() {
+            self.touch();
+        }
+        // A pooler's session cannot be cleaned from here.
+        if self.is_touched || effects.calls.is_empty() || self.is_pooled() {
+            return Ok(());
+        }
+        let pool = self.pool.clone();
+        let functions = &pool.0.database.0.functions;
+        if functions.is_any_volatile(&effects.calls).is_none() {
+            functions.register(&effects.calls);
+            self.busy();
+            let asked = async { Ok(functions.look_up(self.object()?).await?) };
+            let result = Self::within(self.limit(), asked).await;
+            self.done(in_transaction, &result);
+            result?;
+        }
+        if functions.is_any_volatile(&effects.calls) == Some(true) {
+            self.touch();
+        }
+        Ok(())
     }
 
     /// The connection. It is there until the session is dropped.

@@ -49,6 +49,15 @@ struct Rows {
     ended: bool,
 }
 
+/// How far a reader is.
+#[derive(Default)]
+struct Progress {
+    /// The index of the statement.
+    at: usize,
+    /// `true` if the server has prepared that statement.
+    is_prepared: bool,
+}
+
 struct Reader {
     query: Arc<Declared>,
     params: Vec<Param>,
@@ -118,22 +127,27 @@ impl Reader {
     async fn read(&self, session: &mut Session) -> Result<Part, Error> {
         let limit = session.limit();
         session.busy();
-        let mut at = 0;
-        let mut result = self.read_on(session.object_mut()?, limit, &mut at).await;
+        let mut progress = Progress::default();
+        let mut result = self.read_on(session.object_mut()?, limit, &mut progress).await;
         if matches!(result, Err(Error::Parameter { .. })) && self.query.may_have_changed() {
-            session.forget(&self.query.statements()[at].sql);
-            at = 0;
-            result = self.read_on(session.object_mut()?, limit, &mut at).await;
+            session.forget(&self.query.statements()[progress.at].sql);
+            progress = Progress::default();
+            result = self.read_on(session.object_mut()?, limit, &mut progress).await;
         }
-        let statement = &self.query.statements()[at];
-        if result.as_ref().is_err_and(|error| error.is_stale_plan() || error.is_stale_description()) {
-            session.forget(&statement.sql);
+        let statement = &self.query.statements()[progress.at];
+        match result {
+            Err(error) if self.query.is_stale(&error) => {
+                session.forget(&statement.sql);
+                Err(error)
+            }
+            // A statement that cannot be prepared is not the client's fault.
+            result if !progress.is_prepared => result,
+            result => result.map_err(|error| blame(error, &self.query, statement)),
         }
-        result.map_err(|error| blame(error, &self.query, statement))
     }
 
-    /// Reads the rows of the last statement. `at` is the one that it is at.
-    async fn read_on(&self, object: &mut Object, limit: Duration, at: &mut usize) -> Result<Part, Error> {
+    /// Reads the rows of the last statement.
+    async fn read_on(&self, object: &mut Object, limit: Duration, progress: &mut Progress) -> Result<Part, Error> {
         let mut builder = object.build_transaction().read_only(true);
         if let Some(isolation) = self.query.isolation {
             builder = builder.isolation_level(isolation.into());
@@ -143,12 +157,12 @@ impl Reader {
             Session::within(limit, async { Ok(transaction.batch_execute(limits).await?) }).await?;
         }
         let last = self.query.statements().len() - 1;
-        while *at < last {
-            let (prepared, bound) = Session::within(limit, self.prepare(&transaction, *at)).await?;
+        while progress.at < last {
+            let (prepared, bound) = Session::within(limit, self.prepare(&transaction, progress)).await?;
             Session::within(limit, async { Ok(transaction.execute_raw(&prepared, bound).await?) }).await?;
-            *at += 1;
+            *progress = Progress { at: progress.at + 1, is_prepared: false };
         }
-        let (prepared, bound) = Session::within(limit, self.prepare(&transaction, last)).await?;
+        let (prepared, bound) = Session::within(limit, self.prepare(&transaction, progress)).await?;
         let columns = Column::all(prepared.columns())?;
         let portal = Session::within(limit, async { Ok(transaction.bind_raw(&prepared, bound).await?) }).await?;
         // Nothing but the portal holds it now, so that behind a pooler it does not outlive the
@@ -191,13 +205,18 @@ impl Reader {
         Ok(if sent { Part::Last(out) } else { Part::Whole(out) })
     }
 
-    async fn prepare(&self, transaction: &Transaction<'_>, at: usize) -> Result<(Statement, Binding), Error> {
-        let statement = &self.query.statements()[at];
+    async fn prepare(
+        &self,
+        transaction: &Transaction<'_>,
+        progress: &mut Progress,
+    ) -> Result<(Statement, Binding), Error> {
+        let statement = &self.query.statements()[progress.at];
         let prepared = match self.limits {
             None => transaction.prepare_cached(&statement.sql).await?,
             // A pooler's session is another one the next time.
             Some(_) => transaction.prepare(&statement.sql).await?,
         };
+        progress.is_prepared = true;
         let bound = bind(&self.query, statement, prepared.params(), &self.params)?;
         Ok((prepared, bound))
     }

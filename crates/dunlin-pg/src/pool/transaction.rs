@@ -13,7 +13,7 @@ use super::session::{self, Session};
 use crate::config::{Config, Pooler};
 use crate::error::Error;
 use crate::query::{Access, Isolation};
-use crate::sql;
+use crate::sql::Effects;
 
 /// How a transaction begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,9 +80,7 @@ impl Transaction {
     /// What PostgreSQL said.
     pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let pooled = self.session.is_pooled();
-        if sql::touches_session(sql) {
-            self.session.touch();
-        }
+        self.note(sql).await?;
         self.step(async |object| {
             if pooled {
                 let typed = typed(object, sql, params).await?;
@@ -100,9 +98,7 @@ impl Transaction {
     /// What PostgreSQL said.
     pub async fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let pooled = self.session.is_pooled();
-        if sql::touches_session(sql) {
-            self.session.touch();
-        }
+        self.note(sql).await?;
         self.step(async |object| {
             if pooled {
                 let typed = typed(object, sql, params).await?;
@@ -135,6 +131,19 @@ impl Transaction {
     /// What PostgreSQL said.
     pub async fn rollback(mut self) -> Result<(), Error> {
         end(&mut self.session, "ROLLBACK").await
+    }
+
+    /// Has the session cleaned afterwards if the statement may leave something in it.
+    async fn note(&mut self, sql: &str) -> Result<(), Error> {
+        let effects = Effects::of(sql);
+        if self.failed.is_some() {
+            // The server answers no question until the transaction is rolled back.
+            if effects.is_dirty() || !effects.calls.is_empty() {
+                self.session.touch();
+            }
+            return Ok(());
+        }
+        self.session.note(&effects, true).await
     }
 
     async fn step<T>(&mut self, step: impl AsyncFnOnce(&Object) -> Result<T, Error>) -> Result<T, Error> {

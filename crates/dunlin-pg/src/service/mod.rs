@@ -128,6 +128,9 @@ impl Inner {
                 *response.status_mut() = if plain { StatusCode::NO_CONTENT } else { self.query.status };
                 response
             }
+            Ok(Answer::None | Answer::Changed(_)) if self.query.skips_conflicts => {
+                Problem::new(StatusCode::CONFLICT).detail("a row like this exists already").into_response()
+            }
             Ok(Answer::None | Answer::Changed(_)) => {
                 Problem::new(StatusCode::NOT_FOUND).detail("there is no such row").into_response()
             }

@@ -2,15 +2,36 @@
 
 use super::{Token, tokens};
 
-/// Functions that leave something in the session.
-const SESSION_FUNCTIONS: [&str; 6] = [
-    "PG_ADVISORY_LOCK",
-    "PG_ADVISORY_LOCK_SHARED",
-    "PG_TRY_ADVISORY_LOCK",
-    "PG_TRY_ADVISORY_LOCK_SHARED",
-    "SETSEED",
-    "DBLINK_CONNECT",
+/// Functions of PostgreSQL that leave something in the session, or that run SQL from a text.
+const SESSION_FUNCTIONS: [&str; 9] = [
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+    "setseed",
+    "dblink_connect",
+    "query_to_xml",
+    "query_to_xmlschema",
+    "query_to_xml_and_xmlschema",
 ];
+
+/// Key words before a parenthesis, which are no functions.
+const KEY_WORDS: [&str; 24] = [
+    "all", "and", "any", "array", "as", "by", "case", "coalesce", "else", "exists", "filter", "from", "in", "join",
+    "not", "on", "or", "over", "select", "then", "using", "values", "when", "where",
+];
+
+/// The effects of a statement on its session.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effects {
+    /// `true` if it leaves something in the session that outlives the transaction: a setting, an
+    /// advisory lock, a temporary table.
+    pub(crate) touches: bool,
+    /// `true` if it may do so where its text does not show it: DO and CALL.
+    pub(crate) hides: bool,
+    /// The names of the functions that it calls.
+    pub(crate) calls: Vec<Box<str>>,
+}
 
 /// Returns the reason why a declared query cannot have this statement, for example transaction
 /// control: the statements of a query are one transaction, which the pool begins and ends.
@@ -34,31 +55,74 @@ pub(crate) fn refusal(sql: &str) -> Option<String> {
     Some(format!("{first} is not for a declared query: {reason}"))
 }
 
-/// Returns `true` if the statement leaves something in its session that outlives the transaction: a
-/// setting, an advisory lock, a temporary table.
-pub(crate) fn touches_session(sql: &str) -> bool {
-    let tokens: Vec<Token<'_>> = tokens(sql).collect();
-    let words: Vec<Option<String>> = tokens.iter().map(Token::word).collect();
-    let word = |at: usize| words.get(at).and_then(Option::as_deref);
-    let first = words.iter().flatten().next().map(String::as_str);
-    match first {
-        Some("SET") => {
-            let second = words.iter().flatten().nth(1).map(String::as_str);
-            if !matches!(second, Some("LOCAL" | "TRANSACTION" | "CONSTRAINTS")) {
-                return true;
-            }
+// === impl Effects ===
+
+impl Effects {
+    /// Reads the effects of a statement.
+    pub(crate) fn of(sql: &str) -> Self {
+        let tokens: Vec<Token<'_>> = tokens(sql).collect();
+        let mut effects = Self::default();
+        effects.read_command(&tokens);
+        for at in 0..tokens.len() {
+            effects.read_token(&tokens, at);
         }
-        Some("RESET" | "LOAD") => return true,
-        _ => {}
+        effects.calls.sort_unstable();
+        effects.calls.dedup();
+        effects
     }
-    (0..tokens.len()).any(|at| match word(at) {
-        Some("SET_CONFIG") => !is_local(&tokens[at + 1..]),
-        Some("TEMP" | "TEMPORARY") => {
-            at > 0 && matches!(word(at - 1), Some("CREATE" | "INTO" | "LOCAL" | "GLOBAL" | "REPLACE"))
+
+    /// Returns `true` if the session has to be cleaned, whatever the functions are.
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.touches || self.hides
+    }
+
+    /// Adds the effects of another statement.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.touches |= other.touches;
+        self.hides |= other.hides;
+        self.calls.extend(other.calls);
+        self.calls.sort_unstable();
+        self.calls.dedup();
+        self
+    }
+
+    fn read_command(&mut self, tokens: &[Token<'_>]) {
+        let mut words = tokens.iter().filter_map(Token::word);
+        match (words.next().as_deref(), words.next().as_deref()) {
+            (Some("SET"), Some("LOCAL" | "TRANSACTION" | "CONSTRAINTS")) => {}
+            (Some("SET" | "RESET" | "LOAD"), _) => self.touches = true,
+            (Some("DO" | "CALL"), _) => self.hides = true,
+            _ => {}
         }
-        Some(name) => SESSION_FUNCTIONS.contains(&name) && matches!(tokens.get(at + 1), Some(Token::Symbol(b'('))),
-        None => false,
-    })
+    }
+
+    fn read_token(&mut self, tokens: &[Token<'_>], at: usize) {
+        let next = tokens.get(at + 1);
+        if at > 0 && matches!(tokens[at].word().as_deref(), Some("TEMP" | "TEMPORARY")) {
+            let before = tokens[at - 1].word();
+            self.touches |= matches!(before.as_deref(), Some("CREATE" | "INTO" | "LOCAL" | "GLOBAL" | "REPLACE"));
+        }
+        // A name with Unicode escapes may be any.
+        if matches!(tokens[at], Token::Word("U" | "u"))
+            && matches!(next, Some(Token::Symbol(b'&')))
+            && tokens.get(at + 2).is_some_and(Token::is_quoted_name)
+        {
+            self.hides = true;
+        }
+        let Some(name) = tokens[at].name() else { return };
+        match next {
+            // What is made in this schema is temporary. Its tables are used by whoever made them.
+            Some(Token::Symbol(b'.')) => self.touches |= name == "pg_temp",
+            Some(Token::Symbol(b'(')) => {
+                self.touches |=
+                    SESSION_FUNCTIONS.contains(&&*name) || (name == "set_config" && !is_local(&tokens[at + 1..]));
+                if !KEY_WORDS.contains(&&*name) {
+                    self.calls.push(name.into());
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Returns `true` if the last argument of a call of `set_config` is the constant `true`.
@@ -156,8 +220,17 @@ mod tests {
             "CREATE LOCAL TEMPORARY TABLE x (a int)",
             "SELECT 1 AS a INTO TEMP x",
             "CREATE OR REPLACE TEMP VIEW v AS SELECT 1",
+            "SELECT \"set_config\"('a.b', $1, false)",
+            "SELECT pg_catalog.\"set_config\"('a.b', $1, false)",
+            "SELECT \"pg_advisory_lock\"(1)",
+            "SELECT pg_catalog . pg_advisory_lock /* x */ (1)",
+            "CREATE TABLE pg_temp.x (a int)",
+            "CREATE TABLE \"pg_temp\".x (a int)",
+            "SELECT 1 AS a INTO pg_temp.x",
+            "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "SELECT query_to_xml('SELECT set_config(''a'', ''b'', false)', true, true, '')",
         ] {
-            assert!(touches_session(sql), "{sql}");
+            assert!(Effects::of(sql).touches, "{sql}");
         }
         for sql in [
             "SET LOCAL search_path = a",
@@ -171,9 +244,27 @@ mod tests {
             "SELECT temp FROM weather",
             "SELECT pg_advisory_lock FROM t",
             "CREATE TABLE x (temp int)",
+            "SELECT \"SET_CONFIG\"('a.b', $1, false)",
+            "SELECT '\"set_config\"(1)'",
+            "SELECT pg_temp FROM t",
         ] {
-            assert!(!touches_session(sql), "{sql}");
+            assert!(!Effects::of(sql).touches, "{sql}");
         }
+    }
+
+    #[test]
+    fn bodies_that_cannot_be_seen_are_found() {
+        for sql in
+            ["DO $$ BEGIN END $$", "call p(1)", "/* x */ DO 'x'", "SELECT U&\"set\\005fconfig\"('a', 'b', false)"]
+        {
+            assert!(Effects::of(sql).hides, "{sql}");
+        }
+        for sql in ["INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "SELECT do FROM t", "SELECT a & \"b\""] {
+            assert!(!Effects::of(sql).hides, "{sql}");
+        }
+        let calls = |sql: &str| Effects::of(sql).calls.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(calls("SELECT My_F(1), \"My \"\"F\"\"\" (2), s.g(h(x)), 'no(1)'"), ["My \"F\"", "g", "h", "my_f"]);
+        assert_eq!(calls("SELECT a FROM t WHERE b = $1"), [""; 0]);
     }
 
     #[test]
@@ -190,7 +281,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics(sql in "\\PC{0,60}") {
-            let _ = (refusal(&sql), touches_session(&sql), foreign_placeholder(&sql));
+            let _ = (refusal(&sql), Effects::of(&sql), foreign_placeholder(&sql));
         }
     }
 }

@@ -2,8 +2,10 @@
 //! session.
 
 mod effects;
+mod writes;
 
-pub(crate) use effects::{foreign_placeholder, refusal, touches_session};
+pub(crate) use effects::{Effects, foreign_placeholder, refusal};
+pub(crate) use writes::{skips_conflicts, write};
 
 /// A statement whose parameters are numbered without gaps, and what they were numbered before.
 ///
@@ -59,6 +61,19 @@ impl Token<'_> {
             Token::Word(word) => Some(word.to_ascii_uppercase()),
             _ => None,
         }
+    }
+
+    /// The name as the catalogues have it: in lower case unless it is quoted.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self {
+            Token::Word(word) => Some(word.to_ascii_lowercase()),
+            Token::Quoted(text) => Some(text.strip_prefix('"')?.strip_suffix('"')?.replace("\"\"", "\"")),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_quoted_name(&self) -> bool {
+        matches!(self, Token::Quoted(text) if text.starts_with('"'))
     }
 }
 
@@ -121,7 +136,7 @@ fn after_quoted(bytes: &[u8], open: usize, quote: u8, escapes: bool) -> usize {
     while at < bytes.len() {
         match bytes[at] {
             b'\\' if escapes => at += 2,
-            // A doubled quote closes and opens again, which comes to the same.
+            byte if byte == quote && bytes.get(at + 1) == Some(&quote) => at += 2,
             byte if byte == quote => return at + 1,
             _ => at += 1,
         }

@@ -63,6 +63,82 @@ async fn locks_roles_and_temporary_tables_go() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_not_seen_leave_nothing() {
+    postgres().psql(
+        "CREATE FUNCTION clean_set(text) RETURNS text LANGUAGE sql AS 'SELECT set_config(''app.hidden'', $1, false)';
+         CREATE SCHEMA clean_schema; CREATE FUNCTION clean_schema.\"clean Set\"(text) RETURNS text LANGUAGE sql AS
+             'SELECT set_config(''app.hidden'', $1, false)';
+         CREATE PROCEDURE clean_call(text) LANGUAGE sql AS 'SELECT set_config(''app.hidden'', $1, false)'",
+    );
+    let fixture = Fixture::new(config("clean_hidden"));
+    let seen = "SELECT coalesce(current_setting('app.hidden', true), '') AS v";
+    let seen = [one(&fixture, seen, &[]), write(&fixture, seen, &[])];
+    let none = async |after: &str| {
+        for service in &seen {
+            for _ in 0..3 {
+                assert_eq!(text(&ask(service, get("/", &[])).await), r#"{"v":""}"#, "after {after}");
+            }
+        }
+    };
+    none("nothing").await;
+    for sql in [
+        "SELECT clean_set($1) AS v",
+        "SELECT public.\"clean_set\" ($1) AS v",
+        "SELECT clean_schema.\"clean Set\"($1) AS v",
+        "SELECT \"set_config\"('app.hidden', $1, false) AS v",
+        "SELECT pg_catalog.\"set_config\"('app.hidden', $1, false) AS v",
+    ] {
+        for service in [one(&fixture, sql, &["q"]), write(&fixture, sql, &["q"])] {
+            for _ in 0..4 {
+                assert_eq!(text(&ask(&service, get("/?q=bob", &[])).await), r#"{"v":"bob"}"#, "{sql}");
+                none(sql).await;
+            }
+        }
+    }
+    for sql in ["CALL clean_call('bob')", "DO $$ BEGIN PERFORM set_config('app.hidden', 'bob', false); END $$"] {
+        let service = fixture.service(Query { access: Access::Write, ..Query::new([sql]) });
+        for _ in 0..4 {
+            assert_eq!(ask(&service, post("{}")).await.status(), 204, "{sql}");
+            none(sql).await;
+        }
+    }
+    let options = TransactionOptions { access: Access::Write, isolation: None };
+    for _ in 0..4 {
+        let mut transaction = fixture.pool.begin(options).await.unwrap();
+        transaction.query("SELECT clean_set('bob')", &[]).await.unwrap();
+        transaction.commit().await.unwrap();
+        none("a transaction by hand").await;
+    }
+}
+
+/// A function that is not volatile cannot change a setting, so its reads are shared.
+#[tokio::test]
+async fn stable_functions_stay_on_shared_connections() {
+    postgres().psql("CREATE FUNCTION clean_stable(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1'");
+    let fixture = Fixture::new(config("clean_stable"));
+    let early = one(&fixture, "SELECT clean_stable($1) AS v, count(*) AS n", &["q"]);
+    for _ in 0..4 {
+        assert_eq!(text(&ask(&early, get("/?q=bob", &[])).await), r#"{"v":"bob","n":1}"#);
+        // Declared when the connections are open.
+        let late = one(&fixture, "SELECT upper(clean_stable($1)) AS v", &["q"]);
+        assert_eq!(text(&ask(&late, get("/?q=bob", &[])).await), r#"{"v":"BOB"}"#);
+    }
+    assert_eq!(fixture.database.stats().own, 0);
+}
+
+#[tokio::test]
+async fn temporary_tables_by_schema_go() {
+    let fixture = Fixture::new(Config { shared: 0, ..config("clean_pg_temp") });
+    let make = fixture.service(Query {
+        access: Access::Write,
+        ..Query::new(["CREATE TABLE pg_temp.clean_x AS SELECT 1 AS a", "SELECT a FROM pg_temp.clean_x"])
+    });
+    for _ in 0..6 {
+        assert_eq!(text(&ask(&make, get("/", &[])).await), r#"[{"a":1}]"#);
+    }
+}
+
+#[tokio::test]
 async fn a_transaction_by_hand_leaves_a_clean_session() {
     let fixture = Fixture::new(config("clean_by_hand"));
     let options = TransactionOptions { access: Access::Write, isolation: None };

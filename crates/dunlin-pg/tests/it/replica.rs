@@ -137,8 +137,8 @@ async fn a_write_that_comes_to_a_standby_is_for_later() {
         let answer = ask(service, post("")).await;
         assert_eq!(answer.status(), 503, "{}", text(&answer));
     }
-    // A read that writes is nobody's fault but its author's.
-    let wrong = fixture.service(Query::new(["UPDATE r_late SET n = 1"]));
+    // A read that writes, in a body that is not seen, is declared wrongly.
+    let wrong = fixture.service(Query::new(["DO $$ BEGIN UPDATE r_late SET n = 1; END $$"]));
     assert_eq!(ask(&wrong, get("/", &[])).await.status(), 500);
 }
 

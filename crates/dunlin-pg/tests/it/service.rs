@@ -112,11 +112,85 @@ async fn writes_take_a_body_and_constraints_are_told() {
 
 #[tokio::test]
 async fn a_read_cannot_write() {
-    postgres().psql("CREATE TABLE s_safe (n int)");
+    postgres().psql(
+        "CREATE TABLE s_safe (n int); CREATE FUNCTION s_sneaky() RETURNS int LANGUAGE sql AS
+             'INSERT INTO s_safe VALUES (1) RETURNING n'",
+    );
     let fixture = Fixture::new(config("s_safe"));
-    let sneaky = fixture.service(Query::new(["INSERT INTO s_safe VALUES (1) RETURNING n"]));
+    for sql in [
+        "INSERT INTO s_safe VALUES (1) RETURNING n",
+        "WITH a AS (DELETE FROM s_safe RETURNING n) SELECT n FROM a",
+        "SELECT n FROM s_safe FOR UPDATE",
+        "SELECT nextval('s_any')",
+        "SELECT n INTO s_copy FROM s_safe",
+        "DROP TABLE s_safe",
+    ] {
+        let error = fixture.database.declare(Query::new([sql])).unwrap_err().to_string();
+        assert!(error.contains("read-only") && error.contains("POST"), "{sql}: {error}");
+        let write = Query { access: Access::Write, ..Query::new([sql]) };
+        assert!(fixture.database.declare(write).is_ok(), "{sql}");
+    }
+    // A function's body is not seen, so the server refuses it.
+    let sneaky = fixture.service(Query::new(["SELECT s_sneaky() AS n"]));
     assert_eq!(ask(&sneaky, get("/", &[])).await.status(), 500);
     assert_eq!(postgres().psql("SELECT count(*) FROM s_safe").trim(), "0");
+}
+
+#[tokio::test]
+async fn an_insert_that_skips_a_conflict_is_409() {
+    postgres().psql("CREATE TABLE s_once (id int PRIMARY KEY)");
+    let fixture = Fixture::new(config("s_once"));
+    let of = |sql: &str| {
+        let params = named(&["body.id"]);
+        fixture.service(Query { params, rows: Rows::One, access: Access::Write, ..Query::new([sql]) })
+    };
+    let returning = of("INSERT INTO s_once VALUES ($1) ON CONFLICT DO NOTHING RETURNING id");
+    let silent = of("INSERT INTO s_once VALUES ($1) ON CONFLICT (id) DO NOTHING");
+    assert_eq!(ask(&returning, post(r#"{"id": 1}"#)).await.status(), 200);
+    assert_eq!(ask(&silent, post(r#"{"id": 2}"#)).await.status(), 204);
+    for service in [&returning, &silent] {
+        let answer = ask(service, post(r#"{"id": 1}"#)).await;
+        assert!(answer.status() == 409 && text(&answer).contains("exists already"), "{}", text(&answer));
+    }
+    let none = of("INSERT INTO s_once SELECT $1 WHERE false RETURNING id");
+    assert_eq!(ask(&none, post(r#"{"id": 3}"#)).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_description_finds_wrong_defaults_and_repeated_names() {
+    use dunlin_pg::Source;
+    use dunlin_pg::param::Param;
+
+    postgres().psql("CREATE TYPE s_colour AS ENUM ('red', 'blue')");
+    let fixture = Fixture::new(config("s_defaults"));
+    let with = |sql: &str, default: Param| {
+        fixture.declare(Query { params: vec![Source::named("q").or(default)], ..Query::new([sql]) })
+    };
+    let number = |text: &str| Param::from(serde_json::from_str::<serde_json::Value>(text).unwrap());
+    let queries = [
+        (with("SELECT $1::text AS v", number("5")), Some("q: its default is not valid: expected text")),
+        (with("SELECT $1::int AS v", "abc".into()), Some("q: its default is not valid: expected integer")),
+        (with("SELECT $1::s_colour AS v", "green".into()), Some("q: its default is not valid: invalid input value")),
+        (with("SELECT $1::s_colour AS v", "blue".into()), None),
+        (with("SELECT $1::int[] AS v", number("[1, 2]")), None),
+        (with("SELECT $1::numeric AS v", number("1.5")), None),
+        (with("SELECT $1::inet AS v", "1.2.3.4.5".into()), Some("q: its default is not valid")),
+        (with("SELECT $1::int AS v", Param::Null), None),
+        (fixture.declare(Query::new(["SELECT 1 AS a, 2 AS b, 3 AS a"])), Some("two columns have the name \"a\"")),
+        (fixture.declare(Query::new(["SELECT 1 AS a, 2 AS a", "SELECT 1 AS a"])), None),
+        (fixture.declare(Query::new(["SELECT 1::money AS a"])), Some("\"a\"::numeric")),
+        (fixture.declare(Query::new(["SELECT ROW(1) AS a"])), Some("to_json(\"a\")")),
+    ];
+    let (queries, expected): (Vec<_>, Vec<_>) = queries.into_iter().unzip();
+    for ((answer, expected), query) in
+        fixture.database.describe(&queries).await.unwrap().into_iter().zip(expected).zip(&queries)
+    {
+        let error = answer.err().map(|error| error.to_string());
+        match expected {
+            None => assert_eq!(error, None, "{query:?}"),
+            Some(part) => assert!(error.as_ref().is_some_and(|error| error.contains(part)), "{query:?}: {error:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,100 @@ async fn what_a_search_box_sends_is_the_clients_fault() {
     }
 }
 
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_the_clients_fault() {
+    postgres().psql("CREATE SEQUENCE s_seq; CREATE DOMAIN s_word AS text CHECK (VALUE::regtype IS NOT NULL)");
+    let casts = [
+        ("SELECT to_tsvector($1::regconfig, 'x') AS v", "nosuch"),
+        ("SELECT $1::regclass::text AS v", "nosuch"),
+        ("SELECT $1::regclass::text AS v", "no.such"),
+        ("SELECT $1::regclass::text AS v", "%22"),
+        ("SELECT $1::regtype::text AS v", "nosuch"),
+        ("SELECT $1::regtype::text AS v", "a+b+c("),
+        ("SELECT $1::regrole::text AS v", "nosuch"),
+        ("SELECT $1::regproc::text AS v", "nosuch"),
+        ("SELECT $1::regproc::text AS v", "lower"),
+        ("SELECT $1::regnamespace::text AS v", "nosuch"),
+        ("SELECT has_sequence_privilege($1::regclass, 'select') AS v", "nosuch"),
+        ("SELECT $1::s_word::text AS v", "nosuch"),
+    ];
+    // The values of a text are read when the statement runs, so the error names no parameter.
+    let texts = [
+        ("SELECT to_tsvector($1::text::regconfig, 'x') AS v", "nosuch"),
+        ("SELECT $1::text::regclass::text AS v", "nosuch"),
+        ("SELECT $1::text::regclass::text AS v", "no.such"),
+        ("SELECT $1::text::regproc::text AS v", "lower"),
+        ("SELECT $1::text::regtype::text AS v", "a+b+c("),
+        ("SELECT has_table_privilege($1, 'select') AS v", "nosuch"),
+        ("SELECT has_column_privilege('pg_class', $1, 'select') AS v", "nosuch"),
+    ];
+    let direct = casts.len();
+    for (number, (sql, value)) in casts.into_iter().chain(texts).enumerate() {
+        let shared = Fixture::new(config("s_names"));
+        let alone = Fixture::new(dunlin_pg::Config { shared: 0, pool_size: 1, ..config("s_names") });
+        let query = Query { params: named(&["q"]), ..Query::new([sql]) };
+        let services = [
+            (&shared, query.clone()),
+            (&shared, Query { access: Access::Write, ..query.clone() }),
+            (&shared, Query { isolation: Some(dunlin_pg::Isolation::RepeatableRead), ..query.clone() }),
+            (&alone, query.clone()),
+            (&alone, Query { rows: Rows::One, ..query }),
+        ];
+        for (fixture, query) in services {
+            let (service, before) = (fixture.service(query), fixture.database.stats().retried);
+            for _ in 0..4 {
+                let answer = ask(&service, get(&format!("/?q={value}"), &[])).await;
+                assert_eq!(answer.status(), 400, "{sql}: {}", text(&answer));
+                assert_eq!(text(&answer).contains(r#""parameter":"q""#), number < direct, "{sql}: {}", text(&answer));
+            }
+            let retried = fixture.database.stats().retried - before;
+            assert!(retried <= u64::from(number >= direct) * 2, "{sql}: prepared anew {retried} times");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_migration_dropped_is_not_the_clients_fault() {
+    postgres().psql(
+        "CREATE TABLE s_gone (id int); INSERT INTO s_gone VALUES (1); CREATE TYPE s_enum AS ENUM ('a');
+         CREATE FUNCTION s_body(int) RETURNS bigint LANGUAGE plpgsql AS
+             $f$ BEGIN RETURN (SELECT count(*) FROM s_gone WHERE id = $1); END $f$;
+         CREATE TABLE s_key (id int CONSTRAINT s_key_id PRIMARY KEY)",
+    );
+    let fixture = Fixture::new(config("s_gone"));
+    let table = service(&fixture, "SELECT id FROM s_gone WHERE id = $1", &["q"]);
+    let body = service(&fixture, "SELECT s_body($1) AS n", &["q"]);
+    let word = service(&fixture, "SELECT $1::s_enum AS e", &["q"]);
+    let key = fixture.service(Query {
+        params: named(&["q"]),
+        access: Access::Write,
+        ..Query::new(["INSERT INTO s_key VALUES ($1) ON CONFLICT ON CONSTRAINT s_key_id DO NOTHING"])
+    });
+    let good = async |status: u16| {
+        for (service, query) in [(&table, "/?q=1"), (&body, "/?q=1"), (&word, "/?q=a")] {
+            let answer = ask(service, get(query, &[])).await;
+            assert_eq!(answer.status().as_u16(), status, "{query}: {}", text(&answer));
+        }
+    };
+    good(200).await;
+    assert_eq!(ask(&key, get("/?q=1", &[])).await.status(), 204);
+    // The new type has another OID.
+    postgres().psql(
+        "ALTER TABLE s_gone RENAME TO s_gone_old; ALTER TYPE s_enum RENAME TO s_enum_old;
+         ALTER TABLE s_key DROP CONSTRAINT s_key_id",
+    );
+    postgres().psql("DROP TYPE s_enum_old");
+    good(500).await;
+    good(500).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&key, get("/?q=1", &[])).await.status(), 500);
+    }
+    postgres().psql("ALTER TABLE s_gone_old RENAME TO s_gone; CREATE TYPE s_enum AS ENUM ('b', 'a')");
+    good(200).await;
+    postgres().psql("DROP TYPE s_enum; CREATE TYPE s_enum AS ENUM ('a')");
+    good(200).await;
+}
+
 fn raising(fixture: &Fixture, name: &str, raise: &str) -> QueryService {
     postgres().psql(&format!("CREATE FUNCTION {name}() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN {raise}; END $f$"));
     fixture.service(Query { access: Access::Write, rows: Rows::One, ..Query::new([format!("SELECT {name}()")]) })

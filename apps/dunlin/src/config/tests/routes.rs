@@ -143,6 +143,15 @@ fn parameters_that_nothing_provides() {
     "#]],
     );
     check(
+        "[[route]]\npath = \"/u\"\nmethod = \"POST\"\nquery = \"SELECT $1\"\nparams = [\"body\"]\n",
+        expect![[r#"
+        dunlin.toml:5:11: nothing provides "body": the body is no parameter as a whole; expected "body." and the name of a field
+          |
+        5 | params = ["body"]
+          |           ^^^^^^
+    "#]],
+    );
+    check(
         "[[route]]\npath = \"/u\"\nmethod = \"POST\"\nquery = \"SELECT $1\"\nparams = [\"bdy.name\"]\n",
         expect![[r#"
         dunlin.toml:5:11: nothing provides "bdy.name"; expected the name of a path or query parameter, or "body." and the name of a field; did you mean "body.name"?
