@@ -332,7 +332,7 @@ impl Entry {
         self.key = record.split_to(key.len());
         let text = record.split_to(self.text);
         self.head.headers = fields::compact(headers, text.clone(), record.split_to(length.len()));
-        self.lines = Lines::read(text);
+        self.lines = Lines::parse(text);
         self.fields_at = self.head.headers.keys().next().map_or(0, |name| std::ptr::from_ref(name).addr());
         if !self.body_is_kept {
             self.body = record;

@@ -32,7 +32,7 @@ pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: StoredReply) -> Res
         None => identity(shared, ready),
         Some(_) if kept.is_improvable() => Err(ready.into_response()),
         Some(encoding) => match lines(shared, coding, &ready, &kept, encoding) {
-            Some(lines) => Ok(ready.changed(lines, encoding.body(), change(coding))),
+            Some(lines) => Ok(ready.with_lines(lines, encoding.body(), change(coding))),
             None => Err(ready.into_response()),
         },
     }
@@ -42,8 +42,8 @@ pub(crate) fn respond(shared: &Shared, asked: &Asked, ready: StoredReply) -> Res
 fn identity(shared: &Shared, ready: StoredReply) -> Result<StoredReply, Response<Body>> {
     match verdict(shared, &ready) {
         Verdict::Leave if recode::concerns(ready.head().headers()) => Err(ready.into_response()),
-        Verdict::Encode if !vary::says(ready.head().headers(), "accept-encoding") => {
-            Ok(ready.followed(VARIES, |headers, _| head::varies(headers)))
+        Verdict::Encode if !vary::contains(ready.head().headers(), "accept-encoding") => {
+            Ok(ready.with_last_line(VARIES, |headers, _| head::varies(headers)))
         }
         _ => Ok(ready),
     }

@@ -1,8 +1,7 @@
 //! The directives of `Cache-Control` (RFC 9111 §5.2), of requests and of responses.
 //!
-//! A directive that comes twice counts by its first occurrence. One whose argument is no number of
-//! seconds counts as zero, so that what was meant to limit reuse never widens it (RFC 9111 §4.2.1).
-//! What is not known is passed over.
+//! Of a repeated directive, the first counts. An invalid number of seconds counts as zero, so that
+//! a malformed limit never allows more reuse (RFC 9111 §4.2.1). Unknown directives are ignored.
 
 use std::time::Duration;
 
@@ -11,66 +10,65 @@ use http::{HeaderMap, HeaderName};
 
 use crate::list;
 
-/// RFC 9111 §1.2.2: a count of seconds that is too large to hold counts as 2^31.
-const MOST_SECONDS: u64 = 1 << 31;
+/// RFC 9111 §1.2.2: a number of seconds that is too large counts as 2^31.
+const MAX_SECONDS: u64 = 1 << 31;
 
-/// What a request asks of caches (RFC 9111 §5.2.1).
+/// The directives of a request (RFC 9111 §5.2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
-    /// Take no response that is older.
+    /// The limit of a response's age.
     pub max_age: Option<Duration>,
-    /// Take a response that has been stale for no longer than this; [`Duration::MAX`] is any time.
+    /// The limit of a response's staleness. [`Duration::MAX`] accepts any.
     pub max_stale: Option<Duration>,
-    /// Take only what stays fresh for at least this long.
+    /// The time for which a response has to stay fresh.
     pub min_fresh: Option<Duration>,
-    /// Take nothing stored that has not been validated.
+    /// A stored response has to be validated first.
     pub no_cache: bool,
-    /// Store neither this request nor its response.
+    /// Neither the request nor its response may be stored.
     pub no_store: bool,
-    /// Do not change the content.
+    /// The content may not be transformed.
     pub no_transform: bool,
-    /// Take a stored response or none.
+    /// Only a stored response is acceptable.
     pub only_if_cached: bool,
-    /// Take a response that has been stale for no longer than this when the origin fails (RFC 5861
-    /// §4).
+    /// The limit of a response's staleness if the origin fails (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
 }
 
-/// What a response allows caches (RFC 9111 §5.2.2).
+/// The directives of a response (RFC 9111 §5.2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDirectives {
-    /// Fresh for this long.
+    /// The time for which it is fresh.
     pub max_age: Option<Duration>,
-    /// Fresh for this long in a shared cache.
+    /// The time for which it is fresh in a shared cache.
     pub s_maxage: Option<Duration>,
-    /// Not to be used stale.
+    /// It may not be used stale.
     pub must_revalidate: bool,
-    /// Not to be used stale by a shared cache.
+    /// A shared cache may not use it stale.
     pub proxy_revalidate: bool,
-    /// Store it only if the status is understood; then `no-store` does not count.
+    /// A cache that understands the status ignores `no-store`. Others may not store it.
     pub must_understand: bool,
-    /// Not to be used without validation, or some of its fields.
+    /// The response, or fields of it, may not be used without validation.
     pub no_cache: Option<Scope>,
-    /// Not to be stored.
+    /// It may not be stored.
     pub no_store: bool,
-    /// The content is not to be changed.
+    /// The content may not be transformed.
     pub no_transform: bool,
-    /// Not for a shared cache, or some of its fields.
+    /// A shared cache may not store the response, or fields of it.
     pub private: Option<Scope>,
-    /// May be stored although it otherwise might not.
+    /// It may be stored even if other rules forbid it.
     pub public: bool,
-    /// Will not change while it is fresh (RFC 8246).
+    /// It does not change while it is fresh (RFC 8246).
     pub immutable: bool,
-    /// May be used stale for this long while it is validated (RFC 5861 §3).
+    /// The time for which it may be used stale while it is validated (RFC 5861 §3).
     pub stale_while_revalidate: Option<Duration>,
-    /// May be used stale for this long when the origin fails (RFC 5861 §4).
+    /// The time for which it may be used stale if the origin fails (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
 }
 
-/// What `no-cache` and `private` are about: the response, or fields of it.
+/// The scope of `no-cache` and `private`: the response, or fields of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of it.
+    /// The whole response.
     Response,
     /// These fields.
     Fields(Vec<HeaderName>),
@@ -79,28 +77,28 @@ pub enum Scope {
 // === impl RequestDirectives ===
 
 impl RequestDirectives {
-    /// Reads the request's `Cache-Control`.
+    /// Parses the `Cache-Control` of a request.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
+        let mut directives = Self::default();
         if headers.contains_key(CACHE_CONTROL) {
-            list::elements(headers, &CACHE_CONTROL).for_each(|element| found.add(element));
+            list::elements(headers, &CACHE_CONTROL).for_each(|element| directives.add(element));
         }
-        found
+        directives
     }
 
     fn add(&mut self, element: &str) {
-        let (name, argument) = part(element);
+        let (name, argument) = split_argument(element);
         if name.eq_ignore_ascii_case("max-age") {
-            first(&mut self.max_age, argument);
+            set_once(&mut self.max_age, argument);
         } else if name.eq_ignore_ascii_case("max-stale") {
-            // §5.2.1.2: without an argument, stale by any time.
+            // RFC 9111 §5.2.1.2: without an argument, any staleness is acceptable.
             let any = argument.is_none().then_some(Duration::MAX);
             self.max_stale = self.max_stale.or_else(|| any.or_else(|| Some(seconds(argument))));
         } else if name.eq_ignore_ascii_case("min-fresh") {
-            first(&mut self.min_fresh, argument);
+            set_once(&mut self.min_fresh, argument);
         } else if name.eq_ignore_ascii_case("stale-if-error") {
-            first(&mut self.stale_if_error, argument);
+            set_once(&mut self.stale_if_error, argument);
         } else if name.eq_ignore_ascii_case("no-cache") {
             self.no_cache = true;
         } else if name.eq_ignore_ascii_case("no-store") {
@@ -116,21 +114,21 @@ impl RequestDirectives {
 // === impl ResponseDirectives ===
 
 impl ResponseDirectives {
-    /// Reads the response's `Cache-Control`.
+    /// Parses the `Cache-Control` of a response.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
-        list::elements(headers, &CACHE_CONTROL).for_each(|element| found.add(element));
-        found
+        let mut directives = Self::default();
+        list::elements(headers, &CACHE_CONTROL).for_each(|element| directives.add(element));
+        directives
     }
 
     fn add(&mut self, element: &str) {
-        let (name, argument) = part(element);
+        let (name, argument) = split_argument(element);
         match name.to_ascii_lowercase().as_str() {
-            "max-age" => first(&mut self.max_age, argument),
-            "s-maxage" => first(&mut self.s_maxage, argument),
-            "stale-while-revalidate" => first(&mut self.stale_while_revalidate, argument),
-            "stale-if-error" => first(&mut self.stale_if_error, argument),
+            "max-age" => set_once(&mut self.max_age, argument),
+            "s-maxage" => set_once(&mut self.s_maxage, argument),
+            "stale-while-revalidate" => set_once(&mut self.stale_while_revalidate, argument),
+            "stale-if-error" => set_once(&mut self.stale_if_error, argument),
             "must-revalidate" => self.must_revalidate = true,
             "proxy-revalidate" => self.proxy_revalidate = true,
             "must-understand" => self.must_understand = true,
@@ -138,8 +136,8 @@ impl ResponseDirectives {
             "no-transform" => self.no_transform = true,
             "public" => self.public = true,
             "immutable" => self.immutable = true,
-            "no-cache" => Scope::widen(&mut self.no_cache, argument),
-            "private" => Scope::widen(&mut self.private, argument),
+            "no-cache" => Scope::merge(&mut self.no_cache, argument),
+            "private" => Scope::merge(&mut self.private, argument),
             _ => {}
         }
     }
@@ -148,8 +146,8 @@ impl ResponseDirectives {
 // === impl Scope ===
 
 impl Scope {
-    /// Reads the argument of `no-cache` or `private`: none is the whole response, and so is what
-    /// names no fields.
+    /// Parses the argument of `no-cache` or `private`. No argument, or one without valid field
+    /// names, is the whole response.
     #[must_use]
     pub fn parse(argument: Option<&str>) -> Self {
         let Some(argument) = argument else { return Self::Response };
@@ -163,8 +161,8 @@ impl Scope {
         }
     }
 
-    /// Adds one more occurrence; the whole response is wider than any fields.
-    fn widen(scope: &mut Option<Self>, argument: Option<&str>) {
+    /// Adds another occurrence. The whole response includes any fields.
+    fn merge(scope: &mut Option<Self>, argument: Option<&str>) {
         *scope = Some(match (scope.take(), Self::parse(argument)) {
             (None, new) => new,
             (Some(Self::Fields(mut old)), Self::Fields(new)) => {
@@ -175,40 +173,41 @@ impl Scope {
         });
     }
 
-    /// Whether it is about the whole response.
+    /// Returns `true` for the whole response.
     #[must_use]
     pub fn is_response(&self) -> bool {
         matches!(self, Self::Response)
     }
 }
 
-/// The name and the argument of one directive. Whitespace around `=` is not allowed: it stays, and
-/// is then no name or no number.
-fn part(element: &str) -> (&str, Option<&str>) {
+/// The name and the argument of one directive. Whitespace around `=` is invalid. It stays, so that
+/// the name or the number is not recognised.
+fn split_argument(element: &str) -> (&str, Option<&str>) {
     match element.split_once('=') {
         Some((name, argument)) => (name, Some(argument)),
         None => (element, None),
     }
 }
 
-fn first(slot: &mut Option<Duration>, argument: Option<&str>) {
+/// Sets `slot`, unless an earlier directive did.
+fn set_once(slot: &mut Option<Duration>, argument: Option<&str>) {
     slot.get_or_insert_with(|| seconds(argument));
 }
 
-/// RFC 9111 §5.2: a token is preferred, but a quoted string is to be understood too.
+/// A number of seconds, as a token or a quoted string (RFC 9111 §5.2).
 fn seconds(argument: Option<&str>) -> Duration {
     let text = argument.unwrap_or_default();
     let digits = text.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(text);
     Duration::from_secs(delta_seconds(digits).unwrap_or(0))
 }
 
-/// A number of seconds (RFC 9111 §1.2.2): digits only, at most 2^31.
+/// Parses a number of seconds (RFC 9111 §1.2.2): digits only, at most 2^31.
 #[must_use]
 pub fn delta_seconds(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some(digits.parse().unwrap_or(MOST_SECONDS).min(MOST_SECONDS))
+    Some(digits.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS))
 }
 
 #[cfg(test)]
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn max_age_is_read_with_care() {
+    fn invalid_numbers_are_zero() {
         max_age(&["max-age=3600"], Some(3600));
         max_age(&["x, MaX-aGe=003600"], Some(3600));
         max_age(&["max-age=\"3600\""], Some(3600));
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_widen() {
+    fn scopes_are_merged() {
         let fields =
             |names: &[&'static str]| Some(Scope::Fields(names.iter().map(|n| HeaderName::from_static(n)).collect()));
         let of = |lines: &[&str]| ResponseDirectives::of(&headers(lines)).no_cache;
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn requests() {
+    fn directives_of_requests() {
         let of = |line: &str| RequestDirectives::of(&headers(&[line]));
         assert_eq!(of("nothing-known"), RequestDirectives::default());
         assert_eq!(of("max-stale").max_stale, Some(Duration::MAX));

@@ -1,12 +1,15 @@
-//! The one place that asks the system for the time.
+//! [`Clock`]: the only module that reads the system's time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// Where the time of day comes from: the system, or a hand that a test moves.
+/// A source of the time of day: the system's clock, or one that a test advances.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Option<Arc<AtomicU64>>);
+pub struct Clock(
+    /// The nanoseconds since 1970 of a manual clock.
+    Option<Arc<AtomicU64>>,
+);
 
 // === impl Clock ===
 
@@ -17,8 +20,7 @@ impl Clock {
         Self(None)
     }
 
-    /// A clock that stands at `start` until [`Clock::advance`] moves it. Its clones move with it.
-    /// It counts in nanoseconds since 1970.
+    /// A clock that stays at `start` until [`Clock::advance`] is called. Clones share its time.
     #[must_use]
     pub fn manual(start: SystemTime) -> Self {
         let since = start.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -35,7 +37,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock on; the system's goes by itself.
+    /// Advances a manual clock. It has no effect on the system's.
     pub fn advance(&self, by: Duration) {
         if let Some(nanos) = &self.0 {
             nanos.fetch_add(by.as_nanos() as u64, Ordering::AcqRel);

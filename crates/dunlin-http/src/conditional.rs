@@ -12,40 +12,40 @@ use crate::{date, fields};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ETag {
     weak: bool,
-    /// What stands between the quotes.
+    /// The text between the quotes.
     opaque: Box<str>,
 }
 
-/// What a representation can be told by: an entity tag, the time of its last change, or both.
+/// The validators of a representation: its entity tag, the time of its last change, or both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validators {
-    /// Its entity tag.
+    /// The entity tag.
     pub etag: Option<ETag>,
-    /// When it last changed; compared in whole seconds.
+    /// The time of the last change. It is compared in whole seconds.
     pub last_modified: Option<SystemTime>,
 }
 
-/// What the preconditions of a request come to (RFC 9110 §13.2.2).
+/// The result of a request's preconditions (RFC 9110 §13.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Perform the method.
     Proceed,
-    /// 304, with no content.
+    /// Respond with 304 and without content.
     NotModified,
-    /// 412, and the method is not performed.
+    /// Respond with 412, and do not perform the method.
     Failed,
 }
 
 // === impl ETag ===
 
 impl ETag {
-    /// A strong tag. `None` when `opaque` has a character that no tag may have.
+    /// Makes a strong tag. Returns `None` if `opaque` has a character that is invalid in a tag.
     #[must_use]
     pub fn strong(opaque: &str) -> Option<Self> {
         opaque.bytes().all(is_etagc).then(|| Self { weak: false, opaque: opaque.into() })
     }
 
-    /// Reads one tag: `"…"` or `W/"…"`.
+    /// Parses one tag: `"…"` or `W/"…"`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (weak, quoted) = match text.strip_prefix("W/") {
@@ -56,7 +56,7 @@ impl ETag {
         opaque.bytes().all(is_etagc).then(|| Self { weak, opaque: opaque.into() })
     }
 
-    /// The tag of a response's or a request's field `ETag`; of several lines, none.
+    /// The tag in the `ETag` field. Returns `None` if the field has several lines.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(ETAG).iter();
@@ -65,35 +65,35 @@ impl ETag {
         Self::parse(only.to_str().ok()?)
     }
 
-    /// Whether it is weak.
+    /// Returns `true` if the tag is weak.
     #[must_use]
     pub const fn is_weak(&self) -> bool {
         self.weak
     }
 
-    /// The same tag, weak.
+    /// The same tag as a weak one.
     #[must_use]
     pub fn weakened(mut self) -> Self {
         self.weak = true;
         self
     }
 
-    /// Strong comparison (RFC 9110 §8.8.3.2): both strong and the same.
+    /// Strong comparison (RFC 9110 §8.8.3.2): both are strong and equal.
     #[must_use]
     pub fn strong_eq(&self, other: &Self) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 
-    /// Weak comparison (RFC 9110 §8.8.3.2): the same, weak or not.
+    /// Weak comparison (RFC 9110 §8.8.3.2): equal, weak or not.
     #[must_use]
     pub fn weak_eq(&self, other: &Self) -> bool {
         self.opaque == other.opaque
     }
 
-    /// The field's value.
+    /// The value of the `ETag` field.
     #[must_use]
     pub fn to_value(&self) -> HeaderValue {
-        // An opaque tag has only characters that a field value may have.
+        // All characters of a tag are valid in a field value.
         HeaderValue::from_maybe_shared(bytes::Bytes::from(self.to_string()))
             .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
     }
@@ -110,7 +110,7 @@ const fn is_etagc(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x7e | 0x80..)
 }
 
-/// The tags of a list, in order. A comma inside a tag is part of it, and what is no tag is skipped.
+/// The tags of a list, in order. A comma inside a tag is part of it. Invalid elements are skipped.
 pub fn etags(mut list: &str) -> impl Iterator<Item = ETag> {
     std::iter::from_fn(move || {
         loop {
@@ -140,14 +140,14 @@ impl Validators {
         Self { etag: ETag::of(headers), last_modified }
     }
 
-    /// Whether the request has any precondition that [`Validators::evaluate`] looks at. Cheap.
+    /// Returns `true` if the request has a precondition that [`Validators::evaluate`] looks at.
     #[must_use]
-    pub fn concerned(request: &HeaderMap) -> bool {
+    pub fn has_preconditions(request: &HeaderMap) -> bool {
         fields::has_any(request, &[IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE])
     }
 
-    /// Evaluates a request's preconditions against the selected representation, in the order of RFC
-    /// 9110 §13.2.2. `If-Range` is a matter of ranges, see [`crate::range`].
+    /// Evaluates a request's preconditions for the selected representation, in the order of RFC
+    /// 9110 §13.2.2. [`range::if_range`](crate::range::if_range) evaluates `If-Range`.
     #[must_use]
     pub fn evaluate(&self, method: &Method, request: &HeaderMap) -> Outcome {
         let read = matches!(*method, Method::GET | Method::HEAD);
@@ -173,7 +173,7 @@ impl Validators {
         Outcome::Proceed
     }
 
-    /// Whether a list of tags names this representation; `*` names any.
+    /// Returns `true` if a list of tags contains this representation's, or is `*`.
     fn any_match(&self, request: &HeaderMap, name: &http::HeaderName, same: fn(&ETag, &ETag) -> bool) -> bool {
         request.get_all(name).iter().filter_map(|line| std::str::from_utf8(line.as_bytes()).ok()).any(|line| {
             crate::list::trim(line) == "*"
@@ -182,7 +182,7 @@ impl Validators {
     }
 }
 
-/// The date of a field that has one line; a recipient ignores any other (RFC 9110 §13.1.3).
+/// The date of a field with one line. Others are ignored (RFC 9110 §13.1.3).
 fn single_date(headers: &HeaderMap, name: &http::HeaderName) -> Option<SystemTime> {
     let mut lines = headers.get_all(name).iter();
     let only = lines.next()?;
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_count_whole_seconds_and_yield_to_tags() {
+    fn dates_have_whole_seconds_and_tags_come_first() {
         use Outcome::*;
         check(&Method::GET, "\"a\"", &[("if-modified-since", AT)], NotModified);
         check(&Method::GET, "\"a\"", &[("if-modified-since", BEFORE)], Proceed);
@@ -252,7 +252,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_tag_reads_as_it_is_written(weak: bool, opaque in "[!#-~]{0,12}") {
+        fn a_written_tag_parses_to_itself(weak: bool, opaque in "[!#-~]{0,12}") {
             let tag = ETag { weak, opaque: opaque.into() };
             proptest::prop_assert_eq!(ETag::parse(&tag.to_string()), Some(tag.clone()));
             proptest::prop_assert_eq!(etags(&format!("x, {tag} ,\"other\"")).next(), Some(tag));

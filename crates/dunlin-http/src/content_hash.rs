@@ -1,17 +1,17 @@
-//! The hash that entity tags are made of.
+//! [`ContentHash`]: the hash in entity tags.
 
 use std::fmt;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// A hash of content, to tell versions of it apart (RFC 9110 §8.8.3).
+/// A hash of content, for entity tags (RFC 9110 §8.8.3).
 ///
-/// It is XXH3 with 128 bits: as fast as memory, the same in every process, and not meant to
-/// withstand somebody who designs two contents with one hash. Its text has 32 hexadecimal digits.
+/// It is XXH3 with 128 bits: as fast as memory, and the same in every process. It is not
+/// collision-resistant against an attacker. Its text has 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContentHash(u128);
 
-/// Hashes content that comes in pieces.
+/// Hashes content in pieces.
 #[derive(Clone, Default)]
 pub struct ContentHasher(Xxh3);
 
@@ -57,12 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_make_the_same_hash() {
+    fn pieces_have_the_same_hash() {
         let content: Vec<u8> = (0..5000_u32).map(|n| n as u8).collect();
         let mut hasher = ContentHasher::default();
         content.chunks(7).for_each(|piece| hasher.update(piece));
         assert_eq!(hasher.finish(), ContentHash::of(&content));
-        // The value is part of what clients have stored: it must not change.
+        // Clients have stored these tags, so the hash must not change.
         assert_eq!(ContentHash::of(b"Hello, World!").to_string(), "531df2844447dd5077db03842cd75395");
     }
 }

@@ -1,4 +1,4 @@
-//! [`Context`]: what a handler may know of a request besides its message.
+//! [`Context`]: the facts about a request that are not in its message.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,30 +11,29 @@ use crate::{Identity, Interim, PathParams};
 /// The facts about a request that are not in its message.
 ///
 /// A server or a router makes one for each request. A [`ToTower`](crate::ToTower) service reads it
-/// from the request's extensions: [`ClientInfo`], [`PathParams`],
-/// [`Interim`] and `Arc<Identity>`.
+/// from the request's extensions: [`ClientInfo`], [`PathParams`], [`Interim`] and `Arc<Identity>`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Context {
-    /// The client that the request is from.
+    /// The client that sent the request.
     pub client: ClientInfo,
-    /// The other end of the connection, if it is not the client but a proxy.
+    /// The peer of the connection, if it is a proxy and not the client.
     pub peer: Option<ClientInfo>,
     /// The parameters of the matched path.
     pub params: PathParams,
-    /// The byte in the path at which the rest begins that a router matched with `{*rest}`.
+    /// The index of the byte in the path at which the part matched by `{*rest}` begins.
     pub rest: Option<usize>,
-    /// The place where interim responses go, if the client's protocol allows them.
+    /// The sender of interim responses, if the client's protocol allows them.
     pub interim: Option<Interim>,
-    /// The verified identity of the client, if the route asked for one.
+    /// The verified identity of the client, if the route requires one.
     pub identity: Option<Arc<Identity>>,
 }
 
-/// The client of a request: the other end of the connection, or whom a trusted proxy names.
+/// The client of a request: the peer of the connection, or the client that a trusted proxy names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ClientInfo {
-    /// The address; `None` for a Unix socket.
+    /// The address. `None` for a Unix socket.
     pub ip: Option<IpAddr>,
     /// `true` if the client's own connection is encrypted.
     pub https: bool,
@@ -43,8 +42,8 @@ pub struct ClientInfo {
 // === impl Context ===
 
 impl Context {
-    /// The part of a request's path and query that belongs to the handler: what `{*rest}` matched,
-    /// or all of it.
+    /// The part of a request's path and query that belongs to the handler: the part that `{*rest}`
+    /// matched, or all of it.
     #[must_use]
     pub fn target<'u>(&self, uri: &'u Uri) -> &'u str {
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -69,7 +68,7 @@ impl FromRequest for Context {
 // === impl ClientInfo ===
 
 impl ClientInfo {
-    /// A client at `ip`, or on a Unix socket.
+    /// Makes the description of a client at `ip`, or on a Unix socket.
     #[must_use]
     pub const fn new(ip: Option<IpAddr>, https: bool) -> Self {
         Self { ip, https }

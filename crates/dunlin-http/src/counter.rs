@@ -1,8 +1,8 @@
-//! [`Counter`]: a number that only grows.
+//! [`Counter`]: a number that only increases.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that many threads add to and that is read now and then.
+/// A number that many threads add to, and that is seldom read.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 

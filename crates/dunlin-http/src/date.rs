@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
-/// Reads an HTTP date in any of its three forms; `None` for anything else.
+/// Parses an HTTP date in any of its three forms.
 #[must_use]
 pub fn parse(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
-/// Writes a time as IMF-fixdate, in whole seconds. Times outside 1970 to 9999 are moved to the
-/// nearest end.
+/// Formats a time as IMF-fixdate, in whole seconds. Times outside the years 1970 to 9999 become the
+/// nearest time within.
 #[must_use]
 pub fn format(time: SystemTime) -> HeaderValue {
     let last = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
@@ -19,7 +19,7 @@ pub fn format(time: SystemTime) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 
-/// The time in whole seconds, as a header field can say it.
+/// Rounds a time down to whole seconds, the precision of a header field.
 #[must_use]
 pub fn truncate(time: SystemTime) -> SystemTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_are_one_time() {
+    fn the_three_forms_are_equal() {
         let at = parse(&HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")).unwrap();
         for form in ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(parse(&HeaderValue::from_static(form)), Some(at));

@@ -1,18 +1,18 @@
-//! Look-ups in the headers of requests, which are small.
+//! Look-ups in small headers.
 //!
-//! A header of a request has a few fields. To compare a name with each of them takes fewer
-//! instructions than to hash it, which a look-up in the map does.
+//! A request has few fields. Comparing a name with each of them takes fewer instructions than
+//! hashing it, which a look-up in the map does.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Returns `true` if the field is there.
+/// Returns `true` if the header has the field.
 #[inline]
 #[must_use]
 pub fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
     headers.keys().any(|key| key == name)
 }
 
-/// Returns `true` if one of these fields is there.
+/// Returns `true` if the header has one of these fields.
 #[inline]
 #[must_use]
 pub fn has_any(headers: &HeaderMap, names: &[HeaderName]) -> bool {
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_is_found() {
+    fn fields_are_found() {
         let mut headers = HeaderMap::new();
         headers.append(HOST, HeaderValue::from_static("a"));
         headers.append(ACCEPT, HeaderValue::from_static("b"));

@@ -1,4 +1,4 @@
-//! The client of a request that came through proxies: `Forwarded` (RFC 7239) and its relatives.
+//! The client of a request behind proxies: `Forwarded` (RFC 7239) and similar fields.
 
 use std::net::IpAddr;
 
@@ -11,9 +11,8 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Fields beside the `X-Forwarded-` family that name a client, or another target than the
-/// request's.
-const NAMED: [&str; 8] = [
+/// Fields besides `X-Forwarded-*` that name a client, or another target than the request's.
+const CLIENT_FIELDS: [&str; 8] = [
     "forwarded",
     "x-real-ip",
     "true-client-ip",
@@ -21,26 +20,26 @@ const NAMED: [&str; 8] = [
     "x-original-url",
     "x-original-host",
     "x-rewrite-url",
-    // CGI makes HTTP_PROXY of it, which programs take for the address of their own proxy.
+    // CGI turns it into HTTP_PROXY, which programs use as the address of their own proxy.
     "proxy",
 ];
 
-/// Fields that frame or route a message.
+/// Fields that frame or route a message. They must not appear in another spelling.
 const FRAMING: [&str; 5] = ["content-length", "transfer-encoding", "host", "connection", "te"];
 
-/// Decides who the client of a request is, and leaves no field that claims otherwise.
+/// Identifies the client of a request, and removes fields that could name another.
 ///
-/// If the peer is one of the `trusted` networks, its fields say who the client is: the nearest
-/// address that is not trusted itself, with the scheme that it used; `Host` becomes the host that
-/// it asked for. From any other peer, all such fields are removed, in every spelling that CGI folds
-/// onto one of them (`X_Forwarded_For`), because they could be made up.
+/// If the peer is in a `trusted` network, its fields name the client: the nearest address that is
+/// not trusted itself, and the scheme that the client used. `Host` becomes the host that the client
+/// requested. From any other peer, all such fields are removed, because they could be forged. That
+/// includes every spelling that CGI maps to the same name (`X_Forwarded_For`).
 pub fn identify(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network]) -> ClientInfo {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
     if !peer.ip.is_some_and(is_trusted) {
-        remove_claims(headers, false);
+        remove_client_fields(headers, false);
         return peer;
     }
-    remove_claims(headers, true);
+    remove_client_fields(headers, true);
     let hop = client_hop(headers, &is_trusted);
     let proto = hop.proto.or_else(|| single(headers, &X_FORWARDED_PROTO));
     let host = hop.host.or_else(|| single(headers, &X_FORWARDED_HOST));
@@ -55,26 +54,26 @@ pub fn identify(headers: &mut HeaderMap, peer: ClientInfo, trusted: &[Network]) 
     ClientInfo::new(hop.ip.or(peer.ip), https)
 }
 
-/// Removes fields that claim who the client is. From a trusted peer, those in their true spelling
-/// stay.
-fn remove_claims(headers: &mut HeaderMap, is_trusted: bool) {
-    // Nearly every request has none.
-    if !headers.keys().any(|name| is_claim(name.as_str(), is_trusted)) {
+/// Removes fields that name a client. From a trusted peer, those in their usual spelling stay.
+fn remove_client_fields(headers: &mut HeaderMap, is_trusted: bool) {
+    // Most requests have none.
+    if !headers.keys().any(|name| is_client_field(name.as_str(), is_trusted)) {
         return;
     }
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str(), is_trusted)).cloned().collect();
-    claims.iter().for_each(|name| drop(headers.remove(name)));
+    let names: Vec<HeaderName> =
+        headers.keys().filter(|name| is_client_field(name.as_str(), is_trusted)).cloned().collect();
+    names.iter().for_each(|name| drop(headers.remove(name)));
 }
 
-/// Returns `true` for a field that is to go.
+/// Returns `true` for a field that has to be removed.
 #[inline]
-fn is_claim(name: &str, is_trusted: bool) -> bool {
-    may_be_claim(name.as_bytes()) && is_certain_claim(name, is_trusted)
+fn is_client_field(name: &str, is_trusted: bool) -> bool {
+    may_be_client_field(name.as_bytes()) && is_certain_client_field(name, is_trusted)
 }
 
-/// Returns `false` for nearly every usual name, by its first byte and its length alone.
+/// Returns `false` for most usual names, by their first byte and length only.
 #[inline]
-fn may_be_claim(name: &[u8]) -> bool {
+fn may_be_client_field(name: &[u8]) -> bool {
     match (name.first(), name.len()) {
         (Some(b'x'), _) => true,
         (Some(b'f'), 9) | (Some(b't'), 2 | 14 | 17) | (Some(b'p'), 5) | (Some(b'c'), 10 | 14) => true,
@@ -83,21 +82,22 @@ fn may_be_claim(name: &[u8]) -> bool {
     }
 }
 
-fn is_certain_claim(name: &str, is_trusted: bool) -> bool {
+/// Returns `true` for a field that has to be removed, by its whole name.
+fn is_certain_client_field(name: &str, is_trusted: bool) -> bool {
     let is_odd = name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
     if !is_odd {
-        // Names are in lower case here.
+        // Header names are in lower case.
         return match name.as_bytes()[0] {
-            b'f' | b't' | b'x' if !is_trusted => name.starts_with("x-forwarded") || NAMED.contains(&name),
+            b'f' | b't' | b'x' if !is_trusted => name.starts_with("x-forwarded") || CLIENT_FIELDS.contains(&name),
             b'p' => name == "proxy",
             _ => false,
         };
     }
     let folded: String = name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
-    folded.starts_with("x-forwarded") || NAMED.contains(&&*folded) || FRAMING.contains(&&*folded)
+    folded.starts_with("x-forwarded") || CLIENT_FIELDS.contains(&&*folded) || FRAMING.contains(&&*folded)
 }
 
-/// The client as one hop names it.
+/// The client, by the fields of one proxy.
 #[derive(Debug, Default, PartialEq)]
 struct Hop {
     ip: Option<IpAddr>,
@@ -105,7 +105,7 @@ struct Hop {
     host: Option<String>,
 }
 
-/// The hop that the nearest trusted proxy, seen from the client, has added.
+/// The client, by the trusted proxy that is nearest to it.
 fn client_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
     if headers.contains_key(FORWARDED) {
         return forwarded_hop(headers, is_trusted);
@@ -113,7 +113,7 @@ fn client_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
     let mut hop = Hop::default();
     let addresses: Vec<&str> = list::elements(headers, &X_FORWARDED_FOR).collect();
     for address in addresses.iter().rev() {
-        // An unknown address ends the chain: what stands before it cannot be trusted.
+        // An unknown address ends the chain, because the addresses before it cannot be trusted.
         let Some(ip) = parse_node(address) else { break };
         hop.ip = Some(ip);
         if !is_trusted(ip) {
@@ -123,6 +123,7 @@ fn client_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
     hop
 }
 
+/// The client in `Forwarded`, as [`client_hop`] finds it.
 fn forwarded_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
     let mut hop = Hop::default();
     let elements: Vec<&str> = list::elements(headers, &FORWARDED).collect();
@@ -160,19 +161,18 @@ fn parse_node(text: &str) -> Option<IpAddr> {
     address.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
-/// The value of a field that stands once. Proxies add to a list; the client's own is the last one
-/// that a trusted proxy has written.
+/// The last element of a field. A proxy appends to a list, so the last element is the trusted one.
 fn single(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     list::elements(headers, name).last().map(str::to_owned)
 }
 
-/// Returns `true` for a host with an optional port, without anything that could end it early.
+/// Returns `true` for a host with an optional port, and no other characters.
 fn is_host(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte);
     !text.is_empty() && text.len() <= 255 && text.bytes().all(is_part) && text.parse::<http::uri::Authority>().is_ok()
 }
 
-/// Splits at `separator` outside of quoted strings.
+/// Splits at `separator` outside quoted strings.
 fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |char| {
@@ -186,6 +186,7 @@ fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The content of a quoted string, or the text itself.
 fn unquote(text: &str) -> String {
     let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return text.to_owned() };
     let mut escaped = false;
@@ -202,7 +203,8 @@ mod tests {
 
     use super::*;
 
-    fn ask(peer: &str, fields: &[(&'static str, &str)]) -> (Option<String>, &'static str, String, usize) {
+    /// The client's address, its scheme, the `Host`, and the number of other fields.
+    fn identified(peer: &str, fields: &[(&'static str, &str)]) -> (Option<String>, &'static str, String, usize) {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("own"));
         for (name, value) in fields {
@@ -216,7 +218,7 @@ mod tests {
 
     #[track_caller]
     fn check(fields: &[(&'static str, &str)], ip: &str, scheme: &str, host: &str) {
-        let (found, found_scheme, found_host, _) = ask("10.0.0.1", fields);
+        let (found, found_scheme, found_host, _) = identified("10.0.0.1", fields);
         assert_eq!((found.as_deref(), found_scheme, &*found_host), (Some(ip), scheme, host), "{fields:?}");
     }
 
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_outweighs_its_relatives() {
+    fn forwarded_comes_before_x_forwarded() {
         check(
             &[("forwarded", "for=6.6.6.6, for=1.2.3.4;proto=https;host=\"a.example\""), ("x-forwarded-for", "9.9.9.9")],
             "1.2.3.4",
@@ -249,8 +251,8 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_names_anything() {
-        let claims = [
+    fn fields_of_other_peers_are_removed() {
+        let forged = [
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-prefix", "/evil"),
             ("x-forwarded-port", "666"),
@@ -266,25 +268,25 @@ mod tests {
             ("transfer_encoding", "chunked"),
             ("content.length", "5"),
         ];
-        for claim in claims {
-            assert_eq!(ask("1.1.1.1", &[claim]), (Some("1.1.1.1".into()), "http", "own".into(), 0), "{claim:?}");
+        for field in forged {
+            assert_eq!(identified("1.1.1.1", &[field]), (Some("1.1.1.1".into()), "http", "own".into(), 0), "{field:?}");
         }
-        assert_eq!(ask("1.1.1.1", &[("x-own", "1"), ("x_own", "1"), ("forward", "1"), ("pragma", "1")]).3, 4);
-        assert_eq!(ask("", &[("x-forwarded-for", "6.6.6.6")]), (None, "http", "own".into(), 0));
+        assert_eq!(identified("1.1.1.1", &[("x-own", "1"), ("x_own", "1"), ("forward", "1"), ("pragma", "1")]).3, 4);
+        assert_eq!(identified("", &[("x-forwarded-for", "6.6.6.6")]), (None, "http", "own".into(), 0));
     }
 
     #[test]
-    fn a_trusted_proxy_may_not_fold_names() {
+    fn other_spellings_of_a_trusted_proxy_are_removed() {
         let fields = [("x_forwarded_for", "6.6.6.6"), ("x-forwarded-prefix", "/app"), ("proxy", "http://evil")];
-        assert_eq!(ask("10.0.0.1", &fields), (Some("10.0.0.1".into()), "http", "own".into(), 1));
+        assert_eq!(identified("10.0.0.1", &fields), (Some("10.0.0.1".into()), "http", "own".into(), 1));
     }
 
     proptest! {
         #[test]
         fn never_panics(value in "\\PC{0,60}") {
             if value.parse::<HeaderValue>().is_ok() {
-                ask("10.0.0.1", &[("forwarded", &value)]);
-                ask("10.0.0.1", &[("x-forwarded-for", &value), ("x-forwarded-host", &value)]);
+                identified("10.0.0.1", &[("forwarded", &value)]);
+                identified("10.0.0.1", &[("x-forwarded-for", &value), ("x-forwarded-host", &value)]);
             }
         }
 
@@ -292,7 +294,7 @@ mod tests {
         fn the_last_untrusted_address_counts(ips in proptest::collection::vec(any::<[u8; 4]>(), 1..6)) {
             let addresses: Vec<String> = ips.iter().map(|ip| IpAddr::from(*ip).to_string()).collect();
             let expect = addresses.iter().rev().find(|ip| !ip.starts_with("10.")).unwrap_or(&addresses[0]);
-            let (found, ..) = ask("10.0.0.1", &[("x-forwarded-for", &addresses.join(", "))]);
+            let (found, ..) = identified("10.0.0.1", &[("x-forwarded-for", &addresses.join(", "))]);
             prop_assert_eq!(found.as_ref(), Some(expect));
         }
     }

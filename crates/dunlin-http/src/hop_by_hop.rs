@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::list;
 
-/// The fields that concern one connection, whether `Connection` names them or not.
+/// The fields that are always hop-by-hop, even if `Connection` does not name them.
 pub static FIELDS: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -15,21 +15,20 @@ pub static FIELDS: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Removes the fields that concern one connection: [`FIELDS`], and those that `Connection` names.
+/// Removes the hop-by-hop fields: [`FIELDS`], and those that `Connection` names.
 ///
-/// `Host` and `Content-Length` stay, because they route and frame the message: no sender may take
-/// them away.
+/// `Host` and `Content-Length` stay even if `Connection` names them, because they route and frame
+/// the message.
 pub fn remove(headers: &mut HeaderMap) {
     remove_named(headers);
     remove_all(headers, &FIELDS);
 }
 
-/// Removes the fields that `Connection` names, apart from those of [`FIELDS`], `Host` and
-/// `Content-Length`.
+/// Removes the fields that `Connection` names, except [`FIELDS`], `Host` and `Content-Length`.
 ///
-/// A cache needs this before it selects a stored response: the origin will not see those fields.
+/// A cache does so before it selects a stored response, because the origin does not receive them.
 pub fn remove_named(headers: &mut HeaderMap) {
-    // Over HTTP/1.1 most requests have no such field, and to look at the few names is quick.
+    // Most requests have no such field. Comparing the few names is faster than a look-up.
     if !headers.keys().any(|name| name == CONNECTION) {
         return;
     }
@@ -45,9 +44,9 @@ pub fn remove_named(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes those of `names` that are there.
+/// Removes these fields.
 ///
-/// Most are not. To compare them with the few fields that are there is less work than to hash each.
+/// A message has few fields and seldom these. Comparing names is faster than hashing each.
 pub fn remove_all<'n>(headers: &mut HeaderMap, names: impl IntoIterator<Item = &'n HeaderName>) {
     for name in names {
         if headers.keys().any(|key| key == name) {
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_connection_go() {
+    fn hop_by_hop_fields_are_removed() {
         check(&[("keep-alive", "timeout=5"), ("te", "trailers"), ("x", "1")], &["x"]);
         check(&[("connection", "close"), ("proxy-connection", "close"), ("upgrade", "h2c")], &[]);
         check(&[("connection", "Keep-Alive"), ("keep-alive", "timeout=5"), ("close", "1")], &["close"]);
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_connection_names_go() {
+    fn fields_named_by_connection_are_removed() {
         check(&[("a", "1"), ("connection", "A, ,b"), ("connection", "c"), ("b", "1"), ("c", "1"), ("d", "1")], &["d"]);
         check(&[("connection", ""), ("connection", "a"), ("a", "1")], &[]);
         check(

@@ -1,11 +1,11 @@
-//! [`Identity`]: a client that has proved who it is.
+//! [`Identity`]: the verified claims about a client.
 
 use serde_json::{Map, Value};
 
 /// The verified claims about a client.
 ///
-/// Only an authenticator makes one, from a password, a token, a key or a certificate that it has
-/// verified. `sub` is the subject: the user's name or id (RFC 7519 §4.1.2).
+/// An authenticator makes one of a password, a token, a key or a certificate that it has verified.
+/// The claim `sub` is the subject: the user's name or id (RFC 7519 §4.1.2).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Identity {
     claims: Map<String, Value>,
@@ -14,13 +14,13 @@ pub struct Identity {
 // === impl Identity ===
 
 impl Identity {
-    /// An identity with these claims.
+    /// Makes an identity of these claims.
     #[must_use]
     pub const fn new(claims: Map<String, Value>) -> Self {
         Self { claims }
     }
 
-    /// An identity of which only the subject is known.
+    /// Makes an identity with only a subject.
     #[must_use]
     pub fn of_subject(subject: impl Into<String>) -> Self {
         let mut claims = Map::new();
@@ -34,8 +34,7 @@ impl Identity {
         self.claims.get("sub").and_then(Value::as_str)
     }
 
-    /// The claim at `path`. A name that is itself a claim comes before its parts: `a.b` is the
-    /// claim `a.b`, or else `b` within `a`.
+    /// The claim at `path`: `a.b` is the claim `a.b` if there is one, and otherwise `b` within `a`.
     #[must_use]
     pub fn claim(&self, path: &str) -> Option<&Value> {
         if let Some(value) = self.claims.get(path) {
@@ -46,24 +45,24 @@ impl Identity {
         parts.try_fold(first, |value, name| value.get(name))
     }
 
-    /// Returns `true` if the claim at `path` is `expected`, or is a list or a string of words with
-    /// `expected` among them (as `scope` is, RFC 8693 §4.2).
+    /// Returns `true` if the claim at `path` is `expected`, or contains it as an element of a list
+    /// or as a word of a string (like `scope`, RFC 8693 §4.2).
     #[must_use]
     pub fn has(&self, path: &str, expected: &str) -> bool {
-        let is_it = |value: &Value| match value {
+        let matches = |value: &Value| match value {
             Value::String(text) => text == expected || text.split(' ').any(|word| word == expected),
             Value::Number(number) => number.to_string() == expected,
             Value::Bool(flag) => expected == if *flag { "true" } else { "false" },
             _ => false,
         };
         match self.claim(path) {
-            Some(Value::Array(values)) => values.iter().any(is_it),
-            Some(value) => is_it(value),
+            Some(Value::Array(values)) => values.iter().any(matches),
+            Some(value) => matches(value),
             None => false,
         }
     }
 
-    /// The text of the claim at `path`: a string as it is, any other value as JSON.
+    /// The claim at `path` as text: a string unchanged, any other value as JSON.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {
         self.claim(path).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))

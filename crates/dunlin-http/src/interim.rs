@@ -1,44 +1,45 @@
-//! Interim responses (RFC 9110 §15.2): what is told of an answer before it is there.
+//! [`Interim`]: the sender of interim responses (RFC 9110 §15.2).
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-/// Where interim responses to a request go, such as 103 with what a browser may fetch already (RFC
-/// 8297).
+/// The sender of interim responses to one request, such as 103 (Early Hints, RFC 8297).
 ///
-/// A server puts it into a request's extensions where the client's protocol allows such responses.
-/// What is sent once the final response has begun goes nowhere, and neither does more than the
-/// server thinks reasonable; so a clone may be kept for as long as anybody likes.
+/// A server makes one if the client's protocol allows interim responses. Responses after the final
+/// one has begun are dropped, and so are those beyond the server's limit. A clone may therefore
+/// outlive the request.
 #[derive(Clone)]
 pub struct Interim {
-    to: Arc<dyn SendInterim>,
+    connection: Arc<dyn SendInterim>,
     request: u64,
 }
 
 /// A connection that interim responses can be sent on.
 pub trait SendInterim: Send + Sync + 'static {
-    /// Sends an interim response to the request of this number; whether it was taken.
+    /// Sends an interim response to the request with this number. Returns `true` if it was sent.
     fn send_interim(&self, request: u64, status: StatusCode, headers: &HeaderMap) -> bool;
 }
 
 // === impl Interim ===
 
 impl Interim {
-    /// Interim responses to the request that `to` knows by this number.
+    /// Makes the sender for the request with this number on `connection`.
     #[must_use]
-    pub fn new(to: Arc<dyn SendInterim>, request: u64) -> Self {
-        Self { to, request }
+    pub fn new(connection: Arc<dyn SendInterim>, request: u64) -> Self {
+        Self { connection, request }
     }
 
-    /// Sends one; whether the connection took it. 100 is not sent, as a server does that by itself
-    /// when the content is read, and neither is 101, which is a final response to this protocol
-    /// (RFC 9110 §15.2.1, §15.2.2).
-    #[allow(clippy::must_use_candidate, reason = "hardly anybody can do something about it")]
+    /// Sends an interim response. Returns `true` if the connection accepted it.
+    ///
+    /// 100 (Continue) is not sent, because the server sends it when the content is read. 101
+    /// (Switching Protocols) is not sent, because it ends the use of HTTP (RFC 9110 §15.2.1,
+    /// §15.2.2).
+    #[allow(clippy::must_use_candidate, reason = "most callers cannot react to a failure")]
     pub fn send(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let sendable = status.is_informational() && status.as_u16() > 101;
-        sendable && self.to.send_interim(self.request, status, headers)
+        sendable && self.connection.send_interim(self.request, status, headers)
     }
 }
 
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_interim_is_sent() {
+    fn only_interim_responses_are_sent() {
         let sent = Arc::new(Sent::default());
         let interim = Interim::new(sent.clone(), 7);
         let taken = [100, 101, 102, 103, 199, 200, 404]

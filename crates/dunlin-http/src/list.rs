@@ -1,22 +1,22 @@
-//! Comma-separated lists in header fields (RFC 9110 §5.6.1): the elements of all field lines of one
-//! name, in order.
+//! Comma-separated lists in header fields (RFC 9110 §5.6.1).
 
 use http::{HeaderMap, HeaderName};
 
-/// The elements of the list-valued field `name`, over all its lines, without optional whitespace
-/// and empty elements (RFC 9110 §5.6.1.2). Commas inside quoted strings do not part elements. Lines
-/// that are not ASCII text are left out.
+/// The elements of the field `name`, of all its lines, in order.
+///
+/// Optional whitespace and empty elements are removed (RFC 9110 §5.6.1.2). Commas inside quoted
+/// strings do not separate elements. Lines that are not ASCII text are skipped.
 pub fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).flat_map(split)
 }
 
-/// The elements of one line; see [`elements`].
+/// The elements of one line, as in [`elements`].
 pub fn split(line: &str) -> impl Iterator<Item = &str> {
     split_on(line, b',').map(trim).filter(|element| !element.is_empty())
 }
 
-/// The parts of `text` between `separator`s that are not inside quoted strings (RFC 9110 §5.6.4),
-/// untrimmed.
+/// Splits `text` at each `separator` outside quoted strings (RFC 9110 §5.6.4). The parts keep their
+/// whitespace.
 pub fn split_on(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -27,7 +27,7 @@ pub fn split_on(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where `separator`, an ASCII character, first stands outside a quoted string.
+/// The index of the first `separator`, an ASCII character, outside quoted strings.
 fn find_unquoted(text: &[u8], separator: u8) -> Option<usize> {
     if memchr::memchr(b'"', text).is_none() {
         return memchr::memchr(separator, text);
@@ -44,32 +44,32 @@ fn find_unquoted(text: &[u8], separator: u8) -> Option<usize> {
     })
 }
 
-/// Without optional whitespace at both ends: spaces and tabs (RFC 9110 §5.6.3).
+/// Removes optional whitespace at both ends: spaces and tabs (RFC 9110 §5.6.3).
 #[must_use]
 pub fn trim(text: &str) -> &str {
     const BLANK: [u8; 2] = [b' ', b'\t'];
     match text.as_bytes() {
-        // Nearly always there is none, and two looks tell.
+        // Most texts have none.
         [first, .., last] if !BLANK.contains(first) && !BLANK.contains(last) => text,
         _ => text.trim_matches([' ', '\t']),
     }
 }
 
-/// Whether `byte` may stand in a token (RFC 9110 §5.6.2).
+/// Returns `true` if `byte` is valid in a token (RFC 9110 §5.6.2).
 #[must_use]
 pub const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
-/// Whether `text` is a token (RFC 9110 §5.6.2).
+/// Returns `true` if `text` is a token (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_tchar)
 }
 
-/// The content of a token or a quoted string, escapes resolved (RFC 9110 §5.6.4); `None` for what
-/// is neither.
+/// The content of a token or a quoted string, without escapes (RFC 9110 §5.6.4). Returns `None` if
+/// `text` is neither.
 #[must_use]
 pub fn unquote(text: &str) -> Option<std::borrow::Cow<'_, str>> {
     let Some(inner) = text.strip_prefix('"') else {
@@ -117,7 +117,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn joining_gives_back_what_was_split(line in "[ -~]{0,40}") {
+        fn joined_parts_are_the_text(line in "[ -~]{0,40}") {
             let parts: Vec<_> = split_on(&line, b',').collect();
             proptest::prop_assert_eq!(parts.join(","), line);
         }

@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::list;
 
-/// A media type as a field has it: `type/subtype; name=value`. It borrows the field.
+/// A media type, borrowed from a field: `type/subtype; name=value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaType<'a> {
     essence: &'a str,
@@ -17,7 +17,7 @@ pub struct MediaType<'a> {
 // === impl MediaType ===
 
 impl<'a> MediaType<'a> {
-    /// Reads one; `None` when it has no type and subtype.
+    /// Parses a media type. Returns `None` if it has no valid type and subtype.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (essence, parameters) =
@@ -28,25 +28,26 @@ impl<'a> MediaType<'a> {
         (list::is_token(main) && list::is_token(sub)).then_some(Self { essence, parameters })
     }
 
-    /// The media type of a message's content.
+    /// The media type in the `Content-Type` of a message.
     #[must_use]
     pub fn of(headers: &'a HeaderMap) -> Option<Self> {
         Self::parse(headers.get(CONTENT_TYPE)?.to_str().ok()?)
     }
 
-    /// `type/subtype`, in the case it came in; compare it without regard to case.
+    /// `type/subtype`. The case is that of the field, so compare it case-insensitively.
     #[must_use]
     pub const fn essence(&self) -> &'a str {
         self.essence
     }
 
-    /// Whether it is `essence`, in any case.
+    /// Returns `true` if the type is `essence`, case-insensitively.
     #[must_use]
     pub fn is(&self, essence: &str) -> bool {
         self.essence.eq_ignore_ascii_case(essence)
     }
 
-    /// Whether it is JSON: `application/json`, `text/json` or a `+json` suffix (RFC 6839 §3.1).
+    /// Returns `true` for JSON: `application/json`, `text/json` or a `+json` suffix (RFC 6839
+    /// §3.1).
     #[must_use]
     pub fn is_json(&self) -> bool {
         let suffix = self.essence.len().checked_sub(5).and_then(|at| self.essence.get(at..));
@@ -55,7 +56,7 @@ impl<'a> MediaType<'a> {
             || suffix.is_some_and(|end| end.eq_ignore_ascii_case("+json"))
     }
 
-    /// The first parameter `name`, in any case, without quotes.
+    /// The first parameter of this name, compared case-insensitively, without quotes.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
         list::split_on(self.parameters, b';').find_map(|parameter| {

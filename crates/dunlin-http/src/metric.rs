@@ -1,8 +1,8 @@
-//! [`Metric`]: a figure that describes itself, for a page of metrics.
+//! [`Metric`]: a figure with its description.
 
 use std::borrow::Cow;
 
-/// One figure of a `Stats`, with what a page of metrics says about it.
+/// One figure of a `Stats`, with its name and its description for a page of metrics.
 ///
 /// The names follow the conventions of Prometheus: a counter's name ends in `_total`, and a unit is
 /// part of the name. Metrics of one name have the same help and kind, and different labels.
@@ -12,33 +12,33 @@ pub struct Metric {
     pub name: &'static str,
     /// One sentence for operators.
     pub help: &'static str,
-    /// The kind of figure.
+    /// The kind.
     pub kind: MetricKind,
-    /// Names and values of labels.
+    /// The names and values of the labels.
     pub labels: Vec<(&'static str, Cow<'static, str>)>,
-    /// The value now.
+    /// The current value.
     pub value: f64,
 }
 
 /// A kind of [`Metric`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MetricKind {
-    /// A sum that only grows.
+    /// A sum that only increases.
     Counter,
-    /// A value that goes up and down.
+    /// A value that increases and decreases.
     Gauge,
 }
 
 // === impl Metric ===
 
 impl Metric {
-    /// A counter without labels.
+    /// Makes a counter without labels.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
         Self { name, help, kind: MetricKind::Counter, labels: Vec::new(), value: value as f64 }
     }
 
-    /// A gauge without labels.
+    /// Makes a gauge without labels.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str, value: f64) -> Self {
         Self { name, help, kind: MetricKind::Gauge, labels: Vec::new(), value }
@@ -55,7 +55,7 @@ impl Metric {
 // === impl MetricKind ===
 
 impl MetricKind {
-    /// The name that Prometheus has for it.
+    /// The name in the text format of Prometheus.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

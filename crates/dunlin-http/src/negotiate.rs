@@ -1,15 +1,15 @@
-//! Content negotiation of codings (RFC 9110 §12.5.3).
+//! The negotiation of content codings (RFC 9110 §12.5.3).
 //!
 //! ```
 //! use dunlin_http::negotiate::{AcceptEncoding, Choice, Coding};
 //!
 //! let accept = AcceptEncoding::parse("gzip;q=0.8, br, *;q=0.1");
-//! assert_eq!(accept.choose(&[Coding::Zstd, Coding::Gzip, Coding::Brotli]), Choice::Coding(Coding::Brotli));
+//! assert_eq!(accept.choose(&Coding::ALL), Choice::Coding(Coding::Brotli));
 //! assert_eq!(accept.choose(&[Coding::Zstd, Coding::Gzip]), Choice::Coding(Coding::Gzip));
 //! assert_eq!(accept.choose(&[]), Choice::Identity);
 //! ```
 
-mod memo;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -21,50 +21,50 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::{fields, list};
 
-/// A content coding (RFC 9110 §8.4.1) that dunlin knows.
+/// A content coding (RFC 9110 §8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Coding {
     /// `zstd` (RFC 8878; windows of at most 8 MiB by RFC 9659).
     Zstd,
     /// `br` (RFC 7932).
     Brotli,
-    /// `gzip` (RFC 1952), which `x-gzip` is another name for.
+    /// `gzip` (RFC 1952), also named `x-gzip`.
     Gzip,
 }
 
-/// What a client says it takes: the field `Accept-Encoding`, read once.
+/// The codings that a client accepts: a parsed `Accept-Encoding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AcceptEncoding {
-    /// By `Coding as usize`; `None` for a coding that the client does not name.
+    /// Indexed by `Coding as usize`. `None` for a coding that the field does not name.
     codings: [Option<Weight>; Coding::ALL.len()],
     identity: Option<Weight>,
     any: Option<Weight>,
 }
 
-/// A weight. It holds the thousandths plus one, so that an optional weight takes two bytes.
+/// A weight, stored as thousandths plus one, so that an optional weight takes two bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Weight(NonZeroU16);
 
-/// What came of a negotiation.
+/// The result of a negotiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// This coding is the best that is on offer.
+    /// The best coding of those on offer.
     Coding(Coding),
-    /// The content as it is.
+    /// The content without a coding.
     Identity,
-    /// Nothing on offer is acceptable. A server may answer 415 or 406, or send what it has all the
-    /// same (RFC 9110 §12.5.3 leaves it to the server).
+    /// Nothing on offer is acceptable. A server may respond with 406 or 415, or send the content
+    /// without a coding (RFC 9110 §12.5.3 leaves that to the server).
     Nothing,
 }
 
 // === impl Coding ===
 
 impl Coding {
-    /// Every coding, in the order of preference that suits most services: the cheapest for its size
-    /// first.
+    /// All codings, in an order of preference that suits most services: the least CPU time for the
+    /// size first.
     pub const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
-    /// The token of `Content-Encoding`.
+    /// The token in `Content-Encoding`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl Coding {
         HeaderValue::from_static(self.as_str())
     }
 
-    /// How files in this coding end, without the dot.
+    /// The extension of files in this coding, without the dot.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ impl Coding {
         }
     }
 
-    /// The coding of this name, in any case. RFC 9110 §8.4.1.3: `x-gzip` is to be taken as `gzip`.
+    /// The coding with this name, case-insensitively. `x-gzip` is `gzip` (RFC 9110 §8.4.1.3).
     #[must_use]
     pub fn from_token(token: &str) -> Option<Self> {
         if token.eq_ignore_ascii_case("x-gzip") {
@@ -109,11 +109,10 @@ impl fmt::Display for Coding {
 // === impl AcceptEncoding ===
 
 impl AcceptEncoding {
-    /// What the request's `Accept-Encoding` says, over all its lines.
+    /// Parses the `Accept-Encoding` of a request, with all its lines.
     ///
-    /// RFC 9110 §12.5.3 lets a server take a request without the field as one that accepts any
-    /// coding. Here nothing is accepted that was not asked for, as everywhere in practice: such a
-    /// client may not know any.
+    /// A request without the field accepts no coding here, as with other servers, because the
+    /// client may know none. RFC 9110 §12.5.3 would allow any coding.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         if !fields::has(headers, &ACCEPT_ENCODING) {
@@ -122,30 +121,31 @@ impl AcceptEncoding {
         let mut lines = headers.get_all(ACCEPT_ENCODING).iter();
         match (lines.next(), lines.next()) {
             (None, _) => Self::default(),
-            (Some(line), None) => memo::remembered(line, Self::of_line),
+            (Some(line), None) => recent::get_or_parse(line, Self::parse_value),
             (Some(_), Some(_)) => {
                 let mut accept = Self::default();
-                headers.get_all(ACCEPT_ENCODING).iter().for_each(|line| accept.read(line.to_str().unwrap_or_default()));
+                headers.get_all(ACCEPT_ENCODING).iter().for_each(|line| accept.add(line.to_str().unwrap_or_default()));
                 accept
             }
         }
     }
 
-    fn of_line(line: &HeaderValue) -> Self {
+    fn parse_value(line: &HeaderValue) -> Self {
         Self::parse(line.to_str().unwrap_or_default())
     }
 
-    /// What one line says. An element that is none is passed over; of an element that comes twice
-    /// the lesser weight counts, so that a refusal is never overlooked.
+    /// Parses one line. Invalid elements are ignored. Of a repeated element, the smallest weight
+    /// counts, so that a refusal is never missed.
     #[must_use]
     pub fn parse(line: &str) -> Self {
         let mut accept = Self::default();
-        accept.read(line);
+        accept.add(line);
         accept
     }
 
-    fn read(&mut self, line: &str) {
-        // No quoted string may stand in this field, so a comma always parts elements.
+    /// Adds the elements of a line.
+    fn add(&mut self, line: &str) {
+        // The field has no quoted strings, so each comma separates elements.
         for element in line.split(',') {
             let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
             let (name, Some(weight)) = (list::trim(name), weight(parameters).map(Weight::new)) else { continue };
@@ -159,32 +159,33 @@ impl AcceptEncoding {
         }
     }
 
-    /// The weight of `coding` in thousandths; 0 is a refusal. What is not named has the weight of
-    /// `*`, or else none.
+    /// The weight of `coding` in thousandths. 0 is a refusal. A coding that is not named has the
+    /// weight of `*`, or else 0.
     #[must_use]
     pub fn weight(&self, coding: Coding) -> u16 {
         self.codings[coding as usize].or(self.any).map_or(0, Weight::thousandths)
     }
 
-    /// The weight of content without a coding; 0 is a refusal.
+    /// The weight of content without a coding, in thousandths. 0 is a refusal.
     ///
-    /// RFC 9110 §12.5.3, rule 2: it is acceptable unless `identity;q=0`, or `*;q=0` without an
-    /// entry for `identity`, says otherwise. Unnamed it comes after everything that is named, so
-    /// its weight is then less than any that can be written: `None`.
+    /// RFC 9110 §12.5.3, rule 2: it is acceptable unless refused by `identity;q=0`, or by `*;q=0`
+    /// without an element for `identity`. `None` means that it is not named. It is then acceptable,
+    /// but comes after every coding that is named.
     #[must_use]
     pub fn identity_weight(&self) -> Option<u16> {
         self.identity.or(self.any).map(Weight::thousandths)
     }
 
-    /// The best of the codings `offered`, which stand in the server's order of preference: the
-    /// greatest weight wins, then the one that is offered first. Among equals a coding comes before
-    /// identity, which saves bytes and which the client has said it likes no less.
+    /// Chooses the best of the codings `offered`, which are in the server's order of preference.
+    ///
+    /// The greatest weight wins, then the coding that is offered first. With equal weights, a
+    /// coding comes before identity, because it saves bytes.
     #[must_use]
     pub fn choose(&self, offered: &[Coding]) -> Choice {
         let mut best: Option<(u16, Coding)> = None;
         for &coding in offered {
             let weight = self.weight(coding);
-            if weight > best.map_or(0, |(most, _)| most) {
+            if weight > best.map_or(0, |(greatest, _)| greatest) {
                 best = Some((weight, coding));
             }
         }
@@ -209,8 +210,8 @@ impl Weight {
     }
 }
 
-/// The weight among an element's parameters, in thousandths: 1000 if there is none, `None` if it is
-/// malformed. Other parameters mean nothing here and are passed over.
+/// The weight in an element's parameters, in thousandths, or 1000 if there is none. Other
+/// parameters are ignored. Returns `None` if the weight is malformed.
 fn weight(parameters: &str) -> Option<u16> {
     for parameter in parameters.split(';') {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -221,8 +222,8 @@ fn weight(parameters: &str) -> Option<u16> {
     Some(1000)
 }
 
-/// RFC 9110 §12.4.2: `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`, in
-/// thousandths.
+/// Parses a weight into thousandths (RFC 9110 §12.4.2): `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1"
+/// [ "." 0*3("0") ] )`.
 #[must_use]
 pub fn qvalue(text: &str) -> Option<u16> {
     let (whole, decimals) = match text.as_bytes() {

@@ -1,16 +1,16 @@
-//! [`Network`]: a range of addresses.
+//! [`Network`]: a range of IP addresses.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A range of addresses: `10.0.0.0/8`, `::1`.
+/// A range of IP addresses, or a single one: `10.0.0.0/8`, `::1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
 
-/// A text that is no [`Network`].
+/// A text that is not a [`Network`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither an address nor a network such as 10.0.0.0/8")]
 pub struct NetworkError(String);
@@ -39,12 +39,12 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let wrong = || NetworkError(text.to_owned());
+        let invalid = || NetworkError(text.to_owned());
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
-        if prefix <= most { Ok(Self { address, prefix }) } else { Err(wrong()) }
+        let address: IpAddr = address.parse().map_err(|_| invalid())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| invalid())?;
+        if prefix <= longest { Ok(Self { address, prefix }) } else { Err(invalid()) }
     }
 }
 

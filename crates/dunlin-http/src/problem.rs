@@ -1,4 +1,4 @@
-//! [`Problem`]: what a client is told of an error, as RFC 9457 has it.
+//! [`Problem`]: an error response to a client (RFC 9457).
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 use crate::Body;
 
 /// A problem document (RFC 9457): `application/problem+json` with `status`, `title`, `detail` and
-/// members of its own.
+/// extension members.
 ///
-/// Nothing internal belongs in it: what a client can mend, and nothing else. The cause goes to the
-/// log.
+/// It contains only what helps the client. The cause belongs in the log.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Problem {
@@ -23,48 +22,47 @@ pub struct Problem {
 // === impl Problem ===
 
 impl Problem {
-    /// A problem of this status, titled by its reason phrase (RFC 9457 §4.2.1, `about:blank`).
+    /// Makes a problem with this status. Its title is the reason phrase (RFC 9457 §4.2.1).
     pub fn new(status: StatusCode) -> Self {
         Self { status, detail: None, members: Map::new(), headers: HeaderMap::new() }
     }
 
-    /// A sentence for the person who reads it: what was wrong with this request, and what to do.
+    /// Sets the detail, a sentence for people: what is wrong with this request, and what to do.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// A member of the document besides the standard ones (RFC 9457 §3.2), for the program that
-    /// reads it.
+    /// Adds an extension member, for programs (RFC 9457 §3.2).
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());
         self
     }
 
-    /// A header field of the response.
+    /// Sets a header field of the response.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
-    /// When to try again, in seconds (RFC 9110 §10.2.3).
+    /// Sets the seconds after which the client may retry (RFC 9110 §10.2.3).
     pub fn retry_after(self, seconds: u32) -> Self {
         self.header(RETRY_AFTER, seconds.into())
     }
 
-    /// 405 with the methods that would do (RFC 9110 §15.5.6). `allow` is the field's value.
+    /// Makes a 405 (RFC 9110 §15.5.6). `allow` is the value of the `Allow` field.
     pub fn method_not_allowed(allow: HeaderValue) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED).header(ALLOW, allow)
     }
 
-    /// The status it will be answered with.
+    /// The status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The response: it has a content type and is not to be stored, whatever its status is by
-    /// default (RFC 9111 §3).
+    /// Makes the response. It may not be stored, even if its status is cacheable by default (RFC
+    /// 9111 §3).
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         let title = self.status.canonical_reason().unwrap_or("Unknown");
@@ -95,9 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_says_what_and_why() {
+    fn a_document_has_status_title_detail_and_members() {
         let response = Problem::new(StatusCode::BAD_REQUEST)
-            .detail("\"abc\" is no bigint")
+            .detail("\"abc\" is not a bigint")
             .with("parameter", "user_id")
             .retry_after(3)
             .into_response();
@@ -107,7 +105,7 @@ mod tests {
         let body: Value = serde_json::from_slice(response.body().as_bytes().unwrap()).unwrap();
         assert_eq!(
             body,
-            serde_json::json!({"status": 400, "title": "Bad Request", "detail": "\"abc\" is no bigint", "parameter": "user_id"})
+            serde_json::json!({"status": 400, "title": "Bad Request", "detail": "\"abc\" is not a bigint", "parameter": "user_id"})
         );
     }
 }

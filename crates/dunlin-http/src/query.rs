@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-/// The pairs of a query string, decoded, in order: `+` is a space, `%xx` a byte, broken escapes
-/// stand for themselves, bytes that are not UTF-8 become U+FFFD.
+/// The decoded pairs of a query string, in order.
+///
+/// `+` is a space and `%xx` a byte. Invalid escapes stay, and bytes that are not UTF-8 become
+/// U+FFFD.
 pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,8 +1,7 @@
 //! Byte ranges (RFC 9110 §14) and `If-Range` (§13.1.5).
 //!
-//! [`resolve`] takes a request's header and the length of the selected representation, and says
-//! what is to be sent. It is pure; the caller decides beforehand that the method is GET and the
-//! status would be 200.
+//! [`resolve`] is a pure function of a request's header and the length of the selected
+//! representation. The caller calls it only for GET requests whose status would be 200.
 
 mod multipart;
 
@@ -16,37 +15,36 @@ use crate::conditional::{ETag, Validators};
 use crate::{date, list};
 pub use multipart::Multipart;
 
-/// The most ranges of one request that are looked at. A request for more gets the whole.
+/// The limit of ranges in one request. A request with more gets the whole representation.
 pub const MAX_RANGES: usize = 16;
 
-/// Ranges that are nearer than this are sent as one: a part's own head would cost more than the
-/// gap.
-const GAP: u64 = 80;
+/// Ranges with a smaller gap are joined, because the head of a part has more bytes than the gap.
+const MAX_GAP: u64 = 80;
 
-/// Bytes from `first` to `last`, both included, as in `Content-Range`. Never empty.
+/// The bytes from `first` to `last`, both included, as in `Content-Range`. A range is never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
-    /// The first byte's place, from 0.
+    /// The index of the first byte.
     pub first: u64,
-    /// The last byte's place, at least `first`.
+    /// The index of the last byte, at least `first`.
     pub last: u64,
 }
 
-/// What of a representation is to be sent.
+/// The parts of a representation to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// All of it, with 200: no range was asked for, or none that has to be honoured.
+    /// All of it, with 200. The request has no valid `Range`.
     Whole,
     /// One range, with 206 and `Content-Range`.
     One(ByteRange),
-    /// Two ranges or more that neither overlap nor touch, with 206 and `multipart/byteranges`; see
-    /// [`Multipart`].
+    /// Several ranges that neither overlap nor touch, with 206 and `multipart/byteranges`
+    /// ([`Multipart`]).
     Many(SmallVec<[ByteRange; 4]>),
-    /// Nothing: 416 with [`unsatisfied`].
+    /// Nothing, with 416 and [`unsatisfied`].
     Unsatisfiable,
 }
 
-/// A range as the request has it.
+/// A range as written in the request.
 #[derive(Clone, Copy)]
 enum Spec {
     From { first: u64, last: u64 },
@@ -56,7 +54,7 @@ enum Spec {
 // === impl ByteRange ===
 
 impl ByteRange {
-    /// How many bytes it has.
+    /// The number of bytes.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a range is never empty")]
     pub const fn len(&self) -> u64 {
@@ -80,11 +78,11 @@ fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("bytes */*"))
 }
 
-/// What a GET request's `Range` selects of a representation of `len` bytes.
+/// Selects the parts of a representation of `len` bytes, by the `Range` of a GET request.
 ///
-/// A field that is malformed, has another unit than bytes, comes twice, or asks for more than
-/// [`MAX_RANGES`] ranges is ignored. Ranges that overlap or nearly touch are joined, and then come
-/// in ascending order; others keep the order of the request.
+/// The field is ignored if it is malformed, has another unit than bytes, has several lines, or has
+/// more than [`MAX_RANGES`] ranges. If ranges overlap or nearly touch, they are joined, and all are
+/// in ascending order. Otherwise they keep the order of the request.
 #[must_use]
 pub fn resolve(headers: &HeaderMap, len: u64) -> Selection {
     let mut lines = headers.get_all(RANGE).iter();
@@ -94,11 +92,11 @@ pub fn resolve(headers: &HeaderMap, len: u64) -> Selection {
     }
 }
 
-/// Whether `If-Range` lets the request's `Range` be honoured: there is none, or it names this
-/// representation strongly.
+/// Returns `true` if the request has no `If-Range`, or one that matches this representation with a
+/// strong comparison. Otherwise its `Range` has to be ignored.
 ///
-/// A date counts when it is exactly `Last-Modified`, and that was at least a second ago, so that
-/// the file cannot have changed twice in the second that the date stands for (RFC 9110 §8.8.2.2).
+/// A date matches if it equals `Last-Modified`, and that is at least one second ago. A newer file
+/// could have changed twice within the second of the date (RFC 9110 §8.8.2.2).
 #[must_use]
 pub fn if_range(headers: &HeaderMap, validators: &Validators, now: SystemTime) -> bool {
     let mut lines = headers.get_all(IF_RANGE).iter();
@@ -106,7 +104,7 @@ pub fn if_range(headers: &HeaderMap, validators: &Validators, now: SystemTime) -
     if lines.next().is_some() {
         return false;
     }
-    // RFC 9110 §13.1.5: a tag is told from a date by its first three characters.
+    // RFC 9110 §13.1.5: the first three characters distinguish a tag from a date.
     if let Some(tag) = line.to_str().ok().and_then(ETag::parse) {
         return validators.etag.as_ref().is_some_and(|etag| etag.strong_eq(&tag));
     }
@@ -114,7 +112,7 @@ pub fn if_range(headers: &HeaderMap, validators: &Validators, now: SystemTime) -
     date == date::truncate(changed) && now.duration_since(date).is_ok_and(|age| age >= Duration::from_secs(1))
 }
 
-/// What one line selects.
+/// Selects by one line.
 fn select(line: &str, len: u64) -> Selection {
     // RFC 9110 §14.1: range units are case-insensitive.
     let Some(set) = line.split_once('=').filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes")).map(|(_, set)| set)
@@ -130,8 +128,8 @@ fn select(line: &str, len: u64) -> Selection {
         match spec {
             Spec::From { first, last } if first < len => ranges.push(ByteRange { first, last: last.min(len - 1) }),
             Spec::From { .. } | Spec::Suffix(0) => {}
-            // RFC 9110 §14.1.2: a suffix of nothing is satisfiable, but no Content-Range could tell
-            // of it.
+            // RFC 9110 §14.1.2: a suffix of an empty representation is satisfiable, but no
+            // Content-Range can express it.
             Spec::Suffix(_) if len == 0 => whole = true,
             Spec::Suffix(n) => ranges.push(ByteRange { first: len.saturating_sub(n), last: len - 1 }),
         }
@@ -145,8 +143,8 @@ fn select(line: &str, len: u64) -> Selection {
     }
 }
 
-/// `first-`, `first-last` or `-suffix` (RFC 9110 §14.1.1). `None` for anything else, and for a last
-/// before the first.
+/// Parses `first-`, `first-last` or `-suffix` (RFC 9110 §14.1.1). Returns `None` for anything else,
+/// also if `last` is less than `first`.
 fn parse(element: &str) -> Option<Spec> {
     let (first, last) = element.split_once('-')?;
     match (first, last) {
@@ -159,20 +157,22 @@ fn parse(element: &str) -> Option<Spec> {
     }
 }
 
-/// Digits; what does not fit is more than any length.
+/// Parses digits. A number that is too large becomes the largest.
 fn number(digits: &str) -> Option<u64> {
     let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// Joins ranges if any two of them overlap or nearly touch (RFC 9110 §15.3.7.2).
+/// Joins ranges that overlap or nearly touch (RFC 9110 §15.3.7.2).
 fn join(ranges: SmallVec<[ByteRange; 4]>) -> SmallVec<[ByteRange; 4]> {
     let mut sorted = ranges.clone();
     sorted.sort_unstable_by_key(|range| range.first);
     let mut joined: SmallVec<[ByteRange; 4]> = SmallVec::new();
     for range in sorted {
         match joined.last_mut() {
-            Some(before) if range.first <= before.last.saturating_add(GAP) => before.last = before.last.max(range.last),
+            Some(before) if range.first <= before.last.saturating_add(MAX_GAP) => {
+                before.last = before.last.max(range.last)
+            }
             _ => joined.push(range),
         }
     }

@@ -1,4 +1,4 @@
-//! [`Reply`]: a response, or one whose head was written before.
+//! [`Reply`]: a response, or a stored one whose header lines are written already.
 
 mod lines;
 #[cfg(test)]
@@ -15,58 +15,58 @@ pub use lines::{Lines, VolatileFields};
 
 use crate::{Body, BoxError};
 
-/// What a service answers that has some of its answers ready.
+/// A response, or a stored one whose header lines are written already.
 ///
-/// A server sends either as it is. Whoever wants to look at the fields makes a response of it first
-/// ([`Reply::into_response`]), and layers of responses see nothing else: what is ready has a type
-/// of its own, so that no layer is ever passed by.
+/// A server can send both. A layer that changes fields has to call [`Reply::into_response`] first.
+/// The stored response has a type of its own, so that no such layer is bypassed.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "both are about as large, and it is moved into place once")]
+#[allow(clippy::large_enum_variant, reason = "the variants have a similar size, and a reply is moved once")]
 pub enum Reply {
     /// A response.
     Response(Response<Body>),
-    /// One whose head was written before.
+    /// A stored response whose header lines are written already.
     Stored(StoredReply),
 }
 
-/// The head of a response that is given again and again, with its lines as HTTP/1.1 has them.
+/// The head of a stored response, with its lines in the format of HTTP/1.1.
 pub trait StoredHead: Send + Sync + 'static {
     /// The status.
     fn status(&self) -> StatusCode;
 
-    /// All fields, with a value of any kind for those that go [`VolatileFields`], which it is best
-    /// to have first.
+    /// All fields. Volatile fields are among them with any value, and replaced the fastest if they
+    /// are first.
     fn headers(&self) -> &HeaderMap;
 
-    /// The lines of all fields but those that go [`VolatileFields`] and `Content-Length`; `None`
-    /// when there are none that can be sent.
+    /// The lines of all fields except the volatile ones and `Content-Length`. `None` if they cannot
+    /// be sent.
     fn lines(&self) -> Option<&Lines>;
 }
 
-/// A response with a kept head, and content that is complete in memory.
+/// A response with a stored head, and content that is complete in memory.
 pub struct StoredReply {
     head: Arc<dyn StoredHead>,
-    ahead: Arc<VolatileFields>,
-    /// What stands in the place of the head's own lines.
+    volatile: Arc<VolatileFields>,
+    /// The lines that replace those of the head.
     lines: Option<Lines>,
-    /// A line behind them.
-    behind: &'static str,
+    /// One more line after them.
+    last_line: &'static str,
+    /// The change of the header that corresponds to the changed lines.
     change: Option<Change>,
     body: Body,
 }
 
-/// A change of a head, made for a body.
+/// A change of a header for a body.
 pub type Change = fn(&mut HeaderMap, &Body);
 
 // === impl Reply ===
 
 impl Reply {
-    /// The response, with all its fields.
+    /// Makes a response with all fields.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         match self {
             Self::Response(response) => response,
-            Self::Stored(ready) => ready.into_response(),
+            Self::Stored(stored) => stored.into_response(),
         }
     }
 
@@ -75,7 +75,7 @@ impl Reply {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Response(response) => response.status(),
-            Self::Stored(ready) => ready.head.status(),
+            Self::Stored(stored) => stored.head.status(),
         }
     }
 
@@ -84,26 +84,27 @@ impl Reply {
     pub fn body(&self) -> &Body {
         match self {
             Self::Response(response) => response.body(),
-            Self::Stored(ready) => &ready.body,
+            Self::Stored(stored) => &stored.body,
         }
     }
 
-    /// The body, to be wrapped or taken when the head is written. That of a ready answer stays one
-    /// that is complete.
+    /// The body, which can be wrapped or taken after the head has been written. The body of a
+    /// stored response has to stay complete.
     pub fn body_mut(&mut self) -> &mut Body {
         match self {
             Self::Response(response) => response.body_mut(),
-            Self::Stored(ready) => &mut ready.body,
+            Self::Stored(stored) => &mut stored.body,
         }
     }
 
-    /// The first value of a field, if it is one that changes from answer to answer, or the response
-    /// is made.
+    /// The first value of a field. Of a stored response, it finds only volatile fields.
     #[must_use]
-    pub fn changing(&self, name: &HeaderName) -> Option<&HeaderValue> {
+    pub fn volatile_field(&self, name: &HeaderName) -> Option<&HeaderValue> {
         match self {
             Self::Response(response) => response.headers().get(name),
-            Self::Stored(ready) => ready.ahead.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value),
+            Self::Stored(stored) => {
+                stored.volatile.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+            }
         }
     }
 }
@@ -125,54 +126,63 @@ where
 }
 
 impl From<StoredReply> for Reply {
-    fn from(ready: StoredReply) -> Self {
-        Self::Stored(ready)
+    fn from(stored: StoredReply) -> Self {
+        Self::Stored(stored)
     }
 }
 
 // === impl StoredReply ===
 
 impl StoredReply {
-    /// The answer of this head and this content. `None` when the content is not complete in memory,
-    /// when there is none or the status is not of one, and when the head has no lines.
+    /// Makes a stored response. Returns `None` if the content is a stream or empty, if the status
+    /// has no content, or if the head has no lines.
     #[must_use]
-    pub fn new(head: Arc<dyn StoredHead>, ahead: Arc<VolatileFields>, body: Body) -> Option<Self> {
-        // RFC 9110 §15: what is neither a success with content nor an error is made as a response.
+    pub fn new(head: Arc<dyn StoredHead>, volatile: Arc<VolatileFields>, body: Body) -> Option<Self> {
+        // Responses with other statuses may have no content (RFC 9110 §15).
         let status = head.status();
         let has_content = status == StatusCode::OK || status.is_client_error() || status.is_server_error();
         let whole = has_content && body.as_bytes().is_some_and(|bytes| !bytes.is_empty());
-        (whole && head.lines().is_some()).then(|| Self { head, ahead, lines: None, behind: "", change: None, body })
+        (whole && head.lines().is_some()).then(|| Self {
+            head,
+            volatile,
+            lines: None,
+            last_line: "",
+            change: None,
+            body,
+        })
     }
 
-    /// The same with other lines and other content. `change` is what makes the header that has
-    /// these lines of the one that the head has; it says `Content-Length` as well.
+    /// The same response with other lines and other content.
+    ///
+    /// `change` makes the header with these lines from the header of the head. It also sets
+    /// `Content-Length`.
     #[must_use]
-    pub fn changed(self, lines: Lines, body: Body, change: Change) -> Self {
+    pub fn with_lines(self, lines: Lines, body: Body, change: Change) -> Self {
         Self { lines: Some(lines), change: Some(change), body, ..self }
     }
 
-    /// The lines of its head after a change, for [`StoredReply::changed`]; `None` when they cannot
+    /// The lines of the head after a change, for [`StoredReply::with_lines`]. `None` if they cannot
     /// be sent.
     #[must_use]
     pub fn lines_after(&self, change: Change, body: &Body) -> Option<Lines> {
         let mut headers = self.head.headers().clone();
         change(&mut headers, body);
-        let is_ahead = |name: &HeaderName| self.ahead.fields.iter().any(|(other, _)| other == name);
+        let is_volatile = |name: &HeaderName| self.volatile.fields.iter().any(|(other, _)| other == name);
         let mut text = BytesMut::new();
-        let fields = headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH && !is_ahead(name));
+        let fields = headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH && !is_volatile(name));
         fields.for_each(|(name, value)| Lines::push(&mut text, name, value));
-        // Of just its size, as it is kept.
-        Lines::read(Bytes::copy_from_slice(&text))
+        // The copy has no unused capacity, because it is kept.
+        Lines::parse(Bytes::copy_from_slice(&text))
     }
 
-    /// The same with one more line behind the head's. `change` is what does the same to the header.
+    /// The same response with one more line. `change` makes the same change to the header.
     #[must_use]
-    pub fn followed(self, behind: &'static str, change: Change) -> Self {
-        debug_assert!(behind.ends_with("\r\n"), "it is a line");
-        Self { behind, change: Some(change), ..self }
+    pub fn with_last_line(self, last_line: &'static str, change: Change) -> Self {
+        debug_assert!(last_line.ends_with("\r\n"), "a line ends in CRLF");
+        Self { last_line, change: Some(change), ..self }
     }
 
-    /// The head that is kept, without what was [changed](Self::changed).
+    /// The stored head, without changes.
     #[must_use]
     pub fn head(&self) -> &dyn StoredHead {
         &*self.head
@@ -184,28 +194,28 @@ impl StoredReply {
         &self.body
     }
 
-    /// Whether `Date` is among its lines.
+    /// Returns `true` if `Date` is among the lines.
     #[must_use]
-    pub fn is_dated(&self) -> bool {
-        self.lines().is_some_and(Lines::is_dated)
+    pub fn has_date(&self) -> bool {
+        self.lines().is_some_and(Lines::has_date)
     }
 
-    /// Writes the lines of all fields but `Content-Length`.
+    /// Writes the lines of all fields except `Content-Length`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.ahead.text);
+        out.extend_from_slice(&self.volatile.text);
         out.extend_from_slice(self.lines().map_or(&[], Lines::as_bytes));
-        out.extend_from_slice(self.behind.as_bytes());
+        out.extend_from_slice(self.last_line.as_bytes());
     }
 
     fn lines(&self) -> Option<&Lines> {
         self.lines.as_ref().or_else(|| self.head.lines())
     }
 
-    /// The response, with all its fields.
+    /// Makes a response with all fields.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         let mut headers = self.head.headers().clone();
-        self.ahead.fill(&mut headers);
+        self.volatile.fill(&mut headers);
         if let Some(change) = self.change {
             change(&mut headers, &self.body);
         }

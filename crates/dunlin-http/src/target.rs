@@ -1,39 +1,38 @@
-//! The target of a request in one form (RFC 3986 §6.2.2), so that all who look at it see the same.
+//! The normal form of a request target (RFC 3986 §6.2.2).
 //!
-//! A path can be written in many ways that mean the same to somebody: `/%61dmin`, `/x/../admin`,
-//! `//admin`. If a router takes one for another path than the origin does, a route with a rule of
-//! its own can be gone around. So a target is brought into one form before anything looks at it,
-//! and that form is routed, cached, logged and sent on:
+//! Many spellings of a path mean the same to some program: `/%61dmin`, `/x/../admin`, `//admin`. If
+//! a router and an origin disagree, a client can bypass the rules of a route. So each target is
+//! normalised first, and routed, cached, logged and forwarded in that form:
 //!
 //! 1. An empty path is `/` (RFC 9110 §4.2.3).
 //! 2. Percent-encoded unreserved octets are decoded, and the digits of other escapes are in upper
-//!    case (RFC 3986 §6.2.2.1, §6.2.2.2). `%2F` stays: it is not a slash. A percent sign
-//!    that begins no escape becomes `%25`, because it could begin one once others are decoded.
-//! 3. Dot segments are removed (RFC 3986 §5.2.4). A path never leads above the root.
-//! 4. Repeated slashes are one. RFC 3986 tells them apart; many origins do not.
+//!    case (RFC 3986 §6.2.2.1, §6.2.2.2). `%2F` stays, because it is not a slash. A percent sign
+//!    that begins no escape becomes `%25`, because it could begin one after others are decoded.
+//! 3. Dot segments are removed (RFC 3986 §5.2.4). A path cannot lead above the root.
+//! 4. Repeated slashes become one. They differ in RFC 3986, but not for many origins.
 //!
-//! The query is left alone.
+//! The query stays unchanged.
 
 use bytes::Bytes;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-/// A target that is not in the form which a request may have.
+/// An invalid target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
     /// The path does not begin with a slash.
     #[error("the target does not begin with a slash")]
     NoSlash,
-    /// The target is none after it was normalised.
+    /// The normalised target is not a path.
     #[error("the target is not a path")]
     Invalid,
 }
 
-/// Brings the target of a request into one form. Returns `None` if it is in that form already.
+/// Normalises the target of a request. Returns `None` if it is in normal form already.
 ///
-/// `*` stays as it is. Scheme and authority are dropped from a target that is changed; a server
-/// takes them out before.
+/// `*` stays unchanged. A changed target has no scheme and authority, because a server removes them
+/// before.
 ///
 /// # Errors
 /// Returns an error if the target does not begin with a slash.
@@ -56,8 +55,8 @@ pub fn normalise(uri: &Uri) -> Result<Option<Uri>, TargetError> {
     Ok(Some(Uri::from(target)))
 }
 
-/// Returns `true` for most targets that need no change: a path that begins with a slash, and has no
-/// escape and no slash or dot behind a slash.
+/// Returns `true` for most targets in normal form: a path that begins with a slash, has no escapes,
+/// and has no slash or dot after a slash.
 fn is_normal(target: &[u8]) -> bool {
     if target.first() != Some(&b'/') {
         return false;
@@ -86,7 +85,7 @@ fn normalise_path(path: &[u8]) -> Vec<u8> {
                 let parent = normal.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 normal.truncate(parent);
             }
-            // A repeated slash, unless it is the last one.
+            // A repeated slash, or the last one.
             b"" => {}
             segment => {
                 normal.push(b'/');
@@ -104,7 +103,7 @@ fn normalise_path(path: &[u8]) -> Vec<u8> {
     normal
 }
 
-/// Decodes escapes of unreserved octets, once, and writes the digits of others in upper case.
+/// Decodes escapes of unreserved octets once, and changes the digits of others to upper case.
 fn decode_unreserved(path: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -119,7 +118,7 @@ fn decode_unreserved(path: &[u8]) -> Vec<u8> {
             }
             rest = after;
         } else {
-            // `%2%65` is not to become `%2e`.
+            // `%2%65` must not become `%2e`.
             decoded.extend_from_slice(if *first == b'%' { b"%25" } else { std::slice::from_ref(first) });
             rest = after;
         }
@@ -127,11 +126,12 @@ fn decode_unreserved(path: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// The value of a hexadecimal digit.
 fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
-/// RFC 3986 §2.3.
+/// Returns `true` for an unreserved octet (RFC 3986 §2.3).
 fn is_unreserved(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~')
 }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_path_is_a_slash() {
+    fn an_empty_path_becomes_a_slash() {
         check("http://x", "/");
         check("http://x?other", "/?other");
         check("http://x?a/../b", "/?a/../b");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_have_one_form() {
+    fn escapes_are_normalised() {
         check("/%61dmin/x%2e%7E", "/admin/x.~");
         check("/a%2fb%3a", "/a%2Fb%3A");
         check("/%2561", "/%2561");
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn dot_segments_are_removed() {
-        // RFC 3986 §5.2.4, and the disguises of encoded dots.
+        // RFC 3986 §5.2.4, and encoded dots.
         check("/a/b/c/./../../g", "/a/g");
         check("/mid/content=5/../6", "/mid/6");
         check("/keep/../admin/y", "/admin/y");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_slashes_are_one() {
+    fn repeated_slashes_become_one() {
         check("//admin/y", "/admin/y");
         check("/a///b//", "/a/b/");
         check("//", "/");
@@ -200,9 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn a_target_of_another_form_is_refused() {
+    fn a_query_without_a_path_gets_a_slash() {
         for target in ["x", "x/y"] {
-            // Such a text is an authority to a URI; a path of this form comes by HTTP/2.
+            // HTTP/2 can carry such a path. A parsed URI has none.
             let path = PathAndQuery::from_maybe_shared(Bytes::from(format!("?{target}"))).unwrap();
             assert_eq!(normalise(&Uri::from(path)).unwrap().unwrap().path(), "/");
         }
@@ -210,26 +210,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_form_is_a_fixed_point(target in "/[a-c./%2eE~?65]{0,24}") {
+        fn the_normal_form_is_a_fixed_point(target in "/[a-c./%2eE~?65]{0,24}") {
             let once = normal(&target).unwrap();
             let twice = normal(&once).unwrap();
             prop_assert_eq!(&twice, &once);
             let path = once.split('?').next().unwrap().to_owned();
             prop_assert!(path.starts_with('/') && !path.contains("//"), "{}", path);
             prop_assert!(path.split('/').all(|segment| segment != "." && segment != ".."), "{}", path);
-            for disguise in ["%2e", "%2E", "%61", "%7e"] {
-                prop_assert!(!path.contains(disguise), "{}", path);
+            for spelling in ["%2e", "%2E", "%61", "%7e"] {
+                prop_assert!(!path.contains(spelling), "{}", path);
             }
         }
 
         #[test]
-        fn what_means_the_same_has_one_form(segments in proptest::collection::vec("[a-z]{1,3}", 1..5), at in 0_usize..5) {
+        fn equivalent_paths_have_one_form(segments in proptest::collection::vec("[a-z]{1,3}", 1..5), at in 0_usize..5) {
             let plain = format!("/{}", segments.join("/"));
             let at = at.min(segments.len() - 1);
-            let mut disguised = segments;
-            disguised[at] = disguised[at].bytes().map(|byte| format!("%{byte:02x}")).collect();
-            disguised.insert(at, "./x/%2E%2e//".to_owned());
-            prop_assert_eq!(normal(&format!("//{}", disguised.join("/"))).unwrap(), plain);
+            let mut respelled = segments;
+            respelled[at] = respelled[at].bytes().map(|byte| format!("%{byte:02x}")).collect();
+            respelled.insert(at, "./x/%2E%2e//".to_owned());
+            prop_assert_eq!(normal(&format!("//{}", respelled.join("/"))).unwrap(), plain);
         }
 
         #[test]

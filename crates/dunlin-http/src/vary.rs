@@ -5,7 +5,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::list;
 
-/// Says that the answer depends on the request's field `name`, unless the headers already say so.
+/// The parts of a request that a response varies on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vary {
+    /// More than the header: the response matches no other request.
+    Any,
+    /// These request fields, in alphabetical order, each once.
+    Fields(Vec<HeaderName>),
+}
+
+/// Adds the request field `name`, unless the response varies on it already.
 pub fn add(headers: &mut HeaderMap, name: &'static str) {
     match headers.entry(VARY) {
         Entry::Vacant(vacant) => drop(vacant.insert(HeaderValue::from_static(name))),
@@ -17,31 +26,22 @@ pub fn add(headers: &mut HeaderMap, name: &'static str) {
     }
 }
 
-/// Whether the headers say that the answer depends on the request's field `name`.
+/// Returns `true` if the response varies on the request field `name`.
 #[must_use]
-pub fn says(headers: &HeaderMap, name: &str) -> bool {
+pub fn contains(headers: &HeaderMap, name: &str) -> bool {
     any_is(headers.get_all(VARY).iter(), name)
 }
 
 fn any_is<'a>(lines: impl Iterator<Item = &'a HeaderValue>, name: &str) -> bool {
-    let is_it = |element: &str| element == "*" || element.eq_ignore_ascii_case(name);
-    lines.filter_map(|line| line.to_str().ok()).flat_map(list::split).any(is_it)
-}
-
-/// What an answer depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Vary {
-    /// On more than the request's header: no other request may be answered with it.
-    Any,
-    /// On these request fields, in alphabetical order, each once.
-    Fields(Vec<HeaderName>),
+    let matches = |element: &str| element == "*" || element.eq_ignore_ascii_case(name);
+    lines.filter_map(|line| line.to_str().ok()).flat_map(list::split).any(matches)
 }
 
 // === impl Vary ===
 
 impl Vary {
-    /// Reads `Vary`. An element that is no field name is taken as [`Vary::Any`]: what is not
-    /// understood must not be shared.
+    /// Parses the field. An invalid field name counts as `*`, so that the response is not reused by
+    /// mistake.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let mut fields = Vec::new();
@@ -65,10 +65,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_said_once() {
+    fn a_field_is_added_once() {
         let mut headers = HeaderMap::new();
         headers.insert(VARY, HeaderValue::from_static("Origin, accept-encoding"));
-        assert!(says(&headers, "accept-encoding") && !says(&headers, "accept"));
+        assert!(contains(&headers, "accept-encoding") && !contains(&headers, "accept"));
         add(&mut headers, "accept-encoding");
         assert_eq!(headers.get_all(VARY).iter().count(), 1);
         add(&mut headers, "accept");

@@ -9,7 +9,7 @@ use crate::entry::Variant;
 /// What the request's preconditions come to for this representation.
 pub(crate) fn evaluate(variant: &Variant, method: &Method, request: &HeaderMap) -> Outcome {
     // Most requests have none, and none of the fields is looked up twice.
-    if Validators::concerned(request) { variant.validators.evaluate(method, request) } else { Outcome::Proceed }
+    if Validators::has_preconditions(request) { variant.validators.evaluate(method, request) } else { Outcome::Proceed }
 }
 
 /// Whether the request names a tag, so that it cannot be answered well before the file's own is

@@ -111,7 +111,7 @@ impl TextHandler {
     fn respond(&self, method: &Method, request: &HeaderMap) -> Response<Body> {
         let mut response = Response::new(Body::identified(self.bytes.clone(), self.id));
         *response.headers_mut() = self.headers.clone();
-        if !Validators::concerned(request) {
+        if !Validators::has_preconditions(request) {
             return response;
         }
         match self.validators.evaluate(method, request) {
@@ -133,7 +133,7 @@ impl LoopText {
     fn new(text: TextHandler) -> Self {
         let mut lines = BytesMut::new();
         text.headers.iter().for_each(|(name, value)| Lines::push(&mut lines, name, value));
-        let head = TextHead { headers: text.headers.clone(), lines: Lines::read(lines.freeze()) };
+        let head = TextHead { headers: text.headers.clone(), lines: Lines::parse(lines.freeze()) };
         Self { text, head: Arc::new(head), volatile: Arc::new(VolatileFields::new([])) }
     }
 
@@ -149,7 +149,7 @@ impl<C> Handler<C> for LoopText {
     type Future = ReplyFuture;
 
     fn handle(&self, request: Request<Body>, _: &C) -> ReplyFuture {
-        let stored = if Validators::concerned(request.headers()) { None } else { self.stored() };
+        let stored = if Validators::has_preconditions(request.headers()) { None } else { self.stored() };
         match stored {
             Some(stored) => ReplyFuture::ready(stored),
             None => ReplyFuture::ready(self.text.respond(request.method(), request.headers())),

@@ -112,7 +112,7 @@ impl Watch {
     /// Takes the head of the response, and edits it if the route has edits.
     fn head(mut self, reply: &mut Reply) {
         let ttfb = self.started.elapsed();
-        let cache = self.access.as_ref().and_then(|_| reply.changing(&CACHE_STATUS).cloned());
+        let cache = self.access.as_ref().and_then(|_| reply.volatile_field(&CACHE_STATUS).cloned());
         if let Some(begun) = self.begun.take()
             && let Some(finish) = &self.state.route(self.route).finish
         {

@@ -21,7 +21,7 @@ async fn hit(world: &World, (status, stored): (u16, Fields<'_>), method: &str, a
         ready.write(&mut text);
         let mut written: Vec<_> = std::str::from_utf8(&text).unwrap().split_terminator("\r\n").collect();
         let answer = world.ask(method, "/a", asked).await;
-        assert_eq!((ready.head().status(), ready.is_dated()), (answer.status, answer.headers.contains_key("date")));
+        assert_eq!((ready.head().status(), ready.has_date()), (answer.status, answer.headers.contains_key("date")));
         assert_eq!(answer.headers["content-length"], ready.body().len().unwrap().to_string());
         let fields = answer.headers.iter().filter(|(name, _)| *name != "content-length");
         let mut told: Vec<_> = fields.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();

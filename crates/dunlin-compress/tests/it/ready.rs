@@ -47,7 +47,7 @@ impl Page {
             headers.append(name, value);
         }
         headers.insert("content-length", content.len().into());
-        Arc::new(Self { headers, lines: Lines::read(text.freeze()).unwrap(), content, id })
+        Arc::new(Self { headers, lines: Lines::parse(text.freeze()).unwrap(), content, id })
     }
 
     fn ready(self: &Arc<Self>) -> StoredReply {

@@ -1,4 +1,4 @@
-//! Why a body could not be read.
+//! [`BodyError`]: the reason why a body could not be read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -7,28 +7,28 @@ use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::{Full, LengthLimitError, Limited};
 
-/// Any error, on its way to somebody who can tell what it was.
+/// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a body could not be read to its end.
+/// The reason why a body could not be read to its end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// More than `limit` bytes came, or were announced. A server answers 413 (RFC 9110 §15.5.14).
+    /// The body has more than `limit` bytes. A server responds with 413 (RFC 9110 §15.5.14).
     TooLarge {
-        /// The limit, in bytes; 0 if another crate's error did not tell it.
+        /// The limit in bytes, or 0 if another crate's error did not contain it.
         limit: u64,
     },
-    /// The sender made no progress in time. A server answers 408 (RFC 9110 §15.5.9).
+    /// The sender made no progress in time. A server responds with 408 (RFC 9110 §15.5.9).
     Timeout,
-    /// Anything else: a reset connection, broken framing.
+    /// Any other reason: a reset connection, invalid framing.
     Other(BoxError),
 }
 
 // === impl BodyError ===
 
 impl BodyError {
-    /// Finds the reason in an error that came through other layers' boxes.
+    /// Finds the reason in an error that other layers may have wrapped.
     #[must_use]
     pub fn from_boxed(error: BoxError) -> Self {
         match error.downcast::<Self>() {
@@ -42,7 +42,7 @@ impl BodyError {
         }
     }
 
-    /// The status that tells a client of this: 413, 408, or 400 for a body that broke off.
+    /// The status of the response to this error: 413, 408, or 400 for any other reason.
     #[must_use]
     pub const fn status(&self) -> http::StatusCode {
         match self {
@@ -53,7 +53,7 @@ impl BodyError {
     }
 }
 
-/// The error as axum's extractors know it, which they answer with 413. The limit is lost in it.
+/// Makes an error that axum's extractors respond to with 413. It does not contain the limit.
 pub(crate) fn into_tower(error: BoxError) -> BoxError {
     match find(&*error) {
         Some(BodyError::TooLarge { .. }) => length_limit(),
@@ -61,7 +61,7 @@ pub(crate) fn into_tower(error: BoxError) -> BoxError {
     }
 }
 
-/// A [`LengthLimitError`], which only a body makes that is too long.
+/// A [`LengthLimitError`]. It has no constructor, so a body that is too long has to make it.
 fn length_limit() -> BoxError {
     let mut body = Limited::new(Full::new(Bytes::from_static(b"x")), 0);
     match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {

@@ -1,4 +1,4 @@
-//! Bodies that may be read up to a bound.
+//! [`Limited`]: a body with a limit.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,7 +8,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use super::{Body, BodyError, BoxError};
 
-/// A body of which at most `limit` bytes are passed on; then it fails with [`BodyError::TooLarge`].
+/// A body that fails with [`BodyError::TooLarge`] after `limit` bytes.
 #[derive(Debug)]
 pub struct Limited {
     inner: Body,
@@ -19,7 +19,7 @@ pub struct Limited {
 // === impl Limited ===
 
 impl Limited {
-    /// Bounds `inner` to `limit` bytes of data.
+    /// Limits `inner` to `limit` bytes of data.
     #[must_use]
     pub const fn new(inner: Body, limit: u64) -> Self {
         Self { inner, left: limit, limit }
@@ -54,7 +54,7 @@ impl http_body::Body for Limited {
     }
 }
 
-/// Reads a stream to its end, or to the first byte that is too many.
+/// Reads a stream to its end, and fails as soon as it exceeds the limit.
 pub(super) async fn collect<B>(mut body: Pin<Box<B>>, limit: usize) -> Result<Bytes, BodyError>
 where
     B: http_body::Body<Data = Bytes, Error = BoxError> + ?Sized,

@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-
 use http_body_util::BodyExt as _;
+use pin_project_lite::pin_project;
 
 pub use error::{BodyError, BoxError};
 pub use id::BodyId;
@@ -26,9 +26,9 @@ pub use limited::Limited;
 #[cfg(unix)]
 pub use mapped::Mapped;
 
-/// The body of a request or a response: nothing, bytes that are complete, or a stream.
+/// The body of a request or a response: nothing, complete bytes, or a stream.
 ///
-/// Only a stream is boxed. The body is [`Unpin`], and its size is exact unless it streams.
+/// Only a stream is boxed. The body is [`Unpin`], and its size is exact unless it is a stream.
 pub struct Body(Kind);
 
 enum Kind {
@@ -51,8 +51,8 @@ impl Body {
         Self(Kind::Empty)
     }
 
-    /// Any body. A [`Body`] is taken as it is, an empty one costs nothing; any other is boxed as a
-    /// stream.
+    /// Makes a body of any other. A [`Body`] stays the same, a body that has ended becomes empty,
+    /// and any other becomes a boxed stream.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -63,13 +63,15 @@ impl Body {
             return same.take().unwrap_or_default();
         }
         match body {
-            Some(body) if !body.is_end_stream() => Self(Kind::Stream(Box::pin(MapError(body)))),
+            Some(body) if !body.is_end_stream() => Self(Kind::Stream(Box::pin(BoxedErrors { inner: body }))),
             _ => Self::empty(),
         }
     }
 
-    /// Complete bytes that will be handed out again under the same `id`, so that what is derived
-    /// from them, an encoding say, can be kept. Two bodies with one id must have the same bytes.
+    /// Makes a body of complete bytes that other bodies will have, too, under the same `id`.
+    ///
+    /// Layers can keep what they derive from the bytes, such as an encoding. Two bodies with one id
+    /// must have the same bytes.
     #[must_use]
     pub fn identified(bytes: Bytes, id: BodyId) -> Self {
         Self::once(bytes, Some(id))
@@ -87,8 +89,8 @@ impl Body {
         })
     }
 
-    /// Says that these complete bytes lie in `mapping`, so that whoever sends them may have the
-    /// kernel do it. It changes nothing about a stream.
+    /// Adds the file that contains these complete bytes, so that a server can have the kernel send
+    /// them. A stream stays unchanged.
     #[cfg(unix)]
     #[must_use]
     pub fn mapped(mut self, mapping: Arc<dyn Mapped>) -> Self {
@@ -98,8 +100,7 @@ impl Body {
         self
     }
 
-    /// The file that has these bytes, if there is one. It travels with the bytes, as [`Body::id`]
-    /// does.
+    /// The file that contains these bytes, if there is one.
     #[cfg(unix)]
     #[must_use]
     pub const fn mapping(&self) -> Option<&Arc<dyn Mapped>> {
@@ -109,8 +110,10 @@ impl Body {
         }
     }
 
-    /// Who these bytes are, if they will come again. It travels with the bytes, so a layer that
-    /// replaces the body cannot leave a wrong id behind; it is gone once a frame has been read.
+    /// The id of these bytes, if they have one.
+    ///
+    /// The id belongs to the bytes: a layer that replaces the body removes it, and so does the
+    /// first frame that is read.
     #[must_use]
     pub fn id(&self) -> Option<BodyId> {
         match &self.0 {
@@ -119,7 +122,7 @@ impl Body {
         }
     }
 
-    /// The content when it is complete in memory; `None` for a stream.
+    /// The content, or `None` for a stream.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.0 {
@@ -129,10 +132,10 @@ impl Body {
         }
     }
 
-    /// The content when it is complete in memory.
+    /// Takes the content.
     ///
     /// # Errors
-    /// Gives the body back when it is a stream.
+    /// Returns the body if it is a stream.
     pub fn try_into_bytes(self) -> Result<Bytes, Self> {
         match self.0 {
             Kind::Empty => Ok(Bytes::new()),
@@ -141,8 +144,8 @@ impl Body {
         }
     }
 
-    /// The same body with the errors that other crates know: one that is too large fails with
-    /// http-body-util's `LengthLimitError`, which axum's extractors answer with 413.
+    /// The same body with the errors of the tower ecosystem: a body that is too large fails with
+    /// http-body-util's `LengthLimitError`, to which axum's extractors respond with 413.
     #[must_use]
     pub fn with_tower_errors(self) -> Self {
         match self.0 {
@@ -151,22 +154,23 @@ impl Body {
         }
     }
 
-    /// The exact length in bytes, when it is known.
+    /// The exact length in bytes, if it is known.
     #[must_use]
     pub fn len(&self) -> Option<u64> {
         http_body::Body::size_hint(self).exact()
     }
 
-    /// Whether nothing is left to read: no data and no trailers.
+    /// Returns `true` if nothing is left to read: no data and no trailers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         http_body::Body::is_end_stream(self)
     }
 
-    /// Reads the whole body into memory, at most `limit` bytes of it. Trailers are dropped.
+    /// Reads the whole body into memory, up to `limit` bytes. Trailers are dropped.
     ///
     /// # Errors
-    /// [`BodyError::TooLarge`] as soon as more than `limit` bytes are known to come; else what the body failed with.
+    /// [`BodyError::TooLarge`] as soon as the body is known to have more than `limit` bytes, and
+    /// otherwise the error of the body.
     pub async fn collect(self, limit: usize) -> Result<Bytes, BodyError> {
         match self.0 {
             Kind::Empty => Ok(Bytes::new()),
@@ -251,10 +255,15 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A stream whose error is boxed.
-struct MapError<B>(B);
+pin_project! {
+    /// A stream whose error is boxed.
+    struct BoxedErrors<B> {
+        #[pin]
+        inner: B,
+    }
+}
 
-impl<B> http_body::Body for MapError<B>
+impl<B> http_body::Body for BoxedErrors<B>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -263,17 +272,14 @@ where
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // SAFETY: the field is pinned with the whole: never moved out, and `MapError` has no `Drop`
-        // of its own.
-        let inner = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        inner.poll_frame(cx).map_err(Into::into)
+        self.project().inner.poll_frame(cx).map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.inner.size_hint()
     }
 }

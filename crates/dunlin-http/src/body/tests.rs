@@ -9,7 +9,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use super::*;
 
-/// A stream of these chunks, each ready at once.
+/// A stream of these chunks, which are ready at once.
 struct Chunks(VecDeque<&'static str>);
 
 impl Chunks {
@@ -43,7 +43,7 @@ fn now<F: Future>(future: F) -> F::Output {
 }
 
 #[test]
-fn a_body_inside_a_body_is_the_same_body() {
+fn a_body_of_a_body_is_the_same_body() {
     let id = BodyId::new();
     let body = Body::new(Body::new(Body::identified(Bytes::from_static(b"x"), id)));
     assert_eq!((body.id(), body.len()), (Some(id), Some(1)));
@@ -51,7 +51,7 @@ fn a_body_inside_a_body_is_the_same_body() {
 }
 
 #[test]
-fn sizes_are_exact_unless_it_streams() {
+fn sizes_are_exact_unless_the_body_is_a_stream() {
     assert_eq!(Body::empty().len(), Some(0));
     assert_eq!(Body::from("abc").len(), Some(3));
     assert_eq!(Chunks::body(&["abc"]).len(), None);
@@ -59,14 +59,14 @@ fn sizes_are_exact_unless_it_streams() {
 }
 
 #[test]
-fn an_id_is_gone_once_read() {
+fn reading_removes_the_id() {
     let mut body = Body::identified(Bytes::from_static(b"x"), BodyId::new());
     let frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
     assert!(frame.is_ready() && body.id().is_none() && body.is_empty());
 }
 
 #[test]
-fn collects_up_to_the_limit() {
+fn collect_reads_up_to_the_limit() {
     assert_eq!(now(Chunks::body(&["ab", "cd"]).collect(4)).unwrap(), "abcd");
     assert_eq!(now(Chunks::body(&["", "cd"]).collect(4)).unwrap(), "cd");
     for body in [Chunks::body(&["ab", "cde"]), Body::from("abcde")] {
@@ -75,7 +75,7 @@ fn collects_up_to_the_limit() {
 }
 
 #[test]
-fn limited_fails_at_the_first_byte_too_many() {
+fn limited_fails_at_the_first_byte_beyond_the_limit() {
     let body = |limit| Body::new(Limited::new(Chunks::body(&["ab", "cd"]), limit));
     assert_eq!(now(body(4).collect(100)).unwrap(), "abcd");
     let error = now(body(3).collect(100)).unwrap_err();
@@ -83,7 +83,7 @@ fn limited_fails_at_the_first_byte_too_many() {
 }
 
 #[test]
-fn a_reason_is_found_through_boxes() {
+fn a_wrapped_reason_is_found() {
     #[derive(Debug)]
     struct Wrap(BodyError);
     impl fmt::Display for Wrap {

@@ -1,4 +1,4 @@
-//! [`Handler`]: the interface that every handler and every layer of dunlin implements.
+//! [`Handler`]: the interface of all handlers and layers.
 
 mod tower;
 
@@ -15,17 +15,17 @@ use crate::{Body, Reply};
 
 pub use tower::{FromRequest, FromTower, ResponseFuture, ServiceFuture, ToTower};
 
-/// Answers requests through a shared reference.
+/// Responds to requests, through a shared reference.
 ///
-/// A handler is never cloned for a request, and it needs no call to become ready. `C` is what the
-/// handler may know of a request besides its message: its [`Context`](crate::Context) in a whole
-/// service, or `()` where nothing is known. A layer is generic over `C` and passes it on.
+/// A handler is not cloned for a request, and is always ready. `C` contains the facts about a
+/// request that are not in its message: [`Context`](crate::Context) in a whole service, or `()` for
+/// none. A layer is generic over `C` and passes it on.
 ///
-/// The future owns what it needs: it borrows neither the handler nor the context. A handler that
-/// cannot fail has [`Infallible`] as its error; a layer passes the error of its inner handler on.
+/// The future borrows neither the handler nor the context. The error of a handler that cannot fail
+/// is [`Infallible`]. A layer passes on the error of its inner handler.
 ///
-/// [`FromTower`] makes a handler of a [`tower_service::Service`], and [`ToTower`] a service of a
-/// handler.
+/// [`FromTower`] turns a [`tower_service::Service`] into a handler, and [`ToTower`] does the
+/// reverse.
 ///
 /// ```
 /// use dunlin_http::{Body, Handler, ReplyFuture};
@@ -46,22 +46,22 @@ pub use tower::{FromRequest, FromTower, ResponseFuture, ServiceFuture, ToTower};
 /// assert_eq!(reply.body().as_bytes(), Some(&b"Hello, World!"[..]));
 /// ```
 pub trait Handler<C> {
-    /// The reason why there is no reply. A server ends the connection or the stream then.
+    /// The reason why there is no reply. A server then closes the connection or resets the stream.
     type Error;
 
     /// The future of the reply.
     type Future: Future<Output = Result<Reply, Self::Error>> + Send + 'static;
 
-    /// Answers `request`.
+    /// Responds to `request`.
     fn handle(&self, request: Request<Body>, context: &C) -> Self::Future;
 }
 
-/// A handler whose type is not known, for example one per route.
+/// A handler of any type, for example the one of a route.
 pub type SharedHandler<C> = Arc<dyn Handler<C, Error = Infallible, Future = ReplyFuture> + Send + Sync>;
 
-/// A reply that is ready, or a boxed future of one.
+/// A reply that is ready, or the boxed future of one.
 ///
-/// A reply that was made without waiting costs no allocation.
+/// A reply that is ready needs no allocation.
 #[must_use = "futures do nothing unless polled"]
 pub struct ReplyFuture<E = Infallible>(State<E>);
 
@@ -84,22 +84,22 @@ impl<C, H: Handler<C> + ?Sized> Handler<C> for Arc<H> {
 // === impl ReplyFuture ===
 
 impl<E> ReplyFuture<E> {
-    /// A reply that is there already.
+    /// Makes the future of a reply that is ready.
     pub fn ready(reply: impl Into<Reply>) -> Self {
         Self(State::Ready(Some(reply.into())))
     }
 
-    /// A reply that has to be waited for.
+    /// Boxes the future of a reply.
     pub fn boxed(future: impl Future<Output = Result<Reply, E>> + Send + 'static) -> Self {
         Self(State::Waiting(Box::pin(future)))
     }
 
-    /// A response that has to be waited for, and that always comes.
+    /// Boxes the future of a response that cannot fail.
     pub fn response(future: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
         Self::boxed(async move { Ok(Reply::Response(future.await)) })
     }
 
-    /// Takes the reply if it is ready. The future stays pending afterwards.
+    /// Takes the reply if it is ready. The future is pending from then on.
     pub fn take_ready(&mut self) -> Option<Reply> {
         match &mut self.0 {
             State::Ready(reply) => reply.take(),
@@ -107,7 +107,7 @@ impl<E> ReplyFuture<E> {
         }
     }
 
-    /// Changes the reply: at once if it is ready, and else when it comes.
+    /// Changes the reply, at once if it is ready.
     pub fn map(mut self, change: impl FnOnce(Reply) -> Reply + Send + 'static) -> Self
     where
         E: 'static,
@@ -124,7 +124,7 @@ impl<E> Future for ReplyFuture<E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            // A second poll after completion breaks the contract of futures; it stays pending.
+            // A poll after completion breaks the contract of futures. It stays pending.
             State::Ready(reply) => reply.take().map_or(Poll::Pending, |reply| Poll::Ready(Ok(reply))),
             State::Waiting(future) => future.as_mut().poll(cx),
         }

@@ -15,28 +15,28 @@ use crate::{Body, BoxError, Context, Reply};
 
 /// A [`Handler`] made of a [`Service`].
 ///
-/// The service is cloned for each request, as tower's contract asks for: a service that was polled
-/// ready may only be called by the one who polled it.
+/// The service is cloned for each request, because tower's contract reserves readiness: only the
+/// caller that polled a service ready may call it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FromTower<S>(pub S);
 
 /// A [`Service`] made of a [`Handler`].
 ///
-/// It is always ready, and answers with a [`Response`]. `C` is made from each request.
+/// It is always ready, and returns a [`Response`]. It makes `C` from each request.
 #[derive(Debug)]
 pub struct ToTower<H, C = Context> {
     handler: H,
     context: PhantomData<fn() -> C>,
 }
 
-/// A context that can be made from a request, where no server made one.
+/// A context that can be made from a request.
 pub trait FromRequest {
-    /// Reads what the request's extensions say.
+    /// Reads the request's extensions.
     fn from_request<B>(request: &Request<B>) -> Self;
 }
 
 pin_project! {
-    /// The future of a request to a [`FromTower`]: the service becomes ready, then it answers.
+    /// The future of a [`FromTower`]: the service becomes ready, then it responds.
     #[must_use = "futures do nothing unless polled"]
     pub struct ServiceFuture<S, F> {
         #[pin]
@@ -99,7 +99,7 @@ impl<S, F> std::fmt::Debug for ServiceFuture<S, F> {
 // === impl ToTower ===
 
 impl<H, C> ToTower<H, C> {
-    /// The service of `handler`.
+    /// Makes a service of `handler`.
     #[must_use]
     pub const fn new(handler: H) -> Self {
         Self { handler, context: PhantomData }
@@ -134,7 +134,7 @@ where
 }
 
 pin_project! {
-    /// The future of a handler's reply, as a [`Response`] with all its fields.
+    /// The future of a handler's reply as a [`Response`], with all fields.
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
@@ -146,7 +146,7 @@ pin_project! {
 // === impl ResponseFuture ===
 
 impl<F> ResponseFuture<F> {
-    /// Makes a response of what `reply` gives.
+    /// Makes the future of a response from the future of a reply.
     pub const fn new(reply: F) -> Self {
         Self { reply }
     }
@@ -177,15 +177,15 @@ mod tests {
     use super::*;
     use crate::{PathParams, ReplyFuture};
 
-    /// Answers with the parameter `name`.
-    struct Name;
+    /// Responds with the parameter `name`.
+    struct Greeter;
 
-    impl Handler<Context> for Name {
+    impl Handler<Context> for Greeter {
         type Error = Infallible;
         type Future = ReplyFuture;
 
         fn handle(&self, _: Request<Body>, context: &Context) -> ReplyFuture {
-            let name = context.params.get("name").unwrap_or("nobody").to_owned();
+            let name = context.params.get("name").unwrap_or_default().to_owned();
             ReplyFuture::ready(Response::new(Body::from(name)))
         }
     }
@@ -200,8 +200,8 @@ mod tests {
         let mut params = PathParams::default();
         params.push("name".into(), "Ada".into());
         request.extensions_mut().insert(params);
-        let mut service = ToTower::new(Name);
-        let Poll::Ready(Ok(response)) = poll(service.call(request)) else { panic!("it waits") };
+        let mut service = ToTower::new(Greeter);
+        let Poll::Ready(Ok(response)) = poll(service.call(request)) else { panic!("the future is pending") };
         assert_eq!(response.body().as_bytes(), Some(&b"Ada"[..]));
     }
 
@@ -220,13 +220,13 @@ mod tests {
                 std::future::ready(if request.uri().path() == "/" { Ok(Response::default()) } else { Err("no") })
             }
         }
-        let ask = |path: &str| {
+        let status = |path: &str| {
             let request = Request::builder().uri(path).body(Body::empty()).unwrap();
             match poll(FromTower(Fails).handle(request, &())) {
-                Poll::Ready(answer) => answer.map(|reply| reply.status().as_u16()),
-                Poll::Pending => panic!("it waits"),
+                Poll::Ready(reply) => reply.map(|reply| reply.status().as_u16()),
+                Poll::Pending => panic!("the future is pending"),
             }
         };
-        assert_eq!((ask("/"), ask("/x")), (Ok(200), Err("no")));
+        assert_eq!((status("/"), status("/x")), (Ok(200), Err("no")));
     }
 }

@@ -50,7 +50,7 @@ fn identity() {
 }
 
 #[test]
-fn what_is_no_element_is_passed_over() {
+fn invalid_elements_are_ignored() {
     use super::Coding::*;
     use Choice::*;
     for line in
@@ -71,25 +71,25 @@ fn lines_are_one_list() {
     assert_eq!(AcceptEncoding::of(&headers).choose(&ALL), Choice::Coding(Coding::Brotli));
 }
 
-/// What RFC 9110 §12.5.3 says, word by word and slowly: every candidate gets its weight, and the
-/// first of the heaviest wins. Identity stands last among the candidates, and lighter than anything
-/// written when it is not named.
+/// The rules of RFC 9110 §12.5.3, word by word: every candidate gets a weight, and the first with
+/// the greatest wins. Identity is the last candidate. If it is not named, its weight is smaller
+/// than any in the field.
 fn oracle(elements: &[(String, u16)], offered: &[Coding]) -> Choice {
-    let mut said: HashMap<String, u16> = HashMap::new();
+    let mut named: HashMap<String, u16> = HashMap::new();
     for (name, weight) in elements {
         let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip".into() } else { name.to_ascii_lowercase() };
-        let known = said.entry(name).or_insert(*weight);
+        let known = named.entry(name).or_insert(*weight);
         *known = (*known).min(*weight);
     }
-    let of = |name: &str| said.get(name).or(said.get("*")).copied();
+    let of = |name: &str| named.get(name).or(named.get("*")).copied();
     let mut candidates: Vec<(f64, Choice)> = Vec::new();
     for coding in offered {
         candidates.push((f64::from(of(coding.as_str()).unwrap_or(0)), Choice::Coding(*coding)));
     }
     candidates.push((of("identity").map_or(0.5, f64::from), Choice::Identity));
     candidates.retain(|(weight, _)| *weight > 0.0);
-    let most = candidates.iter().map(|(weight, _)| *weight).fold(0.0, f64::max);
-    candidates.iter().find(|(weight, _)| *weight == most).map_or(Choice::Nothing, |(_, choice)| *choice)
+    let greatest = candidates.iter().map(|(weight, _)| *weight).fold(0.0, f64::max);
+    candidates.iter().find(|(weight, _)| *weight == greatest).map_or(Choice::Nothing, |(_, choice)| *choice)
 }
 
 fn element() -> impl Strategy<Value = (String, u16)> {
@@ -130,13 +130,13 @@ proptest! {
     }
 
     #[test]
-    fn a_weight_reads_as_it_is_written(thousandths in 0u16..=1000) {
+    fn a_written_weight_parses_to_itself(thousandths in 0u16..=1000) {
         let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
         prop_assert_eq!(qvalue(&text), Some(thousandths));
     }
 
     #[test]
-    fn tokens_read_as_they_are_written(coding in prop::sample::select(ALL.to_vec())) {
+    fn a_written_token_parses_to_itself(coding in prop::sample::select(ALL.to_vec())) {
         prop_assert_eq!(Coding::from_token(&coding.to_string()), Some(coding));
     }
 }

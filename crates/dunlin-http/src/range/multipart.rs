@@ -1,4 +1,4 @@
-//! Several ranges in one content (RFC 9110 §14.6).
+//! [`Multipart`]: several ranges in one response (RFC 9110 §14.6).
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use super::ByteRange;
 
-/// What stands between the ranges of a `multipart/byteranges`: the head of each part, and the end.
+/// The parts of a `multipart/byteranges` besides the ranges: the head of each part, and the end.
 #[derive(Clone, Debug)]
 pub struct Multipart {
     boundary: String,
@@ -19,23 +19,23 @@ pub struct Multipart {
 // === impl Multipart ===
 
 impl Multipart {
-    /// For a representation of this media type and `complete` bytes.
+    /// Makes the parts for a representation of `complete` bytes with this media type.
     #[must_use]
     pub fn new(media: Option<&HeaderValue>, complete: u64) -> Self {
-        // Random, so that no content can have it in it by intent: the standard library's keys are
-        // from the system.
+        // A random boundary, so that no author of content can predict it. The keys of `RandomState`
+        // are from the system.
         let boundary = format!("dunlin-{:016x}", RandomState::new().build_hasher().finish());
         Self { boundary, media: media.cloned(), complete }
     }
 
-    /// The value of the response's own `Content-Type`.
+    /// The value of the response's `Content-Type`.
     #[must_use]
     pub fn content_type(&self) -> HeaderValue {
         let value = HeaderValue::try_from(format!("multipart/byteranges; boundary={}", self.boundary));
         value.unwrap_or(HeaderValue::from_static("multipart/byteranges"))
     }
 
-    /// What goes before the bytes of a range.
+    /// The head of the part before the bytes of `range`.
     #[must_use]
     pub fn head(&self, range: ByteRange) -> Bytes {
         let mut head = format!("\r\n--{}\r\n", self.boundary).into_bytes();
@@ -49,7 +49,7 @@ impl Multipart {
         head.into()
     }
 
-    /// What goes after the last range.
+    /// The end after the last range.
     #[must_use]
     pub fn end(&self) -> Bytes {
         format!("\r\n--{}--\r\n", self.boundary).into()

@@ -21,7 +21,7 @@ fn check(line: &str, len: u64, expect: &[(u64, u64)]) {
 }
 
 #[track_caller]
-fn check_not(line: &str, len: u64, expect: &Selection) {
+fn check_selection(line: &str, len: u64, expect: &Selection) {
     assert_eq!(&resolve(&headers(&[("range", line)]), len), expect, "{line:?} of {len}");
 }
 
@@ -39,7 +39,7 @@ fn the_examples_of_the_rfc() {
 }
 
 #[test]
-fn is_cut_at_the_end() {
+fn ranges_are_cut_at_the_end() {
     check("bytes=5-99", 10, &[(5, 9)]);
     check("bytes=-99", 10, &[(0, 9)]);
     check("bytes=9-99999999999999999999999", 10, &[(9, 9)]);
@@ -48,33 +48,33 @@ fn is_cut_at_the_end() {
 }
 
 #[test]
-fn keeps_the_order_unless_joined() {
+fn ranges_keep_their_order_unless_joined() {
     check("bytes=5000-5009, 0-9", 10_000, &[(5000, 5009), (0, 9)]);
     check("bytes=5000-5009, 20-29, 0-9", 10_000, &[(0, 29), (5000, 5009)]);
 }
 
 #[test]
-fn what_is_not_understood_is_ignored() {
+fn invalid_fields_are_ignored() {
     for line in ["", "bytes", "lines=0-1", "bytes=", "bytes=,", "bytes=2-1", "bytes=a-b", "bytes=1", "bytes=--1"] {
-        check_not(line, 10, &Selection::Whole);
+        check_selection(line, 10, &Selection::Whole);
     }
-    check_not("bytes=0-1, x", 10, &Selection::Whole);
-    check_not("bytes=+1-2", 10, &Selection::Whole);
-    check_not(&format!("bytes={}", "0-0,".repeat(MAX_RANGES + 1)), 10, &Selection::Whole);
+    check_selection("bytes=0-1, x", 10, &Selection::Whole);
+    check_selection("bytes=+1-2", 10, &Selection::Whole);
+    check_selection(&format!("bytes={}", "0-0,".repeat(MAX_RANGES + 1)), 10, &Selection::Whole);
     assert_eq!(resolve(&headers(&[("range", "bytes=0-1"), ("range", "bytes=0-1")]), 10), Selection::Whole);
 }
 
 #[test]
-fn what_cannot_be_satisfied_is_said() {
+fn unsatisfiable_fields_are_416() {
     for line in ["bytes=10-", "bytes=-0", "bytes=10-11, -0"] {
-        check_not(line, 10, &Selection::Unsatisfiable);
+        check_selection(line, 10, &Selection::Unsatisfiable);
     }
-    check_not("bytes=0-", 0, &Selection::Unsatisfiable);
-    check_not("bytes=-1", 0, &Selection::Whole);
+    check_selection("bytes=0-", 0, &Selection::Unsatisfiable);
+    check_selection("bytes=-1", 0, &Selection::Whole);
 }
 
 #[test]
-fn if_range_is_strong() {
+fn if_range_compares_strongly() {
     let at = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
     let validators = Validators { etag: ETag::parse("\"a\""), last_modified: Some(at + Duration::from_millis(300)) };
     let check = |field: &str, after_ms: u64, expect: bool| {
@@ -94,8 +94,7 @@ fn if_range_is_strong() {
     assert!(!if_range(&headers(&[("if-range", "W/\"a\"")]), &weak, at));
 }
 
-/// The bytes that a request names, one by one, by the letter of §14.1.2. `None` when the field is
-/// invalid.
+/// The bytes that a request names, one by one, by RFC 9110 §14.1.2. `None` if the field is invalid.
 fn oracle(specs: &[(Option<u64>, Option<u64>)], len: u64) -> Option<Vec<bool>> {
     let mut named = vec![false; len as usize];
     for spec in specs {
@@ -114,7 +113,7 @@ fn oracle(specs: &[(Option<u64>, Option<u64>)], len: u64) -> Option<Vec<bool>> {
 
 proptest! {
     #[test]
-    fn agrees_with_a_naive_reading(
+    fn agrees_with_the_oracle(
         specs in prop::collection::vec((prop::option::of(0u64..40), prop::option::of(0u64..40)), 1..6),
         len in 1u64..300,
     ) {
@@ -141,9 +140,9 @@ proptest! {
         if !named.contains(&true) {
             prop_assert!(ranges.is_empty());
         }
-        // What is sent without being named lies in a gap that joining closed.
+        // Bytes that are sent but not named are in gaps that joining closed.
         let extra = named.iter().zip(&sent).filter(|(named, sent)| !**named && **sent == 1).count();
-        prop_assert!(extra as u64 <= GAP * specs.len() as u64);
+        prop_assert!(extra as u64 <= MAX_GAP * specs.len() as u64);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! [`Lines`] and [`VolatileFields`]: fields, and what they are on the wire.
+//! [`Lines`] and [`VolatileFields`]: header fields that are written already.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
@@ -6,25 +6,26 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::BodyId;
 
-/// Lines of fields, as HTTP/1.1 has them (RFC 9112 §5), none of which is about the message or the
-/// connection that it is sent in.
+/// Field lines in the format of HTTP/1.1 (RFC 9112 §5), without fields that frame the message or
+/// concern the connection.
 #[derive(Clone, Debug)]
 pub struct Lines {
     pub(super) text: Bytes,
     id: BodyId,
-    dated: bool,
+    has_date: bool,
 }
 
-/// Fields that go ahead of the kept ones, because they change from answer to answer, and their
-/// lines.
+/// Fields of a stored response that change from one reply to the next, and their lines. They are
+/// written before the stored lines.
 #[derive(Clone, Debug)]
 pub struct VolatileFields {
     pub(super) fields: Box<[(HeaderName, HeaderValue)]>,
     pub(super) text: Box<[u8]>,
 }
 
-/// Fields that are the server's to say. RFC 9110 §7.6.1 names those of the connection.
-const OF_THE_MESSAGE: [HeaderName; 8] = [
+/// Fields that the server sets: those that frame the message, and hop-by-hop fields (RFC 9110
+/// §7.6.1).
+const SERVER_FIELDS: [HeaderName; 8] = [
     CONNECTION,
     CONTENT_LENGTH,
     TE,
@@ -38,7 +39,7 @@ const OF_THE_MESSAGE: [HeaderName; 8] = [
 // === impl Lines ===
 
 impl Lines {
-    /// Writes the line of a field.
+    /// Appends the line of a field.
     pub fn push(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
         out.reserve(name.as_str().len() + value.len() + 4);
         out.put_slice(name.as_str().as_bytes());
@@ -47,40 +48,39 @@ impl Lines {
         out.put_slice(b"\r\n");
     }
 
-    /// Reads lines that were written by [`Lines::push`]. `None` when some line is no field, or is
-    /// about the message or the connection, which is the server's to say: then there is no ready
-    /// answer.
+    /// Parses lines that were written by [`Lines::push`]. Returns `None` if a line is not a field,
+    /// or is a field that the server sets.
     #[must_use]
-    pub fn read(text: Bytes) -> Option<Self> {
-        let (mut dated, mut rest) = (false, &text[..]);
+    pub fn parse(text: Bytes) -> Option<Self> {
+        let (mut has_date, mut rest) = (false, &text[..]);
         while !rest.is_empty() {
             let end = memchr::memmem::find(rest, b"\r\n")?;
-            let (line, behind) = (&rest[..end], &rest[end + 2..]);
+            let (line, after) = (&rest[..end], &rest[end + 2..]);
             let (name, value) = line.split_at(memchr::memmem::find(line, b": ")?);
             let name = HeaderName::from_bytes(name).ok()?;
             HeaderValue::from_bytes(&value[2..]).ok()?;
-            if OF_THE_MESSAGE.contains(&name) {
+            if SERVER_FIELDS.contains(&name) {
                 return None;
             }
-            dated |= name == DATE;
-            rest = behind;
+            has_date |= name == DATE;
+            rest = after;
         }
-        Some(Self { text, id: BodyId::new(), dated })
+        Some(Self { text, id: BodyId::new(), has_date })
     }
 
-    /// Who these lines are. What is derived from them can be kept by it.
+    /// The id of these lines. Layers can keep what they derive from the lines under it.
     #[must_use]
     pub const fn id(&self) -> BodyId {
         self.id
     }
 
-    /// Whether `Date` is among them.
+    /// Returns `true` if `Date` is among the lines.
     #[must_use]
-    pub const fn is_dated(&self) -> bool {
-        self.dated
+    pub const fn has_date(&self) -> bool {
+        self.has_date
     }
 
-    /// Their text.
+    /// The text of the lines.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.text
@@ -90,7 +90,7 @@ impl Lines {
 // === impl VolatileFields ===
 
 impl VolatileFields {
-    /// These fields.
+    /// Makes the lines of these fields.
     #[must_use]
     pub fn new(fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         let fields: Box<[_]> = fields.into_iter().collect();
@@ -105,18 +105,18 @@ impl VolatileFields {
         &self.fields
     }
 
-    /// Puts the fields into the header of a kept head: into their places where they are first, and
-    /// else wherever they stand.
+    /// Sets the fields in the header of a stored head. If they are its first fields, their values
+    /// are replaced without look-ups.
     pub fn fill(&self, headers: &mut HeaderMap) {
-        let mut places = headers.iter_mut();
-        let first = |(name, value): &(HeaderName, HeaderValue)| match places.next() {
-            Some((place, old)) if place == name => {
+        let mut entries = headers.iter_mut();
+        let replace = |(name, value): &(HeaderName, HeaderValue)| match entries.next() {
+            Some((key, old)) if key == name => {
                 old.clone_from(value);
                 true
             }
             _ => false,
         };
-        if !self.fields.iter().all(first) {
+        if !self.fields.iter().all(replace) {
             for (name, value) in &self.fields {
                 headers.insert(name, value.clone());
             }

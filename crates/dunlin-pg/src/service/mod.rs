@@ -245,7 +245,7 @@ impl Asked {
             Rows::Many => accept::choose(query.formats, &headers),
         };
         let reads = matches!(method, Method::GET | Method::HEAD);
-        let conditions = Validators::concerned(&headers).then(|| Box::new((method, headers)));
+        let conditions = Validators::has_preconditions(&headers).then(|| Box::new((method, headers)));
         Self { format, reads, conditions }
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn write_ready(out: &mut Vec<u8>, ready: &StoredReply, facts: Request
     write_status_line(out, ready.head().status());
     ready.write(out);
     write_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
-    write_end(out, facts, facts.persists, ready.is_dated(), seconds);
+    write_end(out, facts, facts.persists, ready.has_date(), seconds);
     Written { content: Content::Length(length), persists: facts.persists }
 }
 
@@ -284,7 +284,7 @@ mod tests {
                 headers.insert(name, value);
             }
             let ahead = VolatileFields::new([(HeaderName::from_static("age"), HeaderValue::from_static("7"))]);
-            let kept = Self(headers, Lines::read(text.freeze()).unwrap());
+            let kept = Self(headers, Lines::parse(text.freeze()).unwrap());
             StoredReply::new(Arc::new(kept), Arc::new(ahead), Body::from("ab")).unwrap()
         }
     }
