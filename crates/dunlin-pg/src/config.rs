@@ -38,8 +38,8 @@ pub struct Config {
     /// The most connections that this process holds, over all pools and both URLs. A
     /// [`Listener`](crate::Listener) has one more.
     pub pool_size: usize,
-    /// How many pools there will be, one for each event loop: it divides the connections. A pool
-    /// beyond them shares none: each of its reads has a connection of its own meanwhile.
+    /// The number of pools, one for each event loop. Each has the shared connections that `shared`
+    /// says. If there are more pools, they divide those connections.
     pub pools: usize,
     /// How many connections each pool keeps open and shares for reads. Zero: half of them all
     /// together, at most 4 each; none when there are too few.

@@ -15,10 +15,10 @@ use crate::describe::{self, Description};
 use crate::error::Error;
 use crate::functions::Functions;
 use crate::listen::Listener;
-use crate::pool::Pool;
+use crate::pool::{Pool, Shares};
 use crate::query::{Access, Query, QueryError, Statement};
 use crate::sql::{Effects, skips_conflicts};
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counters, ErrorCounts, Stats};
 use crate::target::Session;
 
 /// A database, and how many connections this process may have to it. Cheap to clone; nothing is
@@ -32,8 +32,8 @@ pub(crate) struct Inner {
     pub(crate) writes: Arc<Connector>,
     /// Where notices are heard, if anywhere.
     pub(crate) notices: Option<Arc<Connector>>,
-    /// A permit for each pool that has shared connections.
-    pub(crate) seats: Arc<Semaphore>,
+    /// The pools, which divide the shared connections.
+    pub(crate) shares: Shares,
     /// A permit for each shared connection.
     pub(crate) links: Arc<Semaphore>,
     /// A permit for each of the other connections that is at work.
@@ -95,7 +95,7 @@ impl Database {
             reads: Arc::new(reads),
             writes: Arc::new(writes),
             notices: notices.map(Arc::new),
-            seats: Arc::new(Semaphore::new(config.pools)),
+            shares: Shares::new(config.shared_count(), config.pools),
             links: Arc::new(Semaphore::new(shared)),
             checkouts: Arc::new(Semaphore::new(rest)),
             room: Arc::new(Room { open: Arc::new(Semaphore::new(rest)), evictions: Mutex::default() }),
@@ -201,10 +201,12 @@ impl Database {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let Inner { config, counters, links, checkouts, room, .. } = &*self.0;
-        let shared = config.shared_count() * config.pools;
+        let shared = self.0.shares.total();
         let rest = config.pool_size - shared;
         let counters = counters.lock();
         let sum = |of: fn(&Counters) -> &AtomicU64| counters.iter().map(|pool| of(pool).load(Ordering::Relaxed)).sum();
+        let mut errors = ErrorCounts::default();
+        counters.iter().for_each(|pool| pool.add_errors_to(&mut errors));
         Stats {
             budget: config.pool_size as u64,
             shared: (shared - links.available_permits()) as u64,
@@ -216,6 +218,7 @@ impl Database {
             exhausted: sum(|pool| &pool.exhausted),
             cancelled: sum(|pool| &pool.cancelled),
             lost: sum(|pool| &pool.lost),
+            errors,
         }
     }
 

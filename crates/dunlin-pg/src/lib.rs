@@ -79,5 +79,8 @@ pub use listen::{Event, Listener};
 pub use pool::{Answer, Pool, Transaction, TransactionOptions};
 pub use query::{Access, Formats, Isolation, Place, Query, QueryError, Rows, Source};
 pub use service::{Answering, QueryService};
-pub use stats::Stats;
+pub use stats::{ErrorCounts, Stats};
 pub use tls::SslMode;
+/// The client library, whose types are in some signatures: `Row`, `types::ToSql`, `error::DbError`.
+pub use tokio_postgres;
+pub use tokio_postgres::Row;

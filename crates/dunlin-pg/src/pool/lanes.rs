@@ -9,7 +9,7 @@
 //! cancelled in both cases; that can hit nobody, for by then all that is under way there has been
 //! given up.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct Lanes {
     open: Mutex<Vec<Arc<Link>>>,
-    pub(super) wanted: usize,
+    wanted: AtomicUsize,
     opened: Notify,
     resting: AtomicBool,
     wake: Notify,
@@ -57,13 +57,25 @@ struct Watched {
 // === impl Lanes ===
 
 impl Lanes {
-    pub(super) fn new(wanted: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             open: Mutex::default(),
-            wanted,
+            wanted: AtomicUsize::new(0),
             opened: Notify::new(),
             resting: AtomicBool::new(false),
             wake: Notify::new(),
+        }
+    }
+
+    /// The number of connections that the pool is to have.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Sets the number of connections. The keeper opens or retires some.
+    pub(super) fn want(&self, count: usize) {
+        if self.wanted.swap(count, Ordering::Relaxed) != count {
+            self.wake.notify_one();
         }
     }
 
@@ -122,15 +134,15 @@ pub(super) async fn keep(pool: Weak<Inner>) {
     let mut watched: Vec<Watched> = Vec::new();
     loop {
         let Some(inner) = pool.upgrade() else { return };
-        if inner.lanes.wanted == 0 {
+        if inner.database.0.shares.total() == 0 {
             return;
         }
         review(&inner, &mut watched);
-        let missing = inner.lanes.wanted.saturating_sub(watched.len());
+        let missing = inner.lanes.wanted().saturating_sub(watched.len());
         if missing > 0 {
             watched.extend(open(&inner, missing).await.into_iter().map(Watched::new));
         }
-        let pause = if watched.len() < inner.lanes.wanted {
+        let pause = if watched.len() < inner.lanes.wanted() {
             inner.database.connector(Access::Read).pause().max(TICK)
         } else if watched.iter().any(Watched::is_working) {
             TICK
@@ -187,6 +199,8 @@ fn review(inner: &Arc<Inner>, watched: &mut Vec<Watched>) {
     {
         look_up(inner.database.clone(), watch.link.clone());
     }
+    // Another pool gets these. They end when the last that uses them is done.
+    watched.iter().skip(inner.lanes.wanted()).for_each(|watch| watch.link.retire());
     watched.retain(|watch| {
         let keep = watch.link.is_open();
         if !keep {

@@ -6,7 +6,9 @@ mod lanes;
 mod link;
 mod own;
 mod read;
+mod rows;
 mod session;
+mod shares;
 mod stream;
 mod transaction;
 
@@ -15,15 +17,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{PoolError, TimeoutType};
-use tokio::sync::OwnedSemaphorePermit;
-
 pub use self::read::Answer;
+pub(crate) use self::shares::Shares;
 pub use self::transaction::{Transaction, TransactionOptions};
+use deadpool_postgres::{PoolError, TimeoutType};
 
 use self::flights::Flights;
 use self::lanes::Lanes;
 use self::session::Session;
+use crate::config::Pooler;
 use crate::database::{Database, Declared};
 use crate::error::Error;
 use crate::query::Access;
@@ -44,24 +46,21 @@ pub(crate) struct Inner {
     writes: deadpool_postgres::Pool,
     flights: Flights<read::Whole>,
     counters: Arc<Counters>,
-    /// What lets it share connections.
-    _seat: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Pool ===
 
 impl Pool {
     pub(crate) fn start(database: Database) -> Self {
-        let seat = database.0.seats.clone().try_acquire_owned().ok();
-        let shared = if seat.is_some() { database.0.config.shared_count() } else { 0 };
+        let lanes = Arc::new(Lanes::new());
+        database.0.shares.add(&lanes);
         let inner = Arc::new(Inner {
-            lanes: Arc::new(Lanes::new(shared)),
+            lanes,
             reads: keep::deadpool(&database, Access::Read),
             writes: keep::deadpool(&database, Access::Write),
             flights: Flights::default(),
             counters: database.counters(),
             database,
-            _seat: seat,
         });
         tokio::spawn(lanes::keep(Arc::downgrade(&inner)));
         Self(inner)
@@ -79,7 +78,7 @@ impl Pool {
     /// Why it does not.
     pub async fn ready(&self) -> Result<(), Error> {
         let connector = self.0.database.connector(Access::Read);
-        if self.0.lanes.wanted > 0 {
+        if self.0.lanes.wanted() > 0 {
             if self.0.lanes.pick().is_some() {
                 return Ok(());
             }
@@ -108,6 +107,10 @@ impl Pool {
     async fn checkout(&self, access: Access) -> Result<Session, Error> {
         let Inner { database, reads, writes, .. } = &*self.0;
         let wait = database.0.config.acquire_timeout;
+        let failed = |error: Error| {
+            self.0.counters.failed(&error);
+            error
+        };
         let permit = database.0.checkouts.clone().acquire_owned();
         let Ok(Ok(permit)) = tokio::time::timeout(wait, permit).await else {
             self.0.counters.exhausted.fetch_add(1, Ordering::Relaxed);
@@ -118,14 +121,23 @@ impl Pool {
         if pool.status().available == 0
             && let Some(error) = connector.refused()
         {
-            return Err(error);
+            return Err(failed(error));
         }
         match pool.get().await {
             Ok(object) => Ok(Session::new(object, permit, access, self.clone())),
-            Err(PoolError::Backend(error)) => Err(Error::Unreachable(crate::error::one_line(&error).into())),
-            Err(PoolError::Timeout(TimeoutType::Create)) => Err(connector.timed_out()),
-            Err(error) => Err(Error::Unreachable(error.to_string().into())),
+            Err(PoolError::Backend(error)) => Err(failed(Error::Unreachable(crate::error::one_line(&error).into()))),
+            Err(PoolError::Timeout(TimeoutType::Create)) => Err(failed(connector.timed_out())),
+            Err(error) => Err(failed(Error::Unreachable(error.to_string().into()))),
         }
+    }
+
+    fn is_pooled(&self) -> bool {
+        self.0.database.0.config.pooler == Pooler::Transaction
+    }
+
+    /// Counts a statement or a transaction that is sent.
+    fn counted(&self) {
+        self.0.counters.queries.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -136,6 +148,12 @@ impl fmt::Debug for Pool {
 }
 
 // === impl Inner ===
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.database.0.shares.remove(&self.lanes);
+    }
+}
 
 impl Inner {
     /// When a connection that opens now has lived long enough: give or take a tenth, so that not

@@ -8,7 +8,6 @@ use super::Pool;
 use super::read::{Answer, Whole, bind, blame, collect, empty};
 use super::session::Session;
 use super::transaction::{self, TransactionOptions};
-use crate::config::Pooler;
 use crate::database::Declared;
 use crate::error::Error;
 use crate::json::{Column, Format};
@@ -32,7 +31,7 @@ pub(super) const MIGRATIONS: u32 = 3;
 
 impl Pool {
     pub(super) async fn own(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
-        let pooled = self.0.database.0.config.pooler == Pooler::Transaction;
+        let pooled = self.is_pooled();
         let single = query.statements().len() == 1 && query.isolation.is_none() && !pooled;
         let mut tries = Tries::default();
         loop {
@@ -54,6 +53,7 @@ impl Pool {
     pub(super) async fn checkout_for(&self, query: &Declared) -> Result<Session, Error> {
         let mut session = self.checkout(query.access).await?;
         session.note(&query.effects, false).await?;
+        self.counted();
         Ok(session)
     }
 

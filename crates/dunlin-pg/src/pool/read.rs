@@ -78,8 +78,7 @@ impl Pool {
         if let Some(missing) = query.params.get(params.len()) {
             return Err(Error::Parameter { name: missing.shared_name().clone(), reason: "it was not given".into() });
         }
-        self.0.counters.queries.fetch_add(1, Ordering::Relaxed);
-        let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted > 0 && !self.touches_session(query)) else {
+        let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted() > 0 && !self.touches_session(query)) else {
             return Box::pin(self.own(query, params, format)).await;
         };
         if query.is_heavy() {
@@ -174,11 +173,15 @@ impl Pool {
         format: Format,
     ) -> Result<Whole, Error> {
         let waiting = link.wait();
+        self.counted();
         let limit = self.0.database.0.config.stream_from;
         let result = match link.client.query_raw(statement, bound).await {
             Ok(rows) => collect(rows, Some(columns), query.rows, format, limit).await,
             Err(error) => Err(error.into()),
         };
+        if let Err(error) = &result {
+            self.0.counters.failed(error);
+        }
         match &result {
             // The rest of a large answer is still to come.
             Ok(Whole::Large) => {}
@@ -190,12 +193,16 @@ impl Pool {
 
     async fn wait_for_link(&self) -> Result<Arc<Link>, Error> {
         let connector = self.0.database.connector(Access::Read);
+        let failed = |error: Error| {
+            self.0.counters.failed(&error);
+            error
+        };
         if let Some(error) = connector.refused() {
-            return Err(error);
+            return Err(failed(error));
         }
         let wait = self.0.database.0.config.acquire_timeout;
         tokio::time::timeout(wait, self.0.lanes.wait()).await.map_err(|_| match connector.trouble() {
-            Some(reason) => Error::Unreachable(reason),
+            Some(reason) => failed(Error::Unreachable(reason)),
             None => Error::Exhausted,
         })
     }

@@ -128,6 +128,9 @@ impl Session {
     /// What ran has come to its end, well or not, and left the session inside of a transaction or
     /// outside of any.
     pub(super) fn done<T>(&mut self, in_transaction: bool, result: &Result<T, Error>) {
+        if let Err(error) = result {
+            self.pool.0.counters.failed(error);
+        }
         self.state = match result.as_ref().err() {
             Some(error) if error.is_lost() => State::Broken,
             // The client library has its own questions about types prepared, in what is another

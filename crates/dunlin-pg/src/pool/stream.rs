@@ -97,7 +97,6 @@ impl Pool {
             tokio::select! {
                 biased;
                 result = reader.read(&mut session) => {
-                    session.done(false, &result);
                     // The connection goes back before the client can ask for it again.
                     drop(session);
                     let last = result.unwrap_or_else(Part::Failed);
@@ -134,6 +133,7 @@ impl Reader {
             progress = Progress::default();
             result = self.read_on(session.object_mut()?, limit, &mut progress).await;
         }
+        session.done(false, &result);
         let statement = &self.query.statements()[progress.at];
         match result {
             Err(error) if self.query.is_stale(&error) => {

@@ -41,6 +41,7 @@ impl Pool {
     /// No connection, or what PostgreSQL said.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
         let mut session = self.checkout(options.access).await?;
+        self.counted();
         begin(&mut session, options, self).await?;
         Ok(Transaction { session, failed: None })
     }

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod clean;
+mod features;
 mod heal;
 mod listen;
 mod migrated;
@@ -11,6 +12,7 @@ mod pooler;
 mod replica;
 mod round_trips;
 mod service;
+mod stats;
 mod statuses;
 mod stream;
 mod support;

@@ -58,7 +58,7 @@ async fn what_failed_is_not_committed_without_a_word() {
 }
 
 #[tokio::test]
-async fn more_pools_than_were_told_of_share_no_connections() {
+async fn counts_of_pools_that_are_gone_remain() {
     let fixture = Fixture::new(config("x_more"));
     let declared = fixture.declare(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
     for _ in 0..3 {
