@@ -1,4 +1,4 @@
-//! An axum application that serves its assets, and its own pages beside them.
+//! An axum application that serves a folder beside its own pages.
 //!
 //! `cargo run -p dunlin-static --example axum -- FOLDER`, then open the address that it prints.
 

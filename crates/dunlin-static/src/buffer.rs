@@ -1,23 +1,25 @@
-//! Buffers that files are read into, used again while they are warm.
+//! Reusable buffers that files are read into.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use bytes::Bytes;
 
-/// Bytes of a chunk: enough that the system calls of a chunk cost little beside its copy (larger
-/// ones measured no faster), small enough to stay in the second-level cache between the copy from
-/// the file and the copy to the socket.
+/// The size of a chunk, in bytes.
+///
+/// It is large enough that a chunk's system calls cost little beside its copy. Larger ones measured
+/// no faster. It is small enough to stay in the second-level cache between the two copies, from the
+/// file and to the socket.
 pub(crate) const CHUNK: usize = 256 << 10;
 
-/// Buffers that a thread keeps for the next chunk.
-const KEPT: usize = 8;
+/// The number of free buffers that a thread keeps.
+const MAX_FREE: usize = 8;
 
 thread_local! {
     static FREE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of [`CHUNK`] bytes, which goes back to the thread that drops it.
+/// A buffer of [`CHUNK`] bytes. On drop it becomes a free buffer of the current thread.
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
@@ -26,14 +28,14 @@ pub(crate) struct Buffer {
 // === impl Buffer ===
 
 impl Buffer {
-    /// The buffer that was used last, or a new one.
+    /// Takes the buffer that was freed last, or makes a new one.
     pub(crate) fn take() -> Self {
-        let kept = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-        Self { bytes: kept.unwrap_or_else(|| vec![0; CHUNK].into()), filled: 0 }
+        let free = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
+        Self { bytes: free.unwrap_or_else(|| vec![0; CHUNK].into()), filled: 0 }
     }
 
-    /// How much of a range fits.
-    pub(crate) fn room(&self, range: &Range<u64>) -> usize {
+    /// The number of bytes of a range that fit.
+    pub(crate) fn len_for(&self, range: &Range<u64>) -> usize {
         usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(self.bytes.len())
     }
 
@@ -41,7 +43,7 @@ impl Buffer {
         &mut self.bytes
     }
 
-    /// The first `filled` bytes. The buffer is free again when the last clone is dropped.
+    /// Returns the first `filled` bytes. The buffer is freed when their last clone is dropped.
     pub(crate) fn freeze(mut self, filled: usize) -> Bytes {
         self.filled = filled;
         Bytes::from_owner(self)
@@ -59,7 +61,7 @@ impl Drop for Buffer {
         let bytes = std::mem::take(&mut self.bytes);
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if free.len() < KEPT {
+            if free.len() < MAX_FREE {
                 free.push(bytes);
             }
         });

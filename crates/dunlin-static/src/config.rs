@@ -1,77 +1,78 @@
-//! How files are served.
+//! [`Config`]: the settings of a folder, and [`Error`].
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use dunlin_http::Clock;
 
-/// How the files of one folder are served.
+/// The settings for the files of one folder.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How long clients may keep a file that is neither HTML nor named by its content:
-    /// `Cache-Control: max-age`, in whole seconds. `None`, the default, is `no-cache`: kept, but
-    /// asked for again, and answered with 304.
+    /// The `Cache-Control: max-age`, in whole seconds, of files that are neither HTML nor
+    /// immutable. `None`, the default, sends `no-cache`: clients store the file, but revalidate it
+    /// before each use.
     pub cache: Option<Duration>,
-    /// Folders, as paths below the root, in which a name is never used for other content:
-    /// `immutable` for a year.
+    /// Folders, as paths below the root, in which a name is never used again for other content.
+    /// Their files are `immutable` for a year.
     pub immutable: Vec<String>,
-    /// Whether names with a content hash in them, `app-3f9a0c1b.js`, are `immutable` wherever they
-    /// are. Default: yes.
+    /// Makes files `immutable` whose name contains a content hash, such as `app-3f9a0c1b.js`.
+    /// Default: `true`.
     pub fingerprints: bool,
-    /// What stands for a folder, the first that exists. Default: `index.html`.
+    /// The file names that are tried for a folder, in this order. Default: `index.html`.
     pub index: Vec<String>,
-    /// Whether what is not found is answered with the root's index, for an application that routes
-    /// in the browser. Names with a dot in the last segment stay 404, unless the client asks for
-    /// HTML by name.
+    /// Answers a missing path with the root's index, for an application that routes in the browser.
+    /// A name with a dot in its last segment gets 404, unless `Accept` names `text/html`. Default:
+    /// `false`.
     pub spa: bool,
-    /// Whether a folder without index is answered with a list of what is in it, as HTML or JSON.
+    /// Answers a folder without an index with a list of its files, as HTML or JSON. Default:
+    /// `false`.
     pub listing: bool,
-    /// A file below the root that is the body of a 404.
+    /// A file below the root that is sent as the content of a 404.
     pub not_found: Option<String>,
-    /// Whether `app.js.zst`, `.br` and `.gz` are served in place of `app.js` to those who take it.
-    /// Default: yes.
+    /// Serves `app.js.zst`, `app.js.br` and `app.js.gz` in place of `app.js` to clients that accept
+    /// the coding. Default: `true`.
     pub precompressed: bool,
-    /// Media types by extension, without the dot, before the built-in ones.
+    /// Pairs of an extension, without the dot, and its media type. They override the built-in ones.
     pub types: Vec<(String, String)>,
-    /// The most that is held in memory, in bytes: content, heads and names. At least 64 KiB;
-    /// default: 64 MiB.
+    /// The limit of the memory for content, heads and names, in bytes. At least 64 KiB. Default:
+    /// 64 MiB.
     pub memory: usize,
-    /// The largest file that is held in memory as soon as it is asked for, in bytes. A larger one
-    /// is streamed, until it was asked for eight times and is at most a quarter of `memory`.
+    /// The largest file that is held in memory from its first request on, in bytes. A larger one is
+    /// streamed. After eight requests it is held too, if it takes at most a quarter of `memory`.
     /// Default: 1 MiB.
     pub max_file: u64,
-    /// How soon a change on disk is seen. Zero looks at the disk for every request. Default: a
-    /// second.
+    /// The time within which a change on disk shows in responses. Zero compares with the disk on
+    /// every request. Default: one second.
     pub seen_within: Duration,
-    /// What tells the time.
+    /// The source of the current time. Tests can move a manual one.
     pub clock: Clock,
 }
 
-/// Why a folder cannot be served.
+/// The reason why a folder cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The root cannot be opened as a folder.
     #[error("cannot open the folder {}: {source}", path.display())]
     Root {
-        /// The root as it was given.
+        /// The path that was passed to [`Files::new`](crate::Files::new).
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error("{setting}: {problem}")]
     Setting {
         /// Its name in [`Config`].
         setting: &'static str,
-        /// What is wrong with it, and what would do.
+        /// The fault, and a value that would work.
         problem: String,
     },
 }
 
-/// What is known of a file, without its content, has to have room: the tag of a large one above
-/// all.
-const LEAST_MEMORY: usize = 64 << 10;
+/// The lower limit of [`Config::memory`]. It leaves room for entries without content, above all for
+/// the tags of large files.
+const MIN_MEMORY: usize = 64 << 10;
 
 // === impl Config ===
 
@@ -96,24 +97,27 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what can be checked without the disk.
+    /// Checks the settings, without a look at the disk.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let fail = |setting, problem| Err(Error::Setting { setting, problem });
-        if self.memory < LEAST_MEMORY {
+        if self.memory < MIN_MEMORY {
             return fail(
                 "memory",
-                format!("{} bytes do not hold what is known of files; try {LEAST_MEMORY}", self.memory),
+                format!("{} bytes are too few for the heads of files; use at least {MIN_MEMORY}", self.memory),
             );
         }
         for name in &self.index {
             if name.is_empty() || name.contains('/') || crate::path::parse(name).is_none() {
-                return fail("index", format!("{name:?} is no file name; try \"index.html\""));
+                return fail("index", format!("{name:?} is not a file name; an example is \"index.html\""));
             }
         }
         if let Some(page) = &self.not_found
             && (page.is_empty() || page.ends_with('/') || crate::path::parse(page).is_none())
         {
-            return fail("not_found", format!("{page:?} is no path of a file below the root; try \"404.html\""));
+            return fail(
+                "not_found",
+                format!("{page:?} is not the path of a file below the root; an example is \"404.html\""),
+            );
         }
         for (extension, media_type) in &self.types {
             if dunlin_http::media_type::MediaType::parse(media_type).is_none()
@@ -121,7 +125,7 @@ impl Config {
             {
                 return fail(
                     "types",
-                    format!("{media_type:?} for {extension:?} is no media type, as \"text/plain\" is"),
+                    format!("{media_type:?} for {extension:?} is not a media type; an example is \"text/plain\""),
                 );
             }
         }

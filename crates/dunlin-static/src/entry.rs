@@ -1,4 +1,4 @@
-//! [`Entry`]: what is known of one file, made ready to be answered with.
+//! [`Entry`]: a file in the table, with heads that are ready to be sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -15,35 +15,34 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 
+use crate::located::Located;
 use crate::rules::Rules;
 use crate::sealed;
 use crate::stamp::Stamp;
-use crate::variant::Siblings;
 
-/// What is known of one file at one time.
+/// A file at one moment: its stamp, and its representations.
 pub(crate) struct Entry {
-    /// The file's path below the root: the index, for a folder.
+    /// The file's path below the root. For a folder, that of its index.
     pub(crate) path: Box<str>,
     pub(crate) stamp: Stamp,
-    /// Whether a change since would show in the stamp. Otherwise the content is read again.
+    /// `true` if a later change would show in the stamp. Otherwise the content is read again.
     pub(crate) settled: bool,
     pub(crate) identity: Variant,
-    /// Encodings of it, in the order of preference.
+    /// Its encodings, in the order of preference.
     pub(crate) encoded: Vec<(Coding, Variant)>,
-    /// What stood beside it, good or not.
+    /// The siblings that were found, rejected ones included.
     pub(crate) siblings: Vec<(Coding, Stamp)>,
-    /// For a file whose tag is being computed: closed when that is done.
+    /// For a file whose tag is being computed: a channel that closes when the tag is known.
     pub(crate) pending: Option<watch::Receiver<()>>,
-    /// When it was last compared with the disk, in nanoseconds since 1970.
+    /// The time of the last comparison with the disk, in nanoseconds since 1970.
     checked: AtomicU64,
-    /// Whether it was asked for since the table last swept.
+    /// `true` if it was requested since the table's last sweep.
     pub(crate) used: AtomicBool,
-    /// How often it was asked for while there was a better place for it: up to [`HOT`], or
-    /// [`TAKEN`].
-    asked: AtomicU32,
+    /// The number of requests that may make it hot, up to [`HOT`]. After that, [`CLAIMED`].
+    requests: AtomicU32,
 }
 
-/// One representation of a file, with its head for a 200.
+/// One representation of a file, with the header of a 200 (OK) response.
 #[derive(Clone)]
 pub(crate) struct Variant {
     pub(crate) head: HeaderMap,
@@ -52,19 +51,28 @@ pub(crate) struct Variant {
     pub(crate) content: Content,
 }
 
-/// Where the bytes of a representation are.
+/// The place of a representation's bytes.
 #[derive(Clone)]
 pub(crate) enum Content {
-    Memory { bytes: Bytes, id: Option<BodyId>, mapping: Option<Arc<dyn Mapped>> },
+    Memory(Memory),
     Disk,
 }
 
-/// How often a file is asked for before it is worth more: to be held although it is larger than
-/// [`Config::max_file`](crate::Config::max_file), or to be sent by the kernel.
+/// Content that is held in memory.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    pub(crate) bytes: Bytes,
+    pub(crate) id: Option<BodyId>,
+    /// The sealed file that has the same bytes, if there is one.
+    pub(crate) mapping: Option<Arc<dyn Mapped>>,
+}
+
+/// The number of requests that makes a file hot. A hot file is held in memory although it is longer
+/// than [`Config::max_file`](crate::Config::max_file), or it is sealed.
 const HOT: u32 = 8;
 
-/// In the place of a count: what comes of it is begun.
-const TAKEN: u32 = 1 << 31;
+/// Stands in place of a count: one caller of [`Entry::claim_hot`] has got `true`.
+const CLAIMED: u32 = 1 << 31;
 
 // === impl Entry ===
 
@@ -77,27 +85,30 @@ impl Entry {
             identity,
             encoded: Vec::new(),
             siblings: Vec::new(),
-            asked: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
             pending: None,
             checked: AtomicU64::new(nanos(now)),
             used: AtomicBool::new(true),
         }
     }
 
-    /// Whether its content is held.
+    /// Returns `true` if its content is held in memory.
     pub(crate) const fn is_in_memory(&self) -> bool {
         matches!(self.identity.content, Content::Memory { .. })
     }
 
-    /// Whether it is still what it was made of, as far as a stamp can tell.
-    pub(crate) fn is_of(&self, path: &str, stamp: &Stamp, siblings: &Siblings) -> bool {
-        self.settled && self.stamp == *stamp && *self.path == *path && siblings.are(&self.siblings)
+    /// Returns `true` if it was made from this file and these siblings, by their stamps.
+    pub(crate) fn matches(&self, located: &Located) -> bool {
+        self.settled
+            && self.stamp == located.stamp
+            && *self.path == *located.path
+            && located.siblings.have_stamps(&self.siblings)
     }
 
-    /// Adds an encoding. From then on every answer says that another client may get another one.
-    pub(crate) fn add(&mut self, coding: Coding, mut variant: Variant) {
+    /// Adds an encoding, and `Vary` to all representations.
+    pub(crate) fn add_encoding(&mut self, coding: Coding, mut variant: Variant) {
         variant.head.insert(CONTENT_ENCODING, coding.to_value());
-        // Ranges are those of the file itself.
+        // Ranges are of the identity representation only.
         variant.head.remove(ACCEPT_RANGES);
         for head in [&mut self.identity.head, &mut variant.head] {
             head.insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -105,12 +116,12 @@ impl Entry {
         self.encoded.push((coding, variant));
     }
 
-    /// Whether its tag is being computed: somebody still works on it.
+    /// Returns `true` if its tag is being computed.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.has_changed().is_ok())
     }
 
-    /// It was asked for: the next sweep lets it be. Written only once, so that readers on other
+    /// Protects it from the next sweep. The flag is written only once, so that readers on other
     /// cores keep their cache line.
     pub(crate) fn mark_used(&self) {
         if !self.used.load(Ordering::Relaxed) {
@@ -118,33 +129,34 @@ impl Entry {
         }
     }
 
-    /// Counts a request, until there are enough.
-    pub(crate) fn count(&self) {
-        if self.asked.load(Ordering::Relaxed) < HOT {
-            self.asked.fetch_add(1, Ordering::Relaxed);
+    /// Counts a request, up to [`HOT`].
+    pub(crate) fn count_request(&self) {
+        if self.requests.load(Ordering::Relaxed) < HOT {
+            self.requests.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether it was asked for again and again, which it says to one caller only.
-    pub(crate) fn take_hot(&self) -> bool {
-        (HOT..TAKEN).contains(&self.asked.load(Ordering::Relaxed)) && self.asked.swap(TAKEN, Ordering::Relaxed) < TAKEN
+    /// Returns `true` if the file is hot, to one caller only.
+    pub(crate) fn claim_hot(&self) -> bool {
+        (HOT..CLAIMED).contains(&self.requests.load(Ordering::Relaxed))
+            && self.requests.swap(CLAIMED, Ordering::Relaxed) < CLAIMED
     }
 
     fn contents(&self) -> impl Iterator<Item = &Content> {
         std::iter::once(&self.identity).chain(self.encoded.iter().map(|(_, variant)| variant)).map(|it| &it.content)
     }
 
-    /// Whether some of it is held so that the kernel can send it.
+    /// Returns `true` if a representation of it is sealed.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.contents().any(|content| matches!(content, Content::Memory { mapping: Some(_), .. }))
+        self.contents().any(|content| matches!(content, Content::Memory(Memory { mapping: Some(_), .. })))
     }
 
-    /// Whether it is all held, and some of it would better be so.
+    /// Returns `true` if it is in memory, and a representation of it is worth sealing.
     pub(crate) fn can_be_sealed(&self) -> bool {
         self.is_in_memory() && self.contents().any(Content::can_be_sealed)
     }
 
-    /// The same, held so that the kernel can send it.
+    /// A copy in sealed files, where that is worth it.
     pub(crate) fn sealed(&self) -> Self {
         let seal = |variant: &Variant| Variant { content: variant.content.sealed(), ..variant.clone() };
         Self {
@@ -157,28 +169,28 @@ impl Entry {
             pending: self.pending.clone(),
             checked: AtomicU64::new(self.checked.load(Ordering::Relaxed)),
             used: AtomicBool::new(true),
-            asked: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
         }
     }
 
-    /// Whether it was compared with the disk less than `within` ago. A clock that was set back
-    /// makes it old.
-    pub(crate) fn is_fresh(&self, now: SystemTime, within: Duration) -> bool {
+    /// Returns `true` if it was compared with the disk less than `interval` ago. A clock that was
+    /// set back makes it old.
+    pub(crate) fn is_fresh(&self, now: SystemTime, interval: Duration) -> bool {
         let age = nanos(now).wrapping_sub(self.checked.load(Ordering::Relaxed));
-        u128::from(age) < within.as_nanos()
+        u128::from(age) < interval.as_nanos()
     }
 
-    /// It was compared with the disk just now, and is still right.
-    pub(crate) fn confirm(&self, now: SystemTime) {
+    /// Sets the time of the last comparison with the disk.
+    pub(crate) fn set_checked(&self, now: SystemTime) {
         self.checked.store(nanos(now), Ordering::Relaxed);
     }
 
-    /// When it was last compared with the disk.
-    pub(crate) fn confirmed(&self) -> SystemTime {
+    /// The time of the last comparison with the disk.
+    pub(crate) fn checked_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(self.checked.load(Ordering::Relaxed))
     }
 
-    /// Bytes of memory it takes, about.
+    /// The memory that it takes, in bytes, approximately.
     pub(crate) fn weight(&self) -> usize {
         let encoded: usize = self.encoded.iter().map(|(_, variant)| variant.weight()).sum();
         size_of::<Self>() + 2 * self.path.len() + self.identity.weight() + encoded
@@ -192,23 +204,24 @@ fn nanos(time: SystemTime) -> u64 {
 // === impl Content ===
 
 impl Content {
-    /// Bytes that were not held before.
+    /// Bytes that get a new body id.
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self::Memory { bytes: bytes.into(), id: Some(BodyId::new()), mapping: None }
+        Self::Memory(Memory { bytes: bytes.into(), id: Some(BodyId::new()), mapping: None })
     }
 
     fn can_be_sealed(&self) -> bool {
-        matches!(self, Self::Memory { bytes, mapping: None, .. } if sealed::is_worth(bytes.len()))
+        matches!(self, Self::Memory(Memory { bytes, mapping: None, .. }) if sealed::is_worth(bytes.len()))
     }
 
-    /// The same bytes, held so that the kernel can send them. As they are where that would gain
-    /// nothing, or cannot be.
+    /// The same bytes in a sealed file. Returns a plain copy if sealing gains nothing or fails.
     pub(crate) fn sealed(&self) -> Self {
         match self {
-            Self::Memory { bytes, id, .. } if self.can_be_sealed() => {
-                let (bytes, mapping) = sealed::hold(bytes);
-                Self::Memory { bytes, id: *id, mapping }
-            }
+            Self::Memory(memory) if self.can_be_sealed() => match sealed::seal(&memory.bytes) {
+                Some(sealed) => {
+                    Self::Memory(Memory { bytes: sealed.bytes, id: memory.id, mapping: Some(sealed.mapping) })
+                }
+                None => self.clone(),
+            },
             same => same.clone(),
         }
     }
@@ -217,7 +230,7 @@ impl Content {
 // === impl Variant ===
 
 impl Variant {
-    /// A representation whose bytes are `content`, known by `etag` if that is known.
+    /// A representation with its header. `text` says that the content is UTF-8.
     pub(crate) fn new(
         rules: &Rules,
         path: &str,
@@ -243,10 +256,10 @@ impl Variant {
 
     fn weight(&self) -> usize {
         let bytes = match &self.content {
-            Content::Memory { bytes, .. } => bytes.len(),
+            Content::Memory(memory) => memory.bytes.len(),
             Content::Disk => 0,
         };
-        // The head's fields with their values, and the hash table over them.
+        // The header fields with their values, and the hash table over them.
         bytes + self.head.len() * 160
     }
 }

@@ -1,5 +1,5 @@
-//! [`Files`]: the service. Its pipeline is resolve, variant, preconditions, range, respond: a
-//! module each.
+//! [`Files`]: the service. Its steps are *resolve*, *variant*, *precondition*, *range* and
+//! *respond*, a module each.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,36 +10,38 @@ use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 use dunlin_http::{Body, BoxError, Context, Handler, Metric, ReplyFuture};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Response};
 
 use crate::entry::{Content, Entry};
-use crate::lookup::{Known, Shared};
+use crate::lookup::Lookup;
+use crate::respond::Source;
 use crate::root::Root;
+use crate::shared::Shared;
 use crate::{Config, Error, listing, path, precondition, respond, variant};
 
-/// The files of one folder, as a service. Clones share what is held in memory.
+/// The files of one folder, as a service. Clones share one table of files in memory.
 ///
-/// It answers GET, HEAD and OPTIONS; other methods get 405. Nothing outside of the folder is ever
-/// read.
+/// It answers GET, HEAD and OPTIONS. Other methods get 405 (Method Not Allowed). No file outside
+/// the folder is ever read.
 #[derive(Clone)]
 pub struct Files(Arc<Shared>);
 
-/// The answer of [`Files::respond`], ready at once for what is held in memory. It needs a tokio
+/// The future of [`Files::respond`]. It is ready at once for a file in memory. It needs a tokio
 /// runtime with time enabled.
 #[must_use = "futures do nothing unless polled"]
 pub struct Respond(State);
 
-/// The answer of [`Files`] as a service.
+/// The future of [`Files`] as a [`tower_service::Service`].
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture(Respond);
 
-/// What is held in memory at this moment.
+/// The figures of a folder at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Files that are known.
+    /// Files in the table.
     pub files: usize,
-    /// What they take, in bytes.
+    /// The memory that they take, in bytes.
     pub bytes: usize,
 }
 
@@ -48,8 +50,8 @@ enum State {
     Slow(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
 }
 
-/// A request that cannot be answered from memory at once.
-struct Ask {
+/// The parts of a request that needs a lookup.
+struct Request {
     method: Method,
     headers: HeaderMap,
     path: String,
@@ -59,10 +61,10 @@ struct Ask {
 // === impl Files ===
 
 impl Files {
-    /// Serves what is beneath `root`.
+    /// Serves the files beneath `root`.
     ///
     /// # Errors
-    /// When `root` cannot be opened as a folder, or a setting makes no sense.
+    /// Fails if `root` cannot be opened as a folder, or if a setting is invalid.
     pub fn new(root: impl AsRef<Path>, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let root = root.as_ref();
@@ -70,119 +72,130 @@ impl Files {
         Ok(Self(Arc::new(Shared::new(open, config))))
     }
 
-    /// Answers for `target`: a path below the root, percent-encoded as it came, with or without a
-    /// slash before it. It may have a query, which is kept in redirects. For routers that matched a
-    /// prefix.
+    /// Responds to a request for `target`. It is for routers that have matched a prefix.
+    ///
+    /// `target` is a path below the root, percent-encoded, with or without a slash before it. It
+    /// may have a query, which redirects keep.
     pub fn respond(&self, method: &Method, headers: &HeaderMap, target: &str) -> Respond {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Respond::ready(respond::other_method(method));
         }
         let (raw, query) = path::split(target);
-        // A path without escapes is its own name; only names that were let through are in the
-        // table.
+        // A path without escapes needs no decoding. It needs no check either: the table contains
+        // accepted paths only.
         if memchr::memchr(b'%', raw.as_bytes()).is_none()
-            && let Some(response) = self.held(method, headers, raw)
+            && let Some(response) = self.respond_from_memory(method, headers, raw)
         {
             return Respond::ready(response);
         }
-        let Some(path) = path::parse(raw) else { return self.refused(method, headers) };
+        let Some(path) = path::parse(raw) else { return self.reject(method, headers) };
         if raw.len() != path.len()
-            && let Some(response) = self.held(method, headers, &path)
+            && let Some(response) = self.respond_from_memory(method, headers, &path)
         {
             return Respond::ready(response);
         }
-        let ask =
-            Ask { method: method.clone(), headers: headers.clone(), path: path.into_owned(), query: query.to_owned() };
-        Respond(State::Slow(Box::pin(Self::look(Arc::clone(&self.0), ask))))
+        let request = Request {
+            method: method.clone(),
+            headers: headers.clone(),
+            path: path.into_owned(),
+            query: query.to_owned(),
+        };
+        Respond(State::Slow(Box::pin(look_up(Arc::clone(&self.0), request))))
     }
 
-    /// What is held in memory at this moment.
+    /// The figures at this moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (files, bytes) = self.0.table.size();
         Stats { files, bytes }
     }
 
-    /// Answers from memory, without a system call, if what is there is fresh.
-    fn held(&self, method: &Method, headers: &HeaderMap, path: &str) -> Option<Response<Body>> {
+    /// Responds from memory, without a system call, if the table has a fresh entry.
+    fn respond_from_memory(&self, method: &Method, headers: &HeaderMap, path: &str) -> Option<Response<Body>> {
         let now = self.0.config.clock.now();
-        let held = |entry: &Entry| {
-            let fresh = entry.is_fresh(now, self.0.believed());
-            let (variant, _) = Some(variant::select(entry, headers)).filter(|_| fresh)?;
-            if !matches!(variant.content, Content::Memory { .. }) {
+        let respond = |entry: &Entry| {
+            if !entry.is_fresh(now, self.0.check_interval()) {
                 return None;
             }
+            let (variant, _) = variant::select(entry, headers);
+            let Content::Memory(memory) = &variant.content else { return None };
             if entry.can_be_sealed() {
-                entry.count();
+                entry.count_request();
             }
-            Some(respond::respond(variant, method, headers, now, None))
+            Some(respond::respond(variant, Source::Memory(memory), method, headers, now))
         };
-        self.0.table.with(path, held).flatten()
+        self.0.table.with(path, respond).flatten()
     }
 
-    /// A path that is not even looked for.
-    fn refused(&self, method: &Method, headers: &HeaderMap) -> Respond {
+    /// Responds with 404 to a path that is invalid.
+    fn reject(&self, method: &Method, headers: &HeaderMap) -> Respond {
         if self.0.config.not_found.is_none() {
             return Respond::ready(respond::not_found());
         }
         let (shared, method, headers) = (Arc::clone(&self.0), method.clone(), headers.clone());
-        Respond(State::Slow(Box::pin(async move { missing(&shared, &method, &headers).await })))
-    }
-
-    /// The whole pipeline, from the disk.
-    async fn look(shared: Arc<Shared>, ask: Ask) -> Response<Body> {
-        let Ask { method, headers, path, query } = ask;
-        let names_tag = precondition::names_tag(&headers);
-        match shared.find(&path, names_tag).await {
-            Ok(Known::Missing) if shared.config.spa && is_page(&path, &headers) => {
-                match shared.find("", names_tag).await {
-                    Ok(known @ (Known::Memory(_) | Known::Disk(..))) => file(&shared, known, &method, &headers),
-                    _ => missing(&shared, &method, &headers).await,
-                }
-            }
-            Ok(Known::Missing) => missing(&shared, &method, &headers).await,
-            Ok(Known::Folder(folder)) => match listing::list(&shared, folder, &path, &headers).await {
-                Ok(page) => respond::respond(&page, &method, &headers, shared.config.clock.now(), None),
-                Err(error) => failed(&error, &path),
-            },
-            Ok(Known::Unslashed) => respond::redirect(&path, &query),
-            Ok(known) => file(&shared, known, &method, &headers),
-            Err(error) => failed(&error, &path),
-        }
+        Respond(State::Slow(Box::pin(async move { not_found(&shared, &method, &headers).await })))
     }
 }
 
-/// Answers with a file that was found: steps 2 to 5.
-fn file(shared: &Shared, known: Known, method: &Method, headers: &HeaderMap) -> Response<Body> {
-    let now = shared.config.clock.now();
-    match known {
-        Known::Memory(entry) => respond::respond(variant::select(&entry, headers).0, method, headers, now, None),
-        Known::Disk(entry, located) => {
-            let (variant, coding) = variant::select(&entry, headers);
-            let source = located.into_source(coding, shared.pool.clone());
-            respond::respond(variant, method, headers, now, source)
-        }
-        Known::Unslashed | Known::Folder(_) | Known::Missing => respond::not_found(),
+/// Looks a path up, and responds.
+async fn look_up(shared: Arc<Shared>, request: Request) -> Response<Body> {
+    let Request { method, headers, path, query } = &request;
+    let names_tag = precondition::names_tag(headers);
+    match shared.find(path, names_tag).await {
+        Ok(Lookup::Missing) if shared.config.spa && is_page(path, headers) => match shared.find("", names_tag).await {
+            Ok(found @ (Lookup::Memory(_) | Lookup::Disk(..))) => file(&shared, found, method, headers),
+            _ => not_found(&shared, method, headers).await,
+        },
+        Ok(Lookup::Missing) => not_found(&shared, method, headers).await,
+        Ok(Lookup::Folder(folder)) => match listing::list(&shared, folder, path, headers).await {
+            Ok(page) => {
+                let source = Source::Memory(&page.content);
+                respond::respond(&page.variant, source, method, headers, shared.config.clock.now())
+            }
+            Err(error) => failed(&error, path),
+        },
+        Ok(Lookup::Unslashed) => respond::redirect(path, query),
+        Ok(found) => file(&shared, found, method, headers),
+        Err(error) => failed(&error, path),
+    }
+}
+
+/// Responds with a file that was found: steps 2 to 5.
+fn file(shared: &Shared, found: Lookup, method: &Method, headers: &HeaderMap) -> Response<Body> {
+    let (entry, located) = match found {
+        Lookup::Memory(entry) => (entry, None),
+        Lookup::Disk(entry, located) => (entry, Some(located)),
+        Lookup::Unslashed | Lookup::Folder(_) | Lookup::Missing => return respond::not_found(),
+    };
+    let (variant, coding) = variant::select(&entry, headers);
+    let source = match &variant.content {
+        Content::Memory(memory) => Some(Source::Memory(memory)),
+        Content::Disk => located.and_then(|located| located.into_source(coding, shared.pool.clone())).map(Source::File),
+    };
+    match source {
+        Some(source) => respond::respond(variant, source, method, headers, shared.config.clock.now()),
+        None => respond::unavailable(),
     }
 }
 
 fn failed(error: &std::io::Error, path: &str) -> Response<Body> {
-    tracing::error!(%error, path, "a file cannot be served");
+    tracing::error!(%error, path, "a file could not be read: answering 503");
     respond::unavailable()
 }
 
-/// 404, with the page for it if there is one.
-async fn missing(shared: &Arc<Shared>, method: &Method, headers: &HeaderMap) -> Response<Body> {
+/// Responds with 404, and with the configured page if there is one.
+async fn not_found(shared: &Arc<Shared>, method: &Method, headers: &HeaderMap) -> Response<Body> {
     let Some(page) = &shared.config.not_found else { return respond::not_found() };
     match shared.find(page, false).await {
-        Ok(Known::Memory(entry)) => respond::not_found_page(variant::select(&entry, headers).0, method),
+        Ok(Lookup::Memory(entry)) => respond::not_found_page(variant::select(&entry, headers).0, method),
         _ => respond::not_found(),
     }
 }
 
-/// Whether a path may be a page of an application that routes in the browser: it has no extension,
-/// or the client asks for HTML by name, as browsers do for pages and not for scripts, styles and
-/// images.
+/// Returns `true` if a path may be a page of an application that routes in the browser.
+///
+/// Such a path has no extension, or `Accept` names HTML. Browsers name it for pages, but not for
+/// scripts, styles and images.
 fn is_page(path: &str, headers: &HeaderMap) -> bool {
     let accepts_html = || {
         dunlin_http::list::elements(headers, &http::header::ACCEPT)
@@ -192,7 +205,7 @@ fn is_page(path: &str, headers: &HeaderMap) -> bool {
     !path.rsplit('/').next().unwrap_or(path).contains('.') || accepts_html()
 }
 
-impl<B> tower_service::Service<Request<B>> for Files
+impl<B> tower_service::Service<http::Request<B>> for Files
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -205,7 +218,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+    fn call(&mut self, request: http::Request<B>) -> ResponseFuture {
         let uri = request.uri();
         let target = uri.path_and_query().map_or_else(|| uri.path(), http::uri::PathAndQuery::as_str);
         ResponseFuture(self.respond(request.method(), request.headers(), target))
@@ -216,7 +229,7 @@ impl Handler<Context> for Files {
     type Error = Infallible;
     type Future = ReplyFuture;
 
-    fn handle(&self, request: Request<Body>, context: &Context) -> ReplyFuture {
+    fn handle(&self, request: http::Request<Body>, context: &Context) -> ReplyFuture {
         let target = context.target(request.uri());
         match self.respond(request.method(), request.headers(), target).0 {
             State::Ready(response) => ReplyFuture::ready(response.unwrap_or_default()),
@@ -234,7 +247,7 @@ impl std::fmt::Debug for Files {
 // === impl Stats ===
 
 impl Stats {
-    /// The figures with their descriptions.
+    /// The figures as metrics.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         let Self { files, bytes } = *self;
@@ -258,7 +271,7 @@ impl Future for Respond {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Response<Body>> {
         match &mut self.0 {
-            // Polled again after it was ready, against the contract of futures: it stays pending.
+            // A poll after completion breaks the contract of futures. It stays pending.
             State::Ready(response) => response.take().map_or(Poll::Pending, Poll::Ready),
             State::Slow(future) => future.as_mut().poll(cx),
         }

@@ -1,4 +1,4 @@
-//! The list of what is in a folder, as HTML or JSON.
+//! Lists the files of a folder, as HTML or JSON.
 
 mod page;
 
@@ -19,13 +19,13 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 use rustix::fs::{AtFlags, Dir, FileType};
 
-use crate::entry::{Content, Variant};
-use crate::lookup::Shared;
+use crate::entry::{Content, Memory, Variant};
 use crate::root::Wait;
+use crate::shared::Shared;
 use crate::stamp::Stamp;
 use crate::tag::Digest;
 
-/// What a folder is listed as.
+/// One item of a list.
 pub(super) struct Item {
     name: String,
     folder: bool,
@@ -33,22 +33,28 @@ pub(super) struct Item {
     modified: SystemTime,
 }
 
-/// The most that is listed of one folder.
+/// The limit of items in one list.
 const MAX_ITEMS: usize = 10_000;
 
-/// Lists the folder at `path` for a client that takes this. The answer has a tag, so a list that did not change costs
-/// 304.
-pub(crate) async fn list(shared: &Arc<Shared>, folder: File, path: &str, request: &HeaderMap) -> io::Result<Variant> {
-    let json = prefers_json(request);
-    let (work, path) = (Arc::clone(shared), path.to_owned());
-    let make = move || {
-        let (items, more) = read(&work, &folder, &path)?;
-        Ok(variant(if json { page::json(&path, &items, more) } else { page::html(&path, &items, more) }, json))
-    };
-    shared.pool.disk(make).await
+/// A list of a folder, as a representation.
+pub(crate) struct Page {
+    pub(crate) variant: Variant,
+    pub(crate) content: Memory,
 }
 
-fn variant(text: String, json: bool) -> Variant {
+/// Lists the folder at `path`, in the format that the request prefers. A list has a tag, so that a
+/// client can revalidate it.
+pub(crate) async fn list(shared: &Arc<Shared>, folder: File, path: &str, request: &HeaderMap) -> io::Result<Page> {
+    let json = prefers_json(request);
+    let (work, path) = (Arc::clone(shared), path.to_owned());
+    let list = move || {
+        let (items, more) = read(&work, &folder, &path)?;
+        Ok(page(if json { page::json(&path, &items, more) } else { page::html(&path, &items, more) }, json))
+    };
+    shared.pool.disk(list).await
+}
+
+fn page(text: String, json: bool) -> Page {
     let validators = Validators { etag: Digest::of(&text).etag(), last_modified: None };
     let media = if json { "application/json" } else { "text/html; charset=utf-8" };
     let mut head = HeaderMap::with_capacity(8);
@@ -61,15 +67,16 @@ fn variant(text: String, json: bool) -> Variant {
     head.insert(VARY, HeaderValue::from_static("accept"));
     head.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !json {
-        // Whatever a file is called, the page runs nothing and loads nothing.
+        // A file name can neither run nor load anything in the page.
         let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'";
         head.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }
     let len = text.len() as u64;
-    Variant { head, validators, len, content: Content::Memory { bytes: Bytes::from(text), id: None, mapping: None } }
+    let content = Memory { bytes: Bytes::from(text), id: None, mapping: None };
+    Page { variant: Variant { head, validators, len, content: Content::Memory(content.clone()) }, content }
 }
 
-/// Whether JSON is asked for rather than a page (RFC 9110 §12.5.1). Among equals it is the page.
+/// Returns `true` if the request prefers JSON to HTML (RFC 9110 §12.5.1). Equal weights mean HTML.
 fn prefers_json(request: &HeaderMap) -> bool {
     let weight = |essence: &str| {
         let named = list::elements(request, &ACCEPT).filter_map(MediaType::parse).filter(|media| media.is(essence));
@@ -78,8 +85,8 @@ fn prefers_json(request: &HeaderMap) -> bool {
     weight("application/json") > weight("text/html")
 }
 
-/// What is in a folder that would be served, folders first, and whether there is more than is
-/// listed.
+/// Reads the items of a folder that are served, folders first. Also returns `true` if there are
+/// more than the limit.
 fn read(shared: &Shared, folder: &File, path: &str) -> io::Result<(Vec<Item>, bool)> {
     let mut items = Vec::new();
     let mut more = false;
@@ -96,14 +103,14 @@ fn read(shared: &Shared, folder: &File, path: &str) -> io::Result<(Vec<Item>, bo
     Ok((items, more))
 }
 
-/// One name: nothing for what would get 404.
+/// Makes an item of a name. Returns `None` if a request for it would get 404.
 fn item(shared: &Shared, folder: &File, path: &str, name: &CStr) -> io::Result<Option<Item>> {
-    let Some(name) = name.to_str().ok().filter(|name| crate::path::is_listed(path.is_empty(), name)) else {
+    let Some(name) = name.to_str().ok().filter(|name| crate::path::is_served(path.is_empty(), name)) else {
         return Ok(None);
     };
     let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(None) };
-    // Pipes and devices are not even opened. The rest is, as for a request: what would get 404 is
-    // not listed, such as a link that leads out of the root.
+    // Pipes and devices are not even opened. The rest is opened as for a request, so that a link
+    // out of the root is not listed.
     if !matches!(FileType::from_raw_mode(stat.st_mode), FileType::Symlink | FileType::RegularFile | FileType::Directory)
     {
         return Ok(None);

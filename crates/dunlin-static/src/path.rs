@@ -1,26 +1,28 @@
-//! Which paths are looked for at all. Pure.
+//! Decodes and checks request paths. Pure.
 
 use std::borrow::Cow;
 
-/// The longest path and the longest name that Linux opens.
+/// The longest path that Linux opens, in bytes.
 const MAX_PATH: usize = 4095;
+/// The longest name that Linux opens, in bytes.
 const MAX_NAME: usize = 255;
 
-/// Parts a request's target below the root: the path without the first slash, and the query with
-/// its `?`.
+/// Splits a target below the root into the path, without its first slash, and the query, with its
+/// `?`.
 pub(crate) fn split(target: &str) -> (&str, &str) {
     let path = target.strip_prefix('/').unwrap_or(target);
     path.split_at(memchr::memchr(b'?', path.as_bytes()).unwrap_or(path.len()))
 }
 
-/// Decodes a path below the root and checks that it names something there, by its letters alone:
-/// every segment is a plain name, none is hidden. An empty path, or one that ends in a slash, is a
-/// folder.
+/// Decodes a path below the root. Returns `None` if it is invalid; such a path is never looked up.
 ///
-/// `None` for everything else, which is never looked for: `.` and `..`, names that begin with a dot
-/// (but for a first `.well-known`), empty segments, backslashes, control characters, broken
-/// escapes, bytes that are no UTF-8 (so that overlong forms are out), and dots, slashes and
-/// backslashes that hide in escapes.
+/// In a valid path, every segment is a plain name that is not hidden. An empty path, or one that
+/// ends in a slash, names a folder. A path is invalid if it has one of these:
+///
+/// - `.`, `..`, or a name that begins with a dot, except `.well-known` as the first segment,
+/// - an empty segment, a backslash, or a control character,
+/// - a broken escape, or bytes that are not UTF-8, such as overlong forms,
+/// - an escaped dot, slash or backslash.
 pub(crate) fn parse(raw: &str) -> Option<Cow<'_, str>> {
     let path = decode(raw)?;
     is_plain(&path).then_some(path)
@@ -39,7 +41,7 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
         }
         let (high, low) = (char::from(bytes.next()?).to_digit(16)?, char::from(bytes.next()?).to_digit(16)?);
         let byte = (high * 16 + low) as u8;
-        // Nobody escapes a dot, and a slash must not become one that parts segments.
+        // No client needs to escape a dot, and an escaped slash must not separate segments.
         if matches!(byte, b'.' | b'/' | b'\\') {
             return None;
         }
@@ -56,13 +58,13 @@ fn is_plain(path: &str) -> bool {
     path.is_empty() || names.split('/').enumerate().all(|(depth, name)| is_name(name, depth))
 }
 
-/// Whether a file of this name may be asked for; `top`: directly in the root.
-pub(crate) fn is_listed(top: bool, name: &str) -> bool {
+/// Returns `true` if a file of this name is served. `top` says that it lies directly in the root.
+pub(crate) fn is_served(top: bool, name: &str) -> bool {
     is_plain(name) && is_name(name, usize::from(!top))
 }
 
 fn is_name(name: &str, depth: usize) -> bool {
-    // RFC 8615 §3: the one hidden folder that is meant to be seen.
+    // RFC 8615 §3: this one hidden folder is public.
     let hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");
     !name.is_empty() && name.len() <= MAX_NAME && !hidden
 }

@@ -1,33 +1,32 @@
-//! The way to work that may wait for a disk: the runtime's blocking threads, a bounded number of
-//! them.
+//! [`Pool`]: a bounded share of the runtime's blocking threads, for work that may wait for a disk.
 
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// How much may wait for the disk at once.
+/// Limits for concurrent work on the runtime's blocking threads.
 #[derive(Clone)]
 pub(crate) struct Pool {
     disk: Arc<Semaphore>,
     hash: Arc<Semaphore>,
 }
 
-/// Opens and reads at once: enough to keep a disk's queue full, few enough not to fill the machine
-/// with threads.
-const DISK: usize = 32;
-/// Large files hashed at once. Each takes a core.
-const HASH: usize = 2;
+/// The limit of concurrent opens and reads. It keeps a disk's queue full without filling the
+/// machine with threads.
+const MAX_DISK: usize = 32;
+/// The limit of concurrently hashed large files. Each takes a core.
+const MAX_HASH: usize = 2;
 
 // === impl Pool ===
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Self { disk: Arc::new(Semaphore::new(DISK)), hash: Arc::new(Semaphore::new(HASH)) }
+        Self { disk: Arc::new(Semaphore::new(MAX_DISK)), hash: Arc::new(Semaphore::new(MAX_HASH)) }
     }
 
-    /// Runs short work that waits for the disk. Once begun it runs to its end, even if nobody waits
-    /// for it any more.
+    /// Runs short work that waits for the disk. Once started it runs to its end, even if the
+    /// returned future is dropped.
     pub(crate) async fn disk<T, F>(&self, work: F) -> io::Result<T>
     where
         T: Send + 'static,

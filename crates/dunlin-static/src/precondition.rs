@@ -1,4 +1,4 @@
-//! Step 3: whether the client's conditions let the answer go (RFC 9110 §13).
+//! Step 3: evaluates the preconditions of a request (RFC 9110 §13).
 
 use dunlin_http::conditional::{Outcome, Validators};
 use http::header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE};
@@ -6,15 +6,14 @@ use http::{HeaderMap, Method};
 
 use crate::entry::Variant;
 
-/// What the request's preconditions come to for this representation.
+/// The outcome of the request's preconditions for this representation.
 pub(crate) fn evaluate(variant: &Variant, method: &Method, request: &HeaderMap) -> Outcome {
-    // Most requests have none, and none of the fields is looked up twice.
+    // Most requests have no precondition. One look at the fields finds that out.
     if Validators::has_preconditions(request) { variant.validators.evaluate(method, request) } else { Outcome::Proceed }
 }
 
-/// Whether the request names a tag, so that it cannot be answered well before the file's own is
-/// known.
+/// Returns `true` if the request names a tag, so that its response depends on the file's tag.
 pub(crate) fn names_tag(request: &HeaderMap) -> bool {
-    let tag = |value: &http::HeaderValue| value.as_bytes().ends_with(b"\"");
-    request.contains_key(IF_MATCH) || request.contains_key(IF_NONE_MATCH) || request.get(IF_RANGE).is_some_and(tag)
+    let is_tag = |value: &http::HeaderValue| value.as_bytes().ends_with(b"\"");
+    request.contains_key(IF_MATCH) || request.contains_key(IF_NONE_MATCH) || request.get(IF_RANGE).is_some_and(is_tag)
 }

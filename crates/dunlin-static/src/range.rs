@@ -1,4 +1,4 @@
-//! Step 4: which bytes of the representation are sent (RFC 9110 §14).
+//! Step 4: selects the bytes of the representation that are sent (RFC 9110 §14).
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 
 use crate::entry::Variant;
 
-/// What the request's `Range` selects, if it has one that is to be honoured.
+/// The selection of the request's `Range`. Without a valid one, the whole.
 pub(crate) fn select(variant: &Variant, method: &Method, request: &HeaderMap, now: SystemTime) -> Selection {
     // RFC 9110 §14.2: Range is defined for GET alone.
     if !fields::has(request, &RANGE) || *method != Method::GET || !range::if_range(request, &variant.validators, now) {

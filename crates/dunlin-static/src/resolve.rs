@@ -1,31 +1,31 @@
-//! Step 1: which file a path names.
+//! Step 1: finds the file that a path names.
 
 use std::fs::File;
 use std::io;
 use std::time::SystemTime;
 
 use crate::Config;
-use crate::lookup::Located;
+use crate::located::Located;
 use crate::root::{Root, Wait, is_missing};
 
-/// What a path names.
+/// The thing that a path names.
 pub(crate) enum Found {
     /// A file, open.
     File(Box<Located>),
-    /// A folder that was named without its slash.
+    /// A folder that was requested without its final slash.
     Unslashed,
-    /// A folder without an index.
+    /// A folder without an index, open.
     Folder(File),
     /// Nothing that is served.
     Missing,
 }
 
-/// Finds what `path` names. It was let through by [`crate::path::parse`].
+/// Finds the file that `path` names. [`crate::path::parse`] has accepted the path.
 pub(crate) fn resolve(root: &Root, path: &str, now: SystemTime, config: &Config, wait: Wait) -> io::Result<Found> {
     match find(root, path, now, config, wait) {
         Err(error) if is_missing(&error) => {
-            // The client is told nothing, and whoever wonders about a 404 is.
-            tracing::debug!(path, %error, "not served");
+            // The response has no reason, so that it reveals nothing. The log has it.
+            tracing::debug!(path, %error, "a path is not served");
             Ok(Found::Missing)
         }
         found => found,
@@ -39,10 +39,10 @@ fn find(root: &Root, path: &str, now: SystemTime, config: &Config, wait: Wait) -
     let file = root.open(path, wait)?;
     let metadata = file.metadata()?;
     if metadata.is_file() {
-        return Ok(Found::File(Box::new(Located::new(path, path.to_owned(), (file, &metadata), now))));
+        return Ok(Found::File(Box::new(Located::new(path, path.to_owned(), file, &metadata, now))));
     }
-    // A device, a pipe or a socket is nothing to serve, and a folder is only worth a redirect if
-    // something is there.
+    // Devices, pipes and sockets are not served. A folder is redirected to its slash only if it has
+    // something to serve.
     let folder = metadata.is_dir().then(|| folder(root, &format!("{path}/"), now, config, wait));
     match folder {
         Some(Ok(Found::Missing)) | None => Ok(Found::Missing),
@@ -56,7 +56,7 @@ fn folder(root: &Root, path: &str, now: SystemTime, config: &Config, wait: Wait)
         let index = format!("{path}{name}");
         match root.open(&index, wait).and_then(|file| Ok((file.metadata()?, file))) {
             Ok((metadata, file)) if metadata.is_file() => {
-                return Ok(Found::File(Box::new(Located::new(path, index, (file, &metadata), now))));
+                return Ok(Found::File(Box::new(Located::new(path, index, file, &metadata, now))));
             }
             Ok(_) => {}
             Err(error) if is_missing(&error) => {}

@@ -1,4 +1,4 @@
-//! [`Root`]: opens what is beneath a folder, and nothing else.
+//! [`Root`]: opens files beneath a folder, and no others.
 
 use std::fs::File;
 use std::io;
@@ -13,26 +13,26 @@ use rustix::io::Errno;
 
 use crate::walk;
 
-/// A folder that is open. It is looked for again by its path from time to time, since a deployment
-/// may put another in its place.
+/// An open folder. A deployment may put another folder at its path, so the path is checked again
+/// from time to time.
 pub(crate) struct Root {
     path: PathBuf,
     open: RwLock<Arc<OwnedFd>>,
-    /// Whether the kernel resolves beneath a folder by itself.
+    /// `true` if the kernel can resolve a path beneath a folder (`openat2`).
     beneath: AtomicBool,
 }
 
-/// Whether opening may wait for a disk.
+/// The permission to wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Never: what is not in the kernel's memory fails with `WouldBlock`.
+    /// Fails with `WouldBlock` if the path is not in the kernel's memory.
     No,
-    /// As long as it takes.
+    /// Waits as long as it takes.
     Yes,
 }
 
-/// How a file is opened: without waiting for a writer of a pipe, and without becoming anybody's
-/// terminal.
+/// The flags for opening a file. The call does not wait for the writer of a pipe, and a terminal
+/// does not become the controlling terminal of the process.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 // === impl Root ===
@@ -43,8 +43,8 @@ impl Root {
         Ok(Self { path: path.to_owned(), open, beneath: AtomicBool::new(cfg!(target_os = "linux")) })
     }
 
-    /// Opens a path that [`crate::path::parse`] let through. Symlinks are followed as long as they
-    /// stay beneath the root.
+    /// Opens a path that [`crate::path::parse`] has accepted. Symlinks are followed if they stay
+    /// beneath the root.
     pub(crate) fn open(&self, path: &str, wait: Wait) -> io::Result<File> {
         let path = match path.strip_suffix('/').unwrap_or(path) {
             "" => ".",
@@ -53,7 +53,7 @@ impl Root {
         let root = Arc::clone(&self.open.read());
         if self.beneath.load(Ordering::Relaxed) {
             match open_beneath(&root, path, wait) {
-                // An old kernel, or a sandbox that does not know the call.
+                // The kernel or a sandbox does not support the call.
                 Err(Errno::NOSYS | Errno::PERM) => self.beneath.store(false, Ordering::Relaxed),
                 done => return Ok(File::from(done?)),
             }
@@ -64,8 +64,8 @@ impl Root {
         }
     }
 
-    /// Looks whether another folder has taken the root's path, and turns to it. A path where
-    /// nothing is keeps the old.
+    /// Switches to another folder if there is one at the root's path. If there is nothing, it fails
+    /// and keeps the old folder.
     pub(crate) fn refresh(&self, wait: Wait) -> io::Result<()> {
         let now = match wait {
             Wait::No => open_root_cached(&self.path)?,
@@ -73,13 +73,13 @@ impl Root {
         };
         let (new, old) = (rustix::fs::fstat(&now)?, rustix::fs::fstat(&*Arc::clone(&self.open.read()))?);
         if (new.st_dev, new.st_ino) != (old.st_dev, old.st_ino) {
-            tracing::info!(root = %self.path.display(), "another folder is in the root's place");
+            tracing::info!(root = %self.path.display(), "the root's path has another folder now: serving that");
             *self.open.write() = Arc::new(now);
         }
         Ok(())
     }
 
-    /// Takes the kernel for an old one.
+    /// Behaves as on a kernel without `openat2`.
     #[cfg(test)]
     pub(crate) fn without_beneath(self) -> Self {
         self.beneath.store(false, Ordering::Relaxed);
@@ -108,10 +108,10 @@ fn open_beneath(root: &OwnedFd, path: &str, wait: Wait) -> Result<OwnedFd, Errno
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     if wait == Wait::No {
         let found = openat2(root, path, READ, Mode::empty(), beneath | ResolveFlags::CACHED);
-        // Kernels before 5.12 do not know the flag.
+        // Kernels before 5.12 do not support the flag.
         return found.map_err(|error| if error == Errno::INVAL { Errno::AGAIN } else { error });
     }
-    // A rename at the same moment may make the kernel unsure whether it stayed beneath.
+    // The kernel returns AGAIN if a concurrent rename may have moved the path out of the root.
     let mut tries = 0;
     loop {
         match openat2(root, path, READ, Mode::empty(), beneath) {
@@ -127,7 +127,7 @@ fn open_beneath(_: &OwnedFd, _: &str, _: Wait) -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
 
-/// What an old kernel says is that it would have to wait.
+/// Maps the errors of an old kernel to `WouldBlock`.
 #[cfg(target_os = "linux")]
 fn would_block(error: Errno) -> io::Error {
     match error {
@@ -136,8 +136,8 @@ fn would_block(error: Errno) -> io::Error {
     }
 }
 
-/// Whether an error says that there is nothing to be served at a path: nothing, nothing that may be
-/// read, or a way out of the root.
+/// Returns `true` if an error means that a path has no file to serve. It is missing or unreadable,
+/// or the path leaves the root.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     const MISSING: [Errno; 8] = [
         Errno::NOENT,

@@ -1,4 +1,4 @@
-//! What a file's name says of it: its media type, and how long it may be kept. Pure.
+//! [`Rules`]: the media type and the `Cache-Control` of a file, by its name. Pure.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use http::HeaderValue;
 
 use crate::Config;
 
-/// The rules of a configuration, made ready.
+/// The rules of a configuration.
 pub(crate) struct Rules {
     types: Vec<(String, String)>,
     immutable: Vec<String>,
     fingerprints: bool,
-    rest: HeaderValue,
+    default_cache_control: HeaderValue,
 }
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -25,11 +25,11 @@ impl Rules {
             types: config.types.clone(),
             immutable: config.immutable.iter().map(folder).collect(),
             fingerprints: config.fingerprints,
-            rest: config.cache.map_or(NO_CACHE, max_age),
+            default_cache_control: config.cache.map_or(NO_CACHE, max_age),
         }
     }
 
-    /// The media type of a file, by its extension. `utf8` says whether its content is that.
+    /// The media type of a file, by its extension. `utf8` says that its content is UTF-8.
     pub(crate) fn content_type(&self, path: &str, utf8: bool) -> HeaderValue {
         let extension = extension(path);
         let media = match self.types.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)) {
@@ -52,15 +52,16 @@ impl Rules {
         if html {
             NO_CACHE
         } else if named || (self.fingerprints && is_fingerprinted(path)) {
-            // RFC 8246: not even a reload asks again. A year is the convention for "for ever".
+            // RFC 8246 §2: not even a reload revalidates. A year is the convention for "forever".
             HeaderValue::from_static("public, max-age=31536000, immutable")
         } else {
-            self.rest.clone()
+            self.default_cache_control.clone()
         }
     }
 }
 
-/// What most pages are made of: a static value costs nothing to clone, and every answer clones it.
+/// The media types that most pages consist of. Every response clones its value, and a static one is
+/// free to clone.
 fn common(media: &str) -> Option<HeaderValue> {
     Some(HeaderValue::from_static(match media {
         "text/html" => "text/html; charset=utf-8",
@@ -79,7 +80,7 @@ fn max_age(age: Duration) -> HeaderValue {
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// What comes after the last dot of the last segment.
+/// The part after the last dot of the last segment.
 fn extension(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').map_or("", |(_, extension)| extension)
@@ -87,7 +88,7 @@ fn extension(path: &str) -> &str {
 
 fn media_type(extension: &str) -> &'static str {
     match extension.to_ascii_lowercase().as_str() {
-        // RFC 9239: one name for scripts. The table below has older ones.
+        // RFC 9239 §6: `text/javascript` is the one name for scripts. `mime_guess` has older ones.
         "js" | "mjs" | "cjs" => "text/javascript",
         "ts" | "mts" | "tsx" => "text/plain",
         "map" => "application/json",
@@ -97,17 +98,19 @@ fn media_type(extension: &str) -> &'static str {
     }
 }
 
-/// Whether the name has a hash of the content in it, as bundlers write it: a part between dots,
-/// dashes or at the end of the stem that nobody would choose for a name. To miss one costs a
-/// request; to take a word for one would keep an old file for a year, so both letters and digits
-/// are asked for, and much change between them where letters go beyond hex.
+/// Returns `true` if the name contains a hash of the content, as bundlers write it.
+///
+/// A hash is a part between dots, or the last part after a dash, dot or underscore. A missed hash
+/// costs a revalidation. A word that is taken for a hash would keep an old file for a year. So a
+/// hash needs both letters and digits, and one with letters beyond hex needs many changes between
+/// them.
 fn is_fingerprinted(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let Some((stem, _)) = name.split_once(['.', '-', '_']).and(name.rsplit_once('.')) else { return false };
     stem.split('.').any(is_hash) || stem.rsplit(['-', '.', '_']).next().is_some_and(is_hash) || ends_in_base64(stem)
 }
 
-/// Hex digits as from a hash function: at least eight, of both kinds.
+/// Returns `true` for 8 to 64 lowercase hex digits, with both letters and decimal digits.
 fn is_hash(part: &str) -> bool {
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
     (8..=64).contains(&part.len())
@@ -116,8 +119,8 @@ fn is_hash(part: &str) -> bool {
         && digits < part.len()
 }
 
-/// Whether the stem ends in eight characters of base64url after a dash, which change kind so often
-/// that they spell nothing.
+/// Returns `true` if the stem ends in a dash and eight characters of base64url that change their
+/// kind at least four times. Words change it less often.
 fn ends_in_base64(stem: &str) -> bool {
     let bytes = stem.as_bytes();
     let Some(at) = bytes.len().checked_sub(9).filter(|&at| at > 0 && bytes[at] == b'-') else { return false };
@@ -153,7 +156,7 @@ mod tests {
             ("a.webmanifest", "application/manifest+json"),
             ("a.gltf", "model/gltf+json"),
             ("b.c/a", "application/octet-stream"),
-            ("a.unheard-of", "application/octet-stream"),
+            ("a.unknown", "application/octet-stream"),
         ] {
             assert_eq!(rules.content_type(path, true), media, "{path}");
         }
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn how_long() {
+    fn cache_control() {
         let config =
             Config { cache: Some(Duration::from_secs(3600)), immutable: vec!["/assets/".into()], ..Config::default() };
         let rules = Rules::new(&config);

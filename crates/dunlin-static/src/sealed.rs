@@ -1,37 +1,45 @@
-//! Content that the kernel can send without copying it: larger files are held in sealed memory
-//! files.
+//! Content in sealed memory files, which the kernel can send without a copy.
 //!
-//! A file on disk could be sent by the kernel too, but whoever writes to it while it is sent would
-//! change what is on its way. A copy in memory that is sealed against writing cannot change. To
-//! make it takes as long as to send the content some ten times, so only what is asked for again and
-//! again is held so.
+//! The kernel could send a file on disk too. But a process that writes to the file meanwhile would
+//! change the bytes on their way. A copy in memory that is sealed against writing cannot change.
+//! Making it takes about ten times as long as sending the content, so only hot files are sealed.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_http::Mapped;
 
-/// Content that is held, and the descriptor of it if it has one.
-pub(crate) type Held = (Bytes, Option<Arc<dyn Mapped>>);
+/// The length from which sealing is worth its extra system call, in bytes. A shorter content
+/// measured as fast to copy.
+const MIN_LEN: usize = 32 << 10;
 
-/// From here on the kernel's own sending is worth its extra system call. For less, copying measured
-/// as fast.
-const LEAST: usize = 32 << 10;
-
-/// Whether content of so many bytes is worth a descriptor, where there are such.
-pub(crate) const fn is_worth(len: usize) -> bool {
-    cfg!(any(target_os = "linux", target_os = "android")) && len >= LEAST
+/// Content in a sealed file.
+pub(crate) struct SealedContent {
+    pub(crate) bytes: Bytes,
+    /// The descriptor of the file that has these bytes.
+    pub(crate) mapping: Arc<dyn Mapped>,
 }
 
-/// Takes content to be held, in sealed memory if that can be had.
-pub(crate) fn hold(bytes: &Bytes) -> Held {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    match linux::seal(bytes) {
-        Ok(sealed) => return sealed,
-        // Bytes in memory do as well, they only cost more to send.
-        Err(error) => tracing::debug!(%error, bytes = bytes.len(), "held without a descriptor"),
-    }
-    (bytes.clone(), None)
+/// Returns `true` if content of this length is worth sealing, on a system that can do it.
+pub(crate) const fn is_worth(len: usize) -> bool {
+    cfg!(any(target_os = "linux", target_os = "android")) && len >= MIN_LEN
+}
+
+/// Copies content into a sealed file. Returns `None` if that fails. Then the bytes in memory serve
+/// as well, and only cost more to send.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn seal(bytes: &Bytes) -> Option<SealedContent> {
+    linux::seal(bytes)
+        .inspect_err(|error| {
+            tracing::debug!(%error, bytes = bytes.len(), "a file could not be sealed: it is sent from memory");
+        })
+        .ok()
+}
+
+/// Returns `None`: this system has no sealed files.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn seal(_: &Bytes) -> Option<SealedContent> {
+    None
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -51,79 +59,84 @@ mod linux {
     use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
     use rustix::process::{Resource, getrlimit};
 
-    /// A file in memory that nobody can write to, mapped.
+    use super::SealedContent;
+
+    /// A file in memory that no process can write to, and its mapping.
     #[derive(Debug)]
     struct Sealed {
         file: File,
         at: NonNull<u8>,
         len: usize,
-        _seat: Seat,
+        _permit: DescriptorPermit,
     }
 
-    /// What makes [`Bytes`] of a [`Sealed`].
-    struct Content(Arc<Sealed>);
+    /// The owner of the [`Bytes`] of a [`Sealed`].
+    struct Owner(Arc<Sealed>);
 
-    /// One of the descriptors that may be used for this in the whole process.
+    /// A permit for one descriptor. Their number is limited in the whole process.
     #[derive(Debug)]
-    struct Seat;
+    struct DescriptorPermit;
 
-    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    static PERMITS: AtomicU64 = AtomicU64::new(0);
 
-    /// However many descriptors there are: more files than this are seldom hot.
-    const MOST: u64 = 1024;
+    /// The limit of permits, however many descriptors the process may have. More files are seldom
+    /// hot.
+    const MAX_PERMITS: u64 = 1024;
 
-    pub(super) fn seal(bytes: &[u8]) -> io::Result<super::Held> {
+    pub(super) fn seal(bytes: &[u8]) -> io::Result<SealedContent> {
         let sealed = Arc::new(Sealed::new(bytes)?);
-        Ok((Bytes::from_owner(Content(Arc::clone(&sealed))), Some(sealed)))
+        Ok(SealedContent { bytes: Bytes::from_owner(Owner(Arc::clone(&sealed))), mapping: sealed })
     }
 
-    // === impl Seat ===
+    // === impl DescriptorPermit ===
 
-    impl Seat {
-        /// At most a sixteenth of the descriptors that the process may have.
+    impl DescriptorPermit {
+        /// Takes a permit. There is one for each sixteenth descriptor that the process may have.
         fn take() -> Option<Self> {
-            let most = getrlimit(Resource::Nofile).current.map_or(MOST, |limit| (limit / 16).min(MOST));
-            let seat = |taken| (taken < most).then_some(taken + 1);
-            TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, seat).ok().map(|_| Self)
+            let descriptors = getrlimit(Resource::Nofile).current;
+            let limit = descriptors.map_or(MAX_PERMITS, |descriptors| (descriptors / 16).min(MAX_PERMITS));
+            let next = |taken| (taken < limit).then_some(taken + 1);
+            PERMITS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().map(|_| Self)
         }
     }
 
-    impl Drop for Seat {
+    impl Drop for DescriptorPermit {
         fn drop(&mut self) {
-            TAKEN.fetch_sub(1, Ordering::Relaxed);
+            PERMITS.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     // === impl Sealed ===
 
-    // SAFETY: what `at` points to is only read, by everybody, and unmapped by the last owner.
+    // SAFETY: the memory at `at` is only read, and it is unmapped with the last reference.
     unsafe impl Send for Sealed {}
     // SAFETY: as above.
     unsafe impl Sync for Sealed {}
 
     impl Sealed {
         fn new(bytes: &[u8]) -> io::Result<Self> {
-            let seat = Seat::take().ok_or_else(|| io::Error::other("as many descriptors as may be are in use"))?;
+            let permit = DescriptorPermit::take();
+            let permit = permit.ok_or_else(|| io::Error::other("the limit of descriptors is reached"))?;
             let mut file = File::from(create()?);
             file.write_all(bytes)?;
             fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
             // Private, because older kernels do not share a file that is sealed against writing.
-            // Populated, because whoever reads the mapping, to encode or encrypt it, reads all of
-            // it, and would fault page by page.
+            // Populated, because a reader that encodes or encrypts the mapping reads all of it, and
+            // would fault page by page.
             let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
-            // SAFETY: a new mapping at a place that the kernel chooses. `len` is not zero. Nobody
-            // can write to the file or cut it short, now that it is sealed, so the bytes stay as
-            // they are for as long as they are mapped.
+            // SAFETY: a new mapping at an address that the kernel chooses. `len` is not zero. The
+            // file is sealed, so it can be neither written to nor truncated, and the bytes do not
+            // change while they are mapped.
             let at = unsafe { mmap(ptr::null_mut(), bytes.len(), ProtFlags::READ, flags, &file, 0) }?;
             let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-            Ok(Self { file, at, len: bytes.len(), _seat: seat })
+            Ok(Self { file, at, len: bytes.len(), _permit: permit })
         }
     }
 
     fn create() -> Result<rustix::fd::OwnedFd, Errno> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         match memfd_create(c"dunlin-static", flags | MemfdFlags::NOEXEC_SEAL) {
-            // Kernels before 6.3 do not know the flag.
+            // Kernels before 6.3 do not support the flag.
             Err(Errno::INVAL) => memfd_create(c"dunlin-static", flags),
             done => done,
         }
@@ -146,13 +159,13 @@ mod linux {
 
     impl Drop for Sealed {
         fn drop(&mut self) {
-            // SAFETY: mapped by `new` with this length, and nobody has a reference any more.
+            // SAFETY: mapped by `new` with this length, and no reference is left.
             let unmapped = unsafe { munmap(self.at.as_ptr().cast(), self.len) };
             debug_assert!(unmapped.is_ok());
         }
     }
 
-    impl AsRef<[u8]> for Content {
+    impl AsRef<[u8]> for Owner {
         fn as_ref(&self) -> &[u8] {
             (*self.0).as_ref()
         }
@@ -165,19 +178,18 @@ mod tests {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
-    fn larger_content_has_a_descriptor_that_nobody_can_write_to() {
+    fn sealed_content_cannot_be_changed() {
         use std::os::unix::fs::FileExt;
 
-        let content: Vec<u8> = (0..LEAST + 4097).map(|n| (n / 11) as u8).collect();
-        let (bytes, mapping) = hold(&Bytes::from(content.clone()));
-        let mapping = mapping.unwrap();
+        let content: Vec<u8> = (0..MIN_LEN + 4097).map(|n| (n / 11) as u8).collect();
+        let SealedContent { bytes, mapping } = seal(&Bytes::from(content.clone())).unwrap();
         assert!(bytes == content && mapping.as_ref().as_ref() == content);
         let file = std::fs::File::from(mapping.as_fd().try_clone_to_owned().unwrap());
         assert!(file.write_at(b"x", 0).is_err() && file.set_len(5).is_err() && file.set_len(1 << 20).is_err());
         let mut read = vec![0; content.len()];
         file.read_exact_at(&mut read, 0).unwrap();
         assert!(read == content);
-        // The bytes outlive whoever else held the descriptor.
+        // The bytes outlive the other owner of the descriptor.
         drop(mapping);
         assert!(bytes == content);
     }

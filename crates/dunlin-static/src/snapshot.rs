@@ -1,4 +1,4 @@
-//! Reads a file whole, as it was at one moment. Blocks.
+//! Reads the whole content of a file at one moment. Blocks.
 
 use std::fs::File;
 use std::io;
@@ -15,19 +15,19 @@ use crate::tag::{Digest, Hasher};
 pub(crate) struct Snapshot {
     pub(crate) bytes: Vec<u8>,
     pub(crate) stamp: Stamp,
-    /// Whether a later change would show in the stamp.
+    /// `true` if a later change would show in the stamp.
     pub(crate) settled: bool,
 }
 
-/// How often a file that changes while it is read is read again, before it is taken as it was read
-/// last.
-const TRIES: usize = 8;
+/// The limit of attempts to read a file that changes meanwhile. The last attempt counts in any
+/// case.
+const MAX_TRIES: usize = 8;
 
-/// Reads a file of at most `max` bytes; `None` when it is longer.
+/// Reads a file of at most `max` bytes. Returns `None` if it is longer.
 ///
-/// The stamp is the same before and after, so nobody wrote in between. A file that changed a moment
-/// ago is given that moment to settle. Of a file that never stands still, a log, what was read last
-/// is taken: the tag is computed from the bytes, so it is right in any case.
+/// An equal stamp before and after shows that no process wrote in between. A file that changed just
+/// now gets a moment to settle. A file that changes all the time, such as a log, is taken as it was
+/// read last. Its tag is right in any case, because it is computed from the bytes.
 pub(crate) fn read(file: &File, max: u64) -> io::Result<Option<Snapshot>> {
     let mut tries = 0;
     loop {
@@ -39,13 +39,13 @@ pub(crate) fn read(file: &File, max: u64) -> io::Result<Option<Snapshot>> {
         let settled = before.is_settled(Clock::system().now());
         let bytes = read_to(file, before.len)?;
         let unchanged = Stamp::of(&file.metadata()?).same_content(&before) && bytes.len() as u64 == before.len;
-        if unchanged || tries == TRIES {
+        if unchanged || tries == MAX_TRIES {
             return Ok(Some(Snapshot { bytes, stamp: before, settled: settled && unchanged }));
         }
     }
 }
 
-/// Hashes a file of any length; `None` when it changed meanwhile, or may have.
+/// Hashes a file of any length. Returns `None` if it changed meanwhile, or may have changed.
 pub(crate) fn digest(file: &File, expect: &Stamp) -> io::Result<Option<Digest>> {
     let before = settle(file)?;
     if !before.same_content(expect) || !before.is_settled(Clock::system().now()) {
@@ -69,12 +69,12 @@ pub(crate) fn digest(file: &File, expect: &Stamp) -> io::Result<Option<Digest>> 
     Ok(unchanged.then(|| hasher.finish()))
 }
 
-/// Back to the beginning, for those who read on from where an open file stands.
+/// Moves the cursor of an open file to its beginning.
 pub(crate) fn rewind(mut file: &File) -> io::Result<()> {
     io::Seek::seek(&mut file, io::SeekFrom::Start(0)).map(drop)
 }
 
-/// The stamp, after the moment that it takes to settle if that is short.
+/// Waits until the stamp is settled, if that takes at most 100 ms. Returns the stamp.
 fn settle(file: &File) -> io::Result<Stamp> {
     let stamp = Stamp::of(&file.metadata()?);
     let wait = stamp.settles_in(Clock::system().now());
@@ -98,9 +98,9 @@ fn read_to(file: &File, len: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a large file begins as UTF-8 does; the rest is taken to be alike.
+/// Returns `true` if a file begins with UTF-8. The rest is assumed to be UTF-8 too.
 pub(crate) fn is_text(file: &File) -> io::Result<bool> {
     let beginning = read_to(file, 64 << 10)?;
-    // A character may be cut at the end of the buffer.
+    // The last character in the buffer may be incomplete.
     Ok(std::str::from_utf8(&beginning).map_or_else(|error| error.error_len().is_none(), |_| true))
 }

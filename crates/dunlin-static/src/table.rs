@@ -1,4 +1,4 @@
-//! [`Table`]: the files that are known, by path, bounded in bytes.
+//! [`Table`]: the entries of files by path, with a limit in bytes.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -10,8 +10,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::entry::Entry;
 
-/// Files by path. Readers take one lock of many, shared; when there is too much, those that nobody
-/// asked for since the last sweep go first (the CLOCK algorithm).
+/// Entries by path. A reader takes one lock of many, shared. If the entries outgrow the limit,
+/// those without a request since the last sweep are removed first (the CLOCK algorithm).
 pub(crate) struct Table {
     shards: [Shard; SHARDS],
     hasher: RandomState,
@@ -19,15 +19,17 @@ pub(crate) struct Table {
     limit: usize,
 }
 
-/// On a cache line of its own, so that readers of one shard do not slow down those of another.
+/// A part of the table, on a cache line of its own, so that readers of one shard do not slow down
+/// those of another.
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard(RwLock<HashMap<Arc<str>, Arc<Entry>, RandomState>>);
 
-/// Every path in the table, in the order of the sweep, and what all of them weigh.
+/// The paths in the table, in the order of the sweep.
 #[derive(Default)]
 struct Sweep {
     order: VecDeque<Arc<str>>,
+    /// The weight of all entries.
     bytes: usize,
 }
 
@@ -41,11 +43,11 @@ impl Table {
     }
 
     fn shard(&self, path: &str) -> &Shard {
-        // The high bits: the maps inside use the low ones.
+        // The high bits, because the maps use the low ones.
         &self.shards[(self.hasher.hash_one(path) >> 60) as usize % SHARDS]
     }
 
-    /// Looks at an entry without taking a share in it.
+    /// Calls `look` with an entry, under the lock. This saves a clone of the `Arc`.
     pub(crate) fn with<T>(&self, path: &str, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let shard = self.shard(path).0.read();
         let entry = shard.get(path)?;
@@ -59,7 +61,7 @@ impl Table {
         Some(entry)
     }
 
-    /// Puts an entry in, in place of the one that was there.
+    /// Inserts an entry, or replaces the one that was there.
     pub(crate) fn insert(&self, path: &str, entry: Arc<Entry>) {
         let weight = entry.weight();
         if weight > self.limit {
@@ -76,7 +78,7 @@ impl Table {
         self.make_room(&mut sweep);
     }
 
-    /// Puts an entry in the place of one that weighs the same, if that is still there.
+    /// Replaces `old`, if it is still there, by an entry of equal weight.
     pub(crate) fn replace(&self, path: &str, old: &Arc<Entry>, new: &Arc<Entry>) {
         let mut shard = self.shard(path).0.write();
         if let Some(entry) = shard.get_mut(path).filter(|entry| Arc::ptr_eq(entry, old)) {
@@ -84,9 +86,9 @@ impl Table {
         }
     }
 
-    /// Takes an entry out. Its place in the order goes with the next sweep.
+    /// Removes an entry.
     pub(crate) fn remove(&self, path: &str) {
-        // What is missing is asked for too, and most of it was never here.
+        // A request for a missing file comes here too. Most of them have no entry.
         if !self.shard(path).0.read().contains_key(path) {
             return;
         }
@@ -97,14 +99,14 @@ impl Table {
         }
     }
 
-    /// How many files it has, and what they weigh in bytes.
+    /// The number of entries, and their weight in bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
         let sweep = self.sweep.lock();
         (sweep.order.len(), sweep.bytes)
     }
 
     fn make_room(&self, sweep: &mut Sweep) {
-        // Twice round finds something: the first time every path loses its mark.
+        // Two rounds are enough: in the first, every entry loses its mark.
         let mut steps = 2 * sweep.order.len();
         while sweep.bytes > self.limit && steps > 0 {
             steps -= 1;

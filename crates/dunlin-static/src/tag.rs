@@ -1,18 +1,18 @@
-//! [`Digest`]: what the content of a file is known by.
+//! [`Digest`]: the hash of a file's content, for its tag.
 
 use dunlin_http::conditional::ETag;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// What a content is told from any other by: its XXH3, of 128 bits.
+/// The XXH3 hash of a content, with 128 bits.
 ///
-/// A validator tells the versions of one file apart. A hash that withstands attacks would be no
-/// better at it, since who could use one, by two contents that share a tag, writes both of them;
-/// and it costs fifty times as much where the processor has no instructions for it, of which the
-/// first answer with a file would be mostly made.
+/// A validator distinguishes the versions of one file. Resistance to attacks is not needed: an
+/// attacker who can choose two versions of a file with one tag can write to the file anyway. A
+/// cryptographic hash costs fifty times as much without support by the processor, and would take
+/// most of the time of a file's first response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest(u128);
 
-/// A [`Digest`] of content that comes in pieces.
+/// Computes a [`Digest`] of content in pieces.
 pub(crate) struct Hasher(Box<Xxh3>);
 
 // === impl Digest ===
@@ -22,7 +22,7 @@ impl Digest {
         Self(xxh3_128(content.as_ref()))
     }
 
-    /// As a strong tag.
+    /// The hash as a strong tag.
     pub(crate) fn etag(self) -> Option<ETag> {
         ETag::strong(&format!("{:032x}", self.0))
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_come_to_the_same_as_the_whole() {
+    fn the_digest_of_pieces_is_that_of_the_whole() {
         let content: Vec<u8> = (0..10_000u32).flat_map(u32::to_le_bytes).collect();
         for len in [0, 1, 16, 17, 128, 129, 240, 241, 1023, 1024, 1025, content.len()] {
             let content = &content[..len];
@@ -62,8 +62,8 @@ mod tests {
     }
 
     #[test]
-    fn the_tag_is_the_one_that_the_format_gives() {
-        // What the hash is of no content at all.
+    fn the_tag_is_the_hash_in_hex() {
+        // The XXH3-128 of empty input, by its specification.
         let tag = Digest::of(b"").etag().map(|tag| tag.to_value());
         assert_eq!(tag.unwrap(), "\"99aa06d3014798d86001c324468d497f\"");
     }

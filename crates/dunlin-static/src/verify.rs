@@ -1,5 +1,5 @@
-//! Whether an encoded file beside a file is what it says: whole, of the very content, and within
-//! what browsers decode.
+//! Checks a sibling: it has to be complete, to decode to the file's content, and to need no more
+//! memory than browsers allow.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,14 +8,14 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use crate::tag::{Digest, Hasher};
 
-/// RFC 9659 §3: a window of at most 8 MiB, which is all that a client has to keep.
+/// RFC 9659 §3: a window has at most 8 MiB, because a client need not support a larger one.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Checks that `encoded` decodes to the `len` bytes that have this digest.
 ///
 /// # Errors
-/// Says what is wrong: the file is cut short, needs too large a window, or is the encoding of something else, as after
-/// an edit of the file alone.
+/// Fails if `encoded` is truncated, needs too large a window, or is the encoding of other content.
+/// The last happens if only the file was edited.
 pub(crate) fn decodes_to(coding: Coding, encoded: impl BufRead, len: u64, digest: Digest) -> io::Result<()> {
     let mut decoded = Decoded { left: len, hasher: Hasher::new() };
     match coding {
@@ -24,22 +24,23 @@ pub(crate) fn decodes_to(coding: Coding, encoded: impl BufRead, len: u64, digest
         Coding::Zstd => zstd(encoded, &mut decoded)?,
     }
     if decoded.left > 0 || decoded.hasher.finish() != digest {
-        return Err(io::Error::other("it is the encoding of something else"));
+        return Err(io::Error::other("it is the encoding of other content"));
     }
     Ok(())
 }
 
-/// What came out so far.
+/// The decoded content so far.
 struct Decoded {
+    /// The number of expected bytes that are missing.
     left: u64,
     hasher: Hasher,
 }
 
 impl Decoded {
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // So a few bytes that decode to very many end early.
+        // A few bytes that decode to very many are rejected early.
         let left = self.left.checked_sub(bytes.len() as u64);
-        self.left = left.ok_or_else(|| io::Error::other("it is the encoding of something longer"))?;
+        self.left = left.ok_or_else(|| io::Error::other("it is the encoding of longer content"))?;
         self.hasher.update(bytes);
         Ok(())
     }
@@ -56,8 +57,8 @@ impl Decoded {
 }
 
 fn brotli(mut encoded: impl BufRead, decoded: &mut Decoded) -> io::Result<()> {
-    // RFC 7932 §9.1 leaves this one pattern invalid; encoders use it for windows beyond the
-    // format's 16 MiB.
+    // RFC 7932 §9.1: this pattern is invalid. Encoders use it for windows beyond the format's
+    // 16 MiB.
     if encoded.fill_buf()?.first().is_some_and(|first| first & 0x7f == 0x11) {
         return Err(io::Error::other("its window is larger than 16 MiB"));
     }
@@ -68,7 +69,7 @@ fn zstd(mut encoded: impl BufRead, decoded: &mut Decoded) -> io::Result<()> {
     let mut context = DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
     context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG)).map_err(zstd_error)?;
     let mut buffer = vec![0; 64 << 10];
-    // What zstd still waits for: nothing at the end of a frame.
+    // The number of bytes that zstd expects next. Zero at the end of a frame.
     let mut wanted = 1;
     loop {
         let bytes = encoded.fill_buf()?;
@@ -95,7 +96,7 @@ fn zstd_error(code: usize) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    // The command-line tools are encoders of another make.
+    // The command-line tools are other implementations than the libraries under test.
     use dunlin_testkit::tool as encode;
 
     use super::*;
@@ -108,7 +109,7 @@ mod tests {
         [(Coding::Gzip, "gzip -c"), (Coding::Brotli, "brotli -c"), (Coding::Zstd, "zstd -qc")];
 
     #[test]
-    fn whole_encodings_pass_and_no_part_of_them_does() {
+    fn complete_encodings_pass_and_truncated_ones_fail() {
         let content: Vec<u8> = (0..200_000u32).flat_map(|n| (n % 1000).to_be_bytes()).collect();
         for (coding, tool) in TOOLS {
             for content in [&content[..], b"", b"short"] {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_of_something_else_does_not_pass() {
+    fn encodings_of_other_content_fail() {
         for (coding, tool) in TOOLS {
             for other in [&b"older"[..], b"something longer", b""] {
                 assert!(check(coding, &encode(tool, other), b"newer").is_err(), "{coding}");
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_in_a_row_are_one_content() {
+    fn concatenated_frames_are_one_content() {
         for (coding, tool) in [TOOLS[0], TOOLS[2]] {
             let encoded = [encode(tool, b"one "), encode(tool, b"two")].concat();
             assert_eq!(check(coding, &encoded, b"one two"), Ok(()), "{coding}");
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_that_browsers_refuse_are_refused() {
+    fn windows_that_browsers_refuse_fail() {
         let content = vec![7; 20 << 20];
         assert_eq!(check(Coding::Zstd, &encode("zstd -qc --long=23", &content), &content), Ok(()));
         assert!(check(Coding::Zstd, &encode("zstd -qc --long=24", &content), &content).is_err());

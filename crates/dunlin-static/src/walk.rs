@@ -1,4 +1,4 @@
-//! Resolution beneath a folder, component by component, where the kernel does not do it.
+//! Resolves a path beneath a folder, component by component, for kernels without `openat2`.
 
 use std::collections::VecDeque;
 use std::ffi::CString;
@@ -7,11 +7,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
-/// As many symlinks as Linux follows in one path.
+/// The limit of symlinks in one path, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// Opens `path` beneath `root`. No component is ever opened through a symlink: a link is read, and
-/// what it says is walked in its place, so that `..` goes at most up to the root.
+/// Opens `path` beneath `root`. No component is ever opened through a symlink. Instead, the target
+/// of the link is read and walked, so that `..` never leaves the root.
 pub(crate) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut names: VecDeque<CString> = VecDeque::new();
     push_front(&mut names, path.as_bytes())?;
@@ -40,7 +40,7 @@ pub(crate) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd,
             Err(error) => return Err(error),
         }
     }
-    // A link to a folder's own `..` ends in a folder that is already open.
+    // A path that ends in `..`, through a link, names a folder that is already open.
     let here = folders.last().map_or(root.as_fd(), AsFd::as_fd);
     openat(here, ".", flags | OFlags::DIRECTORY, Mode::empty())
 }
@@ -50,7 +50,7 @@ fn step(here: BorrowedFd<'_>, name: &CString, flags: OFlags, last: bool) -> Resu
     openat(here, name, flags | OFlags::NOFOLLOW | folder, Mode::empty())
 }
 
-/// Puts the components of `path` before those that are left.
+/// Puts the components of `path` before the remaining ones.
 fn push_front(names: &mut VecDeque<CString>, path: &[u8]) -> Result<(), Errno> {
     for name in path.split(|&byte| byte == b'/').rev() {
         if !name.is_empty() && name != b"." {

@@ -1,5 +1,5 @@
-//! Whatever the path: an answer, no panic, and never a byte from outside of the root or of a hidden
-//! file. What is served is the file that the standard library finds at the decoded path.
+//! Any path gets a response: no panic, and never a byte from outside the root or from a hidden
+//! file. A served file is the one that the standard library finds at the decoded path.
 
 #![no_main]
 
@@ -10,7 +10,7 @@ use dunlin_static::{Config, Files};
 use http::{HeaderMap, Method};
 use libfuzzer_sys::fuzz_target;
 
-const SECRET: &[u8] = b"nobody may read this";
+const SECRET: &[u8] = b"this is never served";
 
 struct Site {
     _folder: tempfile::TempDir,

@@ -1,4 +1,4 @@
-//! What a list looks like. Pure.
+//! Formats a list. Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use crate::respond::SEGMENT;
 
 const STYLE: &str = include_str!("page.css");
 
-/// A page without scripts, readable on a phone.
+/// Formats a list as an HTML page without scripts. It is readable on a phone.
 pub(super) fn html(path: &str, items: &[Item], more: bool) -> String {
     let title = escape(if path.is_empty() { "/" } else { path });
     let mut page = String::with_capacity(1500 + 200 * items.len());
@@ -39,14 +39,14 @@ pub(super) fn html(path: &str, items: &[Item], more: bool) -> String {
     }
     page.push_str("</ul>\n");
     match (items.len(), more) {
-        (0, _) => page.push_str("<p>Nothing is here.\n"),
-        (n, true) => drop(writeln!(page, "<p>There is more: the first {n} are listed.")),
+        (0, _) => page.push_str("<p>This folder is empty.\n"),
+        (n, true) => drop(writeln!(page, "<p>There are more: only {n} are listed.")),
         _ => {}
     }
     page
 }
 
-/// The same for programs.
+/// Formats a list as JSON.
 pub(super) fn json(path: &str, items: &[Item], more: bool) -> String {
     let item = |item: &Item| {
         let modified = timestamp(item.modified);
@@ -59,7 +59,7 @@ pub(super) fn json(path: &str, items: &[Item], more: bool) -> String {
     json!({"path": path, "items": items.iter().map(item).collect::<Vec<_>>(), "truncated": more}).to_string()
 }
 
-/// Text for HTML, in an attribute too.
+/// Escapes text for HTML content and attribute values.
 fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"', '\'']) {
         return Cow::Borrowed(text);
@@ -78,7 +78,7 @@ fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A length for people: three digits and a unit.
+/// Formats a length with up to three digits and a unit.
 fn human(len: u64) -> String {
     if len < 1000 {
         return format!("{len} B");
@@ -96,7 +96,7 @@ fn human(len: u64) -> String {
     format!("{value:.0} PB")
 }
 
-/// RFC 3339 in UTC, to the second.
+/// Formats a time by RFC 3339, in UTC, to the second.
 fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
@@ -104,8 +104,8 @@ fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-/// The day of the proleptic Gregorian calendar, by eras of 400 years that begin on the first of
-/// March (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// Year, month and day of the proleptic Gregorian calendar. It counts by eras of 400 years that
+/// begin on the first of March (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 const fn date(days_since_1970: u64) -> (u64, u64, u64) {
     let days = days_since_1970 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -23,7 +23,7 @@ fn plain_paths() {
 }
 
 #[test]
-fn what_is_never_looked_for() {
+fn invalid_paths() {
     for raw in ["..", "../a", "a/../b", "a/..", ".", "./a", "a/.", "..a", "...", "/", "/a", "a//b", "a//", "//"] {
         check(raw, None);
     }
@@ -41,14 +41,14 @@ fn what_is_never_looked_for() {
 }
 
 #[test]
-fn targets_are_parted() {
+fn targets_are_split_into_path_and_query() {
     assert_eq!(split("/a/b?c=/d?"), ("a/b", "?c=/d?"));
     assert_eq!(split("a"), ("a", ""));
     assert_eq!(split("//a"), ("/a", ""));
     assert_eq!(split("/"), ("", ""));
 }
 
-/// What a path may be, said another way: decoded by somebody else, parted by the standard library.
+/// Another implementation: another crate decodes, and the standard library splits.
 fn oracle(raw: &str) -> Option<String> {
     let lower = raw.to_ascii_lowercase();
     if ["%2e", "%2f", "%5c"].iter().any(|escape| lower.contains(escape)) {

@@ -9,7 +9,7 @@ struct Tree {
     root: PathBuf,
 }
 
-/// `root` with files and links in it, and a secret beside it.
+/// A folder `root` with files and links, and a secret beside it.
 fn tree() -> Tree {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "secret").unwrap();
@@ -44,7 +44,7 @@ fn read(root: &Root, path: &str) -> Option<String> {
 }
 
 #[test]
-fn both_ways_open_the_same() {
+fn openat2_and_the_walk_open_the_same_files() {
     let tree = tree();
     let kernel = Root::new(&tree.root).unwrap();
     let walk = Root::new(&tree.root).unwrap().without_beneath();
@@ -90,7 +90,7 @@ fn a_pipe_does_not_block() {
 }
 
 #[test]
-fn turns_to_the_folder_that_took_its_place() {
+fn refresh_switches_to_a_new_folder() {
     let tree = tree();
     let link = tree.root.join("../current");
     symlink("root/a", &link).unwrap();

@@ -1,10 +1,10 @@
-//! Files that change while they are served: old or new, never a mixture.
+//! Files that change while they are served: the old version or the new one, never a mixture.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use dunlin_http::Clock;
 use dunlin_static::Config;
@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use crate::support::{Site, write};
 
-/// A file of one line many times over, which tells a mixture from a version.
+/// A file that repeats one line, so that a mixture of versions can be detected.
 fn version(n: usize) -> String {
     format!("{n:>9}\n").repeat(100 + n % 3000)
 }
@@ -22,9 +22,9 @@ fn is_version(text: &str) -> bool {
     text.len().is_multiple_of(10) && text == first.repeat(text.len() / 10)
 }
 
-/// Asks again and again while `write` writes a thousand versions, and gives how many were seen.
-/// `whole`: each is put in place as one.
-async fn rewrite(config: Config, whole: bool, write: impl Fn(&std::path::Path, usize) + Send + 'static) -> usize {
+/// Sends requests while `write` writes a thousand versions. Returns the number of versions that
+/// were served. `atomic` says that `write` replaces the file by a rename.
+async fn rewrite(config: Config, atomic: bool, write: impl Fn(&std::path::Path, usize) + Send + 'static) -> usize {
     let site = Site::new(&[("a.txt", &version(0))], config);
     let (path, done) = (site.path("a.txt"), Arc::new(AtomicBool::new(false)));
     let answers = Arc::new(AtomicUsize::new(0));
@@ -33,7 +33,7 @@ async fn rewrite(config: Config, whole: bool, write: impl Fn(&std::path::Path, u
         move || {
             for n in 1..=1000 {
                 write(&path, n);
-                // Now and then it waits until this one was asked for, so that several are.
+                // At times it waits for requests, so that several versions are served.
                 let before = answers.load(Ordering::Acquire);
                 while n % 250 == 0 && answers.load(Ordering::Acquire) < before + 2 {
                     std::thread::yield_now();
@@ -47,17 +47,22 @@ async fn rewrite(config: Config, whole: bool, write: impl Fn(&std::path::Path, u
         let answer = site.get("/a.txt").await;
         assert_eq!(answer.status, 200);
         answer.assert_sound();
-        assert!(!whole || is_version(answer.text()), "a mixture: {} bytes", answer.body.len());
+        assert!(!atomic || is_version(answer.text()), "a mixture: {} bytes", answer.body.len());
         answers.fetch_add(1, Ordering::Release);
         seen.insert(answer.field("etag").to_owned());
         tokio::task::yield_now().await;
     }
     writer.join().unwrap();
-    tokio::time::sleep(Duration::from_millis(1050)).await;
-    let last = site.get("/a.txt").await;
-    last.assert_sound();
-    assert_eq!(last.text(), version(1000), "the last version is seen within a second");
-    seen.len()
+    let written = Instant::now();
+    loop {
+        let last = site.get("/a.txt").await;
+        last.assert_sound();
+        if last.text() == version(1000) {
+            return seen.len();
+        }
+        assert!(written.elapsed() < Duration::from_secs(10), "the last version is not served");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
@@ -76,8 +81,8 @@ async fn a_thousand_replacements() {
     .await;
 }
 
-/// Whoever writes in place without a pause shows what is half written to everybody, and kernels
-/// before 6.13 do not always tell. What is answered has its own length and tag all the same.
+/// A process that writes in place without a pause shows half written content, and kernels before
+/// 6.13 do not always update the times. The length and the tag are those of the body all the same.
 #[tokio::test]
 async fn a_thousand_times_written_in_place() {
     let in_place = |path: &std::path::Path, n: usize| {
@@ -93,23 +98,23 @@ async fn a_thousand_times_written_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_is_read_once_however_many_ask_for_it() {
+async fn concurrent_requests_read_a_file_once() {
     let site = Site::new(&[("a.txt", &version(7))], Config::default());
-    let asked: Vec<_> = (0..100)
+    let requests: Vec<_> = (0..100)
         .map(|_| {
             let files = site.files.clone();
             tokio::spawn(async move { files.respond(&Method::GET, &HeaderMap::new(), "a.txt").await.body().id() })
         })
         .collect();
     let mut ids = std::collections::HashSet::new();
-    for id in asked {
-        ids.insert(id.await.unwrap());
+    for request in requests {
+        ids.insert(request.await.unwrap());
     }
     assert_eq!((ids.len(), ids.contains(&None)), (1, false));
 }
 
 #[tokio::test]
-async fn what_is_held_is_believed_for_half_the_time_that_is_promised() {
+async fn an_entry_is_compared_with_the_disk_after_half_of_seen_within() {
     let clock = Clock::manual(SystemTime::now());
     let site = Site::new(
         &[("a.txt", "old")],
@@ -120,7 +125,7 @@ async fn what_is_held_is_believed_for_half_the_time_that_is_promised() {
     clock.advance(Duration::from_secs(49));
     assert_eq!(site.get("a.txt").await.text(), "old");
     clock.advance(Duration::from_secs(2));
-    assert_eq!(site.get("a.txt").await.text(), "old", "its writer may not have finished");
+    assert_eq!(site.get("a.txt").await.text(), "old", "its writer may still be writing");
     clock.advance(Duration::from_secs(40));
     assert_eq!(site.get("a.txt").await.text(), "newer");
     fs::remove_file(site.path("a.txt")).unwrap();
@@ -128,11 +133,11 @@ async fn what_is_held_is_believed_for_half_the_time_that_is_promised() {
     assert_eq!(site.get("a.txt").await.status, 404);
     assert_eq!(site.files.stats().files, 0);
     write(&site.path("a.txt"), "again");
-    assert_eq!(site.get("a.txt").await.text(), "again", "what is missing is looked for each time");
+    assert_eq!(site.get("a.txt").await.text(), "again", "a missing file is looked up on each request");
 }
 
 #[tokio::test]
-async fn a_change_that_keeps_length_and_time_is_seen() {
+async fn a_change_that_keeps_length_and_time_shows() {
     let site = Site::new(&[("a.txt", "old")], Config { seen_within: Duration::ZERO, ..Config::default() });
     let before = site.get("a.txt").await;
     let time = fs::metadata(site.path("a.txt")).unwrap().modified().unwrap();
@@ -144,7 +149,7 @@ async fn a_change_that_keeps_length_and_time_is_seen() {
 }
 
 #[tokio::test]
-async fn what_is_only_touched_keeps_its_identity() {
+async fn a_touched_file_keeps_its_body_id() {
     let site = Site::new(&[("a.txt", "old")], Config { seen_within: Duration::ZERO, ..Config::default() });
     let id = async || site.files.respond(&Method::GET, &HeaderMap::new(), "a.txt").await.body().id();
     let first = id().await;
@@ -155,7 +160,7 @@ async fn what_is_only_touched_keeps_its_identity() {
 }
 
 #[tokio::test]
-async fn a_root_that_is_switched_is_followed() {
+async fn a_switched_root_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     for release in ["one", "two"] {
         write(&folder.path().join(release).join("a.txt"), release);
@@ -171,32 +176,31 @@ async fn a_root_that_is_switched_is_followed() {
     assert_eq!(get().await.body().as_bytes(), Some(&b"two"[..]));
 }
 
-/// What is asked for again and again is sent by the kernel, under the name and the tag that it had
-/// before.
+/// A hot file is sealed. Its body id and its tag stay as they were.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn one_that_is_hot_gets_a_descriptor_and_keeps_it_through_changes() {
+async fn a_hot_file_is_sealed_and_stays_so_after_a_change() {
     let site = Site::new(&[], Config { seen_within: Duration::ZERO, ..Config::default() });
     write(&site.path("a.txt"), version(2999).repeat(2));
     write(&site.path("small.txt"), version(1));
-    let ask = async |name: &str| {
+    let get = async |name: &str| {
         let body = site.files.respond(&Method::GET, &HeaderMap::new(), name).await.into_body();
         (body.id(), body.mapping().is_some())
     };
-    let (id, mapped) = ask("a.txt").await;
-    assert!(id.is_some() && !mapped, "once is not hot");
-    let mut asked = 1;
-    while ask("a.txt").await != (id, true) {
-        asked += 1;
-        assert!(asked < 100, "it has no descriptor yet, or another name");
-        assert_eq!(ask("a.txt").await.0, id);
+    let (id, mapped) = get("a.txt").await;
+    assert!(id.is_some() && !mapped, "one request does not make it hot");
+    let mut requests = 1;
+    while get("a.txt").await != (id, true) {
+        requests += 1;
+        assert!(requests < 100, "it is not sealed, or has another id");
+        assert_eq!(get("a.txt").await.0, id);
     }
     site.get("/a.txt").await.assert_sound();
     write(&site.path("a.txt"), version(2998).repeat(2));
-    let (other, mapped) = ask("a.txt").await;
-    assert!(other != id && mapped, "what was hot is so still");
+    let (other, mapped) = get("a.txt").await;
+    assert!(other != id && mapped, "a hot file stays hot");
     site.get("/a.txt").await.assert_sound();
     for _ in 0..40 {
-        assert!(!ask("small.txt").await.1, "it is as fast to copy");
+        assert!(!get("small.txt").await.1, "a small file is as fast to copy");
     }
 }

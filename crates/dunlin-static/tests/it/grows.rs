@@ -16,7 +16,7 @@ fn content() -> Vec<u8> {
     (0..LENGTH / 8).flat_map(|line| format!("{line:>7}\n").into_bytes()).collect()
 }
 
-/// Downloads a file, and does `change` to it after each chunk.
+/// Downloads a file, and calls `change` with it after each chunk.
 async fn download(change: impl Fn(&mut File, usize)) -> Result<Vec<u8>, String> {
     let site = Site::new(&[], Config { max_file: 1000, ..Config::default() });
     write(&site.path("app.log"), content());
@@ -36,18 +36,18 @@ async fn download(change: impl Fn(&mut File, usize)) -> Result<Vec<u8>, String> 
 }
 
 #[tokio::test]
-async fn a_file_that_grows_is_sent_to_the_length_that_was_promised() {
+async fn a_growing_file_is_sent_up_to_its_content_length() {
     let received = download(|file, _| file.write_all(b"one more line\n").unwrap()).await;
     assert!(received.unwrap() == content());
 }
 
 #[tokio::test]
-async fn one_that_is_cut_short_breaks_off() {
+async fn a_truncated_file_fails_the_body() {
     assert!(download(|file, _| file.set_len(1000).unwrap()).await.is_err());
 }
 
 #[tokio::test]
-async fn one_that_is_written_anew_breaks_off_though_it_is_longer() {
+async fn a_rewritten_file_fails_the_body_although_it_is_longer() {
     let rewrite = |file: &mut File, _| {
         file.set_len(0).unwrap();
         file.write_all(&vec![b'x'; LENGTH + 100]).unwrap();
@@ -56,7 +56,7 @@ async fn one_that_is_written_anew_breaks_off_though_it_is_longer() {
 }
 
 #[tokio::test]
-async fn one_that_is_replaced_by_name_is_sent_as_it_was() {
+async fn a_renamed_file_is_sent_as_it_was() {
     let site = Site::new(&[], Config { max_file: 1000, ..Config::default() });
     write(&site.path("app.log"), content());
     let response = site.files.respond(&Method::GET, &HeaderMap::new(), "app.log").await;

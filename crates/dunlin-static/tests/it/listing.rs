@@ -1,4 +1,4 @@
-//! Lists of what is in a folder.
+//! Lists of the files in a folder.
 
 use std::os::unix::fs::symlink;
 
@@ -42,7 +42,7 @@ async fn as_html() {
     let at = |name: &str| page.find(name).unwrap_or_else(|| panic!("{name}: {page}"));
     assert!(at("href=\"./sub/\"") < at("href=\"./A.txt\"") && at("href=\"./A.txt\"") < at("href=\"./b.txt\""));
     assert!(site.get("/sub/").await.text().contains("href=\"../\""));
-    // What is listed is there.
+    // Each link works.
     for link in page.split("href=\"./").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert_eq!(site.get(link).await.status, 200, "{link}");
     }
@@ -69,7 +69,7 @@ async fn as_json() {
 }
 
 #[tokio::test]
-async fn only_where_there_is_no_index_and_it_is_asked_for() {
+async fn only_without_an_index_and_if_configured() {
     let site = site();
     assert_eq!(site.get("/page/").await.text(), "i");
     assert_eq!(site.get("/sub").await.field("location"), "./sub/");

@@ -1,4 +1,4 @@
-//! The service over real folders, by section of RFC 9110 where it is about HTTP.
+//! Tests of the service over real folders. Those about HTTP are filed by section of RFC 9110.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests: helpers and whole files of them")]
 #![allow(clippy::disallowed_methods, reason = "files on disk have the system's time")]

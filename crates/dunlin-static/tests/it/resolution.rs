@@ -1,4 +1,4 @@
-//! Which file a path names, and that nothing else is ever read.
+//! The file that a path names. No other file is ever read.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -61,20 +61,20 @@ async fn files_and_folders() {
 }
 
 #[tokio::test]
-async fn a_folder_is_sent_to_its_slash() {
+async fn a_folder_is_redirected_to_its_slash() {
     let site = site();
     for (target, location) in [("/docs", "./docs/"), ("/docs?a=/b", "./docs/?a=/b"), ("/manual", "./manual/")] {
         let answer = site.get(target).await;
         assert_eq!((answer.status.as_u16(), answer.field("location")), (301, location), "{target}");
     }
-    // Nothing would be there.
+    // These folders have nothing to serve.
     assert_eq!(site.get("/empty").await.status, 404);
     assert_eq!(site.get("/empty/x/").await.status, 404);
     assert_eq!(site.get("/a.css/").await.status, 404);
 }
 
 #[tokio::test]
-async fn a_name_cannot_lead_elsewhere() {
+async fn a_redirect_cannot_leave_the_folder() {
     let site = Site::new(&[("javascript:x/index.html", ""), ("a b\"%/index.html", "")], Config::default());
     assert_eq!(site.get("/javascript:x").await.field("location"), "./javascript:x/");
     assert_eq!(site.get("/a%20b%22%25").await.field("location"), "./a%20b%22%25/");
@@ -82,7 +82,7 @@ async fn a_name_cannot_lead_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_404() {
+async fn invalid_and_missing_paths_get_404() {
     let site = site();
     for target in [
         "/nothing",
@@ -122,20 +122,20 @@ async fn what_is_refused_is_404() {
 #[tokio::test]
 async fn only_files_are_served() {
     let site = site();
-    rustix_pipe(&site.path("pipe"));
+    make_pipe(&site.path("pipe"));
     let _socket = std::os::unix::net::UnixListener::bind(site.path("socket")).unwrap();
     for target in ["/pipe", "/socket"] {
         assert_eq!(site.get(target).await.status, 404, "{target}");
     }
 }
 
-fn rustix_pipe(path: &Path) {
+fn make_pipe(path: &Path) {
     let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
     assert!(made.success());
 }
 
-/// What a path names, read naively: decoded whole, resolved by the standard library, and then seen
-/// to be inside.
+/// A simple implementation: it decodes the path, resolves it with the standard library, and checks
+/// that the result is inside the root.
 fn oracle(root: &Path, target: &str) -> Option<Vec<u8>> {
     let path = target.strip_prefix('/').unwrap_or(target);
     let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?.into_owned();
@@ -156,7 +156,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn never_serves_what_is_outside(target in "/?(docs|up|out|manual|empty|secret|page\\.html|a\\.css|index\\.html|\\.env|\\.|\\.\\.|/|/|%2f|%2e|%61|\\\\|%00|%c0%af){0,9}") {
+    fn never_serves_a_file_outside_the_root(target in "/?(docs|up|out|manual|empty|secret|page\\.html|a\\.css|index\\.html|\\.env|\\.|\\.\\.|/|/|%2f|%2e|%61|\\\\|%00|%c0%af){0,9}") {
         thread_local! {
             static SITE: (tokio::runtime::Runtime, Site) =
                 (tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), site());

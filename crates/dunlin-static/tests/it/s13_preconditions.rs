@@ -41,7 +41,7 @@ async fn in_the_order_of_precedence() {
 }
 
 #[tokio::test]
-async fn a_304_has_what_a_cache_needs() {
+async fn a_304_has_the_fields_that_a_cache_needs() {
     let site = Site::new(&[("a.css", "a {}")], Config { cache: Some(Duration::from_secs(60)), ..Config::default() });
     let tag = site.get("/a.css").await.field("etag").to_owned();
     let answer = site.ask(Method::GET, "/a.css", &[("if-none-match", &tag)]).await;
@@ -52,7 +52,7 @@ async fn a_304_has_what_a_cache_needs() {
 }
 
 #[tokio::test]
-async fn times_that_lie_are_not_told() {
+async fn implausible_times_are_not_sent() {
     let site = Site::new(&[("old", "x"), ("new", "x")], Config::default());
     for (name, time) in [
         ("old", SystemTime::UNIX_EPOCH + Duration::from_secs(1)),

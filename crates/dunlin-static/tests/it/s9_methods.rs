@@ -20,7 +20,7 @@ async fn head_is_get_without_content() {
 }
 
 #[tokio::test]
-async fn others_are_told_what_would_do() {
+async fn other_methods_get_the_allowed_ones() {
     let site = Site::new(&[("a.css", "a {}")], Config::default());
     let answer = site.ask(Method::OPTIONS, "/a.css", &[]).await;
     assert_eq!((answer.status.as_u16(), answer.field("allow")), (204, "GET, HEAD, OPTIONS"));
@@ -36,5 +36,5 @@ async fn it_is_a_service() {
     let request = Request::get("http://a.example/a.css?x").body(dunlin_http::Body::empty()).unwrap();
     let response = site.files.clone().oneshot(request).await.unwrap();
     assert_eq!(response.body().as_bytes(), Some(&b"a {}"[..]));
-    assert!(response.body().id().is_some(), "what is held may be known again");
+    assert!(response.body().id().is_some(), "a body in memory has an id");
 }

@@ -1,4 +1,4 @@
-//! What the configuration changes.
+//! The effects of the configuration.
 
 use std::time::Duration;
 
@@ -40,14 +40,14 @@ async fn an_application_that_routes_in_the_browser() {
 }
 
 #[tokio::test]
-async fn a_page_for_what_is_not_found() {
+async fn a_page_for_404() {
     let config = Config { not_found: Some("404.html".into()), ..Config::default() };
     let site = Site::new(&[("404.html", "<h1>gone</h1>")], config);
     for target in ["/nothing", "/../x", "/.env", "/a/b/"] {
         let answer = site.get(target).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (404, "<h1>gone</h1>"), "{target}");
         assert_eq!(answer.field("content-type"), "text/html; charset=utf-8");
-        assert_eq!(answer.field("etag"), "", "the page is not what was asked for");
+        assert_eq!(answer.field("etag"), "", "the page is not the requested resource");
         let head = site.ask(Method::HEAD, target, &[]).await;
         assert_eq!((head.status.as_u16(), head.field("content-length"), head.body.len()), (404, "13", 0));
     }
@@ -57,7 +57,7 @@ async fn a_page_for_what_is_not_found() {
 }
 
 #[tokio::test]
-async fn types_of_ones_own_and_bytes_that_are_no_text() {
+async fn configured_types_and_content_that_is_not_utf_8() {
     let config = Config { types: vec![("x".into(), "text/x-own".into())], ..Config::default() };
     let site = Site::new(&[("a.x", "ä"), ("b.x", "")], config);
     std::fs::write(site.path("b.x"), b"\xe4").unwrap();
@@ -81,7 +81,7 @@ async fn memory_is_bounded() {
 }
 
 #[test]
-fn what_makes_no_sense_is_said() {
+fn invalid_settings_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let check = |config: Config| Files::new(folder.path(), config).unwrap_err().to_string();
     assert!(check(Config { index: vec!["a/b".into()], ..Config::default() }).starts_with("index: \"a/b\""));

@@ -1,33 +1,33 @@
-//! A folder with files, the service over it, and short requests.
+//! A folder with files, the service over it, and helpers for requests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dunlin_http::Body;
+use dunlin_http::{Body, Clock};
 use dunlin_static::{Config, Files};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
-/// A folder `root` with files in it, and a secret beside it.
+/// A folder `root` with files, and a secret beside it.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
     pub(crate) files: Files,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-pub(crate) const SECRET: &str = "nobody may read this";
+pub(crate) const SECRET: &str = "this is never served";
 
 // === impl Site ===
 
 impl Site {
-    /// Files by name and content, long settled.
+    /// Makes files by name and content, all of them settled.
     pub(crate) fn new(files: &[(&str, &str)], config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("secret"), SECRET).unwrap();
@@ -52,13 +52,18 @@ impl Site {
     }
 }
 
-/// Writes a file that last changed a year ago, as far as its time of change tells.
+/// Writes a file whose time of modification is a year ago.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
     let year = Duration::from_secs(365 * 86_400);
     let then = fs::metadata(path).unwrap().modified().unwrap() - year;
     fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+/// A clock that is ahead of the file system. By it, a new file is old enough to get a tag.
+pub(crate) fn clock_ahead() -> Clock {
+    Clock::manual(SystemTime::now() + Duration::from_secs(5))
 }
 
 pub(crate) fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
@@ -75,7 +80,7 @@ pub(crate) async fn read(response: Response<Body>) -> Result<Answer, dunlin_http
     Ok(Answer { status: parts.status, headers: parts.headers, body })
 }
 
-/// When a file was last changed, as a field says it.
+/// A time as the value of a field.
 pub(crate) fn date(time: SystemTime) -> String {
     dunlin_http::date::format(time).to_str().unwrap().to_owned()
 }
@@ -91,12 +96,12 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The tag that the bytes of the body would have.
+    /// The tag for the bytes of the body.
     pub(crate) fn tag_of_body(&self) -> String {
         format!("\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(&self.body))
     }
 
-    /// That length and tag are those of the body.
+    /// Asserts that the length and the tag are those of the body.
     #[track_caller]
     pub(crate) fn assert_sound(&self) {
         assert_eq!(self.field("content-length"), self.body.len().to_string());
