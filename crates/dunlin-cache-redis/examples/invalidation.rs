@@ -1,8 +1,7 @@
-//! How soon an instance knows what another one has invalidated:
-//! `cargo run --release --example invalidation`. It starts a server of its own, and needs Redis or
-//! Valkey installed.
+//! The delay of an invalidation between two instances: `cargo run --release --example invalidation`.
 //!
-//! The time is from the call on the one to the first answer of the other that is new.
+//! It measures from the call on one instance to the first new response of the other. It starts a
+//! server of its own, so Redis or Valkey must be installed.
 
 #![allow(clippy::unwrap_used, reason = "an example that cannot go on stops")]
 
@@ -28,19 +27,19 @@ async fn main() {
     let redis = Redis::start();
     let value = Arc::new(AtomicU64::new(0));
     let ((one, _), (_, other)) = (instance(&redis, &value).await, instance(&redis, &value).await);
-    let mut took = Vec::with_capacity(ROUNDS);
+    let mut delays = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         let new = value.fetch_add(1, SeqCst) + 1;
-        let begun = Instant::now();
+        let start = Instant::now();
         one.invalidate_groups(&["numbers"]);
         while get(&other).await < new {
             tokio::task::yield_now().await;
         }
-        took.push(begun.elapsed());
+        delays.push(start.elapsed());
     }
-    took.sort_unstable();
-    let at = |hundredths: usize| took[(ROUNDS * hundredths / 100).min(ROUNDS - 1)];
-    println!("{ROUNDS} invalidations: p50 {:?}, p99 {:?}, the longest {:?}", at(50), at(99), at(100));
+    delays.sort_unstable();
+    let percentile = |hundredths: usize| delays[(ROUNDS * hundredths / 100).min(ROUNDS - 1)];
+    println!("{ROUNDS} invalidations: p50 {:?}, p99 {:?}, max {:?}", percentile(50), percentile(99), percentile(100));
 }
 
 /// An instance of a service that shares the server, connected and listening.

@@ -1,41 +1,41 @@
-//! What the store is set to.
+//! [`Config`].
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::store::Error;
+use crate::error::Error;
 
-/// Where the server is, and how long anything may take.
+/// The server's address, and the limits of the store.
 #[derive(Clone)]
 pub struct Config {
-    /// `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database where the
-    /// server asks for them.
+    /// The server: `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database if
+    /// the server needs them.
     pub url: String,
-    /// What the names of all keys and of the channel begin with. Caches that are to share have the
-    /// same.
+    /// The start of the names of all keys and of the channel. Caches that share entries have the
+    /// same prefix.
     pub prefix: String,
     /// A PEM file of the certificates to trust instead of the system's, for `rediss://`.
     pub ca_file: Option<PathBuf>,
-    /// How long a connection may take to be made.
+    /// The timeout of a connection attempt.
     pub connect_timeout: Duration,
-    /// How long the server may take for one command. Past it the command counts as failed.
+    /// The timeout of one command. A command that exceeds it counts as failed.
     pub timeout: Duration,
-    /// The longest time between two attempts to connect.
+    /// The longest pause between two connection attempts.
     pub max_backoff: Duration,
-    /// How often a quiet subscription is asked whether it still stands.
+    /// The interval of the checks of a quiet connection.
     pub heartbeat: Duration,
-    /// Look-ups under way at one time. One more is a miss at once.
+    /// The limit of concurrent look-ups. Another look-up is a miss at once.
     pub max_lookups: usize,
-    /// Bytes on their way to the server at one time. What is more is not kept there.
+    /// The limit of bytes in flight to the server. An entry beyond it is not saved there.
     pub max_unsent: usize,
-    /// The longest time that anything is kept.
+    /// The longest time that the server keeps an entry.
     pub max_ttl: Duration,
 }
 
 // === impl Config ===
 
 impl Config {
-    /// The defaults, with the server at this URL.
+    /// The defaults, with the server at `url`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -54,8 +54,8 @@ impl Config {
 
     pub(crate) fn client(&self) -> Result<redis::Client, Error> {
         if self.url.starts_with("rediss:") {
-            // redis asks rustls for the process's provider, and rustls panics where there is more
-            // than one to choose from, or none. Whoever has chosen is left alone.
+            // The redis crate uses the provider of the process, and rustls panics if it cannot
+            // choose one. A provider that the process has installed already stays.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let client = match &self.ca_file {
@@ -71,7 +71,7 @@ impl Config {
 }
 
 impl std::fmt::Debug for Config {
-    /// Without the URL, which may hold a password.
+    /// Leaves the URL out, because it may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config").field("prefix", &self.prefix).field("timeout", &self.timeout).finish_non_exhaustive()
     }

@@ -1,125 +1,84 @@
-//! Invalidations that the server does not know of yet.
+//! [`Pending`]: invalidations that the server does not know of yet.
 //!
-//! They wait here for as long as it takes, merged so that they need no more room the longer it
-//! takes. While any waits, what the server has is not used.
+//! They wait here until the server has them. Waiting invalidations are merged, so that their memory
+//! is limited however long that takes. Meanwhile nothing is read from the server.
 
-use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use dunlin_cache::store::Invalidation;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Names beyond this are not told apart any more: everything is invalidated.
-const MOST_NAMES: usize = 10_000;
+use crate::batch::Batch;
 
-/// What is to be invalidated.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Batch {
-    pub(crate) all: bool,
-    pub(crate) groups: HashSet<String>,
-    pub(crate) keys: HashSet<String>,
-}
-
+/// The invalidations of this instance that the server has not confirmed.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     waiting: Mutex<Batch>,
-    /// How many were added, and how many of these the server knows of.
+    /// The number of invalidations so far.
     added: AtomicU64,
-    told: AtomicU64,
-    news: Notify,
-}
-
-// === impl Batch ===
-
-impl From<&Invalidation> for Batch {
-    fn from(what: &Invalidation) -> Self {
-        let set = |names: &[String]| names.iter().cloned().collect();
-        Self { all: what.all, groups: set(&what.groups), keys: set(&what.keys) }
-    }
-}
-
-impl From<Batch> for Invalidation {
-    fn from(batch: Batch) -> Self {
-        Self { all: batch.all, groups: batch.groups.into_iter().collect(), keys: batch.keys.into_iter().collect() }
-    }
-}
-
-impl Batch {
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.all && self.groups.is_empty() && self.keys.is_empty()
-    }
-
-    fn merge(&mut self, other: Batch) {
-        self.all |= other.all;
-        self.groups.extend(other.groups);
-        self.keys.extend(other.keys);
-        if self.all || self.groups.len() + self.keys.len() > MOST_NAMES {
-            *self = Batch { all: true, ..Batch::default() };
-        }
-    }
+    /// The number of these that the server has confirmed.
+    confirmed: AtomicU64,
+    new_batch: Notify,
 }
 
 // === impl Pending ===
 
 impl Pending {
-    /// Whether the server knows of all that was ever invalidated here.
+    /// Returns `true` if the server has confirmed every invalidation of this instance.
     pub(crate) fn is_clear(&self) -> bool {
-        self.added.load(SeqCst) == self.told.load(SeqCst)
+        self.added.load(SeqCst) == self.confirmed.load(SeqCst)
     }
 
     pub(crate) fn add(&self, batch: Batch) {
-        if !batch.is_empty() {
-            {
-                // Counted under the lock: what is taken and what is counted must be the same.
-                let mut waiting = self.lock();
-                self.added.fetch_add(1, SeqCst);
-                waiting.merge(batch);
-            }
-            self.news.notify_one();
+        if batch.is_empty() {
+            return;
         }
+        {
+            // The count changes under the lock, so that it always agrees with the batch.
+            let mut waiting = self.waiting.lock();
+            self.added.fetch_add(1, SeqCst);
+            waiting.merge(batch);
+        }
+        self.new_batch.notify_one();
     }
 
-    /// What waits, and the count to give to [`Pending::told`].
+    /// Waits for a batch. Returns it with the count to pass to [`Pending::confirm`].
     pub(crate) async fn next(&self) -> (Batch, u64) {
         loop {
-            let news = self.news.notified();
+            let new_batch = self.new_batch.notified();
             {
-                let mut waiting = self.lock();
+                let mut waiting = self.waiting.lock();
                 if !waiting.is_empty() {
                     return (std::mem::take(&mut waiting), self.added.load(SeqCst));
                 }
             }
-            news.await;
+            new_batch.await;
         }
     }
 
-    /// The server knows of all up to this count.
-    pub(crate) fn told(&self, count: u64) {
-        self.told.fetch_max(count, SeqCst);
+    /// Notes that the server knows of all invalidations up to `count`.
+    pub(crate) fn confirm(&self, count: u64) {
+        self.confirmed.fetch_max(count, SeqCst);
     }
 
-    /// The server could not be told.
+    /// Puts a batch back that did not reach the server.
     pub(crate) fn put_back(&self, batch: Batch) {
-        self.lock().merge(batch);
-        self.news.notify_one();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Batch> {
-        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.waiting.lock().merge(batch);
+        self.new_batch.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::MAX_NAMES;
 
     fn groups(names: impl IntoIterator<Item = String>) -> Batch {
         Batch { groups: names.into_iter().collect(), ..Batch::default() }
     }
 
     #[tokio::test]
-    async fn what_could_not_be_told_waits_with_what_comes() {
+    async fn a_batch_that_was_put_back_waits_with_later_ones() {
         let pending = Pending::default();
         assert!(pending.is_clear());
         pending.add(groups(["a".into()]));
@@ -129,14 +88,14 @@ mod tests {
         assert!(!pending.is_clear());
         let (batch, count) = pending.next().await;
         assert_eq!(batch, groups(["a".into(), "b".into()]));
-        pending.told(count);
+        pending.confirm(count);
         assert!(pending.is_clear());
     }
 
     #[tokio::test]
-    async fn too_many_names_become_all() {
+    async fn too_many_names_invalidate_everything() {
         let pending = Pending::default();
-        pending.add(groups((0..=MOST_NAMES).map(|i| i.to_string())));
+        pending.add(groups((0..=MAX_NAMES).map(|i| i.to_string())));
         assert_eq!(pending.next().await.0, Batch { all: true, ..Batch::default() });
     }
 }

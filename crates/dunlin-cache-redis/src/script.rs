@@ -1,17 +1,17 @@
-//! What happens inside the server, where it happens all at once.
+//! The Lua scripts, each of which the server runs atomically.
 //!
-//! One number, `seq`, counts all invalidations. Each group has the number of its last one, and each
-//! entry the number that stood when its fill began: an entry is good while none of its groups has a
-//! higher one, as in the memory of each instance. So an invalidation costs the same however many
-//! entries it concerns, and a fill that began before it is never kept, whoever made it.
+//! One number, `seq`, counts all invalidations. Each group has the number of its last invalidation.
+//! Each entry has the number from when its fill began: its generation. An entry is valid while no
+//! group of it has a higher number, as in the memory of each instance. The cost of an invalidation
+//! does not depend on the number of entries, and a fill that began before it is never stored.
 //!
-//! The server may forget anything at any time, be it to make room or because it started afresh.
-//! Each script therefore takes what is missing for the worst: a group without a number makes its
-//! entries no good, a missing `floor` makes all of them no good, and a missing `seq` begins anew at
-//! the time of day in microseconds, which is more than any number before it.
+//! The server may lose any key: it evicts keys, and it may restart empty. So each script assumes
+//! the worst of a missing key. A group without a number makes its entries invalid. A missing `floor`
+//! makes all entries invalid. A missing `seq` starts again at the time of day in microseconds, which
+//! is higher than any earlier number.
 
-/// Common to all: `p` is the prefix, `seq()` the number that stands, `floor()` the one that entries
-/// must not be older than.
+/// Puts the common part in front of a script: `p` is the prefix, `seq()` the current number, and
+/// `floor()` the lowest generation that is valid.
 macro_rules! script {
     ($body:literal) => {
         concat!(
@@ -43,12 +43,13 @@ floor()
     };
 }
 
-/// KEYS: the head of a resource. Gives the number that stands, and which of its variants are good.
+/// Looks a resource up. KEYS: its head. Returns the current number and the names of the valid
+/// variants.
 pub(crate) const LOOK_UP: &str = script!(
     r"
-local least = tonumber(floor())
+local lowest = tonumber(floor())
 local heads = redis.call('HGETALL', KEYS[1])
-local good = {}
+local valid = {}
 for i = 1, #heads, 2 do
   if heads[i] ~= '' then
     local since = nil
@@ -56,27 +57,27 @@ for i = 1, #heads, 2 do
     for part in string.gmatch(heads[i + 1], '[^%z]+') do
       if not since then
         since = tonumber(part)
-        ok = since >= least
+        ok = since >= lowest
       elseif ok then
         local last = redis.call('GET', p .. 'g:' .. part)
         ok = last and tonumber(last) <= since
       end
     end
-    if ok then good[#good + 1] = heads[i] end
+    if ok then valid[#valid + 1] = heads[i] end
   end
 end
-return {seq(), good}
+return {seq(), valid}
 "
 );
 
-/// KEYS: the head and the bodies of a resource. ARGV: the variant, the number that stood,
-/// milliseconds to live, the body, the most variants, the groups. Gives 1 when it is kept.
+/// Stores a variant. KEYS: the head and the bodies of a resource. ARGV: the variant, its generation,
+/// milliseconds to live, the body, the limit of variants, the groups. Returns 1 if it is stored.
 pub(crate) const KEEP: &str = script!(
     r"
-local stood, now, ttl = tonumber(ARGV[3]), seq(), tonumber(ARGV[4])
-if stood > tonumber(now) or stood < tonumber(floor()) then return 0 end
-local gone = redis.call('HGET', KEYS[1], '')
-if gone and tonumber(gone) > stood then return 0 end
+local generation, now, ttl = tonumber(ARGV[3]), seq(), tonumber(ARGV[4])
+if generation > tonumber(now) or generation < tonumber(floor()) then return 0 end
+local invalidated = redis.call('HGET', KEYS[1], '')
+if invalidated and tonumber(invalidated) > generation then return 0 end
 local head = ARGV[3]
 for i = 7, #ARGV do
   local name = p .. 'g:' .. ARGV[i]
@@ -87,7 +88,7 @@ for i = 7, #ARGV do
   elseif redis.call('PTTL', name) < ttl then
     redis.call('PEXPIRE', name, ARGV[4])
   end
-  if tonumber(last) > stood then return 0 end
+  if tonumber(last) > generation then return 0 end
   head = head .. '\0' .. ARGV[i]
 end
 if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[6]) and redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
@@ -102,8 +103,8 @@ return 1
 "
 );
 
-/// ARGV: the channel, what to tell there, how many of the groups that follow, and then the names of
-/// resources.
+/// Invalidates groups and resources. ARGV: the channel, the message, the number of groups, the
+/// groups, the resources.
 pub(crate) const INVALIDATE: &str = script!(
     r"
 local n = string.format('%.0f', redis.call('INCR', p .. 'seq'))
@@ -121,7 +122,7 @@ return n
 "
 );
 
-/// ARGV: the channel, what to tell there.
+/// Invalidates everything. ARGV: the channel, the message.
 pub(crate) const FLUSH: &str = script!(
     r"
 local n = string.format('%.0f', redis.call('INCR', p .. 'seq'))
@@ -131,8 +132,8 @@ return n
 "
 );
 
-/// ARGV: the server's run. One that started afresh may have lost the last invalidations with its
-/// memory, so nothing from before counts.
+/// Notes the server's run id (ARGV). A server that has restarted may have lost the last
+/// invalidations, so all earlier entries become invalid.
 pub(crate) const ADOPT: &str = script!(
     r"
 if redis.call('GET', p .. 'run') ~= ARGV[2] then

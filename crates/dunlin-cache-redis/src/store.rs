@@ -1,8 +1,6 @@
-//! [`RedisStore`]: the handle.
+//! [`RedisStore`].
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use dunlin_cache::store::{Invalidation, Listener, Loaded, Saved, Store};
@@ -10,94 +8,82 @@ use dunlin_http::BoxError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::config::Config;
-use crate::feed::{self, Ears};
-use crate::link::{self, Command, Shared};
+use crate::connection::{Command, Connector};
+use crate::error::Error;
+use crate::shared::Shared;
 use crate::stats::Stats;
+use crate::subscription::{Listeners, Subscriber};
 
-/// Bytes are counted in pieces of this size.
-const PIECE: usize = 1024;
+/// The unit in which bytes in flight are counted.
+const PERMIT_BYTES: usize = 1024;
 
-/// A second level of a cache on Redis or Valkey. Its clones are one store; the connection ends with
-/// the last of them.
+/// A second level of a cache on Redis or Valkey.
+///
+/// Clones are handles to the same store. The connection ends with the last of them.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
-    lookups: Arc<Semaphore>,
-    unsent: Arc<Semaphore>,
-    ears: Arc<Ears>,
-}
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The URL is none of a Redis or Valkey server.
-    #[error("not the URL of a Redis or Valkey server: {0}")]
-    Url(#[source] redis::RedisError),
-    /// The file of certificates cannot be read.
-    #[error("{0}: cannot be read: {1}")]
-    Certificates(PathBuf, #[source] std::io::Error),
-    /// There is no thread to be had.
-    #[error("cannot start a thread for the shared cache: {0}")]
-    Thread(#[source] std::io::Error),
+    lookup_permits: Arc<Semaphore>,
+    byte_permits: Arc<Semaphore>,
+    listeners: Arc<Listeners>,
 }
 
 // === impl RedisStore ===
 
 impl RedisStore {
-    /// Opens the store. It does not wait for the server, which may come and go: without it nothing
-    /// is shared, and nothing fails.
+    /// Opens the store without waiting for the server. While the server is away, nothing is shared
+    /// and nothing fails.
     ///
     /// # Errors
     ///
-    /// [`Error`], when the URL is none, the certificates cannot be read, or the system has no
+    /// [`Error`], if the URL is invalid, the certificates cannot be read, or the system has no
     /// thread left.
     pub fn open(config: Config) -> Result<Self, Error> {
         let client = config.client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
-        let (shared, ears) = (Arc::new(Shared::default()), Arc::new(Ears::default()));
+        let (shared, listeners) = (Arc::new(Shared::default()), Arc::new(Listeners::default()));
         let (commands, receiver) = mpsc::unbounded_channel();
-        let lookups = Arc::new(Semaphore::new(config.max_lookups));
-        let unsent = Arc::new(Semaphore::new(config.max_unsent / PIECE));
+        let lookup_permits = Arc::new(Semaphore::new(config.max_lookups));
+        let byte_permits = Arc::new(Semaphore::new(config.max_unsent / PERMIT_BYTES));
         let instance = format!("{:032x}", fastrand::u128(..));
-        let feed =
-            feed::listen(client.clone(), config.clone(), instance.clone(), Arc::clone(&shared), Arc::clone(&ears));
-        let link = link::run(client, config, instance, Arc::clone(&shared), receiver);
+        let subscriber = Subscriber {
+            client: client.clone(),
+            config: config.clone(),
+            instance: instance.clone(),
+            shared: Arc::clone(&shared),
+            listeners: Arc::clone(&listeners),
+        };
+        let connector = Connector { client, config, instance, shared: Arc::clone(&shared) };
         let run = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = link => {}
-                    () = feed => {}
+                    () = connector.run(receiver) => {}
+                    () = subscriber.run() => {}
                 }
             });
         };
         thread::Builder::new().name("dunlin-cache-redis".to_owned()).spawn(run).map_err(Error::Thread)?;
-        Ok(Self { shared, commands, lookups, unsent, ears })
+        Ok(Self { shared, commands, lookup_permits, byte_permits, listeners })
     }
 
-    /// What it has done, and whether the server is there.
+    /// The counts so far, and the state of the connections.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.counters.read(self.shared.up.load(SeqCst), self.shared.listening.load(SeqCst))
+        self.shared.stats()
     }
 
-    fn is_usable(&self) -> bool {
-        // What the server has may be out of date while it does not know of an invalidation.
-        self.shared.up.load(SeqCst) && self.shared.pending.is_clear()
-    }
-
-    async fn ask(&self, key: &str) -> Option<Loaded> {
-        if !self.is_usable() {
+    async fn look_up(&self, key: &str) -> Option<Loaded> {
+        if !self.shared.is_usable() {
             return None;
         }
-        let Ok(permit) = Arc::clone(&self.lookups).try_acquire_owned() else {
-            self.shared.counters.dropped.add();
+        let Ok(permit) = Arc::clone(&self.lookup_permits).try_acquire_owned() else {
+            self.shared.counters.dropped.increment();
             return None;
         };
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::LookUp { key: key.to_owned(), reply, permit }).ok()?;
-        // It comes, or is given up, within the time that a command has.
+        // The connection enforces the timeout: it drops the sender then.
         let loaded = answer.await.ok()?;
         self.shared.pending.is_clear().then_some(loaded)
     }
@@ -105,33 +91,33 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn load(&self, key: &str) -> Result<Option<Loaded>, BoxError> {
-        let loaded = self.ask(key).await;
+        let loaded = self.look_up(key).await;
         let counters = &self.shared.counters;
         let hit = loaded.as_ref().is_some_and(|loaded| !loaded.variants.is_empty());
-        if hit { &counters.hits } else { &counters.misses }.add();
+        if hit { &counters.hits } else { &counters.misses }.increment();
         Ok(loaded)
     }
 
     fn save(&self, key: &str, saved: Saved) {
-        if !self.is_usable() || saved.ttl.is_zero() {
+        if !self.shared.is_usable() || saved.ttl.is_zero() {
             return;
         }
-        let pieces = u32::try_from(saved.entry.len().div_ceil(PIECE).max(1)).unwrap_or(u32::MAX);
-        match Arc::clone(&self.unsent).try_acquire_many_owned(pieces) {
+        let permits = u32::try_from(saved.entry.len().div_ceil(PERMIT_BYTES).max(1)).unwrap_or(u32::MAX);
+        match Arc::clone(&self.byte_permits).try_acquire_many_owned(permits) {
             Ok(permit) => {
-                // Nobody receives any more only when the process ends.
+                // The receiver is gone only when the process ends.
                 let _ = self.commands.send(Command::Keep { key: key.to_owned(), saved, permit });
             }
-            Err(_) => self.shared.counters.dropped.add(),
+            Err(_) => self.shared.counters.dropped.increment(),
         }
     }
 
-    fn invalidate(&self, what: &Invalidation) {
-        self.shared.pending.add(what.into());
+    fn invalidate(&self, invalidation: &Invalidation) {
+        self.shared.pending.add(invalidation.into());
     }
 
     fn listen(&self, listener: Listener) {
-        self.ears.add(listener);
+        self.listeners.add(listener);
     }
 }
 

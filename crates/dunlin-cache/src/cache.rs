@@ -1,31 +1,25 @@
-//! [`Cache`], the handle, and [`CacheLayer`].
+//! [`Cache`], the handle.
 
 use std::fmt;
 use std::sync::Arc;
 
 use dunlin_http::Clock;
 use http::Uri;
-use tower_layer::Layer;
+use http::uri::Scheme;
 
 use crate::config::{Config, RoutePolicy};
 use crate::core::Core;
-use crate::service::CacheService;
+use crate::invalidate::add_url;
+use crate::key::path_group;
+use crate::layer::CacheLayer;
 use crate::stats::Stats;
 use crate::store::second::Second;
 use crate::store::{Invalidation, Listener, Store};
 
-/// A shared cache. Its clones are one cache.
+/// A shared cache. Clones are handles to the same cache.
 #[derive(Clone)]
 pub struct Cache {
     core: Arc<Core>,
-}
-
-/// The cache as a layer with what one route asks of it; see [`Cache::layer`].
-#[derive(Clone)]
-#[must_use]
-pub struct CacheLayer {
-    core: Arc<Core>,
-    policy: Arc<RoutePolicy>,
 }
 
 // === impl Cache ===
@@ -37,15 +31,16 @@ impl Cache {
         Self::with_clock(config, Clock::system())
     }
 
-    /// A cache in memory that asks this clock for the time.
+    /// A cache in memory, with this clock.
     #[must_use]
     pub fn with_clock(config: Config, clock: Clock) -> Self {
         Self { core: Arc::new(Core::new(config, clock, None)) }
     }
 
-    /// A cache in memory, with a store behind it that other instances share: what the memory does
-    /// not have is looked for there before the origin is asked, what is stored is given to it, and
-    /// what one instance invalidates is gone for all.
+    /// A cache in memory in front of a store that other instances share.
+    ///
+    /// After a miss in memory the cache looks there before it calls the origin. It saves what it
+    /// stores there, and an invalidation by one instance applies to all.
     #[must_use]
     pub fn with_store(config: Config, clock: Clock, store: impl Store) -> Self {
         let second = Second::new(store, config.store_timeout, config.store_pause);
@@ -56,66 +51,90 @@ impl Cache {
         Self { core }
     }
 
-    /// The cache as a layer for one route. All layers of one cache share what is stored: the same
-    /// URL is the same entry.
+    /// The cache as a layer for one route. All layers of a cache share its entries: the same URL is
+    /// the same entry.
     ///
-    /// Entries are told apart by scheme, `Host`, path and query:
+    /// The key of an entry is scheme, `Host`, path and query:
     ///
     /// - The path has to be whole. A router such as axum's `nest` removes a prefix before an inner
-    ///   layer sees the request: put the layer outside of it, or name what was removed in
+    ///   layer sees the request. Put the layer outside of it, or name the prefix in
     ///   [`RoutePolicy::prefix`]. Otherwise `/v1/me` and `/v2/me` are one entry.
     /// - The scheme is the URI's, or else a [`http::uri::Scheme`] among the request's extensions, or
     ///   else `http`. Behind a proxy that ends TLS, a layer outside has to set it.
     /// - **Cookies are not part of the key.** With [`RoutePolicy::age`], a response that depends on
-    ///   `Cookie` is stored for all, unless it says `private` or `Vary: Cookie`. Use the cache on routes
-    ///   that answer all clients alike.
+    ///   `Cookie` is stored for all, unless it says `private` or `Vary: Cookie`. Use the cache on
+    ///   routes whose responses are the same for all clients.
+    /// - A verified [`Identity`](dunlin_http::Identity) counts like `Authorization` (RFC 9111 §3.5).
+    ///   With [`RoutePolicy::per_identity`] its subject is part of the key. The identity is the
+    ///   context's, or, for a tower service, an `Arc<Identity>` among the request's extensions.
     ///
-    /// Fields that `Connection` names are removed first, because the origin must not see them (RFC
+    /// Fields that `Connection` names are removed first, because the origin must not get them (RFC
     /// 9110 §7.6.1).
     pub fn layer(&self, policy: RoutePolicy) -> CacheLayer {
-        CacheLayer { core: Arc::clone(&self.core), policy: Arc::new(policy) }
+        CacheLayer::new(Arc::clone(&self.core), policy)
     }
 
-    /// Invalidates all answers of these groups, of any origin and route: those that are stored and
-    /// those under way. What was asked of the origin before this returns is never kept.
+    /// Invalidates all responses of these groups, of any origin and route, stored or in flight. A
+    /// response that was requested before this returns is never stored.
+    ///
+    /// The cost does not depend on the number of responses. [`Cache::purge_groups`] counts them.
     pub fn invalidate_groups<G: AsRef<str>>(&self, groups: &[G]) {
-        let groups = groups.iter().map(|group| group.as_ref().to_owned()).collect();
-        self.core.invalidate(&Invalidation { groups, ..Invalidation::default() });
+        self.core.invalidate(&of_groups(groups));
     }
 
-    /// Removes what is stored for a URL, every variant of it; where a route's key is made from some
-    /// parameters, all that is stored for its path. A path without a host stands for all that is
-    /// stored for it, whatever the host and the query.
-    pub fn purge_url(&self, url: &Uri) {
-        let mut what = Invalidation::default();
+    /// As [`Cache::invalidate_groups`]. Returns the number of responses in memory that were removed.
+    ///
+    /// Every purge looks at each entry in memory. It is for operators, not for the path of a request.
+    pub fn purge_groups<G: AsRef<str>>(&self, groups: &[G]) -> u64 {
+        self.core.purge(&of_groups(groups))
+    }
+
+    /// Removes every variant of a URL. Where a part of the query or the client belongs to the key,
+    /// it removes all responses of the path. A path without a host means that path on every host,
+    /// with any query. Returns the number of responses in memory that were removed.
+    pub fn purge_url(&self, url: &Uri) -> u64 {
+        let mut invalidation = Invalidation::default();
         let Some(authority) = url.authority() else {
-            what.groups.push(Core::path_anywhere("", url.path()));
-            return self.core.invalidate(&what);
+            invalidation.groups.push(path_group("", url.path()));
+            return self.core.purge(&invalidation);
         };
         let target = url.path_and_query().map_or("/", |target| target.as_str());
-        for secure in [false, true] {
-            let asked = url.scheme().is_none_or(|scheme| (*scheme == http::uri::Scheme::HTTPS) == secure);
-            if asked {
-                Core::url(&mut what, secure, authority.as_str(), target);
-            }
+        for (secure, _) in schemes(url) {
+            add_url(&mut invalidation, secure, authority.as_str(), target);
         }
-        self.core.invalidate(&what);
+        self.core.purge(&invalidation)
     }
 
-    /// Removes everything.
-    pub fn flush(&self) {
-        self.core.invalidate(&Invalidation { all: true, ..Invalidation::default() });
-    }
-
-    /// The number of responses in memory that can still be used.
+    /// Removes all responses whose path begins with the path of `url`: with `/blog/`, everything in
+    /// that folder. Without a host it applies to every host. Returns the number of responses in
+    /// memory that were removed.
     ///
-    /// It looks at each of them, which takes a moment: it is for an operator, not for each request.
+    /// In a second level that cannot search by prefix, it removes everything.
+    pub fn purge_prefix(&self, url: &Uri) -> u64 {
+        let prefixes = match url.authority() {
+            None => vec![url.path().to_owned()],
+            Some(authority) => {
+                let authority = authority.as_str().to_ascii_lowercase();
+                schemes(url).map(|(_, scheme)| format!("{scheme}://{authority}{}", url.path())).collect()
+            }
+        };
+        self.core.purge(&Invalidation { prefixes, ..Invalidation::default() })
+    }
+
+    /// Removes everything. Returns the number of responses in memory that were removed.
+    #[allow(clippy::must_use_candidate, reason = "the number is not the purpose of the call")]
+    pub fn purge_all(&self) -> u64 {
+        self.core.purge(&Invalidation::all())
+    }
+
+    /// The number of responses in memory that no invalidation has overtaken. It looks at each of
+    /// them.
     #[must_use]
     pub fn responses(&self) -> u64 {
-        self.core.memory.current(&self.core.generations)
+        self.core.memory.select(|entry| self.core.is_current(entry)).len() as u64
     }
 
-    /// What it has done, and what it holds.
+    /// The counts so far, and the size of the memory.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.core.counters.read(self.core.memory.size())
@@ -128,18 +147,13 @@ impl fmt::Debug for Cache {
     }
 }
 
-// === impl CacheLayer ===
-
-impl<S> Layer<S> for CacheLayer {
-    type Service = CacheService<S>;
-
-    fn layer(&self, inner: S) -> CacheService<S> {
-        CacheService::new(inner, Arc::clone(&self.core), Arc::clone(&self.policy))
-    }
+fn of_groups<G: AsRef<str>>(groups: &[G]) -> Invalidation {
+    let groups = groups.iter().map(|group| group.as_ref().to_owned()).collect();
+    Invalidation { groups, ..Invalidation::default() }
 }
 
-impl fmt::Debug for CacheLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheLayer").field("policy", &self.policy).finish_non_exhaustive()
-    }
+/// The schemes that a URL means, each with `true` if it is `https`. A URL without one means both.
+fn schemes(url: &Uri) -> impl Iterator<Item = (bool, &'static str)> {
+    let secure = url.scheme().map(|scheme| *scheme == Scheme::HTTPS);
+    [(false, "http"), (true, "https")].into_iter().filter(move |(is_https, _)| secure.is_none_or(|s| s == *is_https))
 }

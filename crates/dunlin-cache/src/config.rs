@@ -1,4 +1,4 @@
-//! What a cache is set to, and what a route asks of it.
+//! [`Config`], of a whole cache, and [`RoutePolicy`], of one route.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,84 +7,82 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-/// What a whole cache is set to.
+/// The settings of a whole cache.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The name in `Cache-Status` (RFC 9211 §2): a token.
     pub name: String,
-    /// Bytes in memory: bodies, heads, keys and index together.
+    /// The limit of memory in bytes: bodies, heads, keys and index together.
     pub memory: u64,
-    /// The largest body that is kept, if memory has room for it. A larger answer streams through.
+    /// The largest body that is stored, if memory has room for it. A larger one is passed on.
     pub max_entry: u64,
-    /// Answers kept for one key, one for each variant. Beyond that the oldest goes, and beyond the
-    /// part of memory that the key is in.
+    /// The limit of variants of one key. The oldest is replaced.
     pub max_variants: usize,
-    /// How long a request waits for another's fill of the same key before it asks the origin
+    /// The longest time that a request waits for another request's fill. Then it calls the origin
     /// itself.
     pub lock_timeout: Duration,
-    /// For how long what is stale is good when the origin cannot be reached at all and nothing
-    /// forbids it (RFC 9111 §4.2.4). Only for answers that say nothing of it themselves; zero is
-    /// never.
+    /// The time for which a stale response is used while the origin is unreachable, unless the
+    /// response says otherwise (RFC 9111 §4.2.4). Zero is never.
     pub disconnected: Duration,
-    /// The targeted fields that count here before `Cache-Control` and `Expires`, the first found
-    /// alone (RFC 9213).
+    /// The targeted fields that replace `Cache-Control` and `Expires` for this cache. The first one
+    /// that a response has counts (RFC 9213).
     pub targets: Vec<HeaderName>,
-    /// Whether `Cache-Status` tells the key.
+    /// `true` if `Cache-Status` contains the key.
     pub tell_key: bool,
-    /// How long the second level may take for one answer; then it is as if it had none.
+    /// The timeout of a look-up in the second level. Past it the look-up is a miss.
     pub store_timeout: Duration,
-    /// For how long the second level is left alone after it has failed several times in a row.
+    /// The time without calls to the second level after several failures in a row.
     pub store_pause: Duration,
 }
 
-/// What a route asks of the cache. The default is what the answers' own header fields allow, as RFC
-/// 9111 has it.
+/// The settings of one route. The default follows the responses' own fields, by RFC 9111.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
-    /// How long good answers are kept, whatever lifetime they name themselves. `no-store`,
-    /// `private` and `no-cache` still hold, and so do errors' own lifetimes.
+    /// The lifetime of successful responses, in place of their own. `no-store`, `private` and
+    /// `no-cache` still apply, and so do the lifetimes of errors.
     pub age: Option<Duration>,
-    /// How long clients are told to keep an answer. By default it is what the answer says; and
-    /// where it says nothing, `age`, or nothing at all with `groups`, so that what is invalidated
-    /// here is not used there.
+    /// The `max-age` that clients see. By default it is the response's own. A response without one
+    /// gets `age`, or zero if the route has `groups`, because an invalidation cannot reach clients.
     pub browser: Option<Duration>,
-    /// The groups that answers belong to; see
+    /// The groups of the responses; see
     /// [`Cache::invalidate_groups`](crate::Cache::invalidate_groups).
     pub groups: Vec<String>,
     /// The groups that a successful unsafe request on this route invalidates.
     pub invalidates: Vec<String>,
-    /// For how long a stale answer is used while a new one is fetched (RFC 5861 §3). The answer's
-    /// own word counts first.
+    /// The time for which a stale response is used while it is revalidated (RFC 5861 §3), unless
+    /// the response says otherwise.
     pub stale_while_revalidate: Option<Duration>,
-    /// For how long a stale answer is used when the origin fails (RFC 5861 §4). The answer's own
-    /// word counts first.
+    /// The time for which a stale response replaces an error of the origin (RFC 5861 §4), unless
+    /// the response says otherwise.
     pub stale_if_error: Option<Duration>,
-    /// Request fields that answers depend on besides those that they name in `Vary`.
+    /// Request fields that responses depend on, in addition to their own `Vary`.
     pub vary: Vec<HeaderName>,
-    /// Whether answers that set cookies may be kept, by the rules for any other. They hand one
-    /// client's cookie to all.
+    /// `true` if responses with `Set-Cookie` may be stored. Then all clients get the same cookie.
     pub set_cookie: bool,
-    /// The part of the path that an outer router has removed before the cache sees the request,
-    /// such as `/v1` where axum's `Router::nest("/v1", …)` has this layer inside. Without it,
-    /// entries of two nested routers that have the same path left would be one entry. Empty by
-    /// default.
+    /// `true` if each client with a verified identity has entries of its own: the subject of its
+    /// identity belongs to the key. Otherwise a response to such a client is stored, for all, only
+    /// if it has `public`, `s-maxage` or `must-revalidate` (RFC 9111 §3.5).
+    pub per_identity: bool,
+    /// The part of the path that an outer router has removed, such as `/v1` inside axum's
+    /// `Router::nest("/v1", …)`. Without it, nested routes whose remaining paths are equal share
+    /// entries. Empty by default.
     pub prefix: String,
-    /// What of the query tells answers apart.
+    /// The part of the query that belongs to the key.
     pub query: QueryKey,
-    /// Whether a request's `Cache-Control` counts (RFC 9111 §5.2.1).
+    /// `true` if a request's `Cache-Control` counts (RFC 9111 §5.2.1).
     pub request_directives: bool,
-    /// While this is true, requests pass by what is stored, and nothing is kept: for as long as
-    /// nobody hears what would invalidate it, say. Clients are told the same as otherwise.
+    /// While it is `true`, requests bypass the cache and nothing is stored, for example while
+    /// invalidations cannot arrive. Clients get the same fields as otherwise.
     pub pause: Option<Arc<AtomicBool>>,
 }
 
-/// What of the query is part of the key.
+/// The part of the query that belongs to the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum QueryKey {
-    /// All of it, as it stands.
+    /// The whole query, byte for byte.
     #[default]
     Whole,
-    /// These parameters alone, in whatever order they come: all that the route reads.
+    /// These parameters in any order: all that the route reads.
     Only(Vec<String>),
 }
 
@@ -126,6 +124,7 @@ impl Default for RoutePolicy {
             stale_if_error: None,
             vary: Vec::new(),
             set_cookie: false,
+            per_identity: false,
             prefix: String::new(),
             query: QueryKey::Whole,
             request_directives: true,

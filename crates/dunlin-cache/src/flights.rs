@@ -1,7 +1,8 @@
-//! Fills under way, one for each key: who comes second waits for the first one's answer.
+//! [`Flights`]: the fills in flight, one for each key. Later requests wait for the first one's
+//! outcome.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slotted;
+use std::collections::hash_map::Entry as Place;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -11,18 +12,18 @@ use tokio::sync::watch;
 
 use crate::entry::Entry;
 use crate::generations::{Generations, Slot};
-use crate::live::Live;
-use crate::status::Forward;
+use crate::status::ForwardReason;
+use crate::streaming_entry::StreamingEntry;
 
 const SHARDS: usize = 32;
 
-/// The fills under way.
+/// The fills in flight.
 #[derive(Debug)]
 pub(crate) struct Flights(Box<[Shard]>);
 
 type Shard = Mutex<HashMap<u128, Arc<Flight>>>;
 
-/// One fill under way.
+/// One fill in flight.
 #[derive(Debug)]
 pub(crate) struct Flight {
     since: u64,
@@ -30,37 +31,39 @@ pub(crate) struct Flight {
     outcome: watch::Sender<Option<Outcome>>,
 }
 
-/// What a fill came to.
+/// The outcome of a fill.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// A complete answer.
-    Entry(Arc<Entry>, Manner),
-    /// An answer that is coming in.
-    Live(Arc<Live>, Manner),
-    /// Nothing that can be shared: each is to ask for itself.
-    Alone,
+    /// A complete response.
+    Entry(Arc<Entry>, Provenance),
+    /// A response whose body is still arriving.
+    Streaming(Arc<StreamingEntry>, Provenance),
+    /// Nothing that can be shared. Each request calls the origin itself.
+    Unshared,
 }
 
-/// How an answer was come by.
+/// The origin of an outcome, for `Cache-Status`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner {
-    pub(crate) forward: Option<Forward>,
-    pub(crate) status: Option<StatusCode>,
+pub(crate) struct Provenance {
+    /// `None` if the response came from the second level.
+    pub(crate) forward: Option<ForwardReason>,
+    pub(crate) forward_status: Option<StatusCode>,
     pub(crate) stored: bool,
     pub(crate) detail: Option<&'static str>,
 }
 
-/// What a request is to a fill.
+/// The role of a request in a fill.
 pub(crate) enum Role {
-    /// It makes the fill, and tells what it came to.
-    Leader(Lead),
-    /// It waits for what comes.
-    Waiter(watch::Receiver<Option<Outcome>>),
+    /// It makes the fill and publishes the outcome.
+    Leader(Leader),
+    /// It waits for the outcome.
+    Follower(watch::Receiver<Option<Outcome>>),
 }
 
-/// The one who makes the fill. When it goes, the fill is over: whoever still waits asks for itself.
+/// The leader of a fill. When it is dropped without an outcome, the followers call the origin
+/// themselves.
 #[derive(Debug)]
-pub(crate) struct Lead {
+pub(crate) struct Leader {
     flights: Arc<Flights>,
     key: u128,
     flight: Arc<Flight>,
@@ -73,24 +76,31 @@ impl Flights {
         Self((0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect())
     }
 
-    /// Joins the fill of this key, or begins one. A fill that began before an invalidation of its
-    /// slots is not joined.
-    pub(crate) fn join(self: &Arc<Self>, key: u128, slots: &[Slot], generations: &Generations) -> Role {
-        // Before the table is looked at: what is invalidated from now on must not count as known.
+    /// Joins the fill of this key, or begins one. A fill that an invalidation has overtaken is not
+    /// joined; `is_overtaken` says so of purges by prefix, given the generation of the fill.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: u128,
+        slots: &[Slot],
+        generations: &Generations,
+        is_overtaken: impl Fn(u64) -> bool,
+    ) -> Role {
+        // Read before the table, because this fill must not count as newer than an invalidation
+        // from now on.
         let since = generations.now();
         let mut shard = self.shard(key).lock();
         let begin = || Arc::new(Flight { since, slots: slots.into(), outcome: watch::Sender::new(None) });
         let flight = match shard.entry(key) {
-            Slotted::Occupied(mut slot) => {
-                if slot.get().is_current(generations) {
-                    return Role::Waiter(slot.get().outcome.subscribe());
+            Place::Occupied(mut place) => {
+                if place.get().is_current(generations) && !is_overtaken(place.get().since) {
+                    return Role::Follower(place.get().outcome.subscribe());
                 }
-                slot.insert(begin());
-                Arc::clone(slot.get())
+                place.insert(begin());
+                Arc::clone(place.get())
             }
-            Slotted::Vacant(slot) => Arc::clone(slot.insert(begin())),
+            Place::Vacant(place) => Arc::clone(place.insert(begin())),
         };
-        Role::Leader(Lead { flights: Arc::clone(self), key, flight })
+        Role::Leader(Leader { flights: Arc::clone(self), key, flight })
     }
 
     fn shard(&self, key: u128) -> &Shard {
@@ -102,50 +112,52 @@ impl Flights {
 
 impl Flight {
     fn is_current(&self, generations: &Generations) -> bool {
-        let groups = match &*self.outcome.borrow() {
+        let outcome_is_current = match &*self.outcome.borrow() {
             Some(Outcome::Entry(entry, _)) => generations.is_current(self.since, &entry.slots),
-            Some(Outcome::Live(live, _)) => !live.is_closed() && generations.is_current(self.since, &live.head.slots),
-            Some(Outcome::Alone) => false,
+            Some(Outcome::Streaming(entry, _)) => {
+                !entry.is_closed() && generations.is_current(self.since, &entry.head.slots)
+            }
+            Some(Outcome::Unshared) => false,
             None => true,
         };
-        groups && generations.is_current(self.since, &self.slots)
+        outcome_is_current && generations.is_current(self.since, &self.slots)
     }
 }
 
-// === impl Lead ===
+// === impl Leader ===
 
-impl Lead {
-    /// The generation that the fill began in.
+impl Leader {
+    /// The generation in which the fill began.
     pub(crate) fn since(&self) -> u64 {
         self.flight.since
     }
 
-    /// What the fill will come to.
-    pub(crate) fn watch(&self) -> watch::Receiver<Option<Outcome>> {
+    /// A receiver of the outcome.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Outcome>> {
         self.flight.outcome.subscribe()
     }
 
-    /// Tells all who wait what it came to.
-    pub(crate) fn tell(&self, outcome: Outcome) {
+    /// Publishes the outcome to all who wait.
+    pub(crate) fn publish(&self, outcome: Outcome) {
         self.flight.outcome.send_replace(Some(outcome));
     }
 }
 
-impl Drop for Lead {
+impl Drop for Leader {
     fn drop(&mut self) {
         let mut shard = self.flights.shard(self.key).lock();
-        if let Slotted::Occupied(slot) = shard.entry(self.key)
-            && Arc::ptr_eq(slot.get(), &self.flight)
+        if let Place::Occupied(place) = shard.entry(self.key)
+            && Arc::ptr_eq(place.get(), &self.flight)
         {
-            slot.remove();
+            place.remove();
         }
         drop(shard);
         self.flight.outcome.send_if_modified(|outcome| {
-            let untold = outcome.is_none();
-            if untold {
-                *outcome = Some(Outcome::Alone);
+            let unpublished = outcome.is_none();
+            if unpublished {
+                *outcome = Some(Outcome::Unshared);
             }
-            untold
+            unpublished
         });
     }
 }

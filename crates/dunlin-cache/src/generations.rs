@@ -1,11 +1,11 @@
-//! Generations: what was invalidated when, so that a fill that began before is never kept (RFC
-//! 9875).
+//! [`Generations`]: the numbers of invalidations, so that a fill that began before one is never
+//! stored (RFC 9875).
 //!
-//! One counter numbers all invalidations. Each key and each group has two places that hold the
-//! number of its last one, and each entry the number that stood when its fill began: an entry is
-//! good while no name of it has a higher one in both its places. Names share places, so that the
-//! memory is fixed whatever comes; who meets others in both only loses an entry that could have
-//! stayed.
+//! One counter numbers all invalidations. Each key and each group has two places, which contain the
+//! number of its last invalidation. Each entry has the number from when its fill began. An entry is
+//! current unless one of its names has a higher number in both places. Names share places, so that
+//! the memory is fixed. A name that shares both places with others loses entries without need, and
+//! never keeps one that is invalid.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -16,12 +16,12 @@ use crate::sync::{AtomicU64, SLOTS};
 #[derive(Debug)]
 pub(crate) struct Generations {
     last: AtomicU64,
-    /// Entries from before this number are gone, all of them.
+    /// The number of the last invalidation of everything.
     floor: AtomicU64,
     slots: Box<[AtomicU64]>,
 }
 
-/// The two places where a key's or a group's number stands.
+/// The two places of a key's or a group's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(u16, u16);
 
@@ -33,21 +33,21 @@ impl Generations {
         Self { last: AtomicU64::new(0), floor: AtomicU64::new(0), slots }
     }
 
-    /// The number to keep for a fill that begins now. Take it before anything is asked of the
-    /// origin.
+    /// The number for a fill that begins now. It must be read before the origin is called.
     pub(crate) fn now(&self) -> u64 {
         self.last.load(SeqCst)
     }
 
-    /// Invalidates what has any of these slots. What began before this call is good no more when it
-    /// returns.
-    pub(crate) fn invalidate(&self, slots: impl IntoIterator<Item = Slot>) {
+    /// Invalidates all entries with any of these slots, and returns the number of the invalidation.
+    /// Once it returns, no entry whose fill began before is current.
+    pub(crate) fn invalidate(&self, slots: impl IntoIterator<Item = Slot>) -> u64 {
         let number = self.last.fetch_add(1, SeqCst) + 1;
         for slot in slots {
             for place in [slot.0, slot.1] {
                 self.slots[usize::from(place)].fetch_max(number, SeqCst);
             }
         }
+        number
     }
 
     /// Invalidates everything.
@@ -56,14 +56,14 @@ impl Generations {
         self.floor.fetch_max(number, SeqCst);
     }
 
-    /// Whether nothing of these slots was invalidated since.
+    /// Returns `true` if none of these slots was invalidated since.
     pub(crate) fn is_current(&self, since: u64, slots: &[Slot]) -> bool {
-        // Most often nothing at all was, and the places need not be looked at, which lie far apart.
+        // Usually nothing was invalidated, and the places, which lie far apart, need not be read.
         if self.last.load(SeqCst) <= since {
             return true;
         }
-        let stands = |place| self.slots[usize::from(place)].load(SeqCst) <= since;
-        self.floor.load(SeqCst) <= since && slots.iter().all(|slot| stands(slot.0) || stands(slot.1))
+        let is_older = |place| self.slots[usize::from(place)].load(SeqCst) <= since;
+        self.floor.load(SeqCst) <= since && slots.iter().all(|slot| is_older(slot.0) || is_older(slot.1))
     }
 }
 

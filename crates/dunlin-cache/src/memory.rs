@@ -1,4 +1,4 @@
-//! The memory level: weighed in bytes, all variants of a key in one place.
+//! [`Memory`]: the first level, limited in bytes.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -15,51 +15,54 @@ use crate::policy::key::KeyHash;
 use crate::policy::s4_1_key;
 use crate::prefetch::prefetch;
 
-/// What the index and the allocator take for a key, in bytes, found by measuring (see
-/// `examples/bound.rs`).
+/// The bytes that the index and the allocator take for a key, measured with `examples/bound.rs`.
 const OVERHEAD: usize = 300;
-/// What an entry is guessed to weigh: by this the index knows how many keys to remember that it has
-/// let go.
+/// The assumed bytes of an entry. The index derives from it how many evicted keys it remembers.
 const TYPICAL: u64 = 2048;
-/// The share of memory for what has shown its worth. What comes new has the rest to do so, or to be
-/// let go.
+/// The share of memory for entries that were used again. New entries have the rest.
 const PROVEN: f64 = 0.9;
-/// Keys that are changed at the same time without waiting for each other.
+/// The number of locks, each for a part of the keys.
 const STRIPES: usize = 64;
 
-/// All that is stored for one key, the newest first.
+/// The entries of one key, the newest first.
 #[derive(Debug)]
 enum Variants {
     One(Arc<Entry>),
     Many(Arc<[Arc<Entry>]>),
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// Nothing of this key.
+    /// No entry of this key.
     Nothing,
-    /// Only variants that the request does not select. One of them is given, for the fields that
-    /// they vary by.
+    /// Only variants that the request does not select. One of them shows by which fields they vary.
     OtherVariants(Arc<Entry>),
-    /// What the request selects.
+    /// The entry that the request selects.
     Entry(Arc<Entry>),
 }
 
-/// The memory level.
+/// The size of the memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemorySize {
+    pub(crate) keys: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The first level: entries in memory, all variants of a key in one place.
 pub(crate) struct Memory {
     entries: Index<KeyHash, Variants, Weigh, Unhashed>,
     stripes: Box<[Mutex<()>]>,
     max_variants: usize,
-    /// The most that one key may weigh.
+    /// The limit of bytes of one key.
     max_weight: u64,
 }
 
-/// Weighs what is stored for a key.
+/// Weighs the entries of a key.
 #[derive(Clone, Copy, Debug)]
 struct Weigh;
 
-/// Keys are hashes already.
+/// A hasher of keys, which are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Unhashed(u64);
 
@@ -67,8 +70,8 @@ pub(crate) struct Unhashed(u64);
 
 impl Memory {
     pub(crate) fn new(bytes: u64, max_entry: u64, max_variants: usize) -> Self {
-        // Each shard has its own lock and its own part of the bytes, which has to have room for two
-        // of the largest entries.
+        // Each shard has its own lock and its own part of the bytes, with room for two of the
+        // largest entries.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let proven = |shards: usize| (bytes as f64 / shards as f64 * PROVEN) as u64;
         let mut shards = (cores * 4).next_power_of_two();
@@ -93,19 +96,18 @@ impl Memory {
         Self { entries, stripes, max_variants, max_weight }
     }
 
-    /// The largest body that it has room for, when its head is of a usual size.
-    pub(crate) fn largest(&self) -> u64 {
+    /// The largest body that fits, with a head of a usual size.
+    pub(crate) fn largest_body(&self) -> u64 {
         self.max_weight.saturating_sub(2 * TYPICAL)
     }
 
-    /// What is stored for this request, whose key as a text is `key`.
+    /// Looks up the entry for a request. `key` is the text of its key.
     pub(crate) fn find(&self, hash: KeyHash, key: &[u8], request: &HeaderMap, generations: &Generations) -> Found {
         let Some(variants) = self.entries.get(&hash) else { return Found::Nothing };
         if let Variants::One(entry) = &variants {
             entry.prefetch();
         }
-        // Hashes that are equal are of equal keys by far most likely, but a wrong answer must not
-        // rest on luck.
+        // Equal hashes of different keys are very unlikely, but a wrong response must be impossible.
         if *variants.key() != *key {
             return Found::Nothing;
         }
@@ -126,7 +128,7 @@ impl Memory {
         }
     }
 
-    /// Stores an entry in the place of the one of the same variant.
+    /// Stores an entry in place of the one of the same variant.
     pub(crate) fn put(&self, hash: KeyHash, entry: &Arc<Entry>, generations: &Generations) {
         let _guard = self.stripe(hash).lock();
         let old = self.entries.peek(&hash).filter(|old| *old.key() == *entry.key);
@@ -136,7 +138,7 @@ impl Memory {
         for other in old.iter().flat_map(Variants::all) {
             let keep = generations.is_current(other.since, &other.slots) && are_variants(entry, other);
             weight += if keep { self::weight(other) } else { 0 };
-            // The index would rather have none of a key than too much.
+            // The index would refuse a key that exceeds its limit.
             if keep && variants.len() < self.max_variants && weight <= self.max_weight {
                 variants.push(Arc::clone(other));
             }
@@ -146,7 +148,7 @@ impl Memory {
         }
     }
 
-    /// Removes one entry, if it is still there.
+    /// Removes one entry if it is still there.
     pub(crate) fn remove(&self, hash: KeyHash, entry: &Arc<Entry>) {
         let _guard = self.stripe(hash).lock();
         let Some(old) = self.entries.peek(&hash) else { return };
@@ -159,7 +161,7 @@ impl Memory {
         }
     }
 
-    /// Removes all of a key.
+    /// Removes all entries of a key.
     pub(crate) fn remove_key(&self, hash: KeyHash) {
         let _guard = self.stripe(hash).lock();
         self.entries.remove(&hash);
@@ -170,15 +172,18 @@ impl Memory {
         self.entries.clear();
     }
 
-    /// How many keys there are, and what they weigh.
-    pub(crate) fn size(&self) -> (u64, u64) {
-        (self.entries.len() as u64, self.entries.weight())
+    pub(crate) fn size(&self) -> MemorySize {
+        MemorySize { keys: self.entries.len() as u64, bytes: self.entries.weight() }
     }
 
-    /// The number of stored responses that no invalidation has overtaken. It looks at each of them.
-    pub(crate) fn current(&self, generations: &Generations) -> u64 {
-        let is_current = |entry: &&Arc<Entry>| generations.is_current(entry.since, &entry.slots);
-        self.entries.iter().map(|(_, variants)| variants.all().iter().filter(is_current).count() as u64).sum()
+    /// The entries for which `select` returns `true`. It looks at every entry.
+    pub(crate) fn select(&self, select: impl Fn(&Entry) -> bool) -> Vec<(KeyHash, Arc<Entry>)> {
+        let mut selected = Vec::new();
+        for (hash, variants) in self.entries.iter() {
+            let matching = variants.all().iter().filter(|entry| select(entry));
+            selected.extend(matching.map(|entry| (hash, Arc::clone(entry))));
+        }
+        selected
     }
 
     fn stripe(&self, hash: KeyHash) -> &Mutex<()> {
@@ -186,9 +191,8 @@ impl Memory {
     }
 }
 
-/// Whether two entries of one key stand side by side: they vary by the same fields and differ in
-/// them, or are different parts. What varies by other fields than the newest answer tells of is out
-/// of date in that.
+/// Returns `true` if two entries of one key are different variants: they vary by the same fields and
+/// differ in them. An entry that varies by other fields than the newest one is out of date.
 fn are_variants(new: &Entry, old: &Entry) -> bool {
     let names = |entry: &Entry| entry.selecting.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     names(new) == names(old) && new.selecting != old.selecting
@@ -200,8 +204,7 @@ impl Clone for Variants {
     fn clone(&self) -> Self {
         match self {
             Self::One(entry) => {
-                // Who clones it is about to read it, and the count of references is far away from
-                // there already.
+                // A clone is about to be read, and the reference count has loaded only its own line.
                 prefetch(Arc::as_ptr(entry).cast(), size_of::<Entry>());
                 Self::One(Arc::clone(entry))
             }
@@ -226,7 +229,7 @@ impl Variants {
         }
     }
 
-    /// The key as a text: what its hash stands for.
+    /// The text of the key.
     fn key(&self) -> &[u8] {
         self.all().first().map_or(&[], |entry| &entry.key)
     }
@@ -260,7 +263,7 @@ impl Hasher for Unhashed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Keys are written as one `u128`; anything else is mixed so that it is at least not wrong.
+        // Keys are written as one `u128`. Other input only has to give a valid hash.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }

@@ -1,28 +1,34 @@
-//! [`CacheService`]: the cache in front of a service.
+//! [`CacheService`]: the cache in front of a handler or a tower service.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Interim, Reply, hop_by_hop};
+use dunlin_http::{
+    Body, BoxError, ClientContext, FromRequest, FromTower, Handler, Identity, Interim, Reply, ReplyFuture,
+    ResponseFuture, hop_by_hop,
+};
 use http::request::Parts;
 use http::{Request, Response};
-use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::ask::Ask;
+use crate::collapsed_fetch::CollapsedFetch;
 use crate::config::RoutePolicy;
-use crate::core::{Core, Phase, Revalidate};
-use crate::fill::{self, Fill};
+use crate::core::Core;
+use crate::fill::Fill;
 use crate::flights::Role;
-use crate::pass::Pass;
+use crate::forward::whole_request;
+use crate::lookup::{Decision, Revalidation};
+use crate::origin_call::OriginCall;
+use crate::policy::client::Client;
+use crate::request::RequestHead;
 
-/// The cache in front of a service; see [`Cache::layer`](crate::Cache::layer).
+/// The cache in front of a handler or a tower service; see [`Cache::layer`](crate::Cache::layer).
 ///
-/// It answers from what is stored without a word to the inner service, and asks that otherwise. The
-/// inner service may be called from a task of its own, on the runtime that the request came in on.
+/// As a [`Handler`] it answers hits at once, without a clone of the inner handler. As a tower
+/// [`Service`] it is always ready: the inner service becomes ready when it is called. A fill calls
+/// the inner handler on a task of its own, on the runtime of the request.
 #[derive(Clone)]
 pub struct CacheService<S> {
     inner: S,
@@ -30,29 +36,11 @@ pub struct CacheService<S> {
     policy: Arc<RoutePolicy>,
 }
 
-pin_project! {
-    /// The answer of a [`CacheService`].
-    pub struct ResponseFuture<E> {
-        #[pin]
-        reply: ReplyFuture<E>,
-    }
-}
-
-pin_project! {
-    /// The answer of a [`CacheService`], ready to be sent if it can be; see
-    /// [`CacheService::reply`].
-    pub struct ReplyFuture<E> {
-        #[pin]
-        state: State<E>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<E> {
-        Ready { reply: Option<Reply> },
-        Asking { asking: Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>> },
-    }
+/// The context of a request to a tower service: its extensions stay in the request, so only the
+/// identity is needed here.
+#[derive(Clone, Debug, Default)]
+struct TowerContext {
+    identity: Option<Arc<Identity>>,
 }
 
 // === impl CacheService ===
@@ -61,228 +49,138 @@ impl<S> CacheService<S> {
     pub(crate) fn new(inner: S, core: Arc<Core>, policy: Arc<RoutePolicy>) -> Self {
         Self { inner, core, policy }
     }
+
+    /// Answers a request. `handler` makes the handler of a request that is forwarded.
+    fn respond<H, C>(
+        &self,
+        mut request: Request<Body>,
+        context: &C,
+        handler: impl FnOnce(&S) -> H,
+    ) -> ReplyFuture<H::Error>
+    where
+        H: Handler<C, Error: Send> + Clone + Send + 'static,
+        C: ClientContext + Clone + Send + 'static,
+    {
+        // RFC 9110 §7.6.1: the origin does not get these fields, so they must not select a response.
+        hop_by_hop::remove_named(request.headers_mut());
+        let Self { inner, core, policy } = self;
+        let client = Client::of(context.identity(), policy);
+        let empty = http_body::Body::is_end_stream(request.body());
+        let decision = core.look_up(RequestHead::of(&request, client), empty, policy);
+        let counters = &core.counters;
+        let origin = |context| OriginCall {
+            core: Arc::clone(core),
+            policy: Arc::clone(policy),
+            handler: handler(inner),
+            context,
+        };
+        match decision {
+            Decision::Hit(reply) => {
+                counters.hits.increment();
+                ReplyFuture::ready(reply)
+            }
+            Decision::StaleHit(reply, revalidation) => {
+                counters.hits.increment();
+                counters.stale.increment();
+                let parts = whole_request(&request.into_parts().0);
+                revalidate_in_background(origin(context.for_background()), parts, *revalidation);
+                ReplyFuture::ready(reply)
+            }
+            Decision::OnlyIfCached(response) => ReplyFuture::ready(Reply::Response(response)),
+            Decision::Bypass(reason) => {
+                counters.bypassed.increment();
+                boxed(origin(context.clone()).bypass(request, reason))
+            }
+            Decision::Revalidate(revalidation) => {
+                counters.misses.increment();
+                let fetch = CollapsedFetch(origin(context.clone()));
+                boxed(fetch.revalidate(request.into_parts().0, *revalidation))
+            }
+            Decision::Miss(miss) => {
+                counters.misses.increment();
+                let fetch = CollapsedFetch(origin(context.clone()));
+                boxed(fetch.miss(request.into_parts().0, *miss))
+            }
+        }
+    }
 }
 
-impl<S, B, R> Service<Request<B>> for CacheService<S>
+impl<H, C> Handler<C> for CacheService<H>
 where
-    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
+    H: Handler<C, Error: Send> + Clone + Send + 'static,
+    C: ClientContext + Clone + Send + 'static,
+{
+    type Error = H::Error;
+    type Future = ReplyFuture<H::Error>;
+
+    fn handle(&self, request: Request<Body>, context: &C) -> Self::Future {
+        self.respond(request, context, H::clone)
+    }
+}
+
+impl<S, B> Service<Request<B>> for CacheService<S>
+where
+    S: Service<Request<Body>, Response: Into<Reply>, Error: Send, Future: Send + 'static> + Clone + Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Error>;
+    type Future = ResponseFuture<ReplyFuture<S::Error>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Self { inner, core, policy } = self;
-        // The one that is ready goes, with a clone left in its place.
-        let inner = || {
-            let clone = inner.clone();
-            std::mem::replace(inner, clone)
-        };
-        ResponseFuture { reply: respond(core, policy, request, inner, |_| {}) }
+        let context = TowerContext::from_request(&request);
+        let handler = |inner: &S| FromTower(inner.clone());
+        ResponseFuture::new(self.respond(request.map(Body::new), &context, handler))
     }
 }
 
-impl<S, R> CacheService<S>
-where
-    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
-    /// As [`Service::call`], for an owner that has only a reference: the inner service is cloned
-    /// when it is asked, and not for a hit.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use {dunlin_cache::{Cache, Config, RoutePolicy}, dunlin_http::Body, http::{Request, Response}, tower::Layer};
-    /// let handler = tower::service_fn(async |_: Request<Body>| {
-    ///     let response = Response::builder().header("cache-control", "max-age=60");
-    ///     response.body(Body::from("hello"))
-    /// });
-    /// let service = Cache::new(Config::default()).layer(RoutePolicy::default()).layer(handler);
-    /// for status in ["dunlin; fwd=uri-miss; fwd-status=200; ttl=60; stored", "dunlin; hit; ttl=60"] {
-    ///     let response = service.answer(Request::new(Body::empty())).await?;
-    ///     assert_eq!(response.headers()["cache-status"], status);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn answer<B>(&self, request: Request<B>) -> ResponseFuture<S::Error>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        ResponseFuture { reply: self.reply(request, |_| {}) }
-    }
-
-    /// As [`CacheService::answer`], for an owner that hands the answer to a server, or to a layer
-    /// that knows what a [`Reply`] is: a plain hit comes with its head as it was written when it
-    /// was stored.
-    ///
-    /// Where the inner service has to be told more than the cache, `tell` adds it to the request,
-    /// before this returns, if the inner service is asked. So a hit does not pay for it.
-    pub fn reply<B>(&self, request: Request<B>, tell: impl FnOnce(&mut Request<Body>)) -> ReplyFuture<S::Error>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        respond(&self.core, &self.policy, request, || self.inner.clone(), tell)
-    }
-}
-
-impl<S> CacheService<S> {
-    /// Answers a request. `inner` makes the service that is asked if no stored response is used.
-    pub(crate) fn reply_by<T>(&self, request: Request<Body>, inner: impl FnOnce(&S) -> T) -> ReplyFuture<T::Error>
-    where
-        T: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-        T::Future: Send,
-        T::Error: Send,
-    {
-        respond(&self.core, &self.policy, request, || inner(&self.inner), |_| {})
-    }
-}
-
-/// Answers a request. When the inner service is needed, `inner` gives one, and `tell` tells it of
-/// the request what the cache need not know.
-fn respond<S, B, R>(
-    core: &Arc<Core>,
-    policy: &Arc<RoutePolicy>,
-    request: Request<B>,
-    inner: impl FnOnce() -> S,
-    tell: impl FnOnce(&mut Request<Body>),
-) -> ReplyFuture<S::Error>
-where
-    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
-    let (mut parts, body) = request.into_parts();
-    // RFC 9110 §7.6.1: the origin will not see them, so they must not select a stored response.
-    hop_by_hop::remove_named(&mut parts.headers);
-    let counters = &core.counters;
-    let phase = core.begin(&parts, body.is_end_stream(), policy);
-    let goes_on = |parts, body| {
-        let mut request = Request::from_parts(parts, body);
-        tell(&mut request);
-        (request, Pass { core: Arc::clone(core), policy: Arc::clone(policy), service: inner() })
-    };
-    match phase {
-        Phase::Hit(reply) => {
-            counters.hits.add();
-            ReplyFuture::ready(reply)
-        }
-        Phase::Stale(reply, stale) => {
-            counters.hits.add();
-            counters.stale.add();
-            let (request, pass) = goes_on(fill::whole_request(&parts), Body::empty());
-            refresh(pass, request.into_parts().0, *stale);
-            ReplyFuture::ready(reply)
-        }
-        Phase::OnlyIfCached(response) => ReplyFuture::ready(Reply::Response(response)),
-        Phase::Bypass(reason) => {
-            counters.bypassed.add();
-            let (request, pass) = goes_on(parts, Body::new(body));
-            ReplyFuture::asking(pass.bypass(request, reason))
-        }
-        Phase::Revalidate(stale) => {
-            counters.misses.add();
-            let (request, pass) = goes_on(parts, Body::empty());
-            ReplyFuture::asking(Ask(pass).revalidate(request.into_parts().0, *stale))
-        }
-        Phase::Miss(miss) => {
-            counters.misses.add();
-            let (request, pass) = goes_on(parts, Body::empty());
-            ReplyFuture::asking(Ask(pass).miss(request.into_parts().0, *miss))
-        }
-    }
-}
-
-/// Validates what is stale while it is used, unless somebody does already.
-fn refresh<S, R>(pass: Pass<S>, mut request: Parts, stale: Revalidate)
-where
-    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
-    let Pass { core, policy, service } = pass;
-    if let Role::Leader(lead) = core.flights.join(stale.key.flight, &stale.key.slots, &core.generations) {
-        // The one who asked is answered already.
-        request.extensions.remove::<Interim>();
-        let Revalidate { key, stored, why, asked } = stale;
-        let fill = Fill { core, policy, service, request, key, stored: Some(stored), why, asked, stood: None };
-        tokio::spawn(fill.run(lead, None));
-    }
-}
-
-// === impl ResponseFuture ===
-
-impl<E> Future for ResponseFuture<E> {
-    type Output = Result<Response<Body>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().reply.poll(cx).map_ok(Reply::into_response)
-    }
-}
-
-// === impl ReplyFuture ===
-
-impl<E> ReplyFuture<E> {
-    fn ready(reply: Reply) -> Self {
-        Self { state: State::Ready { reply: Some(reply) } }
-    }
-
-    fn asking(asking: impl Future<Output = Result<Response<Body>, E>> + Send + 'static) -> Self {
-        Self { state: State::Asking { asking: Box::pin(asking) } }
-    }
-}
-
-impl<E> Future for ReplyFuture<E> {
-    type Output = Result<Reply, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Ready { reply } => match reply.take() {
-                Some(reply) => Poll::Ready(Ok(reply)),
-                // Polled after it was ready: there is nothing more to come.
-                None => Poll::Pending,
-            },
-            StateProjection::Asking { asking } => asking.as_mut().poll(cx).map_ok(Reply::Response),
-        }
-    }
-}
-
-impl<S> std::fmt::Debug for CacheService<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<S> fmt::Debug for CacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheService").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 
-impl<E> std::fmt::Debug for ResponseFuture<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+fn boxed<E>(response: impl Future<Output = Result<Response<Body>, E>> + Send + 'static) -> ReplyFuture<E> {
+    ReplyFuture::boxed(async { response.await.map(Reply::Response) })
+}
+
+/// Revalidates a stale response that has answered a request already, unless another fill does.
+fn revalidate_in_background<H, C>(origin: OriginCall<H, C>, mut request: Parts, revalidation: Revalidation)
+where
+    H: Handler<C, Error: Send> + Clone + Send + 'static,
+    C: Clone + Send + 'static,
+{
+    let Revalidation { key, stored, reason, directives } = revalidation;
+    let core = &origin.core;
+    let overtaken = |since| core.prefix_purges.overtook(since, || key.place.target(&origin.policy.query).text());
+    if let Role::Leader(leader) = core.flights.join(key.flight, &key.slots, &core.generations, overtaken) {
+        // The client has its final response, so interim responses have nowhere to go.
+        request.extensions.remove::<Interim>();
+        let stored = Some(stored);
+        let fill = Fill { origin, request, key, stored, reason, directives, store_generation: None };
+        tokio::spawn(fill.run(leader, None));
     }
 }
 
-impl<E> std::fmt::Debug for ReplyFuture<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReplyFuture").finish_non_exhaustive()
+// === impl TowerContext ===
+
+impl FromRequest for TowerContext {
+    fn from_request<B>(request: &Request<B>) -> Self {
+        Self { identity: request.extensions().get().cloned() }
+    }
+}
+
+impl ClientContext for TowerContext {
+    fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
+    fn for_background(&self) -> Self {
+        self.clone()
     }
 }

@@ -1,33 +1,33 @@
-//! What a cache has counted.
+//! [`Stats`].
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use dunlin_http::{Counter, Metric};
 
-use dunlin_http::Metric;
+use crate::memory::MemorySize;
 
-/// What a cache has done since it was made, and what it holds. See
+/// The counts of a cache since it was made, and the size of its memory; see
 /// [`Cache::stats`](crate::Cache::stats).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Requests answered from what was stored, without asking the origin.
+    /// Requests that were answered without the origin.
     pub hits: u64,
-    /// Of these, the ones answered with what was stale.
+    /// Hits that were answered with a stale response.
     pub stale: u64,
-    /// Requests for which the origin was asked.
+    /// Requests that needed the origin or the second level.
     pub misses: u64,
-    /// Requests that waited for another's fill and were answered by it.
+    /// Requests that another request's fill answered.
     pub collapsed: u64,
-    /// Requests that the cache was not to handle.
+    /// Requests that the cache does not handle.
     pub bypassed: u64,
-    /// Answers of the origin that told that what was stored is still good.
+    /// Stored responses that the origin confirmed with 304.
     pub validated: u64,
-    /// Answers that were stored.
+    /// Responses that were stored.
     pub stored: u64,
-    /// Fills that were not kept because what they belong to was invalidated meanwhile.
+    /// Fills that were not stored, because an invalidation overtook them.
     pub overtaken: u64,
-    /// Invalidations: by group, by URL, of all.
+    /// Invalidations of any kind.
     pub invalidations: u64,
-    /// Of the misses, the ones answered from the second level.
+    /// Misses that the second level answered.
     pub shared: u64,
     /// Failures of the second level.
     pub store_failures: u64,
@@ -35,6 +35,22 @@ pub struct Stats {
     pub keys: u64,
     /// Bytes in memory.
     pub bytes: u64,
+}
+
+/// The counters behind [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) collapsed: Counter,
+    pub(crate) bypassed: Counter,
+    pub(crate) validated: Counter,
+    pub(crate) stored: Counter,
+    pub(crate) overtaken: Counter,
+    pub(crate) invalidations: Counter,
+    pub(crate) shared: Counter,
+    pub(crate) store_failures: Counter,
 }
 
 // === impl Stats ===
@@ -77,53 +93,24 @@ impl Stats {
     }
 }
 
-/// The counters behind [`Stats`].
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) hits: Counter,
-    pub(crate) stale: Counter,
-    pub(crate) misses: Counter,
-    pub(crate) collapsed: Counter,
-    pub(crate) bypassed: Counter,
-    pub(crate) validated: Counter,
-    pub(crate) stored: Counter,
-    pub(crate) overtaken: Counter,
-    pub(crate) invalidations: Counter,
-    pub(crate) shared: Counter,
-    pub(crate) store_failures: Counter,
-}
-
-/// A count that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-// === impl Counter ===
-
-impl Counter {
-    pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
 // === impl Counters ===
 
 impl Counters {
-    pub(crate) fn read(&self, (keys, bytes): (u64, u64)) -> Stats {
-        let of = |counter: &Counter| counter.0.load(Relaxed);
+    pub(crate) fn read(&self, memory: MemorySize) -> Stats {
         Stats {
-            hits: of(&self.hits),
-            stale: of(&self.stale),
-            misses: of(&self.misses),
-            collapsed: of(&self.collapsed),
-            bypassed: of(&self.bypassed),
-            validated: of(&self.validated),
-            stored: of(&self.stored),
-            overtaken: of(&self.overtaken),
-            invalidations: of(&self.invalidations),
-            shared: of(&self.shared),
-            store_failures: of(&self.store_failures),
-            keys,
-            bytes,
+            hits: self.hits.get(),
+            stale: self.stale.get(),
+            misses: self.misses.get(),
+            collapsed: self.collapsed.get(),
+            bypassed: self.bypassed.get(),
+            validated: self.validated.get(),
+            stored: self.stored.get(),
+            overtaken: self.overtaken.get(),
+            invalidations: self.invalidations.get(),
+            shared: self.shared.get(),
+            store_failures: self.store_failures.get(),
+            keys: memory.keys,
+            bytes: memory.bytes,
         }
     }
 }

@@ -1,19 +1,19 @@
-//! `Cache-Status` (RFC 9211): what this cache did with a request.
+//! [`CacheStatus`]: the handling of a request by this cache (RFC 9211).
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 use http::{HeaderValue, StatusCode};
 
-/// What this cache did.
+/// The handling of a request by this cache.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CacheStatus<'a> {
-    /// It answered without asking.
+    /// `true` if the cache answered without the origin.
     pub(crate) hit: bool,
-    pub(crate) forward: Option<Forward>,
-    /// What it was answered with, when it asked.
+    pub(crate) forward: Option<ForwardReason>,
+    /// The status of the origin's response.
     pub(crate) forward_status: Option<StatusCode>,
-    /// How long the answer stays fresh in seconds; negative when it is stale.
+    /// The seconds for which the response stays fresh; negative if it is stale.
     pub(crate) ttl: Option<i64>,
     pub(crate) stored: bool,
     pub(crate) collapsed: bool,
@@ -21,29 +21,29 @@ pub(crate) struct CacheStatus<'a> {
     pub(crate) detail: Option<&'a str>,
 }
 
-/// Why a request went on to the origin (RFC 9211 §2.2).
+/// The reason why a request was forwarded to the origin (RFC 9211 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forward {
-    /// The cache was not to handle it.
+pub(crate) enum ForwardReason {
+    /// The cache does not handle such requests.
     Bypass,
-    /// Its method has to.
+    /// The method is always forwarded.
     Method,
-    /// Nothing is stored under its URI.
+    /// No response is stored for the URI.
     UriMiss,
-    /// What is stored under its URI is for other requests.
+    /// Only other variants are stored for the URI.
     VaryMiss,
-    /// What is stored is fresh, but the request asks for more.
+    /// The stored response is fresh, but the request does not allow its use.
     Request,
-    /// What is stored is stale.
+    /// The stored response is stale.
     Stale,
-    /// Only part of it is stored.
+    /// Only a part of the content is stored.
     Partial,
 }
 
 // === impl CacheStatus ===
 
 impl CacheStatus<'_> {
-    /// The field's value, after what caches nearer the origin have said.
+    /// The field's value, after the ones of caches nearer to the origin.
     pub(crate) fn to_value(&self, name: &str, upstream: Option<&HeaderValue>) -> HeaderValue {
         let mut out = BytesMut::with_capacity(name.len() + 32 + upstream.map_or(0, |value| value.len() + 2));
         if let Some(upstream) = upstream {
@@ -55,7 +55,7 @@ impl CacheStatus<'_> {
         HeaderValue::from_maybe_shared(out.freeze()).unwrap_or(HeaderValue::from_static("dunlin"))
     }
 
-    /// Whether it says nothing but that it is a hit, and for how long.
+    /// Returns `true` for a hit without any other parameter than its time to live.
     pub(crate) fn is_plain_hit(&self) -> bool {
         self.hit && self.forward.is_none() && self.key.is_none() && self.detail.is_none()
     }
@@ -91,7 +91,7 @@ impl CacheStatus<'_> {
     }
 }
 
-/// A token where it is one, else a string (RFC 9651 §3.3).
+/// Writes a token if the text is one, or else a string (RFC 9651 §3.3).
 fn push_item(out: &mut BytesMut, text: &str) {
     let token = text.bytes().enumerate().all(|(at, byte)| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'*' => true,
@@ -112,16 +112,15 @@ fn push_item(out: &mut BytesMut, text: &str) {
     out.extend_from_slice(b"\"");
 }
 
-/// The time to live in seconds, of which a begun one counts as whole: so it is what `Age` leaves of
-/// the lifetime.
+/// The time to live in seconds, rounded up: the lifetime minus `Age`, which is rounded down.
 pub(crate) fn ttl(lifetime: Duration, age: Duration) -> i64 {
     let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX) + i64::from(span.subsec_nanos() > 0);
     lifetime.checked_sub(age).map_or_else(|| -whole(age - lifetime), whole)
 }
 
-// === impl Forward ===
+// === impl ForwardReason ===
 
-impl Forward {
+impl ForwardReason {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",
@@ -153,7 +152,7 @@ mod tests {
         check(&hit, None, "dunlin; hit; ttl=-3");
         check(&hit, Some("edge; fwd=miss"), "edge; fwd=miss, dunlin; hit; ttl=-3");
         let miss = CacheStatus {
-            forward: Some(Forward::UriMiss),
+            forward: Some(ForwardReason::UriMiss),
             forward_status: Some(StatusCode::OK),
             stored: true,
             collapsed: true,

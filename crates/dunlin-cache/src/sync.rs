@@ -1,8 +1,8 @@
-//! What [`generations`](crate::generations) is made of: a test puts a scheduler's own in its place
-//! (`tests/it_schedules`).
+//! The parts of [`generations`](crate::generations) that `tests/it_schedules` replaces by those of a
+//! scheduler.
 
 pub(crate) use std::sync::atomic::AtomicU64;
 
-/// 512 KiB. With 10,000 names that are invalidated all the time, 7 in 100 other names go without
-/// need; with 1,000, one in 1,000.
+/// The number of slots, which take 512 KiB. With 10,000 names that are invalidated all the time, 7 %
+/// of the other names are invalidated with them; with 1,000 names, 0.1 %.
 pub(crate) const SLOTS: usize = 1 << 16;

@@ -1,4 +1,4 @@
-//! [`Tee`]: a body that is kept while one client reads it.
+//! [`Tee`]: a body that is stored while one client reads it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,58 +10,59 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use crate::config::RoutePolicy;
-use crate::core::{Core, Key};
-use crate::entry::{Entry, Head, Times};
-use crate::keep::Answer;
+use crate::core::Core;
+use crate::entry::Entry;
+use crate::head::{Head, Times};
+use crate::key::Key;
+use crate::storing::ResponseContext;
 
-/// Keeps an answer when it is complete.
-pub(crate) struct Keeper {
+/// A response that is stored once its body is complete.
+pub(crate) struct PendingEntry {
     pub(crate) core: Arc<Core>,
     pub(crate) policy: Arc<RoutePolicy>,
     pub(crate) key: Key,
+    /// The header of the request.
     pub(crate) request: HeaderMap,
     pub(crate) times: Times,
     pub(crate) head: Head,
-    /// A stored part that it may be joined to.
+    /// A stored part that the body may be joined to.
     pub(crate) part: Option<Arc<Entry>>,
 }
 
-/// A body that is kept while it is read. If the reader leaves, or it becomes too large, it is not.
+/// A body that is stored once it was read to its end. It is not stored if the client leaves, or if
+/// it becomes too large.
 pub(crate) struct Tee {
     inner: Body,
-    kept: Option<(BytesMut, Keeper)>,
+    pending: Option<(BytesMut, PendingEntry)>,
     trailers: Option<HeaderMap>,
 }
 
-// === impl Keeper ===
+// === impl PendingEntry ===
 
-impl Keeper {
-    /// Keeps the answer with this content, and what came after it.
-    pub(crate) fn keep(self, bytes: Bytes, trailers: Option<HeaderMap>) {
-        let answer = Answer { key: &self.key, policy: &self.policy, request: &self.request, times: self.times };
-        let trailers = trailers.and_then(|trailers| answer.trailers(&self.core, &self.head, trailers));
-        if let Ok(entry) = answer.entry(self.head, bytes, self.part.as_deref()) {
-            // Those of a part are of that part: they are not known to fit what it is joined to.
+impl PendingEntry {
+    /// Stores the response with this body and these trailers.
+    pub(crate) fn store(self, bytes: Bytes, trailers: Option<HeaderMap>) {
+        let context =
+            ResponseContext { key: &self.key, policy: &self.policy, request: &self.request, times: self.times };
+        let trailers = trailers.and_then(|trailers| context.shared_trailers(&self.core, &self.head, trailers));
+        if let Ok(entry) = context.entry(self.head, bytes, self.part.as_deref()) {
+            // The trailers of a part are not known to fit the content that it is joined to.
             let trailers = trailers.filter(|_| entry.part.is_none() && self.part.is_none());
-            answer.keep(&self.core, entry.with_trailers(trailers));
+            context.store(&self.core, entry.with_trailers(trailers));
         }
-    }
-
-    fn most(&self) -> usize {
-        usize::try_from(self.core.config.max_entry).unwrap_or(usize::MAX)
     }
 }
 
 // === impl Tee ===
 
 impl Tee {
-    pub(crate) fn new(inner: Body, keeper: Keeper) -> Self {
-        Self { inner, kept: Some((BytesMut::new(), keeper)), trailers: None }
+    pub(crate) fn new(inner: Body, pending: PendingEntry) -> Self {
+        Self { inner, pending: Some((BytesMut::new(), pending)), trailers: None }
     }
 
     fn finish(&mut self) {
-        if let Some((bytes, keeper)) = self.kept.take() {
-            keeper.keep(bytes.freeze(), self.trailers.take());
+        if let Some((bytes, pending)) = self.pending.take() {
+            pending.store(bytes.freeze(), self.trailers.take());
         }
     }
 }
@@ -74,22 +75,22 @@ impl http_body::Body for Tee {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                if let (Some(trailers), Some(_)) = (frame.trailers_ref(), &self.kept) {
+                if let (Some(trailers), Some(_)) = (frame.trailers_ref(), &self.pending) {
                     self.trailers = Some(trailers.clone());
                 }
-                if let (Some(chunk), Some((bytes, keeper))) = (frame.data_ref(), &mut self.kept) {
-                    if bytes.len() + chunk.len() <= keeper.most() {
+                if let (Some(chunk), Some((bytes, pending))) = (frame.data_ref(), &mut self.pending) {
+                    if bytes.len() + chunk.len() <= pending.core.max_body() {
                         bytes.extend_from_slice(chunk);
                     } else {
-                        self.kept = None;
+                        self.pending = None;
                     }
                 }
-                // Who reads it may not ask for what comes after the last frame.
+                // A reader need not poll again after the last frame.
                 if self.inner.is_end_stream() {
                     self.finish();
                 }
             }
-            Some(Err(_)) => self.kept = None,
+            Some(Err(_)) => self.pending = None,
             None => self.finish(),
         }
         Poll::Ready(frame)

@@ -29,6 +29,20 @@ pub struct Context {
     pub identity: Option<Arc<Identity>>,
 }
 
+/// A context that a layer can look into, whatever else it contains.
+pub trait ClientContext {
+    /// The verified identity of the client.
+    fn identity(&self) -> Option<&Identity>;
+
+    /// The context of a request that a layer makes after the client has its response, such as a
+    /// revalidation in the background.
+    ///
+    /// It names the same resource and has the same identity, because the request contains the same
+    /// credentials. The client's address and the sender of interim responses are left out.
+    #[must_use]
+    fn for_background(&self) -> Self;
+}
+
 /// The client of a request: the peer of the connection, or the client that a trusted proxy names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -63,6 +77,31 @@ impl FromRequest for Context {
             identity: extensions.get().cloned(),
         }
     }
+}
+
+impl ClientContext for Context {
+    fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
+    fn for_background(&self) -> Self {
+        Self {
+            client: ClientInfo { ip: None, https: self.client.https },
+            peer: None,
+            params: self.params.clone(),
+            rest: self.rest,
+            interim: None,
+            identity: self.identity.clone(),
+        }
+    }
+}
+
+impl ClientContext for () {
+    fn identity(&self) -> Option<&Identity> {
+        None
+    }
+
+    fn for_background(&self) -> Self {}
 }
 
 // === impl ClientInfo ===

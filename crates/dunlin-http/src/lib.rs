@@ -33,7 +33,7 @@ pub use body::Mapped;
 pub use body::{Body, BodyError, BodyId, BoxError, Limited};
 pub use clock::Clock;
 pub use content_hash::{ContentHash, ContentHasher};
-pub use context::{ClientInfo, Context};
+pub use context::{ClientContext, ClientInfo, Context};
 pub use counter::Counter;
 pub use handler::{
     FromRequest, FromTower, Handler, ReplyFuture, ResponseFuture, ServiceFuture, SharedHandler, ToTower,

@@ -21,9 +21,7 @@ pub(super) async fn purge(cache: &Cache, request: Request<Body>) -> Response<Bod
     match read(request).await {
         Err(problem) => problem.into_response(),
         Ok(purge) => {
-            let before = cache.responses();
-            purge.perform(cache);
-            let removed = before.saturating_sub(cache.responses());
+            let removed = purge.perform(cache);
             tracing::info!(
                 all = purge.all,
                 urls = purge.urls.len(),
@@ -95,14 +93,11 @@ impl Purge {
         }
     }
 
-    fn perform(&self, cache: &Cache) {
-        if self.all {
-            cache.flush();
-        }
-        if !self.groups.is_empty() {
-            cache.invalidate_groups(&self.groups);
-        }
-        self.urls.iter().for_each(|url| cache.purge_url(url));
+    /// Returns the number of responses that were removed from memory.
+    fn perform(&self, cache: &Cache) -> u64 {
+        let all = if self.all { cache.purge_all() } else { 0 };
+        let groups = if self.groups.is_empty() { 0 } else { cache.purge_groups(&self.groups) };
+        all + groups + self.urls.iter().map(|url| cache.purge_url(url)).sum::<u64>()
     }
 }
 

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 
-/// What the database would be: one number, and how often it was read.
+/// A stand-in for a database: one number, and the count of its reads.
 #[derive(Clone, Default)]
 struct Origin {
     value: Arc<AtomicU64>,
@@ -28,7 +28,7 @@ struct Instance {
 }
 
 impl Instance {
-    /// One that waits so long for the server.
+    /// An instance whose commands have this timeout.
     fn open(redis: &Redis, origin: &Origin, timeout: Duration) -> Self {
         let config = dunlin_cache_redis::Config { timeout, ..dunlin_cache_redis::Config::new(redis.url()) };
         let store = RedisStore::open(config).unwrap();
@@ -45,7 +45,7 @@ impl Instance {
             async move {
                 origin.reads.fetch_add(1, SeqCst);
                 let value = origin.value.load(SeqCst);
-                // The answer takes its time, so that it may be overtaken.
+                // A slow response, so that invalidations overtake some.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 Ok::<_, Infallible>(Response::new(Body::from(value.to_string())))
             }
@@ -69,8 +69,8 @@ impl Instance {
     }
 }
 
-/// Reads from an instance until it is told to stop. Gives how many reads there were, and the
-/// longest.
+/// Reads from an instance until `stop` is set. Returns the number of reads and the longest time of
+/// one.
 async fn reader(instance: Instance, stop: Arc<AtomicBool>) -> (u64, Duration) {
     let (mut count, mut longest) = (0, Duration::ZERO);
     while !stop.load(SeqCst) {
@@ -84,7 +84,7 @@ async fn reader(instance: Instance, stop: Arc<AtomicBool>) -> (u64, Duration) {
 }
 
 #[tokio::test]
-async fn nobody_reads_what_was_invalidated_once_they_have_heard_of_it() {
+async fn no_instance_serves_an_entry_after_its_invalidation_has_arrived() {
     let redis = Redis::start();
     let origin = Origin::default();
     let open = || Instance::open(&redis, &origin, PATIENCE);
@@ -94,13 +94,13 @@ async fn nobody_reads_what_was_invalidated_once_they_have_heard_of_it() {
     let stop = Arc::new(AtomicBool::new(false));
     let readers = [&a, &a, &b, &b].map(|instance| tokio::spawn(reader(instance.clone(), Arc::clone(&stop))));
     for _ in 0..150 {
-        let heard = b.store.stats().heard;
+        let received = b.store.stats().received;
         let value = origin.value.fetch_add(1, SeqCst) + 1;
         a.cache.invalidate_groups(&["numbers"]);
-        assert_eq!(a.get("/a").await, value, "who invalidates knows at once");
+        assert_eq!(a.get("/a").await, value, "the instance that invalidates is up to date at once");
         let begun = Instant::now();
-        while b.store.stats().heard == heard {
-            assert!(begun.elapsed() < PATIENCE, "the other never hears of it: {:?}", b.store.stats());
+        while b.store.stats().received == received {
+            assert!(begun.elapsed() < PATIENCE, "the invalidation never arrives: {:?}", b.store.stats());
             tokio::task::yield_now().await;
         }
         for path in ["/a", "/b"] {
@@ -117,7 +117,7 @@ async fn nobody_reads_what_was_invalidated_once_they_have_heard_of_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_and_comes_back_under_load_costs_nobody_an_answer() {
+async fn requests_succeed_while_the_server_is_killed_and_restarted() {
     let mut redis = Redis::start();
     let origin = Origin::default();
     let open = || Instance::open(&redis, &origin, Duration::from_secs(2));
@@ -128,18 +128,18 @@ async fn a_server_that_dies_and_comes_back_under_load_costs_nobody_an_answer() {
     let readers = [&a, &b].map(|instance| tokio::spawn(reader(instance.clone(), Arc::clone(&stop))));
     for _ in 0..3 {
         redis = blocking(redis, Redis::stop_hard).await;
-        // Somebody writes while nobody can be told.
+        // The value changes while the server is away.
         let value = origin.value.fetch_add(1, SeqCst) + 1;
         a.cache.invalidate_groups(&["numbers"]);
         assert_eq!(a.get("/a").await, value);
         redis = blocking(redis, Redis::restart).await;
         let until = Instant::now() + PATIENCE;
         while b.get("/a").await != value || b.get("/b").await != value {
-            assert!(Instant::now() < until, "the other never learns of it: {:?}", b.store.stats());
+            assert!(Instant::now() < until, "the invalidation never arrives: {:?}", b.store.stats());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    // All is as before: what one has read, the other need not.
+    // Sharing works again: one instance serves what the other has read.
     let until = Instant::now() + PATIENCE;
     for i in 0.. {
         let path = format!("/new/{i}");
@@ -159,7 +159,7 @@ async fn a_server_that_dies_and_comes_back_under_load_costs_nobody_an_answer() {
     }
 }
 
-/// Does something that blocks to the server.
+/// Runs a blocking action on the server.
 async fn blocking(mut redis: Redis, act: fn(&mut Redis)) -> Redis {
     let task = tokio::task::spawn_blocking(move || {
         act(&mut redis);

@@ -1,4 +1,4 @@
-//! The store against a real server, by itself and behind caches.
+//! The store with a real server, alone and behind caches.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 

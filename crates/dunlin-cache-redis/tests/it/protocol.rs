@@ -1,4 +1,4 @@
-//! What the contract of `Store` says, of one store and of two.
+//! The contract of `Store`, with one store and with two.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use dunlin_cache_redis::{Config, RedisStore};
 use dunlin_testkit::{PATIENCE, Redis, eventually};
 use tokio::runtime::{Builder, Runtime};
 
-/// An instance of a service, as far as the store sees it.
+/// An instance of a service.
 struct Instance {
     runtime: Runtime,
     store: RedisStore,
 }
 
 impl Instance {
-    /// One that is connected and listens.
+    /// Opens a store that is connected and listens.
     fn open(redis: &Redis) -> Self {
-        // A machine that is busy with tests is not a server that hangs.
+        // A busy test machine must not look like a server that hangs.
         Self::with(Config { timeout: PATIENCE, ..Config::new(redis.url()) })
     }
 
@@ -39,36 +39,36 @@ impl Instance {
         self.runtime.block_on(self.store.load(key)).unwrap()
     }
 
-    fn stands(&self) -> u64 {
-        self.load("nothing").expect("an answer").stands
+    fn generation(&self) -> u64 {
+        self.load("nothing").expect("an answer").generation
     }
 
     fn has(&self, key: &str) -> bool {
         self.load(key).is_some_and(|loaded| !loaded.variants.is_empty())
     }
 
-    fn save(&self, key: &str, groups: &[&str], stood: u64) {
-        self.save_variant(key, "one", groups, stood);
+    fn save(&self, key: &str, groups: &[&str], generation: u64) {
+        self.save_variant(key, "one", groups, generation);
     }
 
-    fn save_variant(&self, key: &str, variant: &str, groups: &[&str], stood: u64) {
+    fn save_variant(&self, key: &str, variant: &str, groups: &[&str], generation: u64) {
         let before = self.store.stats();
         let saved = Saved {
             variant: variant.into(),
-            stood,
+            generation,
             groups: names(groups),
             ttl: Duration::from_secs(60),
             entry: Bytes::from(format!("{key} {variant}")),
         };
         self.store.save(key, saved);
-        eventually("the server has judged it", || {
+        eventually("the server has stored or refused it", || {
             let now = self.store.stats();
             now.kept + now.overtaken > before.kept + before.overtaken
         });
     }
 
     fn invalidate(&self, groups: &[&str], keys: &[&str]) {
-        self.store.invalidate(&Invalidation { all: false, groups: names(groups), keys: names(keys) });
+        self.store.invalidate(&Invalidation { groups: names(groups), keys: names(keys), ..Invalidation::default() });
     }
 }
 
@@ -77,14 +77,14 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn what_one_keeps_the_other_finds() {
+fn one_store_finds_the_entries_of_another() {
     let redis = Redis::start();
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
-    let stands = a.stands();
-    assert_eq!(b.stands(), stands);
-    a.save_variant("k", "one", &["g"], stands);
-    a.save_variant("k", "two", &[], stands);
-    a.save_variant("k", "two", &[], stands);
+    let generation = a.generation();
+    assert_eq!(b.generation(), generation);
+    a.save_variant("k", "one", &["g"], generation);
+    a.save_variant("k", "two", &[], generation);
+    a.save_variant("k", "two", &[], generation);
     let mut found = b.load("k").unwrap().variants;
     found.sort();
     assert_eq!(found, ["k one", "k two"]);
@@ -93,86 +93,86 @@ fn what_one_keeps_the_other_finds() {
 }
 
 #[test]
-fn an_invalidation_reaches_all_and_spares_the_rest() {
+fn an_invalidation_reaches_all_instances_and_leaves_other_entries() {
     let redis = Redis::start();
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
-    let stands = a.stands();
-    a.save("of-g", &["g", "other"], stands);
-    a.save("of-h", &["h"], stands);
-    a.save("key", &[], stands);
+    let generation = a.generation();
+    a.save("of-g", &["g", "other"], generation);
+    a.save("of-h", &["h"], generation);
+    a.save("key", &[], generation);
     b.invalidate(&["g"], &["key"]);
     eventually("it is gone", || !a.has("of-g") && !a.has("key"));
     assert!(a.has("of-h"));
-    eventually("the other hears of it", || a.store.stats().heard == 1);
-    a.store.invalidate(&Invalidation { all: true, ..Invalidation::default() });
+    eventually("the invalidation arrives", || a.store.stats().received == 1);
+    a.store.invalidate(&Invalidation::all());
     eventually("all is gone", || b.load("of-h").is_some_and(|loaded| loaded.variants.is_empty()));
-    eventually("the other hears of that too", || b.store.stats().heard == 1);
-    assert_eq!((a.store.stats().heard, a.store.stats().gaps), (1, 1), "nobody hears of their own");
+    eventually("the second invalidation arrives", || b.store.stats().received == 1);
+    assert_eq!((a.store.stats().received, a.store.stats().gaps), (1, 1), "an instance ignores its own messages");
 }
 
 #[test]
-fn a_fill_that_began_before_is_not_kept() {
+fn a_fill_that_began_before_an_invalidation_is_not_stored() {
     let redis = Redis::start();
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
-    let stood = a.stands();
-    a.save("before", &["g"], stood);
+    let before = a.generation();
+    a.save("before", &["g"], before);
     b.invalidate(&["g"], &["key"]);
-    eventually("it counts", || a.stands() > stood);
-    let late = [("late", &["g"][..]), ("key", &[]), ("new", &["never-heard-of"])];
+    eventually("it counts", || a.generation() > before);
+    let late = [("late", &["g"][..]), ("key", &[]), ("new", &["unknown"])];
     for (key, groups) in late {
-        a.save(key, groups, stood);
+        a.save(key, groups, before);
         assert!(!a.has(key), "{key}");
     }
-    a.save("unconcerned", &[], stood);
+    a.save("unconcerned", &[], before);
     assert!(a.has("unconcerned"));
-    let stands = a.stands();
+    let generation = a.generation();
     for (key, groups) in late {
-        a.save(key, groups, stands);
+        a.save(key, groups, generation);
         assert!(b.has(key), "{key}");
     }
 }
 
 #[test]
-fn what_the_server_forgot_is_taken_for_the_worst() {
+fn entries_become_invalid_when_the_server_loses_their_numbers() {
     let redis = Redis::start();
     let a = Instance::open(&redis);
-    let stood = a.stands();
-    a.save("k", &["g"], stood);
+    let before = a.generation();
+    a.save("k", &["g"], before);
     redis.command("DEL dunlin:g:g").unwrap();
     assert!(!a.has("k"), "without its group's number");
-    a.save("k", &["g"], a.stands());
+    a.save("k", &["g"], a.generation());
     assert!(a.has("k"));
     redis.command("DEL dunlin:floor").unwrap();
     assert!(!a.has("k"), "without the floor");
-    a.save("k", &["g"], a.stands());
+    a.save("k", &["g"], a.generation());
     redis.command("DEL dunlin:seq").unwrap();
     assert!(!a.has("k"), "without the number");
-    assert!(a.stands() > stood);
-    a.save("k", &["g"], stood);
-    assert!(!a.has("k"), "a number of another life");
+    assert!(a.generation() > before);
+    a.save("k", &["g"], before);
+    assert!(!a.has("k"), "a generation from before the loss");
 }
 
 #[test]
 fn a_skipped_number_is_a_gap() {
     let redis = Redis::start();
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
-    for heard in 1..=2 {
+    for received in 1..=2 {
         a.invalidate(&["g"], &[]);
-        eventually("it is heard", || b.store.stats().heard == heard);
+        eventually("it arrives", || b.store.stats().received == received);
     }
-    assert_eq!(b.store.stats().gaps, 1, "that of the beginning");
+    assert_eq!(b.store.stats().gaps, 1, "the one of the first subscription");
     redis.command("INCR dunlin:seq").unwrap();
     a.invalidate(&["g"], &[]);
     eventually("it is noticed", || b.store.stats().gaps == 2);
     redis.command("PUBLISH dunlin:invalidations nonsense").unwrap();
-    eventually("so is nonsense", || b.store.stats().gaps == 3);
+    eventually("an unreadable message is a gap too", || b.store.stats().gaps == 3);
 }
 
 #[test]
-fn a_server_that_is_gone_is_a_miss_and_comes_back() {
+fn a_stopped_server_is_a_miss_until_it_is_back() {
     let mut redis = Redis::start();
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
-    a.save("k", &["g"], a.stands());
+    a.save("k", &["g"], a.generation());
     redis.stop_hard();
     assert!(!a.has("k"));
     eventually("both notice", || !a.store.stats().connected && !b.store.stats().connected);
@@ -181,17 +181,17 @@ fn a_server_that_is_gone_is_a_miss_and_comes_back() {
     redis.restart();
     a.ready();
     b.ready();
-    eventually("it is told of what was invalidated meanwhile", || a.load("k").is_some());
-    a.save("k", &["g"], a.stands());
+    eventually("it gets the invalidation from meanwhile", || a.load("k").is_some());
+    a.save("k", &["g"], a.generation());
     assert!(b.has("k"));
-    assert!(b.store.stats().gaps >= 2, "what was not heard counts as missed");
+    assert!(b.store.stats().gaps >= 2, "invalidations may have been lost");
 }
 
 #[test]
-fn a_server_that_keeps_its_memory_over_a_restart_is_not_trusted_with_it() {
+fn entries_from_before_a_restart_of_the_server_are_invalid() {
     let redis = Redis::start();
     let a = Instance::open(&redis);
-    a.save("k", &[], a.stands());
+    a.save("k", &[], a.generation());
     assert!(a.has("k"));
     redis.command("SET dunlin:run another").unwrap();
     let b = Instance::open(&redis);
@@ -199,58 +199,58 @@ fn a_server_that_keeps_its_memory_over_a_restart_is_not_trusted_with_it() {
 }
 
 #[test]
-fn a_server_that_hangs_costs_some_timeouts_and_then_none() {
+fn the_connection_to_a_server_that_hangs_is_given_up() {
     let redis = Redis::start();
     let a = Instance::with(Config { timeout: Duration::from_millis(500), ..Config::new(redis.url()) });
-    eventually("it is kept", || {
-        // A machine that is busy with tests may hang as well.
+    eventually("it is stored", || {
+        // A busy test machine may exceed the timeout as well.
         if let Some(loaded) = a.load("k") {
-            a.save("k", &[], loaded.stands);
+            a.save("k", &[], loaded.generation);
         }
         a.has("k")
     });
     redis.freeze(true);
-    let mut asked = 0;
+    let mut lookups = 0;
     eventually("it is given up", || {
         assert!(!a.has("k"));
-        asked += 1;
+        lookups += 1;
         !a.store.stats().connected
     });
-    assert!((1..=4).contains(&asked), "{asked}");
+    assert!((1..=4).contains(&lookups), "{lookups}");
     redis.freeze(false);
     eventually("it is back", || a.has("k"));
 }
 
 #[test]
-fn no_more_is_on_its_way_than_may_be() {
+fn lookups_and_bytes_in_flight_are_limited() {
     let redis = Redis::start();
     let timeout = PATIENCE;
     let config = Config { max_lookups: 2, max_unsent: 4096, timeout, ..Config::new(redis.url()) };
     let store = RedisStore::open(config).unwrap();
     eventually("it is connected", || store.stats().connected);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let stands = runtime.block_on(store.load("k")).unwrap().unwrap().stands;
+    let generation = runtime.block_on(store.load("k")).unwrap().unwrap().generation;
     let (a, b, c) = runtime.block_on(async { tokio::join!(store.load("a"), store.load("b"), store.load("c")) });
     assert!(a.unwrap().is_some() && b.unwrap().is_some() && c.unwrap().is_none());
     let entry = Bytes::from(vec![0; 5000]);
     let ttl = Duration::from_secs(60);
-    store.save("large", Saved { variant: "one".into(), stood: stands, groups: Vec::new(), ttl, entry });
+    store.save("large", Saved { variant: "one".into(), generation, groups: Vec::new(), ttl, entry });
     assert_eq!(store.stats().dropped, 2);
 }
 
 #[test]
-fn names_may_have_anything_in_them() {
+fn names_may_contain_any_character() {
     let redis = Redis::start();
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
     let key = "http://ex\u{e4}mple/ \r\n{*}?a=%00&\"'";
-    a.save(key, &["https://a\ngroup", "gr\u{fc}n *"], a.stands());
+    a.save(key, &["https://a\ngroup", "gr\u{fc}n *"], a.generation());
     assert!(b.has(key));
     b.invalidate(&["https://a\ngroup"], &[]);
     eventually("it is gone", || !a.has(key));
 }
 
 #[test]
-fn a_url_that_is_none_is_an_error_and_a_password_is_not_shown() {
+fn an_invalid_url_is_an_error_and_a_password_is_not_shown() {
     assert!(RedisStore::open(Config::new("http://127.0.0.1/")).is_err());
     let config = Config::new("redis://user:secret@127.0.0.1:1/");
     assert!(!format!("{config:?}").contains("secret"));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dunlin_cache_redis::{Config, RedisStore};
 use dunlin_testkit::Redis;
 
-/// Whether the store comes to be connected and to listen in time.
+/// Returns `true` if the store connects and subscribes within `patience`.
 fn connects(config: Config, patience: Duration) -> bool {
     let store = RedisStore::open(config).unwrap();
     let start = Instant::now();
@@ -19,7 +19,7 @@ fn connects(config: Config, patience: Duration) -> bool {
 }
 
 #[test]
-fn the_servers_certificate_has_to_be_trusted() {
+fn only_a_trusted_certificate_is_accepted() {
     let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let redis = Redis::start_tls(&pair.cert.pem(), &pair.signing_key.serialize_pem());
     let dir = tempfile::tempdir().unwrap();

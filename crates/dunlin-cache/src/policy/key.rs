@@ -1,18 +1,19 @@
-//! The primary key (RFC 9111 §2): scheme, authority, path, and what of the query counts.
+//! The primary key (RFC 9111 §2): scheme, authority, path, the query as far as it counts, and on
+//! some routes the client.
 //!
-//! A key is a text that tells all that counts. It is written into a buffer on the stack, unless it
-//! is uncommonly long, so that a hit allocates nothing for it.
+//! A key is a text. It is written into a buffer on the stack unless it is uncommonly long, so that
+//! a hit allocates nothing for it.
 
 use std::hash::{BuildHasher, Hasher};
 
 use dunlin_http::{fields, query};
 use foldhash::quality::FixedState;
 use http::header::HOST;
-use http::request::Parts;
 
+use crate::request::RequestHead;
 use crate::{QueryKey, RoutePolicy};
 
-/// What a request is about.
+/// The target of a request, and the client whose entries it uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
     pub(crate) secure: bool,
@@ -21,34 +22,36 @@ pub(crate) struct Target<'a> {
     pub(crate) prefix: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query: Query<'a>,
+    /// The client's subject, if it has entries of its own.
+    pub(crate) subject: Option<&'a str>,
 }
 
-/// What of the query is part of the key.
+/// The part of the query that belongs to the key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Query<'a> {
-    /// All of it, as it stands.
+    /// The whole query, byte for byte.
     Whole(Option<&'a str>),
     /// The values of these parameters, in this order.
     Declared(&'a str, &'a [String]),
-    /// What is left of it by `No-Vary-Search`.
+    /// The canonical query that `No-Vary-Search` leaves.
     Reduced(&'a str),
 }
 
 /// A key as the bytes of its text.
 #[derive(Debug)]
 pub(crate) struct KeyBytes {
-    /// What there is room for.
-    near: [u8; NEAR],
+    /// A key that fits.
+    inline: [u8; INLINE],
     length: usize,
-    /// All of a longer one.
-    far: Vec<u8>,
+    /// The whole of a longer key.
+    spilled: Vec<u8>,
 }
 
-/// The longest key that lies on the stack.
-const NEAR: usize = 120;
+/// The longest key that stays on the stack.
+const INLINE: usize = 120;
 
-/// A key's hash. Its seeds are random for each cache, so that nobody outside can make two keys
-/// meet.
+/// The hash of a key. Its seeds are random for each cache, so that no client can make two keys
+/// collide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct KeyHash(pub(crate) u128);
 
@@ -59,11 +62,11 @@ pub(crate) struct Seeds(FixedState, FixedState);
 // === impl Target ===
 
 impl<'a> Target<'a> {
-    /// The target of a request: the authority of its URI, else of `Host`.
-    pub(crate) fn of(parts: &'a Parts, policy: &'a RoutePolicy) -> Self {
-        let uri = &parts.uri;
-        let host = || fields::first(&parts.headers, &HOST).and_then(|host| host.to_str().ok());
-        let scheme = uri.scheme().or_else(|| parts.extensions.get::<http::uri::Scheme>());
+    /// The target of a request: the authority of its URI, or else of `Host`.
+    pub(crate) fn of(request: RequestHead<'a>, policy: &'a RoutePolicy) -> Self {
+        let uri = request.uri;
+        let host = || fields::first(request.headers, &HOST).and_then(|host| host.to_str().ok());
+        let scheme = uri.scheme().or_else(|| request.extensions.get::<http::uri::Scheme>());
         let whole = uri.query();
         Self {
             secure: scheme.is_some_and(|scheme| *scheme == http::uri::Scheme::HTTPS),
@@ -74,10 +77,17 @@ impl<'a> Target<'a> {
                 QueryKey::Whole => Query::Whole(whole),
                 QueryKey::Only(names) => Query::Declared(whole.unwrap_or_default(), names),
             },
+            subject: request.client.subject(),
         }
     }
 
-    /// Writes the key in pieces; equal keys give equal pieces.
+    /// The target of a path and query on an origin, for every client.
+    pub(crate) fn of_url(secure: bool, authority: &'a str, target: &'a str) -> Self {
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        Self { secure, authority, prefix: "", path, query: Query::Whole(query), subject: None }
+    }
+
+    /// Writes the key in pieces. Equal keys give equal pieces.
     fn write(&self, sink: &mut impl FnMut(&str)) {
         self.write_path(sink);
         match self.query {
@@ -101,11 +111,18 @@ impl<'a> Target<'a> {
                 sink(rest);
             }
         }
+        if let Some(subject) = self.subject {
+            // Unambiguous: a whole query has no line break, and other queries end with `#` or an
+            // unescaped `&`, which an escaped subject does not.
+            let mut text = String::from("\n@");
+            push_escaped(&mut text, subject);
+            sink(&text);
+        }
     }
 
     fn write_path(&self, sink: &mut impl FnMut(&str)) {
         sink(if self.secure { "https://" } else { "http://" });
-        // Without a branch for each byte, so that it is done many bytes at a time.
+        // Without a branch for each byte, so that the compiler can vectorise it.
         if self.authority.bytes().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
             sink(&self.authority.to_ascii_lowercase());
         } else {
@@ -120,12 +137,12 @@ impl<'a> Target<'a> {
         seeds.hash(&self.bytes())
     }
 
-    /// The hash of what all keys of this path have in common. No key has it itself.
+    /// The hash of [`Target::path_text`].
     pub(crate) fn path_hash(&self, seeds: &Seeds) -> KeyHash {
         seeds.hash(self.path_text().as_bytes())
     }
 
-    /// What all keys of this path have in common, as a text. No key is it itself.
+    /// A text that all keys of this path have in common. It is not itself a key.
     pub(crate) fn path_text(&self) -> String {
         let mut text = String::new();
         self.write_path(&mut |piece| text.push_str(piece));
@@ -133,7 +150,7 @@ impl<'a> Target<'a> {
         text
     }
 
-    /// The origin, as group names are scoped by it (RFC 9875 §2).
+    /// The origin, which is the scope of group names (RFC 9875 §2).
     pub(crate) fn origin(&self) -> String {
         format!("{}{}", if self.secure { "https://" } else { "http://" }, self.authority.to_ascii_lowercase())
     }
@@ -147,14 +164,14 @@ impl<'a> Target<'a> {
 
     /// The key as the bytes of its text.
     pub(crate) fn bytes(&self) -> KeyBytes {
-        let mut bytes = KeyBytes { near: [0; NEAR], length: 0, far: Vec::new() };
+        let mut bytes = KeyBytes { inline: [0; INLINE], length: 0, spilled: Vec::new() };
         self.write(&mut |piece| bytes.push(piece.as_bytes()));
         bytes
     }
 
-    /// Whether the key is made from a part of the query, so that one URL does not tell it.
+    /// Returns `true` if a URL alone does not determine the key.
     pub(crate) fn is_partial(&self) -> bool {
-        !matches!(self.query, Query::Whole(_))
+        self.subject.is_some() || !matches!(self.query, Query::Whole(_))
     }
 }
 
@@ -164,13 +181,13 @@ impl KeyBytes {
     #[inline]
     fn push(&mut self, piece: &[u8]) {
         let end = self.length + piece.len();
-        match self.near.get_mut(self.length..end) {
-            Some(room) if self.far.is_empty() => room.copy_from_slice(piece),
+        match self.inline.get_mut(self.length..end) {
+            Some(room) if self.spilled.is_empty() => room.copy_from_slice(piece),
             _ => {
-                if self.far.is_empty() {
-                    self.far.extend_from_slice(&self.near[..self.length]);
+                if self.spilled.is_empty() {
+                    self.spilled.extend_from_slice(&self.inline[..self.length]);
                 }
-                self.far.extend_from_slice(piece);
+                self.spilled.extend_from_slice(piece);
             }
         }
         self.length = end;
@@ -182,7 +199,7 @@ impl std::ops::Deref for KeyBytes {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        if self.far.is_empty() { &self.near[..self.length] } else { &self.far }
+        if self.spilled.is_empty() { &self.inline[..self.length] } else { &self.spilled }
     }
 }
 
@@ -211,19 +228,21 @@ impl Seeds {
     }
 }
 
-/// Writes a pair so that no two different lists of pairs come out the same.
+/// Writes a pair so that different lists of pairs give different texts.
 pub(crate) fn push_pair(out: &mut String, name: &str, value: &str) {
-    for (text, end) in [(name, '='), (value, '&')] {
-        for c in text.chars() {
-            match c {
-                '&' | '=' | '%' => {
-                    out.push('%');
-                    out.push(c);
-                }
-                c => out.push(c),
-            }
+    push_escaped(out, name);
+    out.push('=');
+    push_escaped(out, value);
+    out.push('&');
+}
+
+/// Writes a text so that it contains none of `&`, `=` and `%` without a `%` before it.
+fn push_escaped(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if matches!(c, '&' | '=' | '%') {
+            out.push('%');
         }
-        out.push(end);
+        out.push(c);
     }
 }
 
@@ -232,12 +251,12 @@ mod tests {
     use super::*;
 
     fn target(query: Query<'_>) -> Target<'_> {
-        Target { secure: false, authority: "Example.com", prefix: "", path: "/a", query }
+        Target { secure: false, authority: "Example.com", prefix: "", path: "/a", query, subject: None }
     }
 
     #[test]
     fn a_key_of_any_length_is_its_text() {
-        for length in (0..20).chain(NEAR - 40..NEAR + 5).chain([1000]) {
+        for length in (0..20).chain(INLINE - 40..INLINE + 5).chain([1000]) {
             let (path, query) = (format!("/{}", "a".repeat(length)), "b".repeat(length % 7));
             let target = Target { path: &path, ..target(Query::Whole(Some(&query))) };
             assert_eq!(*target.bytes(), *target.text().as_bytes(), "{length}");
@@ -245,12 +264,17 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_apart_and_together() {
+    fn keys_differ_exactly_where_targets_do() {
         let seeds = Seeds::random();
         let names = ["x".to_owned(), "y".to_owned()];
         let same = [Query::Declared("y=2&x=1&utm=7", &names), Query::Declared("x=%31&y=2", &names)];
         assert_eq!(target(same[0]).hash(&seeds), target(same[1]).hash(&seeds));
         assert_eq!(target(same[0]).text(), target(same[1]).text());
+        let clients = [None, Some("ada"), Some("ada&"), Some("")];
+        for (at, one) in clients.iter().enumerate() {
+            let of = |subject| Target { subject, ..target(Query::Whole(None)) };
+            assert!(clients[at + 1..].iter().all(|other| of(*one).text() != of(*other).text()), "{one:?}");
+        }
         let different = [
             Query::Whole(None),
             Query::Whole(Some("")),

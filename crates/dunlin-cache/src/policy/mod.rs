@@ -1,6 +1,8 @@
-//! What a cache may do, as pure functions of request, response and time, filed by the sections of
-//! RFC 9111.
+//! The decisions of a cache, as pure functions of request, response and time, filed by the sections
+//! of RFC 9111.
 
+pub(crate) mod client;
+pub(crate) mod failure;
 pub(crate) mod key;
 pub(crate) mod no_vary_search;
 pub(crate) mod s3_4_partial;

@@ -1,22 +1,22 @@
-//! The field `No-Vary-Search`: which parts of the query a response does not depend on.
+//! The field `No-Vary-Search`: the parts of the query that a response does not depend on.
 
 use dunlin_http::query;
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 
-/// What of the query tells responses apart, besides the whole of it.
+/// A rule that says which parts of the query distinguish responses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NoVarySearch {
-    /// The order of different parameters does not count.
+    /// `true` if the order of different parameters does not count.
     key_order: bool,
     params: Params,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Params {
-    /// These do not count.
+    /// All but these.
     Except(Vec<String>),
-    /// Only these count.
+    /// Only these.
     Only(Vec<String>),
 }
 
@@ -25,8 +25,8 @@ const NAME: HeaderName = HeaderName::from_static("no-vary-search");
 // === impl NoVarySearch ===
 
 impl NoVarySearch {
-    /// Reads the field. What is no dictionary of the known shape means that the whole query counts,
-    /// which is `None`.
+    /// Parses the field. Returns `None` if the whole query counts, as it does where the field is not
+    /// a dictionary of the known form.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         if !headers.contains_key(&NAME) {
             return None;
@@ -52,15 +52,15 @@ impl NoVarySearch {
         (read != Self::default()).then_some(read)
     }
 
-    /// What is left of a query, as a text that is equal for equal meanings.
+    /// The canonical form of a query: equal for queries with the same response.
     pub(crate) fn canonical(&self, query: &str) -> String {
         let counts = |name: &str| match &self.params {
-            Params::Except(names) => !names.iter().any(|not| not == name),
-            Params::Only(names) => names.iter().any(|only| only == name),
+            Params::Except(names) => !names.iter().any(|other| other == name),
+            Params::Only(names) => names.iter().any(|other| other == name),
         };
         let mut pairs: Vec<_> = query::pairs(query).filter(|(name, _)| counts(name)).collect();
         if self.key_order {
-            // Stable: the order of values of one name counts.
+            // The sort is stable, because the order of the values of one name counts.
             pairs.sort_by(|a, b| a.0.cmp(&b.0));
         }
         let mut out = String::with_capacity(query.len());
@@ -87,7 +87,7 @@ fn flag(value: &ListEntry) -> Option<bool> {
 fn names(value: &ListEntry) -> Option<Vec<String>> {
     let ListEntry::InnerList(list) = value else { return None };
     let name = |item: &Item| match &item.bare_item {
-        // A name is given percent-encoded, as it would stand in a query.
+        // A name is percent-encoded, as in a query.
         BareItem::String(name) => query::pairs(name.as_str()).next().map(|(name, _)| name.into_owned()),
         _ => None,
     };
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_that_mean_the_same() {
+    fn queries_with_the_same_response() {
         check("key-order", "a=1&b=2", "b=2&a=1", true);
         check("key-order", "a=1&a=2", "a=2&a=1", false);
         check("params", "a=1", "b=2", true);

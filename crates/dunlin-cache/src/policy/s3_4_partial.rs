@@ -1,5 +1,4 @@
-//! Parts of a content (RFC 9111 §3.3 and §3.4; RFC 9110 §14): which part is asked for, which one
-//! came, and how parts combine.
+//! Parts of a content (RFC 9111 §3.3 and §3.4; RFC 9110 §14): requested, received and combined.
 
 use bytes::{Bytes, BytesMut};
 use dunlin_http::conditional::ETag;
@@ -9,28 +8,25 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::entry::Part;
 
-/// The part that a request asks for.
+/// The range of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// From here to there, both included; the end is the content's when it is not said.
+pub(crate) enum Requested {
+    /// From the first byte to the last, both included. Without a last byte, to the end.
     From(u64, Option<u64>),
-    /// So many at the end.
+    /// This number of bytes at the end.
     Last(u64),
 }
 
-/// What is left of a range for a content of known length.
+/// Consecutive bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Satisfied {
-    /// These bytes: first, and how many.
-    Bytes(u64, u64),
-    /// None of it is there: 416.
-    Not,
+pub(crate) struct Span {
+    pub(crate) first: u64,
+    pub(crate) count: u64,
 }
 
-/// The one byte range that a request asks for, as far as it is the origin's or a stored part's to
-/// answer; `None` where there is none, or several, or something else: the whole will do (RFC 9110
-/// §14.2).
-pub(crate) fn asked(request: &HeaderMap) -> Option<Asked> {
+/// The range of a request with exactly one byte range. Other requests are answered with the whole
+/// content (RFC 9110 §14.2).
+pub(crate) fn requested(request: &HeaderMap) -> Option<Requested> {
     let text = request.get(RANGE)?.to_str().ok()?;
     let (unit, set) = text.split_once('=')?;
     let set = set.trim_matches([' ', '\t']);
@@ -42,24 +38,24 @@ pub(crate) fn asked(request: &HeaderMap) -> Option<Asked> {
         digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
     };
     match (first, last) {
-        ("", last) => number(last).map(Asked::Last),
-        (first, "") => number(first).map(|first| Asked::From(first, None)),
+        ("", last) => number(last).map(Requested::Last),
+        (first, "") => number(first).map(|first| Requested::From(first, None)),
         (first, last) => {
             let (first, last) = (number(first)?, number(last)?);
-            (first <= last).then_some(Asked::From(first, Some(last)))
+            (first <= last).then_some(Requested::From(first, Some(last)))
         }
     }
 }
 
-/// Whether `If-Range` lets the range count for a stored response (RFC 9110 §13.1.5).
+/// Returns `true` if `If-Range` allows a range of a stored response (RFC 9110 §13.1.5).
 pub(crate) fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
     let Some(condition) = request.get(IF_RANGE) else { return true };
     let Ok(text) = condition.to_str() else { return false };
     if let Some(etag) = ETag::parse(text) {
         return ETag::of(stored).is_some_and(|stored| stored.strong_eq(&etag));
     }
-    // A date is a strong validator only when the response is clearly younger than the change (RFC
-    // 9110 §8.8.2.2).
+    // RFC 9110 §8.8.2.2: a date is a strong validator only if the response is at least a second
+    // younger than the change.
     let (Some(changed), Some(dated)) = (stored.get(LAST_MODIFIED), stored.get(DATE)) else { return false };
     let strong = match (date::parse(changed), date::parse(dated)) {
         (Some(changed), Some(dated)) => dated.duration_since(changed).is_ok_and(|apart| apart.as_secs() >= 1),
@@ -68,23 +64,23 @@ pub(crate) fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
     strong && changed == condition
 }
 
-/// What a range comes to in a content of this length.
-pub(crate) fn satisfy(asked: Asked, length: u64) -> Satisfied {
-    match asked {
-        Asked::From(first, last) if first < length => {
+/// The bytes of a range in a content of this length. Returns `None` if there are none.
+fn satisfy(requested: Requested, length: u64) -> Option<Span> {
+    match requested {
+        Requested::From(first, last) if first < length => {
             let last = last.unwrap_or(u64::MAX).min(length - 1);
-            Satisfied::Bytes(first, last - first + 1)
+            Some(Span { first, count: last - first + 1 })
         }
-        Asked::Last(count) if count > 0 && length > 0 => {
+        Requested::Last(count) if count > 0 && length > 0 => {
             let count = count.min(length);
-            Satisfied::Bytes(length - count, count)
+            Some(Span { first: length - count, count })
         }
-        _ => Satisfied::Not,
+        _ => None,
     }
 }
 
-/// Which part a 206 has, by `Content-Range` and its content's length. `None` when it does not say,
-/// or not what it has.
+/// The part that a 206 contains, by its `Content-Range` and the length of its body. Returns `None` if
+/// the two do not agree.
 pub(crate) fn received(headers: &HeaderMap, length: u64) -> Option<Part> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (unit, rest) = text.split_once(' ')?;
@@ -99,24 +95,21 @@ pub(crate) fn received(headers: &HeaderMap, length: u64) -> Option<Part> {
         return Some(Part { first, whole });
     }
     // Deviates from RFC 9110 §14.4, which calls this invalid: an origin that sends the end of its
-    // content and miscounts where that is has still sent the end, and the framing tells how much of
-    // it. What it sent is what there is.
+    // content, but counts its position wrongly, has still sent the end, and the framing has its
+    // length.
     (whole == Some(last + 1)).then_some(Part { first, whole: Some(first + length) })
 }
 
-/// What a range comes to in a stored part: where it begins within the part, and how long it is.
-/// `None` if it is not all there.
-pub(crate) fn within(asked: Asked, part: Part, length: u64) -> Option<(u64, u64)> {
+/// The bytes of a range, counted from the start of a stored part. Returns `None` if the part does not
+/// contain all of them.
+pub(crate) fn within(requested: Requested, part: Part, length: u64) -> Option<Span> {
     let end = part.first + length;
-    let (first, count) = match (part.whole, asked) {
-        (Some(whole), asked) => match satisfy(asked, whole) {
-            Satisfied::Bytes(first, count) => (first, count),
-            Satisfied::Not => return None,
-        },
-        (None, Asked::From(first, Some(last))) => (first, last - first + 1),
+    let Span { first, count } = match (part.whole, requested) {
+        (Some(whole), requested) => satisfy(requested, whole)?,
+        (None, Requested::From(first, Some(last))) => Span { first, count: last - first + 1 },
         (None, _) => return None,
     };
-    (first >= part.first && first + count <= end).then(|| (first - part.first, count))
+    (first >= part.first && first + count <= end).then(|| Span { first: first - part.first, count })
 }
 
 /// The value of `Content-Range`.
@@ -126,8 +119,8 @@ pub(crate) fn content_range(first: u64, count: u64, whole: Option<u64>) -> Heade
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("bytes */*"))
 }
 
-/// Whether two answers have parts of one content: both have the same strong validator (RFC 9110
-/// §15.3.7.3).
+/// Returns `true` if two responses have parts of one content: they have the same strong validator
+/// (RFC 9110 §15.3.7.3).
 pub(crate) fn combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
     match (stored.get(ETAG), new.get(ETAG)) {
         (Some(_), Some(_)) => {
@@ -138,14 +131,14 @@ pub(crate) fn combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
     }
 }
 
-/// Two parts as one, if they meet or overlap.
+/// Joins two parts if they meet or overlap.
 pub(crate) fn combine(one: (Part, &Bytes), other: (Part, &Bytes)) -> Option<(Part, Bytes)> {
     let ((low, low_bytes), (high, high_bytes)) = if one.0.first <= other.0.first { (one, other) } else { (other, one) };
     if low.whole.zip(high.whole).is_some_and(|(one, other)| one != other) {
         return None;
     }
     let low_end = low.first + low_bytes.len() as u64;
-    // What comes second begins where the first has ended, or before.
+    // The second part must not begin after the end of the first.
     let overlap = usize::try_from(low_end.checked_sub(high.first)?).ok()?;
     let rest = high_bytes.get(overlap..).unwrap_or_default();
     let mut joined = BytesMut::with_capacity(low_bytes.len() + rest.len());
@@ -159,18 +152,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read() {
-        let of = |text: &str| asked(&HeaderMap::from_iter([(RANGE, text.parse().unwrap())]));
-        assert_eq!(of("bytes=0-1"), Some(Asked::From(0, Some(1))));
-        assert_eq!(of("Bytes=5-"), Some(Asked::From(5, None)));
-        assert_eq!(of("bytes=-5"), Some(Asked::Last(5)));
+    fn ranges_are_parsed() {
+        let of = |text: &str| requested(&HeaderMap::from_iter([(RANGE, text.parse().unwrap())]));
+        assert_eq!(of("bytes=0-1"), Some(Requested::From(0, Some(1))));
+        assert_eq!(of("Bytes=5-"), Some(Requested::From(5, None)));
+        assert_eq!(of("bytes=-5"), Some(Requested::Last(5)));
         for not in ["bytes=", "bytes=-", "bytes=2-1", "bytes=0-1,3-4", "bytes=+1-2", "lines=1-2", "bytes 1-2"] {
             assert_eq!(of(not), None, "{not}");
         }
     }
 
     #[test]
-    fn parts_are_read_and_looked_into() {
+    fn parts_are_parsed_and_searched() {
         let of = |text: &str, length| received(&HeaderMap::from_iter([(CONTENT_RANGE, text.parse().unwrap())]), length);
         let part = Part { first: 4, whole: Some(10) };
         assert_eq!(of("bytes 4-8/10", 5), Some(part));
@@ -178,9 +171,9 @@ mod tests {
         assert_eq!(of("bytes 4-8/*", 5), Some(Part { first: 4, whole: None }));
         assert_eq!(of("bytes 4-8/10", 4), None);
         assert_eq!(of("bytes 4-10/10", 7), None);
-        assert_eq!(within(Asked::From(6, Some(8)), part, 5), Some((2, 3)));
-        assert_eq!(within(Asked::From(6, None), part, 5), None);
-        assert_eq!(within(Asked::Last(1), part, 6), Some((5, 1)));
+        assert_eq!(within(Requested::From(6, Some(8)), part, 5), Some(Span { first: 2, count: 3 }));
+        assert_eq!(within(Requested::From(6, None), part, 5), None);
+        assert_eq!(within(Requested::Last(1), part, 6), Some(Span { first: 5, count: 1 }));
     }
 
     proptest::proptest! {

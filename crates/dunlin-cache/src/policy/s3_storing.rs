@@ -1,4 +1,4 @@
-//! Which responses may be stored (RFC 9111 §3), and which of their fields (§3.1).
+//! The responses that may be stored (RFC 9111 §3), and their fields (§3.1).
 
 use dunlin_http::cache_control::Scope;
 use dunlin_http::hop_by_hop;
@@ -10,40 +10,59 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use super::s5_2_response::Effective;
 use crate::RoutePolicy;
 
-/// Why a response is not stored. It is what `Cache-Status` gives as `detail`.
+/// The reason why a response is not stored. `Cache-Status` contains it as `detail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// An interim status, or one that says nothing by itself.
+    /// The status cannot be stored, or not without an explicit lifetime.
     Status,
     NotUnderstood,
     NoStore,
     Private,
     Authorization,
     SetCookie,
-    /// `Vary: *`, or one that cannot be read.
+    /// `Vary: *`, or a `Vary` that cannot be parsed.
     VaryAny,
-    /// Nothing says for how long it is good, nor could it be validated.
+    /// It has neither a lifetime nor a validator.
     NoFreshness,
-    /// More than one entry may take.
+    /// It is larger than an entry may be.
     TooLarge,
-    /// A 206 that does not say which part it is.
+    /// It is a 206 without a valid `Content-Range`.
     Part,
-    /// Less came than was announced, or more.
+    /// The body does not have the announced length.
     Incomplete,
 }
 
-/// Status codes that may be stored although nothing says for how long (RFC 9110 §15.1).
+/// The statuses that may be stored without an explicit lifetime (RFC 9110 §15.1).
 const HEURISTIC: [u16; 12] = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501];
 
-/// Status codes whose meaning for caches is known here (RFC 9110 §15), for `must-understand`.
+/// The statuses that this cache understands (RFC 9110 §15), for `must-understand`.
 const UNDERSTOOD: [u16; 41] = [
     200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407,
     408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504,
 ];
 
-/// Fields about a proxy or about the end of the message, which are not stored (RFC 9111 §3.1).
-static OF_A_PROXY: [HeaderName; 4] =
+/// The fields of a proxy and of the message's framing, which are not stored (RFC 9111 §3.1).
+static PROXY_FIELDS: [HeaderName; 4] =
     [PROXY_AUTHENTICATE, HeaderName::from_static("proxy-authentication-info"), PROXY_AUTHORIZATION, TRAILER];
+
+/// The facts of a request that decide whether its response may be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StorageRequest<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// `true` if the client has a verified identity and no entries of its own.
+    pub(crate) identified: bool,
+    /// `true` if the client has entries of its own.
+    pub(crate) separate: bool,
+}
+
+// === impl StorageRequest ===
+
+impl StorageRequest<'_> {
+    /// Returns `true` if RFC 9111 §3.5 restricts the response.
+    fn is_restricted(&self) -> bool {
+        !self.separate && (self.identified || self.headers.contains_key(AUTHORIZATION))
+    }
+}
 
 // === impl Refusal ===
 
@@ -65,23 +84,22 @@ impl Refusal {
     }
 }
 
-/// Whether a shared cache may store this final response to a GET (RFC 9111 §3). `request` is the
-/// request's header.
+/// Checks that a shared cache may store this final response to a GET (RFC 9111 §3).
 pub(crate) fn may_store(
-    request: &HeaderMap,
+    request: StorageRequest<'_>,
     status: StatusCode,
     headers: &HeaderMap,
     directives: &Effective,
     policy: &RoutePolicy,
 ) -> Result<(), Refusal> {
-    // 304 freshens, it is not stored; 1xx is not final.
+    // A 304 freshens a stored response, and a 1xx is not final.
     if status.is_informational() || status == StatusCode::NOT_MODIFIED || status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Refusal::Status);
     }
     if status == StatusCode::PARTIAL_CONTENT && !headers.contains_key(CONTENT_RANGE) {
         return Err(Refusal::Part);
     }
-    // §5.2.2.3: with must-understand the status decides, and no-store does not count where it is
+    // RFC 9111 §5.2.2.3: with must-understand, no-store does not count for a status that is
     // understood.
     if directives.must_understand {
         if !UNDERSTOOD.contains(&status.as_u16()) {
@@ -93,13 +111,10 @@ pub(crate) fn may_store(
     if directives.private.as_ref().is_some_and(Scope::is_response) {
         return Err(Refusal::Private);
     }
-    // §3.5: any of these three says that the answer does not depend on who asked.
-    let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
-    if request.contains_key(AUTHORIZATION) && !shared {
+    if request.is_restricted() && !is_for_all_clients(directives) {
         return Err(Refusal::Authorization);
     }
-    // Not the RFC's rule (§7.3 leaves it to the origin) but ours: a cookie is one person's unless
-    // the route says otherwise.
+    // Stricter than RFC 9111 §7.3, which leaves it to the origin: a cookie is usually for one client.
     if headers.contains_key(SET_COOKIE) && !policy.set_cookie {
         return Err(Refusal::SetCookie);
     }
@@ -111,14 +126,18 @@ pub(crate) fn may_store(
     }
 }
 
-/// Whether the status allows a lifetime that is guessed (RFC 9110 §15.1).
+/// Returns `true` if a response is explicitly for all clients, whoever requested it (RFC 9111 §3.5).
+pub(crate) fn is_for_all_clients(directives: &Effective) -> bool {
+    directives.public || directives.must_revalidate || directives.s_maxage.is_some()
+}
+
+/// Returns `true` if the status allows a heuristic lifetime (RFC 9110 §15.1).
 pub(crate) fn is_heuristic(status: StatusCode) -> bool {
     HEURISTIC.contains(&status.as_u16())
 }
 
-/// Takes out what is not stored (RFC 9111 §3.1): fields of the connection, those it names, and
-/// those that `no-cache` and `private` name, which must not be used again without validation
-/// (§5.2.2.4) or at all (§5.2.2.7).
+/// Removes the fields that are not stored (RFC 9111 §3.1): those of the connection, and those that
+/// `no-cache` (§5.2.2.4) and `private` (§5.2.2.7) name.
 pub(crate) fn strip(headers: &mut HeaderMap, directives: &Effective) {
     strip_hop_by_hop(headers);
     for scope in [&directives.no_cache, &directives.private] {
@@ -128,8 +147,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, directives: &Effective) {
     }
 }
 
-/// The trailer fields that may be stored, and given to all who ask for the same; they stay apart
-/// from the header (RFC 9111 §3.1).
+/// The trailer fields that may be stored and shared. They stay apart from the header (RFC 9111 §3.1).
 pub(crate) fn shared_trailers(mut trailers: HeaderMap, directives: &Effective, policy: &RoutePolicy) -> HeaderMap {
     strip(&mut trailers, directives);
     if !policy.set_cookie {
@@ -138,8 +156,8 @@ pub(crate) fn shared_trailers(mut trailers: HeaderMap, directives: &Effective, p
     trailers
 }
 
-/// The fields that are for this one answer only, as `no-cache` or `private` name them.
-pub(crate) fn unshared(headers: &HeaderMap, directives: &Effective) -> HeaderMap {
+/// The fields that `no-cache` or `private` name, which only the client of this response gets.
+pub(crate) fn unshared_fields(headers: &HeaderMap, directives: &Effective) -> HeaderMap {
     let mut found = HeaderMap::new();
     for scope in [&directives.no_cache, &directives.private] {
         if let Some(Scope::Fields(fields)) = scope {
@@ -153,8 +171,8 @@ pub(crate) fn unshared(headers: &HeaderMap, directives: &Effective) -> HeaderMap
     found
 }
 
-/// Takes out the fields of the connection and those that `Connection` names.
+/// Removes the fields of the connection and those that `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     hop_by_hop::remove(headers);
-    hop_by_hop::remove_all(headers, &OF_A_PROXY);
+    hop_by_hop::remove_all(headers, &PROXY_FIELDS);
 }

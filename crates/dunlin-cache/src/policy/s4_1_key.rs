@@ -1,19 +1,20 @@
-//! Selecting a variant (RFC 9111 §4.1): the request fields that `Vary` names, normalised so that
-//! what means the same compares the same.
+//! Selection of a variant (RFC 9111 §4.1): the request fields that `Vary` names, normalised so that
+//! equivalent values are equal.
 
 use dunlin_http::list;
+use dunlin_http::negotiate::qvalue;
 use dunlin_http::vary::Vary;
 use http::header::{
-    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LANGUAGE, COOKIE, DATE, FROM,
-    HOST, ORIGIN, PROXY_AUTHORIZATION, REFERER, USER_AGENT,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, FORWARDED, IF_MATCH,
+    IF_NONE_MATCH, TE, VIA,
 };
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The request fields that selected a stored response, in alphabetical order, normalised; `None`
-/// for one that was not sent.
+/// The request fields that selected a stored response, in alphabetical order, normalised. A value is
+/// `None` if the request did not have the field.
 pub(crate) type Selecting = Box<[(HeaderName, Option<Box<str>>)]>;
 
-/// The fields of a request that a response's `Vary` names; `None` for `Vary: *`.
+/// The fields of a request that a response's `Vary` and the route name. Returns `None` for `Vary: *`.
 pub(crate) fn selecting(response: &HeaderMap, request: &HeaderMap, extra: &[HeaderName]) -> Option<Selecting> {
     let Vary::Fields(mut names) = Vary::of(response) else { return None };
     if !extra.is_empty() {
@@ -24,81 +25,100 @@ pub(crate) fn selecting(response: &HeaderMap, request: &HeaderMap, extra: &[Head
     Some(names.into_iter().map(|name| (name.clone(), normalised(&name, request))).collect())
 }
 
-/// Whether a request selects the response that was stored with these fields. `stored` is that
-/// response's header.
+/// Returns `true` if a request selects the response that was stored with these fields. `stored` is
+/// the header of that response.
 pub(crate) fn selects(selecting: &Selecting, stored: &HeaderMap, request: &HeaderMap) -> bool {
     selecting.iter().all(|(name, value)| {
         normalised(name, request) == *value || *name == ACCEPT_LANGUAGE && prefers_language(stored, request)
     })
 }
 
-/// The value of a request field as it is compared, byte for byte, with each byte as one character.
+/// The value of a request field for comparison, with each byte as one character.
 ///
-/// All lines are one list without optional whitespace (RFC 9111 §4.1 allows both), but an empty
-/// element stays: an origin could tell it. The fields of content negotiation are compared without
-/// regard to order and case where these have no meaning. Fields that are no lists are taken as they
-/// are.
+/// RFC 9111 §4.1 allows to normalise a field as its definition allows it. For a field that is
+/// defined as a list, whitespace around commas does not count; for content negotiation, neither do
+/// the order and the case. Any other field is compared byte for byte, because its definition is
+/// unknown. The lines of a field are combined as RFC 9110 §5.3 says.
 pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Box<str>> {
     let mut lines = request.get_all(name).iter();
     let first = lines.next()?;
-    if lines.next().is_none()
+    let is_single = lines.next().is_none();
+    if !LISTS.contains(name) {
+        return Some(match first.to_str() {
+            Ok(line) if is_single => line.into(),
+            _ => request.get_all(name).iter().map(latin1).collect::<Vec<_>>().join(", ").into(),
+        });
+    }
+    if is_single
         && let Ok(line) = first.to_str()
         && !line.contains([',', ';', ' ', '\t'])
         && !(is_negotiation(name) && line.bytes().any(|byte| byte.is_ascii_uppercase()))
     {
         return Some(line.into());
     }
-    let mut out = String::new();
-    for (index, line) in request.get_all(name).iter().enumerate() {
-        // Latin-1 is one character for each byte, so that no two values become one.
-        let line: String = line.as_bytes().iter().map(|byte| char::from(*byte)).collect();
-        if index > 0 {
-            out.push(',');
-        }
-        if SINGLE.contains(name) {
-            out.push_str(&line);
-            continue;
-        }
-        for (index, element) in list::split_on(&line, b',').enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            out.push_str(list::trim(element));
-        }
+    let mut elements = Vec::new();
+    for line in request.get_all(name).iter().map(latin1) {
+        // An empty element stays, because an origin could distinguish it.
+        elements.extend(list::split_on(&line, b',').map(|element| list::trim(element).to_owned()));
     }
-    Some(if is_negotiation(name) { negotiation(&out, *name != ACCEPT) } else { out }.into())
+    let list = elements.join(",");
+    Some(if is_negotiation(name) { negotiation(&list, *name != ACCEPT) } else { list }.into())
 }
 
-/// Fields whose values are no lists, so that a comma or a space is part of the value.
-static SINGLE: [HeaderName; 9] =
-    [AUTHORIZATION, COOKIE, DATE, FROM, HOST, ORIGIN, PROXY_AUTHORIZATION, REFERER, USER_AGENT];
+/// A value as Latin-1, in which each byte is one character, so that different values stay different.
+fn latin1(value: &HeaderValue) -> String {
+    value.as_bytes().iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The request fields that an RFC defines as lists.
+static LISTS: [HeaderName; 11] = [
+    ACCEPT,
+    ACCEPT_CHARSET,
+    ACCEPT_ENCODING,
+    ACCEPT_LANGUAGE,
+    CACHE_CONTROL,
+    FORWARDED,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    // RFC 7240 §2.
+    HeaderName::from_static("prefer"),
+    TE,
+    VIA,
+];
 
 fn is_negotiation(name: &HeaderName) -> bool {
     [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE].contains(name)
 }
 
-/// Sorts what is asked for by weight, then by name: RFC 9110 §12.4.2 gives order no meaning.
+/// A range of a negotiation field, with its weight in thousandths.
+#[derive(PartialEq, Eq)]
+struct WeightedRange {
+    weight: u16,
+    range: String,
+}
+
+/// Sorts the ranges by weight, then by name, because their order has no meaning (RFC 9110 §12.4.2).
 fn negotiation(list: &str, lowercase: bool) -> String {
-    let mut ranges: Vec<(u16, String)> = weighted(list)
-        .map(|(range, weight)| (weight, if lowercase { range.to_ascii_lowercase() } else { range }))
-        .collect();
-    ranges.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let mut ranges: Vec<WeightedRange> = weighted(list).collect();
+    if lowercase {
+        ranges.iter_mut().for_each(|range| range.range.make_ascii_lowercase());
+    }
+    ranges.sort_unstable_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.range.cmp(&b.range)));
     ranges.dedup();
-    let part = |(weight, range): &(u16, String)| match weight {
+    let text = |WeightedRange { weight, range }: &WeightedRange| match weight {
         1000 => range.clone(),
         weight => format!("{range};q={weight}"),
     };
-    ranges.iter().map(part).collect::<Vec<_>>().join(",")
+    ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-/// The ranges of a list with their weights in thousandths (RFC 9110 §12.4.2). A weight that cannot
-/// be read stays with its range.
-fn weighted(list: &str) -> impl Iterator<Item = (String, u16)> {
+/// The ranges of a list. An invalid weight stays a part of its range.
+fn weighted(list: &str) -> impl Iterator<Item = WeightedRange> {
     list::split(list).map(|element| {
         let mut range = String::with_capacity(element.len());
         let mut weight = 1000;
         for (at, part) in list::split_on(element, b';').map(list::trim).enumerate() {
-            match part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")).and_then(thousandths) {
+            match part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")).and_then(qvalue) {
                 Some(thousandths) if at > 0 => weight = thousandths,
                 _ => {
                     if at > 0 {
@@ -108,29 +128,26 @@ fn weighted(list: &str) -> impl Iterator<Item = (String, u16)> {
                 }
             }
         }
-        (range, weight)
+        WeightedRange { weight, range }
     })
 }
 
-fn thousandths(text: &str) -> Option<u16> {
-    let value: f32 = text.parse().ok()?;
-    (0.0..=1.0).contains(&value).then_some((value * 1000.0).round() as u16)
-}
-
-/// Whether the response is in the one language that the request likes best, so that another order
-/// of the rest is no matter.
+/// Returns `true` if the response is in the one language that the request prefers to all others.
+/// Then the order of the others does not matter.
 fn prefers_language(stored: &HeaderMap, request: &HeaderMap) -> bool {
     let mut languages = list::elements(stored, &CONTENT_LANGUAGE);
     let (Some(language), None) = (languages.next(), languages.next()) else { return false };
-    let asked = list::elements(request, &ACCEPT_LANGUAGE).collect::<Vec<_>>().join(",");
-    let ranges: Vec<_> = weighted(&asked).collect();
-    let best = ranges.iter().map(|(_, weight)| *weight).max().unwrap_or(0);
-    let mut liked = ranges.iter().filter(|(_, weight)| *weight == best && best > 0);
-    matches!((liked.next(), liked.next()), (Some((range, _)), None) if range.eq_ignore_ascii_case(language))
+    let accepted = list::elements(request, &ACCEPT_LANGUAGE).collect::<Vec<_>>().join(",");
+    let ranges: Vec<WeightedRange> = weighted(&accepted).collect();
+    let best = ranges.iter().map(|range| range.weight).max().unwrap_or(0);
+    let mut preferred = ranges.iter().filter(|range| range.weight == best && best > 0);
+    matches!((preferred.next(), preferred.next()), (Some(only), None) if only.range.eq_ignore_ascii_case(language))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::{COOKIE, USER_AGENT};
+
     use super::*;
 
     fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
@@ -144,10 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn what_means_the_same_compares_the_same() {
+    fn equivalent_values_are_equal() {
         let foo = HeaderName::from_static("foo");
         check(&foo, &["1, 2"], &["1", "2"], true);
-        check(&foo, &["1,2"], &[" 1, 2 "], true);
+        check(&foo, &["1,2"], &[" 1, 2 "], false);
+        check(&foo, &["a, b"], &["a,b"], false);
         check(&foo, &["1,2"], &["2,1"], false);
         check(&foo, &["a"], &["A"], false);
         check(&foo, &[], &[""], false);
@@ -157,10 +175,16 @@ mod tests {
         check(&foo, &["1", ""], &["1"], false);
         check(&COOKIE, &["a=1,  b"], &["a=1,b"], false);
         check(&USER_AGENT, &["x (y, z)"], &["x (y,z)"], false);
+        check(&HeaderName::from_static("prefer"), &["a, b"], &["a,b"], true);
+        check(&HeaderName::from_static("prefer"), &["a", "b"], &["b,a"], false);
         check(&ACCEPT_LANGUAGE, &["en, de"], &["de, en"], true);
         check(&ACCEPT_LANGUAGE, &["en, de"], &["eN ,  De"], true);
         check(&ACCEPT_LANGUAGE, &["en, de;q=0.5"], &["de;q=0.50, en;q=1"], true);
         check(&ACCEPT_LANGUAGE, &["en, de;q=0.5"], &["de, en;q=0.5"], false);
+        // RFC 9110 §12.4.2: anything else than `0` or `1` with at most three decimals is no weight.
+        for weight in ["5e-1", "+0.5", ".5", "0.5000", "NaN", "00.5", "0,5"] {
+            check(&ACCEPT_LANGUAGE, &[&format!("en;q={weight}")], &["en;q=0.5"], false);
+        }
         check(&ACCEPT_ENCODING, &["gzip"], &["GZIP"], true);
         check(&ACCEPT, &["text/html;level=1"], &["text/html"], false);
     }
@@ -169,7 +193,7 @@ mod tests {
     fn every_byte_counts() {
         let of = |bytes: &[u8]| {
             let mut headers = HeaderMap::new();
-            headers.insert("x-u", http::HeaderValue::from_bytes(bytes).unwrap());
+            headers.insert("x-u", HeaderValue::from_bytes(bytes).unwrap());
             normalised(&HeaderName::from_static("x-u"), &headers)
         };
         assert_ne!(of(b"\xff"), of(b"\xfe"));
@@ -178,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn the_language_that_is_liked_best_selects() {
+    fn the_preferred_language_selects() {
         let german = headers(&CONTENT_LANGUAGE, &["de"]);
-        let asks = |line| headers(&ACCEPT_LANGUAGE, &[line]);
-        let stored = Box::new([(ACCEPT_LANGUAGE, normalised(&ACCEPT_LANGUAGE, &asks("en, de")))]) as Selecting;
-        assert!(selects(&stored, &german, &asks("fr;q=0.5, de;q=1.0")));
-        assert!(!selects(&stored, &german, &asks("fr, de;q=0.9")));
-        assert!(!selects(&stored, &german, &asks("fr, de")));
-        assert!(!selects(&stored, &HeaderMap::new(), &asks("fr;q=0.5, de;q=1.0")));
+        let accepting = |line| headers(&ACCEPT_LANGUAGE, &[line]);
+        let stored = Box::new([(ACCEPT_LANGUAGE, normalised(&ACCEPT_LANGUAGE, &accepting("en, de")))]) as Selecting;
+        assert!(selects(&stored, &german, &accepting("fr;q=0.5, de;q=1.0")));
+        assert!(!selects(&stored, &german, &accepting("fr, de;q=0.9")));
+        assert!(!selects(&stored, &german, &accepting("fr, de")));
+        assert!(!selects(&stored, &HeaderMap::new(), &accepting("fr;q=0.5, de;q=1.0")));
     }
 }

@@ -3,19 +3,19 @@
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 
-/// Whether a method may change what is stored. A method that is not known is unsafe.
+/// Returns `true` if a method may change resources. An unknown method is unsafe.
 pub(crate) fn is_unsafe(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::CONNECT)
 }
 
-/// Whether a response tells that the method was performed: 2xx and 3xx.
+/// Returns `true` for 2xx and 3xx, with which a method has succeeded.
 pub(crate) fn is_non_error(status: StatusCode) -> bool {
     status.is_success() || status.is_redirection()
 }
 
-/// The paths with queries that `Location` and `Content-Location` name on the request's own origin,
-/// resolved against the request's path. Another origin's are left alone, or anyone could empty
-/// anyone's cache (§4.4).
+/// The targets of `Location` and `Content-Location` on the request's own origin, as paths with
+/// queries. Other origins are ignored, because one origin must not invalidate another's responses
+/// (RFC 9111 §4.4).
 pub(crate) fn locations<'a>(
     headers: &'a HeaderMap,
     authority: &'a str,
@@ -27,7 +27,7 @@ pub(crate) fn locations<'a>(
     })
 }
 
-/// Resolves a reference (RFC 3986 §5.2) to a path and query on the same origin, if it is there.
+/// Resolves a reference (RFC 3986 §5.2) to a path and query, if it is on the same origin.
 pub(crate) fn resolve(reference: &str, authority: &str, path: &str) -> Option<String> {
     let reference = reference.split('#').next().unwrap_or_default();
     let rest = match reference.split_once("://") {
@@ -52,7 +52,7 @@ pub(crate) fn resolve(reference: &str, authority: &str, path: &str) -> Option<St
     })
 }
 
-/// Removes `.` and `..` (RFC 3986 §5.2.4) from the path of a path with a query.
+/// Removes the segments `.` and `..` (RFC 3986 §5.2.4) from a path with a query.
 fn clean(target: &str) -> String {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     if !path.contains("/.") {

@@ -1,34 +1,34 @@
-//! Which requests a cache answers (RFC 9111 §4 and §5.2.1), and which it lets pass.
+//! The requests that a cache answers (RFC 9111 §4 and §5.2.1), and those that bypass it.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::s4_4_invalidation;
+use crate::request::RequestHead;
 
-/// Why a request is let pass without a look at what is stored.
+/// The reason why a request bypasses the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// An unsafe method: its answer may invalidate.
+pub(crate) enum BypassReason {
+    /// An unsafe method, whose response may invalidate.
     Unsafe,
     /// OPTIONS, TRACE, CONNECT.
     Method,
-    /// It asks for another protocol.
+    /// An upgrade to another protocol.
     Upgrade,
-    /// A GET or HEAD with content, which may mean anything.
+    /// A GET or HEAD with content, whose meaning is undefined (RFC 9110 §9.3.1).
     Content,
-    /// `If-Match` and `If-Unmodified-Since` are the origin's to evaluate (§4.3.2).
+    /// `If-Match` or `If-Unmodified-Since`, which only the origin evaluates (RFC 9111 §4.3.2).
     Precondition,
     /// `Cache-Control: no-store`.
     NoStore,
-    /// The route pauses.
+    /// The route is paused.
     Paused,
 }
 
-/// The fields by which a request asks for anything but the whole answer as it is stored.
+/// The fields with which a request may need anything but the whole stored response.
 const SPECIAL: [HeaderName; 10] = [
     CACHE_CONTROL,
     CONTENT_LENGTH,
@@ -42,25 +42,25 @@ const SPECIAL: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// Whether a request has none of the fields that the rest of the policy looks for. One pass tells
-/// it, where as many look-ups would cost more than all else of a hit.
+/// Returns `true` if a request has none of the fields that the rest of the policy looks for. One pass
+/// over the header costs less than ten look-ups.
 pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
     !headers.keys().any(|name| SPECIAL.contains(name))
 }
 
-// === impl Reason ===
+// === impl BypassReason ===
 
-impl Reason {
-    /// Why this request is let pass, if it is. `plain` is what [`is_plain`] says, `empty` tells
-    /// that it has no content.
-    pub(crate) fn of(parts: &Parts, plain: bool, empty: bool) -> Option<Self> {
-        if !matches!(parts.method, Method::GET | Method::HEAD) {
-            return Some(if s4_4_invalidation::is_unsafe(&parts.method) { Self::Unsafe } else { Self::Method });
+impl BypassReason {
+    /// The reason why this request bypasses the cache, if it does. `plain` is the result of
+    /// [`is_plain`], and `empty` is `true` if there is no content.
+    pub(crate) fn of(request: RequestHead<'_>, plain: bool, empty: bool) -> Option<Self> {
+        if !matches!(*request.method, Method::GET | Method::HEAD) {
+            return Some(if s4_4_invalidation::is_unsafe(request.method) { Self::Unsafe } else { Self::Method });
         }
         if plain {
             return (!empty).then_some(Self::Content);
         }
-        let headers = &parts.headers;
+        let headers = request.headers;
         if headers.contains_key(UPGRADE) {
             return Some(Self::Upgrade);
         }

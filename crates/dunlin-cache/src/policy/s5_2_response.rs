@@ -1,5 +1,5 @@
-//! The directives that govern a response: a targeted field's if there is one (RFC 9213 §2.2), else
-//! `Cache-Control`'s.
+//! The directives that apply to a response: those of a targeted field if there is one (RFC 9213
+//! §2.2), or else those of `Cache-Control`.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -8,19 +8,18 @@ use dunlin_http::cache_control::{ResponseDirectives, Scope};
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
-/// The directives that count.
+/// The directives that apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effective {
     directives: ResponseDirectives,
-    /// They are a targeted field's, so that neither `Cache-Control` nor `Expires` counts.
+    /// `true` if they are a targeted field's, so that `Cache-Control` and `Expires` do not count.
     pub(crate) targeted: bool,
 }
 
 // === impl Effective ===
 
 impl Effective {
-    /// The directives of a response for a cache that takes itself to be the target of these fields,
-    /// in order.
+    /// The directives of a response for a cache with these targeted fields, the first one first.
     pub(crate) fn of(headers: &HeaderMap, targets: &[HeaderName]) -> Self {
         let target = targets.iter().find_map(|name| targeted(headers, name));
         match target {
@@ -38,9 +37,8 @@ impl Deref for Effective {
     }
 }
 
-/// RFC 9213 §2.1: a targeted field is a strict dictionary; one that is not, or is empty, is
-/// ignored. So is here one whose known directives have the wrong type: what was meant cannot be
-/// told.
+/// Parses a targeted field. RFC 9213 §2.1: it is a dictionary, and it is ignored if it is invalid or
+/// empty. A known directive with a value of the wrong type makes it invalid here.
 fn targeted(headers: &HeaderMap, name: &HeaderName) -> Option<ResponseDirectives> {
     let lines: Vec<_> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
     if lines.is_empty() {
@@ -55,7 +53,7 @@ fn targeted(headers: &HeaderMap, name: &HeaderName) -> Option<ResponseDirectives
     (!dictionary.is_empty()).then_some(found)
 }
 
-/// Adds one directive; `None` when its value is of the wrong type.
+/// Adds one directive. Returns `None` if its value has the wrong type.
 fn add(found: &mut ResponseDirectives, key: &str, value: &BareItem) -> Option<()> {
     let seconds = || match value {
         BareItem::Integer(seconds) => u64::try_from(i64::from(*seconds)).ok().map(Duration::from_secs),

@@ -1,6 +1,5 @@
-//! The field `Expires` (RFC 9111 §5.3): any of the three forms of a date, and nothing else. The
-//! case of its letters and a day of the week that is not the date's are no matter, as they say
-//! nothing.
+//! The field `Expires` (RFC 9111 §5.3): a date in any of the three forms. The case of the letters
+//! does not count, and neither does a wrong day of the week.
 
 use std::time::SystemTime;
 
@@ -9,7 +8,8 @@ use http::HeaderValue;
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// Reads a date as RFC 9110 §5.6.7 asks of recipients, robustly. `None` is the past.
+/// Parses a date leniently, as RFC 9110 §5.6.7 recommends. Returns `None` for an invalid one, which
+/// is in the past.
 pub(crate) fn parse(value: &HeaderValue) -> Option<SystemTime> {
     date::parse(value).or_else(|| {
         let canonical = canonical(value.to_str().ok()?);
@@ -26,7 +26,7 @@ pub(crate) fn parse(value: &HeaderValue) -> Option<SystemTime> {
     })
 }
 
-/// The same with its names in the case they are defined in.
+/// The text with its names in the case of their definitions.
 fn canonical(text: &str) -> String {
     let mut inside = false;
     let capitalised = text.chars().map(|c| {

@@ -1,115 +1,71 @@
-//! The second level: what several instances share behind the memory of each.
+//! The second level: a store that several instances share behind the memory of each.
 
+mod invalidation;
 pub(crate) mod record;
 pub(crate) mod second;
-mod share;
 
 use std::future::Future;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_http::BoxError;
 
-use crate::core::Core;
+pub(crate) use invalidation::Invalidate;
+pub use invalidation::{Invalidation, Listener};
 
-/// A second level, shared by many instances. It is asked before the origin is, when the memory has
-/// no answer, and given what is stored.
+/// A second level, shared by many instances. The cache looks there after a miss in memory and before
+/// it calls the origin, and it saves there what it stores.
 ///
-/// What it holds is opaque to it, but for two things that it has to keep apart: *when* and *of
-/// what*. It numbers the invalidations that it hears of; an entry comes with the number that stood
-/// when its fill began, and with the names of its groups. An entry must not be given any more once
-/// its key, or one of its groups, has been invalidated with a higher number, whichever instance did
-/// it, and one that comes too late must not be kept. Where a store cannot tell, it has to take the
-/// worst for true.
+/// Entries are opaque to a store, but for their generation and their groups. The store numbers the
+/// invalidations that it knows of. The generation of an entry is the number from when its fill
+/// began. Once the key or a group of an entry was invalidated with a higher number, by any instance,
+/// the store must not return that entry, and must not store it if it comes later. Where a store
+/// cannot tell, it assumes that the entry is invalid.
 ///
 /// A store that fails or is slow is a miss: the cache waits for
-/// [`Config::store_timeout`](crate::Config::store_timeout) at most, and after some failures in a
-/// row leaves it alone for [`Config::store_pause`](crate::Config::store_pause).
+/// [`Config::store_timeout`](crate::Config::store_timeout) at most. After several failures in a row
+/// it makes no calls for [`Config::store_pause`](crate::Config::store_pause).
 pub trait Store: Send + Sync + 'static {
-    /// What is stored for a key. `None` when the store cannot be asked at the moment: then it is
-    /// not given the answer either.
+    /// Looks a key up. Returns `None` if the store cannot be used at the moment; the response of the
+    /// origin is not saved there either then.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong; it counts as a failure.
+    /// Any error counts as a failure of the store.
     fn load(&self, key: &str) -> impl Future<Output = Result<Option<Loaded>, BoxError>> + Send;
 
-    /// Keeps an entry in the place of the one of the same variant, in its own time; nobody waits
-    /// for it.
+    /// Saves an entry in place of the one of the same variant, without making the caller wait.
     fn save(&self, key: &str, saved: Saved);
 
-    /// Invalidates, here and for all who share the store. From when it returns this store gives
-    /// nothing any more that was there before. Should the store not be reachable, it has to be told
-    /// as soon as it is.
-    fn invalidate(&self, what: &Invalidation);
+    /// Invalidates, here and for all who share the store. After it returns, this store returns none
+    /// of the invalid entries. A store that cannot be reached gets the invalidation as soon as it
+    /// can.
+    fn invalidate(&self, invalidation: &Invalidation);
 
-    /// Is called once, with what is to be told of others' invalidations.
+    /// Registers the receiver of other instances' invalidations. It is called once.
     fn listen(&self, listener: Listener);
 }
 
-/// What a store has for a key.
+/// The entries of a key in a store.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// The number of the last invalidation of anything.
-    pub stands: u64,
-    /// The variants that are good, as they were saved.
+    pub generation: u64,
+    /// The valid variants, as they were saved.
     pub variants: Vec<Bytes>,
 }
 
-/// What a store is to keep.
+/// An entry to save in a store.
 #[derive(Clone, Debug)]
 pub struct Saved {
-    /// The name of the variant: it takes the place of the one of the same name.
+    /// The name of the variant. An entry replaces the one of the same name.
     pub variant: String,
-    /// The number that stood when its fill began.
-    pub stood: u64,
-    /// The groups that it belongs to.
+    /// The number of the last invalidation from when the fill of this entry began.
+    pub generation: u64,
+    /// The groups of the entry.
     pub groups: Vec<String>,
-    /// For how long it may be of use.
+    /// The time for which the entry may be of use.
     pub ttl: Duration,
-    /// The entry itself, in a form that tells its own version.
+    /// The entry itself, in a form that contains its own version.
     pub entry: Bytes,
-}
-
-/// What is invalidated.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Invalidation {
-    /// Everything.
-    pub all: bool,
-    /// Groups by name.
-    pub groups: Vec<String>,
-    /// Keys.
-    pub keys: Vec<String>,
-}
-
-/// The ear of a cache: a store tells it what other instances have invalidated.
-#[derive(Clone)]
-pub struct Listener(Weak<Core>);
-
-// === impl Listener ===
-
-impl Listener {
-    pub(crate) fn new(core: &Arc<Core>) -> Self {
-        Self(Arc::downgrade(core))
-    }
-
-    /// Another instance has invalidated this.
-    pub fn invalidated(&self, what: &Invalidation) {
-        if let Some(core) = self.0.upgrade() {
-            core.forget(what);
-        }
-    }
-
-    /// Something that others have invalidated may have been missed: nothing in memory is sure to be
-    /// good.
-    pub fn gap(&self) {
-        self.invalidated(&Invalidation { all: true, ..Invalidation::default() });
-    }
-}
-
-impl std::fmt::Debug for Listener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listener").field("alive", &(self.0.strong_count() > 0)).finish()
-    }
 }

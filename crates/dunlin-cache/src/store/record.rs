@@ -1,8 +1,8 @@
-//! An entry as bytes, for a second level.
+//! The binary form of an entry, for a second level.
 //!
-//! A record begins with its version. One of another version is not read: instances of two versions
-//! may share a store, and each sees what its own kind wrote. Integers are big-endian; a text or a
-//! body stands behind its length.
+//! A record begins with its version, and a record of another version is ignored. So instances of two
+//! versions can share a store, each with its own entries. Integers are big-endian. A text or a body
+//! comes after its length.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,14 +12,16 @@ use dunlin_http::BodyId;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
-use crate::entry::{Entry, Head, Rules, Told};
+use crate::client_freshness::ClientFreshness;
+use crate::entry::Entry;
 use crate::generations::Slot;
+use crate::head::{Head, Rules};
 use crate::policy::s4_1_key::Selecting;
 
-/// Changes with everything that an older reader would not understand, or take for something else.
-const VERSION: &[u8; 4] = b"DLC2";
+/// The version. It changes with every change of the form.
+const VERSION: &[u8; 4] = b"DLC3";
 
-/// The record of an entry that is a whole.
+/// The record of a complete entry.
 pub(crate) fn write(entry: &Entry) -> Bytes {
     let mut out = BytesMut::with_capacity(entry.body.len() + 1024);
     out.put_slice(VERSION);
@@ -29,20 +31,21 @@ pub(crate) fn write(entry: &Entry) -> Bytes {
     duration(entry.initial_age, &mut out);
     let rules = &entry.rules;
     duration(rules.lifetime, &mut out);
-    out.put_u8(u8::from(rules.validate_always) | u8::from(rules.never_stale) << 1);
+    let flags = [rules.validate_always, rules.never_stale, rules.for_all_clients];
+    out.put_u8(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
     duration(rules.while_revalidate, &mut out);
     option(rules.if_error, &mut out, duration);
-    match &entry.told {
-        Told::Own => out.put_u8(0),
-        Told::Fixed(value) => {
+    match &entry.client_freshness {
+        ClientFreshness::Unchanged => out.put_u8(0),
+        ClientFreshness::Fixed(value) => {
             out.put_u8(1);
             text(value.as_bytes(), &mut out);
         }
-        Told::FromNow(left) => {
+        ClientFreshness::FromNow(time) => {
             out.put_u8(2);
-            duration(*left, &mut out);
+            duration(*time, &mut out);
         }
-        Told::Placed => out.put_u8(3),
+        ClientFreshness::Inserted => out.put_u8(3),
     }
     option(entry.upstream_status.as_ref(), &mut out, |value, out| text(value.as_bytes(), out));
     out.put_u32(entry.selecting.len() as u32);
@@ -67,8 +70,8 @@ pub(crate) fn write(entry: &Entry) -> Bytes {
     out.freeze()
 }
 
-/// Reads a record; `None` when it is none of this version. Its generation and its slots are for the
-/// reader to say.
+/// Parses a record. Returns `None` if it has another version or form. The reader gives the entry its
+/// generation and its slots.
 pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Option<Entry> {
     let mut rest = Reader(record);
     if &rest.take(4)?[..] != VERSION {
@@ -83,14 +86,15 @@ pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Opt
         lifetime,
         validate_always: flags & 1 != 0,
         never_stale: flags & 2 != 0,
+        for_all_clients: flags & 4 != 0,
         while_revalidate: rest.duration()?,
         if_error: rest.option(Reader::duration)?,
     };
-    let told = match rest.u8()? {
-        0 => Told::Own,
-        1 => Told::Fixed(rest.value()?),
-        2 => Told::FromNow(rest.duration()?),
-        3 => Told::Placed,
+    let client_freshness = match rest.u8()? {
+        0 => ClientFreshness::Unchanged,
+        1 => ClientFreshness::Fixed(rest.value()?),
+        2 => ClientFreshness::FromNow(rest.duration()?),
+        3 => ClientFreshness::Inserted,
         _ => return None,
     };
     let upstream_status = rest.option(Reader::value)?;
@@ -100,9 +104,20 @@ pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Opt
     let headers = rest.fields()?;
     let body = rest.text()?;
     let trailers = Some(rest.fields()?).filter(|trailers| !trailers.is_empty()).map(Arc::new);
-    let head =
-        Head { status, headers, upstream_status, told, selecting, received, initial_age, rules, groups, slots, since };
-    rest.0.is_empty().then(|| head.with_kept_body(body, BodyId::new(), None).with_trailers(trailers))
+    let head = Head {
+        status,
+        headers,
+        upstream_status,
+        client_freshness,
+        selecting,
+        received,
+        initial_age,
+        rules,
+        groups,
+        slots,
+        since,
+    };
+    rest.0.is_empty().then(|| Entry::with_stored_body(head, body, BodyId::new(), None).with_trailers(trailers))
 }
 
 fn duration(duration: Duration, out: &mut BytesMut) {
@@ -122,7 +137,7 @@ fn option<T>(value: Option<T>, out: &mut BytesMut, write: impl FnOnce(T, &mut By
     }
 }
 
-/// What is left of a record.
+/// The rest of a record.
 struct Reader(Bytes);
 
 // === impl Reader ===
@@ -197,12 +212,17 @@ mod tests {
         let seconds = || (0u64..1 << 40, 0u32..1_000_000_000).prop_map(|(s, n)| Duration::new(s, n));
         let value = || "[ -~]{0,12}".prop_map(|text| HeaderValue::from_str(&text).unwrap());
         let name = || "[a-z]{1,8}".prop_map(|text| HeaderName::try_from(text).unwrap());
-        let told = prop_oneof![Just(Told::Own), value().prop_map(Told::Fixed), seconds().prop_map(Told::FromNow)];
-        let rules = (seconds(), any::<bool>(), any::<bool>(), seconds(), prop::option::of(seconds())).prop_map(
-            |(lifetime, validate_always, never_stale, while_revalidate, if_error)| Rules {
+        let client_freshness = prop_oneof![
+            Just(ClientFreshness::Unchanged),
+            value().prop_map(ClientFreshness::Fixed),
+            seconds().prop_map(ClientFreshness::FromNow),
+        ];
+        let rules = (seconds(), any::<[bool; 3]>(), seconds(), prop::option::of(seconds())).prop_map(
+            |(lifetime, [validate_always, never_stale, for_all_clients], while_revalidate, if_error)| Rules {
                 lifetime,
                 validate_always,
                 never_stale,
+                for_all_clients,
                 while_revalidate,
                 if_error,
             },
@@ -212,14 +232,30 @@ mod tests {
         let groups = prop::collection::vec("\\PC{0,8}", 0..3);
         let body = prop::collection::vec(any::<u8>(), 0..100);
         let body = (body, prop::collection::vec((name(), value()), 0..3));
-        ((200u16..600, seconds(), seconds(), rules), told, prop::option::of(value()), selecting, fields, groups, body)
+        (
+            (200u16..600, seconds(), seconds(), rules),
+            client_freshness,
+            prop::option::of(value()),
+            selecting,
+            fields,
+            groups,
+            body,
+        )
             .prop_map(
-                |((status, received, initial_age, rules), told, upstream_status, selecting, fields, groups, body)| {
+                |(
+                    (status, received, initial_age, rules),
+                    client_freshness,
+                    upstream_status,
+                    selecting,
+                    fields,
+                    groups,
+                    body,
+                )| {
                     let head = Head {
                         status: StatusCode::from_u16(status).unwrap(),
                         headers: fields.into_iter().collect(),
                         upstream_status,
-                        told,
+                        client_freshness,
                         selecting: selecting.into_iter().map(|(name, value)| (name, value.map(Into::into))).collect(),
                         received: SystemTime::UNIX_EPOCH + received,
                         initial_age,
@@ -230,7 +266,7 @@ mod tests {
                     };
                     let (body, trailers) = body;
                     let trailers = Some(HeaderMap::from_iter(trailers)).filter(|trailers| !trailers.is_empty());
-                    let entry = head.with_kept_body(Bytes::from(body), BodyId::new(), None);
+                    let entry = Entry::with_stored_body(head, Bytes::from(body), BodyId::new(), None);
                     entry.with_trailers(trailers.map(Arc::new))
                 },
             )
@@ -238,7 +274,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(entry in entry()) {
+        fn a_record_reads_as_it_was_written(entry in entry()) {
             let record = write(&entry);
             let mut again = read(record.clone(), 7, SmallVec::new()).unwrap();
             again.id = entry.id;
@@ -249,7 +285,10 @@ mod tests {
         }
 
         #[test]
-        fn anything_may_come(entry in entry(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+        fn reading_never_panics(
+            entry in entry(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
             let mut record = write(&entry).to_vec();
             for (at, byte) in changes {
                 let at = at.index(record.len());

@@ -1,27 +1,26 @@
-//! [`Second`]: a store behind a timeout and a breaker.
+//! [`Second`]: a store with a timeout and a circuit breaker.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use dunlin_http::BoxError;
+use dunlin_http::{BoxError, Counter};
 
 use super::{Invalidation, Listener, Loaded, Saved, Store};
-use crate::stats::Counter;
 
-/// Failures in a row that open the breaker.
-const MOST_FAILURES: u32 = 3;
+/// The failures in a row that open the breaker.
+const MAX_FAILURES: u32 = 3;
 
-/// A store behind a timeout and a breaker, whatever its type.
+/// A store of any type with a timeout and a circuit breaker.
 pub(crate) struct Second {
     store: Box<dyn Erased>,
     timeout: Duration,
     pause: Duration,
     failures: AtomicU32,
-    begun: Instant,
-    /// Until when the store is left alone, in milliseconds since `begun`.
-    closed_until: AtomicU64,
+    opened: Instant,
+    /// The end of the pause, in milliseconds since `opened`.
+    paused_until: AtomicU64,
 }
 
 type Loading<'a> = Pin<Box<dyn Future<Output = Result<Option<Loaded>, BoxError>> + Send + 'a>>;
@@ -30,7 +29,7 @@ type Loading<'a> = Pin<Box<dyn Future<Output = Result<Option<Loaded>, BoxError>>
 trait Erased: Send + Sync {
     fn load<'a>(&'a self, key: &'a str) -> Loading<'a>;
     fn save(&self, key: &str, saved: Saved);
-    fn invalidate(&self, what: &Invalidation);
+    fn invalidate(&self, invalidation: &Invalidation);
     fn listen(&self, listener: Listener);
 }
 
@@ -43,14 +42,14 @@ impl Second {
             timeout,
             pause,
             failures: AtomicU32::new(0),
-            begun: Instant::now(),
-            closed_until: AtomicU64::new(0),
+            opened: Instant::now(),
+            paused_until: AtomicU64::new(0),
         }
     }
 
-    /// What is stored for a key; `None` when the store cannot say, or not in time.
+    /// Looks a key up. Returns `None` if the store does not answer in time.
     pub(crate) async fn load(&self, key: &str, failures: &Counter) -> Option<Loaded> {
-        if self.now() < self.closed_until.load(SeqCst) {
+        if self.now() < self.paused_until.load(SeqCst) {
             return None;
         }
         let error: BoxError = match tokio::time::timeout(self.timeout, self.store.load(key)).await {
@@ -61,11 +60,11 @@ impl Second {
             Ok(Err(error)) => error,
             Err(elapsed) => elapsed.into(),
         };
-        failures.add();
-        if self.failures.fetch_add(1, SeqCst) + 1 >= MOST_FAILURES {
+        failures.increment();
+        if self.failures.fetch_add(1, SeqCst) + 1 >= MAX_FAILURES {
             self.failures.store(0, SeqCst);
-            self.closed_until.store(self.now() + self.pause.as_millis() as u64, SeqCst);
-            tracing::warn!(error, pause = ?self.pause, "the second level fails and is left alone");
+            self.paused_until.store(self.now() + self.pause.as_millis() as u64, SeqCst);
+            tracing::warn!(error, pause = ?self.pause, "second level: failed repeatedly; pausing");
         }
         None
     }
@@ -74,8 +73,8 @@ impl Second {
         self.store.save(key, saved);
     }
 
-    pub(crate) fn invalidate(&self, what: &Invalidation) {
-        self.store.invalidate(what);
+    pub(crate) fn invalidate(&self, invalidation: &Invalidation) {
+        self.store.invalidate(invalidation);
     }
 
     pub(crate) fn listen(&self, listener: Listener) {
@@ -83,7 +82,7 @@ impl Second {
     }
 
     fn now(&self) -> u64 {
-        self.begun.elapsed().as_millis() as u64
+        self.opened.elapsed().as_millis() as u64
     }
 }
 
@@ -98,8 +97,8 @@ impl<S: Store> Erased for S {
         Store::save(self, key, saved);
     }
 
-    fn invalidate(&self, what: &Invalidation) {
-        Store::invalidate(self, what);
+    fn invalidate(&self, invalidation: &Invalidation) {
+        Store::invalidate(self, invalidation);
     }
 
     fn listen(&self, listener: Listener) {

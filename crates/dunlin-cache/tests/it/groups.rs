@@ -91,8 +91,12 @@ type Event = fn(&World);
 
 const EVENTS: [Event; 3] = [
     |world| world.cache.invalidate_groups(&["users"]),
-    |world| world.cache.purge_url(&"http://example.com/a".parse().unwrap()),
-    |world| world.cache.flush(),
+    |world| {
+        world.cache.purge_url(&"http://example.com/a".parse().unwrap());
+    },
+    |world| {
+        world.cache.purge_all();
+    },
 ];
 
 #[tokio::test]

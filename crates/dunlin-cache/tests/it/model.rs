@@ -226,7 +226,7 @@ async fn run(events: Vec<Event>) {
                 model.forget(None);
             }
             Event::Flush => {
-                world.cache.flush();
+                world.cache.purge_all();
                 model.forget(None);
             }
             Event::Change { url } => {

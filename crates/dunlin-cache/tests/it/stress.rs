@@ -44,9 +44,13 @@ async fn nothing_from_before_an_invalidation_is_given_after_it() {
     while !readers.iter().all(tokio::task::JoinHandle::is_finished) {
         let now = version.fetch_add(1, SeqCst) + 1;
         match now % 3 {
-            0 => world.cache.purge_url(&"http://example.com/a".parse().unwrap()),
+            0 => {
+                world.cache.purge_url(&"http://example.com/a".parse().unwrap());
+            }
             1 => world.cache.invalidate_groups(&["g"]),
-            _ => world.cache.flush(),
+            _ => {
+                world.cache.purge_all();
+            }
         }
         settled.store(now, SeqCst);
         for _ in 0..now % 8 {

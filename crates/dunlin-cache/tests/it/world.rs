@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dunlin_cache::{Cache, CacheService, Config, RoutePolicy};
-use dunlin_http::{Body, Clock};
+use dunlin_http::{Body, Clock, FromTower, Handler};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, Service, ServiceExt};
 
@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) origin: Origin,
     pub(crate) clock: Clock,
     service: CacheService<Origin>,
+    /// The same for callers of the `Handler`.
+    handler: CacheService<FromTower<Origin>>,
 }
 
 /// An origin that gives its replies one after the other; the last again and again.
@@ -101,13 +103,16 @@ impl World {
         let clock = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(START));
         let cache = Cache::with_clock(config, clock.clone());
         let origin = Origin::default();
-        let service = cache.layer(policy).layer(origin.clone());
-        Self { cache, origin, clock, service }
+        let layer = cache.layer(policy);
+        let (service, handler) = (layer.layer(origin.clone()), layer.layer(FromTower(origin.clone())));
+        Self { cache, origin, clock, service, handler }
     }
 
     /// Another route of the same cache and origin.
     pub(crate) fn route(&self, policy: RoutePolicy) -> Self {
-        Self { service: self.cache.layer(policy).layer(self.origin.clone()), ..self.clone() }
+        let layer = self.cache.layer(policy);
+        let (service, handler) = (layer.layer(self.origin.clone()), layer.layer(FromTower(self.origin.clone())));
+        Self { service, handler, ..self.clone() }
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
@@ -122,9 +127,9 @@ impl World {
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
-    /// The answer as a server gets it.
+    /// The reply as a server gets it.
     pub(crate) async fn reply(&self, request: Request<Body>) -> dunlin_http::Reply {
-        self.service.reply(request, |_| {}).await.unwrap()
+        self.handler.handle(request, &()).await.unwrap()
     }
 
     /// The answer before its body is read.

@@ -70,7 +70,9 @@ impl World {
         self.origin.store(value, SeqCst);
         match how {
             0 => self.generations.flush(),
-            group => self.generations.invalidate([slot(group)]),
+            group => {
+                self.generations.invalidate([slot(group)]);
+            }
         }
     }
 }

@@ -34,7 +34,8 @@ impl Shared {
 impl State {
     fn is_good(&self, key: &str, saved: &Saved) -> bool {
         let mut names = saved.groups.iter().map(String::as_str).chain([key]);
-        self.floor <= saved.stood && names.all(|name| self.last.get(name).is_none_or(|last| *last <= saved.stood))
+        self.floor <= saved.generation
+            && names.all(|name| self.last.get(name).is_none_or(|last| *last <= saved.generation))
     }
 }
 
@@ -45,7 +46,7 @@ impl Store for Shared {
             state.asked += 1;
             let good = state.entries.get(key).into_iter().flat_map(HashMap::values);
             let good = good.filter(|saved| state.is_good(key, saved)).map(|saved| saved.entry.clone());
-            (!state.hangs).then(|| Loaded { stands: state.number, variants: good.collect() })
+            (!state.hangs).then(|| Loaded { generation: state.number, variants: good.collect() })
         };
         match loaded {
             Some(loaded) => Ok(Some(loaded)),

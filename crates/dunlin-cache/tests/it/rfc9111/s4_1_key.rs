@@ -38,7 +38,7 @@ async fn vary_asks_for_the_same_fields() {
 async fn what_means_the_same_is_the_same() {
     let foo = [("vary", "Foo")];
     assert!(shared(&foo, &[("foo", "1, 2")], &[("foo", "1"), ("foo", "2")]).await);
-    assert!(shared(&foo, &[("foo", "1,2")], &[("foo", " 1, 2 ")]).await);
+    assert!(!shared(&foo, &[("foo", "1,2")], &[("foo", " 1, 2 ")]).await);
     let language = [("vary", "Accept-Language"), ("content-language", "de")];
     for same in ["de, en", "eN, De", " en ,   de", "fr;q=0.5, de;q=1.0"] {
         assert!(shared(&language, &[("accept-language", "en, de")], &[("accept-language", same)]).await, "{same}");

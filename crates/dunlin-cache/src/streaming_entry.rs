@@ -1,7 +1,8 @@
-//! [`Live`]: an answer that is coming in, read by as many as ask for it while it comes.
+//! [`StreamingEntry`]: a response whose body is still arriving, with any number of readers.
 //!
-//! All of it is kept until it is complete or more than one entry may take. From then on it is only
-//! a window: what all readers have read is let go, and the slowest of them holds the rest back.
+//! The whole body is buffered until it is complete or too large for an entry. A body that is too
+//! large becomes a window: chunks that all readers have read are dropped, and the slowest reader
+//! holds the origin back.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -14,30 +15,30 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
-use crate::entry::Head;
+use crate::head::Head;
 
-/// Bytes that may wait for the slowest reader once the answer is too large to keep.
+/// The limit of bytes that wait for the slowest reader of a window.
 const WINDOW: usize = 256 << 10;
 
-/// An answer that is coming in.
+/// A response whose body is still arriving.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct StreamingEntry {
     pub(crate) head: Head,
     length: Option<u64>,
-    most: usize,
+    max_body: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     chunks: VecDeque<Bytes>,
-    /// Chunks that were let go.
-    gone: usize,
+    /// The number of chunks that were dropped.
+    dropped: usize,
     bytes: usize,
-    /// It is too large to keep.
+    /// `true` once the body is too large for an entry.
     window: bool,
-    end: Option<Result<(), ()>>,
-    /// What comes after the last chunk; none while it is empty.
+    end: Option<Result<(), BrokenOff>>,
+    /// The trailers, or an empty map.
     trailers: HeaderMap,
     readers: Vec<Option<Reader>>,
     writer: Option<Waker>,
@@ -45,50 +46,59 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Reader {
-    /// The number of the chunk it reads next.
+    /// The number of the chunk that it reads next.
     next: usize,
     waker: Option<Waker>,
 }
 
-/// One reader's body.
+/// The body of one reader.
 #[derive(Debug)]
-pub(crate) struct LiveBody {
-    live: Arc<Live>,
+pub(crate) struct StreamingBody {
+    entry: Arc<StreamingEntry>,
     reader: usize,
     left: Option<u64>,
-    /// Whether it has given the trailers.
-    trailed: bool,
+    /// `true` once it has returned the trailers.
+    trailers_read: bool,
 }
 
-/// What became of a chunk.
+/// The state of the body after a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    Kept,
-    /// The answer is too large: nothing of it will be stored.
-    Windowed,
+    /// The whole body is buffered.
+    Buffered,
+    /// The body is too large, so it will not be stored.
+    TooLarge,
 }
 
-// === impl Live ===
+/// The origin's body ended with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BrokenOff;
 
-impl Live {
-    pub(crate) fn new(head: Head, length: Option<u64>, most: usize) -> Arc<Self> {
-        Arc::new(Self { head, length, most, state: Mutex::default() })
+/// Every reader has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoReaders;
+
+// === impl StreamingEntry ===
+
+impl StreamingEntry {
+    pub(crate) fn new(head: Head, length: Option<u64>, max_body: usize) -> Arc<Self> {
+        Arc::new(Self { head, length, max_body, state: Mutex::default() })
     }
 
-    /// Whether nobody can join any more.
+    /// Returns `true` if new readers can no longer join.
     pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().window
     }
 
-    /// A reader from the beginning, if that is still there.
-    pub(crate) fn reader(self: &Arc<Self>) -> Option<LiveBody> {
+    /// A new reader, if the beginning of the body is still buffered.
+    pub(crate) fn reader(self: &Arc<Self>) -> Option<StreamingBody> {
         let mut state = self.state.lock();
         if state.window {
             return None;
         }
         state.readers.push(Some(Reader::default()));
         let reader = state.readers.len() - 1;
-        Some(LiveBody { live: Arc::clone(self), reader, left: self.length, trailed: false })
+        Some(StreamingBody { entry: Arc::clone(self), reader, left: self.length, trailers_read: false })
     }
 
     /// Adds a chunk.
@@ -96,24 +106,24 @@ impl Live {
         let mut state = self.state.lock();
         state.bytes += chunk.len();
         state.chunks.push_back(chunk);
-        if !state.window && state.bytes > self.most {
+        if !state.window && state.bytes > self.max_body {
             state.window = true;
-            state.let_go();
+            state.drop_read_chunks();
         }
         state.wake_readers();
-        if state.window { Written::Windowed } else { Written::Kept }
+        if state.window { Written::TooLarge } else { Written::Buffered }
     }
 
-    /// Waits until there is room. `Err` when nobody reads any more.
-    pub(crate) async fn room(&self) -> Result<(), ()> {
+    /// Waits until the window has room for another chunk.
+    pub(crate) async fn room(&self) -> Result<(), NoReaders> {
         std::future::poll_fn(|cx| {
             let mut state = self.state.lock();
             if !state.window {
                 return Poll::Ready(Ok(()));
             }
-            state.let_go();
+            state.drop_read_chunks();
             if state.readers.iter().all(Option::is_none) {
-                return Poll::Ready(Err(()));
+                return Poll::Ready(Err(NoReaders));
             }
             if state.bytes < WINDOW {
                 return Poll::Ready(Ok(()));
@@ -124,19 +134,19 @@ impl Live {
         .await
     }
 
-    /// Says what comes after the last chunk.
-    pub(crate) fn trail(&self, trailers: HeaderMap) {
+    /// Sets the trailers.
+    pub(crate) fn set_trailers(&self, trailers: HeaderMap) {
         self.state.lock().trailers = trailers;
     }
 
-    /// Ends it: complete, or broken off.
-    pub(crate) fn end(&self, end: Result<(), ()>) {
+    /// Ends the body.
+    pub(crate) fn end(&self, end: Result<(), BrokenOff>) {
         let mut state = self.state.lock();
         state.end = Some(end);
         state.wake_readers();
     }
 
-    /// All of it in one piece, if it is all there.
+    /// The whole body so far, unless it is too large.
     pub(crate) fn whole(&self) -> Option<Bytes> {
         let state = self.state.lock();
         if state.window {
@@ -155,13 +165,13 @@ impl State {
         self.readers.iter_mut().flatten().filter_map(|reader| reader.waker.take()).for_each(Waker::wake);
     }
 
-    /// Lets go of what all readers have read.
-    fn let_go(&mut self) {
+    /// Drops the chunks that all readers have read.
+    fn drop_read_chunks(&mut self) {
         let slowest = self.readers.iter().flatten().map(|reader| reader.next).min().unwrap_or(usize::MAX);
-        while self.gone < slowest
+        while self.dropped < slowest
             && let Some(chunk) = self.chunks.pop_front()
         {
-            self.gone += 1;
+            self.dropped += 1;
             self.bytes -= chunk.len();
         }
     }
@@ -175,21 +185,21 @@ impl State {
     }
 }
 
-// === impl LiveBody ===
+// === impl StreamingBody ===
 
-impl http_body::Body for LiveBody {
+impl http_body::Body for StreamingBody {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let mut state = this.live.state.lock();
-        let gone = state.gone;
+        let mut state = this.entry.state.lock();
+        let dropped = state.dropped;
         let Some(reader) = state.readers.get_mut(this.reader).and_then(Option::as_mut) else {
             return Poll::Ready(None);
         };
         let next = reader.next;
-        if let Some(chunk) = state.chunks.get(next - gone).cloned() {
+        if let Some(chunk) = state.chunks.get(next - dropped).cloned() {
             if let Some(Some(reader)) = state.readers.get_mut(this.reader) {
                 reader.next += 1;
             }
@@ -198,12 +208,12 @@ impl http_body::Body for LiveBody {
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
         match state.end {
-            Some(Ok(())) if this.trailed || state.trailers.is_empty() => Poll::Ready(None),
+            Some(Ok(())) if this.trailers_read || state.trailers.is_empty() => Poll::Ready(None),
             Some(Ok(())) => {
-                this.trailed = true;
+                this.trailers_read = true;
                 Poll::Ready(Some(Ok(Frame::trailers(state.trailers.clone()))))
             }
-            Some(Err(())) => Poll::Ready(Some(Err("the origin broke off its answer".into()))),
+            Some(Err(BrokenOff)) => Poll::Ready(Some(Err("the origin broke off its response".into()))),
             None => {
                 if let Some(Some(reader)) = state.readers.get_mut(this.reader) {
                     reader.waker = Some(cx.waker().clone());
@@ -214,10 +224,10 @@ impl http_body::Body for LiveBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = self.live.state.lock();
+        let state = self.entry.state.lock();
         let next = state.readers.get(self.reader).and_then(Option::as_ref).map(|reader| reader.next);
-        let has_given_all = next.is_none_or(|next| next - state.gone >= state.chunks.len());
-        state.end == Some(Ok(())) && has_given_all && (self.trailed || state.trailers.is_empty())
+        let has_given_all = next.is_none_or(|next| next - state.dropped >= state.chunks.len());
+        state.end == Some(Ok(())) && has_given_all && (self.trailers_read || state.trailers.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -225,9 +235,9 @@ impl http_body::Body for LiveBody {
     }
 }
 
-impl Drop for LiveBody {
+impl Drop for StreamingBody {
     fn drop(&mut self) {
-        let mut state = self.live.state.lock();
+        let mut state = self.entry.state.lock();
         if let Some(reader) = state.readers.get_mut(self.reader) {
             *reader = None;
         }

@@ -1,28 +1,19 @@
-//! What instances tell each other.
+//! [`Message`]: the form of an invalidation on the channel.
 
-use crate::pending::Batch;
-
-/// What happened elsewhere, to be done here too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// Another instance invalidated this.
-    Invalidated(Batch),
-    /// Something may have been missed: the subscription is new, or a number was skipped.
-    Gap,
-}
+use crate::batch::Batch;
 
 /// A message of the channel.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     /// The number of the invalidation.
     pub(crate) number: u64,
-    /// Who told it.
+    /// The id of the sender.
     pub(crate) instance: String,
     pub(crate) batch: Batch,
 }
 
-/// What an instance tells of a batch. The server puts the number in front.
-pub(crate) fn write(instance: &str, batch: &Batch) -> String {
+/// Writes the message of a batch without its number, which the server puts in front.
+pub(crate) fn encode(instance: &str, batch: &Batch) -> String {
     let mut text = format!("{instance}\0{}\0{}", u8::from(batch.all), batch.groups.len());
     for name in batch.groups.iter().chain(&batch.keys) {
         text.push('\0');
@@ -31,8 +22,8 @@ pub(crate) fn write(instance: &str, batch: &Batch) -> String {
     text
 }
 
-/// Reads a message; `None` is one of another version.
-pub(crate) fn read(text: &str) -> Option<Message> {
+/// Parses a message. Returns `None` if another version of this crate wrote it.
+pub(crate) fn decode(text: &str) -> Option<Message> {
     let mut parts = text.split('\0');
     let number = parts.next()?.parse().ok()?;
     let instance = parts.next()?.to_owned();
@@ -41,9 +32,9 @@ pub(crate) fn read(text: &str) -> Option<Message> {
         "1" => true,
         _ => return None,
     };
-    let count: usize = parts.next()?.parse().ok()?;
+    let group_count: usize = parts.next()?.parse().ok()?;
     let names: Vec<_> = parts.map(str::to_owned).collect();
-    let (groups, keys) = names.split_at_checked(count)?;
+    let (groups, keys) = names.split_at_checked(group_count)?;
     let batch = Batch { all, groups: groups.iter().cloned().collect(), keys: keys.iter().cloned().collect() };
     Some(Message { number, instance, batch })
 }
@@ -56,19 +47,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_told_is_heard(
+        fn decode_reverses_encode(
             number: u64, all: bool,
             groups in prop::collection::hash_set("[^\\x00]{0,8}", 0..4),
             keys in prop::collection::hash_set("[^\\x00]{1,8}", 0..4),
         ) {
             let batch = Batch { all, groups, keys };
-            let text = format!("{number}\0{}", write("me", &batch));
-            prop_assert_eq!(read(&text), Some(Message { number, instance: "me".into(), batch }));
+            let text = format!("{number}\0{}", encode("me", &batch));
+            prop_assert_eq!(decode(&text), Some(Message { number, instance: "me".into(), batch }));
         }
 
         #[test]
-        fn anything_may_be_said(text in "[0-9a\\x00]{0,20}") {
-            let _ = read(&text);
+        fn decode_never_panics(text in "[0-9a\\x00]{0,20}") {
+            let _ = decode(&text);
         }
     }
 }

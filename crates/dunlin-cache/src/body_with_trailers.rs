@@ -1,4 +1,4 @@
-//! [`Trailed`]: bytes in memory, and what comes after them.
+//! [`BodyWithTrailers`].
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,23 +8,23 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-/// A stored body with its trailers. It tells no length, for then no connection of HTTP/1.1 could
-/// carry them.
+/// A stored body with its trailers. It has no exact length, because HTTP/1.1 sends trailers only
+/// with a chunked body.
 #[derive(Debug)]
-pub(crate) struct Trailed {
+pub(crate) struct BodyWithTrailers {
     bytes: Bytes,
     trailers: Option<HeaderMap>,
 }
 
-// === impl Trailed ===
+// === impl BodyWithTrailers ===
 
-impl Trailed {
+impl BodyWithTrailers {
     pub(crate) const fn new(bytes: Bytes, trailers: HeaderMap) -> Self {
         Self { bytes, trailers: Some(trailers) }
     }
 }
 
-impl http_body::Body for Trailed {
+impl http_body::Body for BodyWithTrailers {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,4 +1,4 @@
-//! Requests that an origin could tell apart get responses of their own.
+//! Requests that an origin can distinguish get responses of their own.
 
 use axum::Router;
 use axum::routing::get;
@@ -71,7 +71,7 @@ fn echoing(
 #[tokio::test]
 async fn values_are_compared_byte_for_byte() {
     let service = echoing(&Cache::new(Config::default()));
-    for value in [&b"\xff"[..], b"\xfe", b"alice,", b"alice", b"a,,b", b"a,b"] {
+    for value in [&b"\xff"[..], b"\xfe", b"alice,", b"alice", b"a,,b", b"a,b", b"a, b"] {
         let expect = String::from_utf8_lossy(value).into_owned();
         for _ in 0..2 {
             assert_eq!(ask(service.clone(), "/", &[("x-u", value)]).await, expect, "{value:?}");
