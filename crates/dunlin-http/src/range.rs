@@ -171,7 +171,7 @@ fn join(ranges: SmallVec<[ByteRange; 4]>) -> SmallVec<[ByteRange; 4]> {
     for range in sorted {
         match joined.last_mut() {
             Some(before) if range.first <= before.last.saturating_add(MAX_GAP) => {
-                before.last = before.last.max(range.last)
+                before.last = before.last.max(range.last);
             }
             _ => joined.push(range),
         }

@@ -76,10 +76,15 @@ impl fmt::Display for Address {
 
 /// A URL for messages. It has no user, password or query, because these may be secrets.
 pub(crate) fn without_secrets(uri: &Uri) -> String {
-    let scheme = uri.scheme_str().map_or_else(String::new, |scheme| format!("{scheme}://"));
-    let authority = uri.authority().map_or("", Authority::as_str);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}{host}{}", uri.path())
+    let after_user = |text: &str| text.rsplit_once('@').map_or(text, |(_, after)| after).to_owned();
+    match uri.authority() {
+        Some(authority) => {
+            let scheme = uri.scheme_str().map_or_else(String::new, |scheme| format!("{scheme}://"));
+            format!("{scheme}{}{}", after_user(authority.as_str()), uri.path())
+        }
+        // The path of a URL whose scheme was forgotten: `//user:password@host/path`.
+        None => after_user(uri.path()),
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +112,9 @@ mod tests {
         {
             assert!(Address::of(&uri.parse().unwrap()).is_err(), "{uri}");
         }
-        let error = Address::of(&"ftp://u:secret@a/b?token=secret".parse().unwrap()).unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
+        for uri in ["ftp://u:secret@a/b?token=secret", "//u:secret@a/b?token=secret"] {
+            let error = Address::of(&uri.parse().unwrap()).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 }
