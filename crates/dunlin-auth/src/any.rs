@@ -1,4 +1,4 @@
-//! [`AnyOf`]: the first of several authenticators that knows the client.
+//! [`AnyOf`]: several authenticators, of which one has to verify the client.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use http::request::Parts;
 
 use crate::{AuthFuture, Authenticate, Outcome, Refusal};
 
-/// Asks authenticators in turn until one verifies the client.
+/// Calls authenticators in turn until one verifies the client.
 ///
-/// If none does, the refusal is the first one's, unless a later one could not decide: then it is
-/// that one's, because the client's credentials may be good.
+/// If none does, the refusal of the first is the result. An authenticator that could not decide
+/// takes precedence, because the credentials may be valid.
 #[derive(Clone)]
 pub struct AnyOf(Arc<[Arc<dyn Authenticate>]>);
 
 // === impl AnyOf ===
 
 impl AnyOf {
-    /// Asks these authenticators, in this order. An empty list refuses everybody with 403.
+    /// Calls these authenticators, in this order. An empty list refuses every request with 403.
     #[must_use]
     pub fn new(authenticators: impl IntoIterator<Item = Arc<dyn Authenticate>>) -> Self {
         Self(authenticators.into_iter().collect())
@@ -51,6 +51,7 @@ impl Authenticate for AnyOf {
     }
 }
 
+/// The refusal that becomes the result.
 fn prefer(first: Option<Refusal>, later: Refusal) -> Refusal {
     match (first, later) {
         (Some(first), Refusal::Unavailable { .. } | Refusal::Response(_))

@@ -2,8 +2,8 @@
 
 use http::HeaderValue;
 
-/// `scheme realm="…"`, and more parameters. Characters that a quoted string cannot have are left
-/// out of the realm.
+/// Makes `scheme realm="…"` with more parameters. Characters that are invalid in a quoted string
+/// are removed from the realm.
 pub(crate) fn challenge(scheme: &str, realm: &str, more: &str) -> HeaderValue {
     let realm: String = realm.chars().filter(|char| matches!(char, ' '..='~') && !matches!(char, '"' | '\\')).collect();
     let value = format!("{scheme} realm=\"{realm}\"{more}");

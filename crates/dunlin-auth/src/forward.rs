@@ -1,15 +1,15 @@
-//! [`Forward`]: another service decides.
+//! [`Forward`]: an authenticator that asks another service.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dunlin_http::{Body, BoxError, ClientInfo, Identity};
+use dunlin_http::{Body, BoxError, ClientInfo, Identity, hop_by_hop};
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, RANGE, SET_COOKIE, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, RANGE, SET_COOKIE, TRAILER,
+    WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
@@ -17,12 +17,11 @@ use serde_json::{Map, Value};
 
 use crate::{AuthFuture, Authenticate, Outcome, Refusal, Verified};
 
-/// Bytes of a refusing response that are passed on.
+/// The limit of a refusal's body, in bytes.
 const MAX_BODY: usize = 64 << 10;
 
-/// Request fields that are about the message and not about the client.
-static OF_THE_MESSAGE: [HeaderName; 17] = [
-    CONNECTION,
+/// Request fields that concern the message, not the client. Hop-by-hop fields are not among them.
+static MESSAGE_FIELDS: [HeaderName; 12] = [
     CONTENT_LENGTH,
     CONTENT_TYPE,
     CONTENT_ENCODING,
@@ -34,43 +33,41 @@ static OF_THE_MESSAGE: [HeaderName; 17] = [
     IF_RANGE,
     RANGE,
     ACCEPT_ENCODING,
-    TE,
     TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
 ];
 
-/// Response fields that reach the browser with a refusal.
-static PASSED_ON: [HeaderName; 5] = [CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE, CACHE_CONTROL];
+/// Fields of a refusal that the client receives.
+static REFUSAL_FIELDS: [HeaderName; 5] = [CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE, CACHE_CONTROL];
 
-type Asked = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
 
 /// Sends the head of each request to another service, which admits it with a 2xx status.
 ///
-/// The service gets a GET with the client's fields, and with `X-Forwarded-Method`, `-Proto`,
-/// `-Host`, `-Uri` and `-For` that tell of the request. Any response but 2xx and 5xx is the
-/// client's response, so that redirects to a page for signing in work. A service that fails is 503.
+/// The service receives a GET with the client's fields, and with `X-Forwarded-Method`, `-Proto`,
+/// `-Host`, `-Uri` and `-For`. Its response is the response to the client unless it is 2xx or 5xx,
+/// so that redirects to a sign-in page work. A failure of the service becomes a 503.
 #[derive(Clone)]
 pub struct Forward(Arc<Inner>);
 
 struct Inner {
-    ask: Box<dyn Fn(Request<Body>) -> Asked + Send + Sync>,
+    send: Box<dyn Fn(Request<Body>) -> ResponseFuture + Send + Sync>,
     copy: Vec<HeaderName>,
 }
 
 // === impl Forward ===
 
 impl Forward {
-    /// Asks through `ask`, which sends the request to the service. The fields `copy` of a 2xx
-    /// response replace the client's own, and are claims; the first of them is the subject.
+    /// Makes an authenticator that sends its requests with `send`.
+    ///
+    /// The fields `copy` of a 2xx response replace those of the client's request. They are also the
+    /// claims, and the first of them is the subject.
     #[must_use]
-    pub fn new<F, R>(ask: F, copy: Vec<HeaderName>) -> Self
+    pub fn new<F, R>(send: F, copy: Vec<HeaderName>) -> Self
     where
         F: Fn(Request<Body>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Response<Body>, BoxError>> + Send + 'static,
     {
-        Self(Arc::new(Inner { ask: Box::new(move |request| Box::pin(ask(request))), copy }))
+        Self(Arc::new(Inner { send: Box::new(move |request| Box::pin(send(request))), copy }))
     }
 }
 
@@ -78,15 +75,18 @@ impl Authenticate for Forward {
     fn authenticate(&self, request: &Parts, client: &ClientInfo) -> AuthFuture {
         let (inner, request) = (self.0.clone(), subrequest(request, client));
         AuthFuture::boxed(async move {
-            match (inner.ask)(request).await {
+            match (inner.send)(request).await {
                 Ok(response) if response.status().is_success() => inner.admit(response.headers()).into(),
                 Ok(response) if !response.status().is_server_error() => refuse(response).await.into(),
                 Ok(response) => {
-                    tracing::warn!(status = response.status().as_u16(), "the authentication service failed");
+                    tracing::warn!(
+                        status = response.status().as_u16(),
+                        "the authentication service failed; responding with 503"
+                    );
                     Refusal::Unavailable { retry_after: 1 }.into()
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the authentication service cannot be reached");
+                    tracing::warn!(%error, "the authentication service cannot be reached; responding with 503");
                     Refusal::Unavailable { retry_after: 1 }.into()
                 }
             }
@@ -103,6 +103,7 @@ impl fmt::Debug for Forward {
 // === impl Inner ===
 
 impl Inner {
+    /// The identity and the fields in a 2xx response.
     fn admit(&self, headers: &HeaderMap) -> Verified {
         let mut claims = Map::new();
         let mut fields = Vec::with_capacity(self.copy.len());
@@ -124,29 +125,20 @@ impl From<Verified> for Outcome {
     }
 }
 
-/// The request to the service: the head of the client's request, without what frames its message.
+/// The request to the service: the head of the client's request, without [`MESSAGE_FIELDS`].
 fn subrequest(original: &Parts, client: &ClientInfo) -> Request<Body> {
     let mut headers = original.headers.clone();
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| *name != HOST)
-        .collect();
-    for name in named.iter().chain(&OF_THE_MESSAGE) {
-        headers.remove(name);
-    }
+    hop_by_hop::remove(&mut headers);
+    hop_by_hop::remove_all(&mut headers, &MESSAGE_FIELDS);
     let target = original.uri.path_and_query().map_or("/", |target| target.as_str());
-    let told = [
+    let fields = [
         ("x-forwarded-method", HeaderValue::from_str(original.method.as_str()).ok()),
         ("x-forwarded-uri", HeaderValue::from_str(target).ok()),
         ("x-forwarded-proto", Some(HeaderValue::from_static(client.scheme()))),
         ("x-forwarded-host", original.headers.get(HOST).cloned()),
         ("x-forwarded-for", client.ip.and_then(|ip| HeaderValue::from_str(&ip.to_canonical().to_string()).ok())),
     ];
-    for (name, value) in told {
+    for (name, value) in fields {
         let name = HeaderName::from_static(name);
         match value {
             Some(value) => drop(headers.insert(name, value)),
@@ -159,15 +151,15 @@ fn subrequest(original: &Parts, client: &ClientInfo) -> Request<Body> {
     request
 }
 
-/// The service's own response to the client, with a bounded body.
+/// The service's response to the client, with a limited body.
 async fn refuse(response: Response<Body>) -> Refusal {
     let (parts, body) = response.into_parts();
     let mut response = Response::new(Body::from(body.collect(MAX_BODY).await.unwrap_or_default()));
     *response.status_mut() = parts.status;
-    for (name, value) in parts.headers.iter().filter(|(name, _)| PASSED_ON.contains(name)) {
+    for (name, value) in parts.headers.iter().filter(|(name, _)| REFUSAL_FIELDS.contains(name)) {
         response.headers_mut().append(name, value.clone());
     }
-    // The response is about this client alone.
+    // The response is for this client only.
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     Refusal::Response(Box::new(response))
 }

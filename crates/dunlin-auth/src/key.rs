@@ -17,8 +17,8 @@ use crate::{AuthFuture, Authenticate, Error, Refusal};
 /// The SHA-256 hashes of keys, with the names of their owners.
 #[derive(Clone, Default)]
 pub struct ApiKeys {
-    /// By the first eight bytes of a hash of the hash, so that the time of a look-up tells a client
-    /// nothing about the keys.
+    /// Indexed by the first eight bytes of a hash of the hash, so that the time of a look-up
+    /// reveals nothing about the keys.
     by_prefix: HashMap<u64, Vec<(Hash, Arc<Identity>)>>,
     length: usize,
 }
@@ -39,12 +39,14 @@ struct Inner {
 // === impl ApiKeys ===
 
 impl ApiKeys {
-    /// Reads lines of `name:sha256`, the hash in 64 hexadecimal digits, as `printf %s KEY |
-    /// sha256sum` writes it. Empty lines and lines that begin with `#` are left out. A name may
-    /// stand in several lines, so that keys can be changed one after the other.
+    /// Parses lines of `name:sha256`, with the hash in 64 hexadecimal digits, as `printf %s KEY |
+    /// sha256sum` prints it.
+    ///
+    /// Empty lines and lines that begin with `#` are ignored. Several lines may have the same name,
+    /// so that a client can change its key without a gap.
     ///
     /// # Errors
-    /// Returns an error that names the line, and shows nothing of it.
+    /// [`Error::Line`] with the number of the line, but without its text.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys = Self::default();
         for (index, line) in text.lines().enumerate() {
@@ -52,9 +54,9 @@ impl ApiKeys {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let wrong = || Error::Line { line: index + 1, expected: "name:hash, the SHA-256 hash in 64 hex digits" };
-            let (name, hash) = line.rsplit_once(':').ok_or_else(wrong)?;
-            let hash = unhex(hash.trim()).filter(|_| !name.is_empty()).ok_or_else(wrong)?;
+            let invalid = || Error::Line { line: index + 1, expected: "name:hash, the SHA-256 hash in 64 hex digits" };
+            let (name, hash) = line.rsplit_once(':').ok_or_else(invalid)?;
+            let hash = unhex(hash.trim()).filter(|_| !name.is_empty()).ok_or_else(invalid)?;
             let identity = Arc::new(Identity::of_subject(name.trim()));
             keys.by_prefix.entry(prefix(&hash)).or_default().push((hash, identity));
             keys.length += 1;
@@ -81,7 +83,7 @@ impl ApiKeys {
     }
 }
 
-/// Shows no hash.
+/// Prints no hash.
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKeys").field("keys", &self.length).finish()
@@ -105,8 +107,7 @@ impl ApiKey {
     /// Verifies the key in `header` against `keys`. The client's name is its subject.
     #[must_use]
     pub fn new(header: HeaderName, keys: ApiKeys, realm: &str) -> Self {
-        // RFC 9110 §11.6.1 wants a challenge with a 401; there is no scheme of the registry for
-        // keys.
+        // RFC 9110 §11.6.1 requires a challenge with a 401. No registered scheme fits.
         let more = format!(", header=\"{header}\"");
         let challenge = challenge("ApiKey", realm, &more);
         Self(Arc::new(Inner { header, keys: ArcSwap::from_pointee(keys), challenge }))
@@ -125,7 +126,7 @@ impl Authenticate for ApiKey {
         let (Some(key), None) = (lines.next(), lines.next()) else { return refuse("one API key is required") };
         match self.0.keys.load().find(key.as_bytes()) {
             Some(identity) => AuthFuture::ready(identity.clone()),
-            None => refuse("the API key is not known"),
+            None => refuse("the API key is unknown"),
         }
     }
 }
@@ -138,7 +139,7 @@ mod tests {
     /// `printf %s abc | sha256sum`
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-    fn ask(keys: &[&str]) -> Outcome {
+    fn authenticate(keys: &[&str]) -> Outcome {
         let known = ApiKeys::parse(&format!("# keys\n\nbot:{ABC}\n")).unwrap();
         assert_eq!((known.len(), known.is_empty()), (1, false));
         let auth = ApiKey::new(HeaderName::from_static("x-api-key"), known, "api");
@@ -150,11 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn a_known_key_names_its_owner() {
-        let Outcome::Verified(verified) = ask(&["abc"]) else { panic!("refused") };
+    fn a_known_key_identifies_its_owner() {
+        let Outcome::Verified(verified) = authenticate(&["abc"]) else { panic!("refused") };
         assert_eq!(verified.identity.subject(), Some("bot"));
         for wrong in [&["abd"][..], &[], &["abc", "abc"], &[""]] {
-            let Outcome::Refused(refusal) = ask(wrong) else { panic!("{wrong:?}") };
+            let Outcome::Refused(refusal) = authenticate(wrong) else { panic!("{wrong:?}") };
             let response = refusal.into_response();
             assert_eq!(response.status(), 401);
             assert_eq!(response.headers()["www-authenticate"], "ApiKey realm=\"api\", header=\"x-api-key\"");
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lines_are_named() {
+    fn invalid_lines_are_errors() {
         for text in ["abc", "name:abc", &format!(":{ABC}"), &format!("a:{ABC}0"), "a:zz"] {
             assert!(matches!(ApiKeys::parse(text), Err(Error::Line { line: 1, .. })), "{text}");
         }

@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use crate::{Authenticate, Outcome};
 
-/// Lets verified clients pass, with their `Arc<`[`Identity`](dunlin_http::Identity)`>` among the
-/// request's extensions, and refuses all others.
+/// Admits verified clients, with an `Arc<`[`Identity`](dunlin_http::Identity)`>` in the request's
+/// extensions, and refuses all others.
 #[derive(Debug)]
 #[must_use]
 pub struct AuthLayer<A>(Arc<A>);
@@ -29,7 +29,7 @@ pub struct AuthService<S, A> {
 // === impl AuthLayer ===
 
 impl<A: Authenticate> AuthLayer<A> {
-    /// A layer that asks `authenticator`.
+    /// Makes a layer with this authenticator.
     pub fn new(authenticator: A) -> Self {
         Self(Arc::new(authenticator))
     }
@@ -79,7 +79,7 @@ where
         let (mut parts, body) = request.into_parts();
         let client = parts.extensions.get::<ClientInfo>().copied().unwrap_or_default();
         let outcome = self.authenticator.authenticate(&parts, &client);
-        // The service that was polled ready is called, and a clone takes its place.
+        // The service that was polled ready is called, and replaced by a clone.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

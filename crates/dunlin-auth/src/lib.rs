@@ -17,6 +17,8 @@ mod require;
 pub use any::AnyOf;
 pub use basic::{Basic, BasicStats, Users};
 pub use credentials::Credentials;
+#[doc(no_inline)]
+pub use dunlin_http::{Body, BoxError, ClientInfo, Identity, Metric, MetricKind};
 pub use error::Error;
 pub use forward::Forward;
 pub use jwt::{FetchKeys, Jwt, JwtConfig, KeySet};

@@ -1,4 +1,4 @@
-//! [`Authenticate`] and its results.
+//! [`Authenticate`] and its result, [`Outcome`].
 
 use std::fmt;
 use std::future::Future;
@@ -11,54 +11,53 @@ use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-/// Decides who a client is.
+/// Verifies the credentials of requests.
 pub trait Authenticate: Send + Sync + 'static {
-    /// Verifies the credentials of a request. The future owns what it needs.
+    /// Verifies the credentials of a request. The future borrows neither argument.
     fn authenticate(&self, request: &Parts, client: &ClientInfo) -> AuthFuture;
 }
 
 /// The result of [`Authenticate::authenticate`].
 #[derive(Debug)]
 pub enum Outcome {
-    /// The client is known.
+    /// The client is verified.
     Verified(Verified),
-    /// The client is not, or nobody can tell at present.
+    /// The client is not verified, or cannot be verified at present.
     Refused(Refusal),
 }
 
-/// A client that is known.
+/// A verified client.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// The verified claims.
     pub identity: Arc<Identity>,
-    /// Request fields that the verifier sets for the handler, in place of the client's own. `None`
-    /// removes a field that the client has no right to set.
+    /// Request fields that the authenticator sets for the handler. They replace those of the
+    /// client, and `None` removes a field.
     pub fields: Vec<(HeaderName, Option<HeaderValue>)>,
 }
 
 /// The reason why a request is refused.
 #[derive(Debug)]
 pub enum Refusal {
-    /// There are no valid credentials: 401, with the challenge that says which are wanted (RFC 9110
-    /// §15.5.2).
+    /// There are no valid credentials. The response is 401 with a challenge (RFC 9110 §15.5.2).
     Unauthorized {
         /// The value of `WWW-Authenticate`.
         challenge: HeaderValue,
         /// The reason, for the client.
         detail: &'static str,
     },
-    /// The client is known and may not: 403.
+    /// The client is verified, but not allowed. The response is 403.
     Forbidden,
-    /// It cannot be decided at present: 503 with `Retry-After`.
+    /// The credentials cannot be verified at present. The response is 503 with `Retry-After`.
     Unavailable {
-        /// Seconds to wait.
+        /// The seconds after which the client may retry.
         retry_after: u32,
     },
-    /// The response of the service that was asked.
+    /// The response of another service, which made the decision.
     Response(Box<Response<Body>>),
 }
 
-/// A result that is ready, or a boxed future of one.
+/// An outcome that is ready, or the boxed future of one.
 #[must_use = "futures do nothing unless polled"]
 pub struct AuthFuture(State);
 
@@ -70,7 +69,7 @@ enum State {
 // === impl Verified ===
 
 impl Verified {
-    /// Sets the verifier's fields.
+    /// Sets the authenticator's fields in a request.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.fields {
             match value {
@@ -90,7 +89,7 @@ impl From<Arc<Identity>> for Verified {
 // === impl Refusal ===
 
 impl Refusal {
-    /// The response: a problem document, or the response of the service that was asked.
+    /// Makes the response: a problem document, or the response of another service.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         let problem = match self {
@@ -124,17 +123,17 @@ impl From<Refusal> for Outcome {
 // === impl AuthFuture ===
 
 impl AuthFuture {
-    /// A result that is there already.
+    /// Makes the future of an outcome that is ready.
     pub fn ready(outcome: impl Into<Outcome>) -> Self {
         Self(State::Ready(Some(outcome.into())))
     }
 
-    /// A result that has to be waited for.
+    /// Boxes the future of an outcome.
     pub fn boxed(future: impl Future<Output = Outcome> + Send + 'static) -> Self {
         Self(State::Waiting(Box::pin(future)))
     }
 
-    /// Takes the result if it is ready. The future stays pending afterwards.
+    /// Takes the outcome if it is ready. The future is pending from then on.
     pub fn take_ready(&mut self) -> Option<Outcome> {
         match &mut self.0 {
             State::Ready(outcome) => outcome.take(),
@@ -148,7 +147,7 @@ impl Future for AuthFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
         match &mut self.0 {
-            // A second poll after completion breaks the contract of futures; it stays pending.
+            // A poll after completion breaks the contract of futures. It stays pending.
             State::Ready(outcome) => outcome.take().map_or(Poll::Pending, Poll::Ready),
             State::Waiting(future) => future.as_mut().poll(cx),
         }

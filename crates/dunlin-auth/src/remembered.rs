@@ -1,4 +1,4 @@
-//! [`Remembered`]: results of expensive verifications, for a short time and a bounded number.
+//! [`Remembered`]: a limited number of results of expensive verifications, for a short time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-/// The name of remembered credentials: a hash with a random prefix, so that neither the memory of
-/// the process nor the time of a look-up gives them away.
+/// A hash of credentials with a random prefix. Neither the memory of the process nor the time of a
+/// look-up reveals the credentials.
 pub(crate) type Fingerprint = [u8; 32];
 
 /// Results by credentials. Concurrent verifications of one credential share one result.
@@ -48,10 +48,10 @@ impl<T> Remembered<T> {
         hash.finalize().into()
     }
 
-    /// The cell of a result, a known one or an empty one, which expires after `time`.
-    pub(crate) fn cell(&self, name: Fingerprint, time: Duration, now: Instant) -> Arc<OnceCell<T>> {
+    /// The cell of a result, which may be empty. A new cell expires after `time`.
+    pub(crate) fn cell(&self, fingerprint: Fingerprint, time: Duration, now: Instant) -> Arc<OnceCell<T>> {
         let mut entries = self.entries.lock();
-        if let Some(entry) = entries.get(&name)
+        if let Some(entry) = entries.get(&fingerprint)
             && entry.until > now
         {
             return entry.result.clone();
@@ -59,19 +59,19 @@ impl<T> Remembered<T> {
         if entries.len() >= self.capacity {
             entries.retain(|_, entry| entry.until > now);
             if entries.len() >= self.capacity {
-                // Full of results that are in use: any one makes room.
+                // All results are in use, so any one is removed.
                 let first = entries.keys().next().copied();
                 first.and_then(|first| entries.remove(&first));
             }
         }
         let result = Arc::new(OnceCell::new());
-        entries.insert(name, Entry { result: result.clone(), until: now + time });
+        entries.insert(fingerprint, Entry { result: result.clone(), until: now + time });
         result
     }
 
     /// Forgets a result, for example one that could not be determined.
-    pub(crate) fn forget(&self, name: &Fingerprint) {
-        self.entries.lock().remove(name);
+    pub(crate) fn forget(&self, fingerprint: &Fingerprint) {
+        self.entries.lock().remove(fingerprint);
     }
 
     /// Forgets everything.
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_bounded_and_expires() {
+    fn results_are_limited_and_expire() {
         let (remembered, now, time) = (Remembered::<u32>::new(10), Instant::now(), Duration::from_secs(1));
         let name = |n: u32| remembered.fingerprint(&[&n.to_le_bytes()]);
         remembered.cell(name(0), time, now).set(7).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_cannot_be_shifted() {
+    fn parts_are_separate() {
         let remembered = Remembered::<()>::new(1);
         assert_ne!(remembered.fingerprint(&[b"ab", b"c"]), remembered.fingerprint(&[b"a", b"bc"]));
     }

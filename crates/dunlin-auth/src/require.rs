@@ -7,10 +7,9 @@ use http::request::Parts;
 
 use crate::{AuthFuture, Authenticate, Outcome, Refusal};
 
-/// Refuses verified clients that lack a claim with 403.
+/// Refuses verified clients without a required claim, with 403.
 ///
-/// A claim matches if it is the value, or a list or words with the value among them; see
-/// [`Identity::has`].
+/// A claim matches if it is the value or contains it, as in [`Identity::has`].
 #[derive(Clone, Debug)]
 pub struct Require<A> {
     inner: A,
@@ -20,7 +19,7 @@ pub struct Require<A> {
 // === impl Require ===
 
 impl<A> Require<A> {
-    /// Wants each of these claims to have one of its values.
+    /// Requires each of these claims to have one of its values.
     #[must_use]
     pub fn new(inner: A, claims: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
         Self { inner, claims: claims.into_iter().collect() }

@@ -8,9 +8,9 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
-use dunlin_http::ClientInfo;
-use dunlin_limit::{Quota, RateLimitLayer};
+use dunlin_limit::{ClientInfo, Quota, RateLimitLayer};
 
+/// Names the client for the rate limit.
 async fn name_client(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(ClientInfo::new(Some(peer.ip()), false));
     next.run(request).await

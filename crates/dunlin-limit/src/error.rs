@@ -1,9 +1,9 @@
-//! [`QuotaError`].
+//! [`Error`].
 
 /// A quota that no request or every request would pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum QuotaError {
+pub enum Error {
     /// `requests` or `burst` is zero.
     #[error("a rate limit must allow at least one request")]
     Zero,

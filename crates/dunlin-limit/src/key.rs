@@ -1,8 +1,8 @@
-//! [`Key`]: the bytes that requests of one client have in common.
+//! [`Key`]: the bytes that identify a client.
 
 use std::net::IpAddr;
 
-/// A short key without an allocation: the prefix of an address.
+/// The prefix of an IP address, without an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     bytes: [u8; 9],
@@ -10,7 +10,7 @@ pub struct Key {
 }
 
 /// The key of a client: its IPv4 address, or the /64 network of its IPv6 address, because one
-/// client has all of that network. Clients without an address, on a Unix socket, share one key.
+/// client usually has a whole /64. All clients on Unix sockets share one key.
 #[must_use]
 pub fn client_key(client: Option<IpAddr>) -> Key {
     let mut key = Key { bytes: [0; 9], length: 1 };

@@ -1,4 +1,4 @@
-//! [`RateLimitLayer`]: the limit as a tower layer.
+//! [`RateLimitLayer`]: a rate limit as a tower layer.
 
 use std::fmt;
 use std::future::Future;
@@ -20,10 +20,10 @@ use crate::{Decision, Limiter, Quota, client_key};
 /// The function that finds the key of a request.
 type KeyOf = Arc<dyn Fn(&http::request::Parts) -> Vec<u8> + Send + Sync>;
 
-/// Answers requests over a quota with 429 (Too Many Requests, RFC 6585 §4) and `Retry-After`.
+/// Responds to requests over a quota with 429 (Too Many Requests, RFC 6585 §4) and `Retry-After`.
 ///
-/// All services of a layer, and all clones of it, share one [`Limiter`]. Without
-/// [`key`](Self::key), requests are told apart by the [`ClientInfo`] among their extensions.
+/// All services and clones of a layer share one [`Limiter`]. Without [`key`](Self::key), the quota
+/// is per client: a request names its client by a [`ClientInfo`] in its extensions.
 #[derive(Clone)]
 #[must_use]
 pub struct RateLimitLayer {
@@ -53,29 +53,30 @@ pin_project! {
 // === impl RateLimitLayer ===
 
 impl RateLimitLayer {
-    /// A limit of `quota` for each client.
+    /// Limits each client to `quota`.
     pub fn new(quota: Quota) -> Self {
         Self::with_limiter(Arc::new(Limiter::new(quota)))
     }
 
-    /// A limit by a limiter that others may use, too.
+    /// Limits clients with a limiter that other layers may share.
     pub fn with_limiter(limiter: Arc<Limiter>) -> Self {
         Self { limiter, key: None, dry_run: false }
     }
 
-    /// Tells requests apart by `key`, for example by a field, instead of by the client's address.
+    /// Sets the function that returns the key of a request, for example a field. The default key is
+    /// the client's address.
     pub fn key(mut self, key: impl Fn(&http::request::Parts) -> Vec<u8> + Send + Sync + 'static) -> Self {
         self.key = Some(Arc::new(key));
         self
     }
 
-    /// Counts what it would refuse, and lets it pass.
+    /// Only counts requests over the quota, and does not refuse them.
     pub fn dry_run(mut self) -> Self {
         self.dry_run = true;
         self
     }
 
-    /// The limiter, for its figures.
+    /// The limiter, for example for its [`Stats`](crate::Stats).
     #[must_use]
     pub fn limiter(&self) -> &Arc<Limiter> {
         &self.limiter
@@ -160,7 +161,7 @@ where
         match (inner.as_pin_mut(), refusal.take()) {
             (_, Some(refusal)) => Poll::Ready(Ok(refusal)),
             (Some(inner), None) => inner.poll(cx).map_ok(|response| response.map(Body::new)),
-            // A second poll after completion breaks the contract of futures; it stays pending.
+            // A poll after completion breaks the contract of futures. It stays pending.
             (None, None) => Poll::Pending,
         }
     }

@@ -9,7 +9,9 @@ mod quota;
 mod stats;
 mod table;
 
-pub use error::QuotaError;
+#[doc(no_inline)]
+pub use dunlin_http::{Body, BoxError, ClientInfo, Metric, MetricKind};
+pub use error::Error;
 pub use key::{Key, client_key};
 pub use layer::{RateLimit, RateLimitFuture, RateLimitLayer, refusal};
 pub use limiter::{Decision, Limiter};

@@ -1,4 +1,4 @@
-//! [`Limiter`]: decides whether a request may pass.
+//! [`Limiter`]: the decision on a request.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use dunlin_http::Counter;
 use crate::table::Table;
 use crate::{Quota, Stats};
 
-/// A rate limit over all threads that share it.
+/// A rate limit that threads share.
 ///
-/// Memory is fixed when it is made: about 17 bytes per key of the capacity. A decision takes one
-/// short lock on the set of the key.
+/// Its memory is allocated when it is made: about 17 bytes per key of the capacity. A decision
+/// locks one set of keys for a short time.
 #[derive(Debug)]
 pub struct Limiter {
     quota: Quota,
@@ -36,16 +36,16 @@ pub enum Decision {
 // === impl Limiter ===
 
 impl Limiter {
-    /// The number of keys that a limiter remembers by default; they take about 1.1 MB.
+    /// The default number of keys. They take about 1.1 MB.
     pub const DEFAULT_CAPACITY: usize = 65_536;
 
-    /// A limiter that remembers [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY) keys.
+    /// Makes a limiter for [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY) keys.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self::with_capacity(quota, Self::DEFAULT_CAPACITY)
     }
 
-    /// A limiter that remembers at least `capacity` keys, rounded up to a power of two.
+    /// Makes a limiter for at least `capacity` keys, rounded up to a power of two.
     #[must_use]
     pub fn with_capacity(quota: Quota, capacity: usize) -> Self {
         Self {
@@ -57,12 +57,12 @@ impl Limiter {
         }
     }
 
-    /// Decides about a request of `key` that arrives now.
+    /// Decides on a request of `key` that arrives now.
     pub fn check(&self, key: &[u8]) -> Decision {
         self.check_at(key, Instant::now())
     }
 
-    /// Decides about a request of `key` that arrives at `now`.
+    /// Decides on a request of `key` that arrives at `now`.
     pub fn check_at(&self, key: &[u8], now: Instant) -> Decision {
         let now = now.saturating_duration_since(self.start).as_nanos() as u64;
         let decided = self.table.update(key, |full_at| match self.quota.decide(full_at, now) {
@@ -115,7 +115,7 @@ mod tests {
         let limiter = Limiter::new(Quota::new(1, Duration::from_secs(1), 1).unwrap());
         let now = Instant::now();
         assert_eq!(limiter.check_at(b"a", now), Decision::Accepted);
-        let Decision::Refused { retry_after } = limiter.check_at(b"a", now) else { panic!("it passed") };
+        let Decision::Refused { retry_after } = limiter.check_at(b"a", now) else { panic!("accepted") };
         assert_eq!(limiter.check_at(b"a", now + retry_after), Decision::Accepted);
     }
 }

@@ -1,8 +1,8 @@
-//! [`Quota`]: so many requests in a period.
+//! [`Quota`]: a number of requests per period.
 
 use std::time::Duration;
 
-use crate::QuotaError;
+use crate::Error;
 
 /// The longest period.
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -10,38 +10,38 @@ const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A number of requests per period, and the number that may come at once.
 ///
 /// It is the Generic Cell Rate Algorithm (ITU-T I.371), a token bucket that refills evenly: 10
-/// requests per second are one each 100 ms, and `burst` is the size of the bucket.
+/// requests per second are one every 100 ms, and `burst` is the size of the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Nanoseconds that one request uses up.
+    /// The nanoseconds of the period that one request uses.
     interval: u64,
-    /// Nanoseconds that may be used up in advance.
+    /// The nanoseconds that may be used in advance.
     tolerance: u64,
 }
 
 // === impl Quota ===
 
 impl Quota {
-    /// `requests` per `period`, of which `burst` may come at once.
+    /// Allows `requests` per `period`, of which `burst` may come at once.
     ///
     /// # Errors
     /// Returns an error if a number or the period is zero or out of range.
-    pub fn new(requests: u32, period: Duration, burst: u32) -> Result<Self, QuotaError> {
+    pub fn new(requests: u32, period: Duration, burst: u32) -> Result<Self, Error> {
         if requests == 0 || burst == 0 {
-            return Err(QuotaError::Zero);
+            return Err(Error::Zero);
         }
         if period.is_zero() || period > YEAR {
-            return Err(QuotaError::Period);
+            return Err(Error::Period);
         }
         let interval = (period.as_nanos() / u128::from(requests)) as u64;
         if interval == 0 {
-            return Err(QuotaError::TooFast);
+            return Err(Error::TooFast);
         }
         Ok(Self { interval, tolerance: interval.saturating_mul(u64::from(burst) - 1) })
     }
 
-    /// Decides about a request at `now`, in nanoseconds, of a key whose bucket is full again at
-    /// `full_at`.
+    /// Decides on a request at `now`. The bucket of its key is full again at `full_at`. Both are in
+    /// nanoseconds.
     ///
     /// Returns the time at which the bucket is full after an accepted request.
     ///
@@ -68,12 +68,12 @@ mod tests {
                 accepted.push(ms);
             }
         }
-        // Three at once, then one each 100 ms.
+        // Three at once, then one every 100 ms.
         assert_eq!(accepted, [0, 1, 2, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
     }
 
     #[test]
-    fn a_refusal_names_the_exact_wait() {
+    fn a_refusal_has_the_exact_wait() {
         let quota = Quota::new(1, Duration::from_secs(60), 1).unwrap();
         let full_at = quota.decide(0, 0).unwrap();
         let wait = quota.decide(full_at, 1_000).unwrap_err();
@@ -83,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn quotas_that_make_no_sense() {
+    fn invalid_quotas_are_errors() {
         let check = |requests, period, burst| Quota::new(requests, period, burst).unwrap_err();
         let second = Duration::from_secs(1);
-        assert_eq!(check(0, second, 1), QuotaError::Zero);
-        assert_eq!(check(1, second, 0), QuotaError::Zero);
-        assert_eq!(check(1, Duration::ZERO, 1), QuotaError::Period);
-        assert_eq!(check(1, YEAR * 2, 1), QuotaError::Period);
-        assert_eq!(check(2, Duration::from_nanos(1), 1), QuotaError::TooFast);
+        assert_eq!(check(0, second, 1), Error::Zero);
+        assert_eq!(check(1, second, 0), Error::Zero);
+        assert_eq!(check(1, Duration::ZERO, 1), Error::Period);
+        assert_eq!(check(1, YEAR * 2, 1), Error::Period);
+        assert_eq!(check(2, Duration::from_nanos(1), 1), Error::TooFast);
     }
 
     proptest::proptest! {

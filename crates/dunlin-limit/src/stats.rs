@@ -1,4 +1,4 @@
-//! [`Stats`].
+//! [`Stats`]: the counters of a limiter.
 
 use dunlin_http::Metric;
 

@@ -1,29 +1,30 @@
-//! [`Table`]: the buckets of many keys in a fixed amount of memory.
+//! [`Table`]: the buckets of many keys, in a fixed amount of memory.
 
 use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
-/// Places per set. A set is two or three cache lines.
+/// The slots of a set. A set has two or three cache lines.
 const WAYS: usize = 8;
 
 /// A set-associative table from keys to the times at which their buckets are full again.
 ///
-/// A key that finds its set full takes the place of the key whose bucket is full first. A bucket
-/// that is full already is as good as none, so nothing is lost unless all keys of a set are in
-/// use; then the one with the lightest use starts anew.
+/// A key whose set has no free slot replaces the key whose bucket is full first. A full bucket
+/// equals no bucket, so nothing is lost unless all keys of a set are in use. Then the least used
+/// one gets a full bucket again.
 ///
-/// Keys are told apart by 64 bits of a hash with a random seed, so that no client can find a key
-/// that shares its bucket with another.
+/// Keys are compared by 64 bits of a hash with a random seed, so that no client can find a key that
+/// shares its bucket with another.
 #[derive(Debug)]
 pub(crate) struct Table {
-    sets: Box<[Mutex<[Place; WAYS]>]>,
+    sets: Box<[Mutex<[Slot; WAYS]>]>,
     hasher: RandomState,
 }
 
+/// The bucket of one key.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct Slot {
     key: u64,
     full_at: u64,
 }
@@ -31,34 +32,34 @@ struct Place {
 // === impl Table ===
 
 impl Table {
-    /// Room for at least `capacity` keys.
+    /// Makes a table for at least `capacity` keys.
     pub(crate) fn new(capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).max(1).next_power_of_two();
         Self { sets: (0..sets).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
     }
 
-    /// Calls `decide` with the time at which the bucket of `key` is full, and keeps the time that
-    /// it returns. A key that is not known is full since the beginning.
+    /// Calls `decide` with the time at which the bucket of `key` is full, and stores the time that
+    /// it returns. The bucket of an unknown key is full.
     pub(crate) fn update<R>(&self, key: &[u8], decide: impl FnOnce(u64) -> (Option<u64>, R)) -> R {
         let hash = self.hasher.hash_one(key);
-        // The upper bits choose the set, all bits tell the keys of a set apart.
+        // The upper bits choose the set. All bits are compared within it.
         let index = (hash >> 32) as usize & (self.sets.len() - 1);
         let mut set = self.sets[index].lock();
-        let place = match set.iter().position(|place| place.key == hash) {
-            Some(place) => place,
-            None => (0..WAYS).min_by_key(|place| set[*place].full_at).unwrap_or(0),
+        let slot = match set.iter().position(|slot| slot.key == hash) {
+            Some(slot) => slot,
+            None => (0..WAYS).min_by_key(|slot| set[*slot].full_at).unwrap_or(0),
         };
-        let full_at = if set[place].key == hash { set[place].full_at } else { 0 };
+        let full_at = if set[slot].key == hash { set[slot].full_at } else { 0 };
         let (kept, result) = decide(full_at);
         if let Some(full_at) = kept {
-            set[place] = Place { key: hash, full_at };
+            set[slot] = Slot { key: hash, full_at };
         }
         result
     }
 
-    /// The bytes that the table takes, always.
+    /// The bytes of the table, which never change.
     pub(crate) fn bytes(&self) -> usize {
-        self.sets.len() * size_of::<Mutex<[Place; WAYS]>>()
+        self.sets.len() * size_of::<Mutex<[Slot; WAYS]>>()
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heavy_user_keeps_its_place_among_a_million_others() {
+    fn a_key_in_use_keeps_its_slot_among_a_million_others() {
         let table = Table::new(64);
         let bytes = table.bytes();
         set(&table, 0, u64::MAX);

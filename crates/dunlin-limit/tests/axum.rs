@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-async fn ask(router: &Router, ip: &str) -> Response<Body> {
+async fn send(router: &Router, ip: &str) -> Response<Body> {
     let mut request = Request::new(Body::empty());
     request.extensions_mut().insert(ClientInfo::new(ip.parse().ok(), false));
     router.clone().oneshot(request).await.unwrap()
@@ -24,13 +24,13 @@ fn layer() -> RateLimitLayer {
 }
 
 #[tokio::test]
-async fn clients_have_quotas_of_their_own() {
+async fn each_client_has_a_quota() {
     let router = Router::new().route("/", get(async || "hello")).layer(layer());
     for (ip, status) in [("10.0.0.1", 200), ("10.0.0.1", 200), ("10.0.0.1", 429), ("10.0.0.2", 200), ("10.0.0.1", 429)]
     {
-        assert_eq!(ask(&router, ip).await.status(), status, "{ip}");
+        assert_eq!(send(&router, ip).await.status(), status, "{ip}");
     }
-    let refused = ask(&router, "10.0.0.1").await;
+    let refused = send(&router, "10.0.0.1").await;
     assert_eq!(refused.headers()["content-type"], "application/problem+json");
     let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((3590..=3600).contains(&wait), "{wait}");
@@ -39,11 +39,11 @@ async fn clients_have_quotas_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_dry_run_counts_and_lets_pass() {
+async fn a_dry_run_only_counts() {
     let layer = layer().dry_run();
     let router = Router::new().route("/", get(async || "hello")).layer(layer.clone());
     for _ in 0..5 {
-        assert_eq!(ask(&router, "10.0.0.1").await.status(), 200);
+        assert_eq!(send(&router, "10.0.0.1").await.status(), 200);
     }
     let stats = layer.limiter().stats();
     assert_eq!((stats.accepted, stats.refused), (2, 3));

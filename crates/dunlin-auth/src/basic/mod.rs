@@ -24,14 +24,14 @@ use crate::{AuthFuture, Authenticate, Credentials, Outcome, Refusal};
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// The number of passwords that are remembered.
 const MAX_REMEMBERED: usize = 4096;
-/// The number of passwords that may wait to be verified, for each thread that verifies.
+/// The number of passwords that may wait to be verified, for each thread.
 const MAX_WAITING_PER_THREAD: usize = 32;
 
 /// Verifies user names and passwords.
 ///
-/// Passwords are verified on tokio's threads for blocking work, a bounded number at a time, and
-/// further ones are refused with 503 when too many wait. A result is remembered for a minute, and
-/// concurrent requests with one password share one verification: a page of 50 files costs one.
+/// Passwords are verified on tokio's threads for blocking work, a limited number at a time. If too
+/// many wait, further ones are refused with 503. A result is remembered for a minute, and
+/// concurrent requests with the same password share one verification: a page of 50 files needs one.
 #[derive(Clone, Debug)]
 pub struct Basic(Arc<Inner>);
 
@@ -42,7 +42,7 @@ struct Inner {
     remembered: Remembered<bool>,
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    /// Passwords that were verified, and not remembered.
+    /// Passwords that were verified, without remembered results.
     verified: Counter,
     /// Passwords that were not verified, because too many waited.
     overloaded: Counter,
@@ -51,7 +51,7 @@ struct Inner {
 // === impl Basic ===
 
 impl Basic {
-    /// Verifies passwords of `users`. The realm is what browsers show when they ask for a password.
+    /// Verifies the passwords of `users`. Browsers show the realm when they prompt for a password.
     #[must_use]
     pub fn new(users: Users, realm: &str) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -66,7 +66,7 @@ impl Basic {
         }))
     }
 
-    /// Replaces the users, for example after their file has changed. Nothing is remembered then.
+    /// Replaces the users, for example after their file has changed, and forgets all results.
     pub fn replace(&self, users: Users) {
         self.0.users.store(Arc::new(users));
         self.0.remembered.clear();
@@ -87,18 +87,18 @@ impl Authenticate for Basic {
         };
         let users = inner.users.load_full();
         let hash = users.get(&user).map_or("", |hash| hash.as_str());
-        let name = inner.remembered.fingerprint(&[user.as_bytes(), password.as_bytes(), hash.as_bytes()]);
-        let cell = inner.remembered.cell(name, REMEMBERED_FOR, Instant::now());
-        if let Some(is_right) = cell.get() {
-            return AuthFuture::ready(inner.outcome(*is_right, &user));
+        let fingerprint = inner.remembered.fingerprint(&[user.as_bytes(), password.as_bytes(), hash.as_bytes()]);
+        let cell = inner.remembered.cell(fingerprint, REMEMBERED_FOR, Instant::now());
+        if let Some(is_correct) = cell.get() {
+            return AuthFuture::ready(inner.outcome(*is_correct, &user));
         }
         let inner = inner.clone();
         AuthFuture::boxed(async move {
             let verify = || inner.verify(users, user.clone(), password);
             match cell.get_or_try_init(verify).await {
-                Ok(is_right) => inner.outcome(*is_right, &user),
+                Ok(is_correct) => inner.outcome(*is_correct, &user),
                 Err(Overloaded) => {
-                    inner.remembered.forget(&name);
+                    inner.remembered.forget(&fingerprint);
                     Refusal::Unavailable { retry_after: 1 }.into()
                 }
             }
@@ -120,14 +120,13 @@ impl Inner {
         self.verified.increment();
         let running = self.running.clone().acquire_owned().await.map_err(|_| Overloaded)?;
         let work = move || {
-            // The permit is held until the work is done, also when the request is given up
-            // meanwhile.
+            // The permit is held until the work is done, even if the request is dropped before.
             let _running = running;
             match users.get(&user) {
                 Some(hash) => hash.verify(&password),
                 None => {
-                    // The time that a known name takes, so that it does not tell which names are
-                    // known.
+                    // Takes as long as for a known name, so that the time does not reveal which
+                    // names exist.
                     users.any().map(|hash| hash.verify(&password));
                     false
                 }
@@ -136,8 +135,8 @@ impl Inner {
         tokio::task::spawn_blocking(work).await.map_err(|_| Overloaded)
     }
 
-    fn outcome(&self, is_right: bool, user: &str) -> Outcome {
-        if is_right {
+    fn outcome(&self, is_correct: bool, user: &str) -> Outcome {
+        if is_correct {
             Arc::new(Identity::of_subject(user)).into()
         } else {
             self.refuse("the user name or the password is wrong").into()

@@ -1,4 +1,4 @@
-//! [`PasswordHash`]: the forms that `htpasswd` and `mkpasswd` write.
+//! [`PasswordHash`]: the formats of `htpasswd` and `mkpasswd`.
 
 use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
@@ -18,7 +18,7 @@ pub(crate) enum PasswordHash {
 // === impl PasswordHash ===
 
 impl PasswordHash {
-    /// Reads a hash; `None` if it is of no known form.
+    /// Parses a hash. Returns `None` if its format is unknown.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let hash = text.to_owned();
         if ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
@@ -32,7 +32,7 @@ impl PasswordHash {
         }
     }
 
-    /// Returns `true` if `password` is the one. It takes from milliseconds to a second.
+    /// Returns `true` if the hash is that of `password`. This takes from milliseconds to a second.
     pub(crate) fn verify(&self, password: &str) -> bool {
         let password = password.as_bytes();
         match self {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_of_other_programs() {
+    fn hashes_of_other_programs_are_verified() {
         // The examples of the specification of SHA-crypt, and `openssl passwd -6`.
         for (password, hash) in [
             ("Hello world!", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_and_broken_hashes_are_refused() {
+    fn weak_and_malformed_hashes_are_refused() {
         for hash in ["secret", "$apr1$x$y", "{SHA}xyz", "$1$x$y", "$2y$", "$argon2id$", "$5$", ""] {
             assert!(PasswordHash::parse(hash).is_none(), "{hash}");
         }

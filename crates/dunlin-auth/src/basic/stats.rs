@@ -1,4 +1,4 @@
-//! [`BasicStats`].
+//! [`BasicStats`]: the counters of password verification.
 
 use dunlin_http::Metric;
 

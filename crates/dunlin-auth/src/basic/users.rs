@@ -13,11 +13,11 @@ pub struct Users(HashMap<String, PasswordHash>);
 // === impl Users ===
 
 impl Users {
-    /// Reads lines of `name:hash`. The hash is one of bcrypt, argon2 or SHA-2 crypt. Empty lines
-    /// and lines that begin with `#` are left out.
+    /// Parses lines of `name:hash`. The hash is one of bcrypt, argon2 or SHA-2 crypt. Empty lines
+    /// and lines that begin with `#` are ignored.
     ///
     /// # Errors
-    /// Returns an error that names the line, and shows nothing of it.
+    /// Returns an error with the number of the line, but without its text.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut users = HashMap::new();
         for (index, line) in text.lines().enumerate() {
@@ -26,9 +26,9 @@ impl Users {
                 continue;
             }
             let expected = "name:hash, where the hash is of bcrypt (htpasswd -B), argon2 or SHA-2 crypt";
-            let wrong = || Error::Line { line: number, expected };
-            let (name, hash) = line.split_once(':').ok_or_else(wrong)?;
-            let hash = PasswordHash::parse(hash).ok_or_else(wrong)?;
+            let invalid = || Error::Line { line: number, expected };
+            let (name, hash) = line.split_once(':').ok_or_else(invalid)?;
+            let hash = PasswordHash::parse(hash).ok_or_else(invalid)?;
             if users.insert(name.to_owned(), hash).is_some() {
                 return Err(Error::Duplicate { line: number });
             }
@@ -52,14 +52,14 @@ impl Users {
         self.0.get(name)
     }
 
-    /// The hash of any user. It is verified for names that are not known, so that the time of a
-    /// response does not tell which names are.
+    /// The hash of any user. It is verified for unknown names, so that the time of a response does
+    /// not reveal which names exist.
     pub(crate) fn any(&self) -> Option<&PasswordHash> {
         self.0.values().next()
     }
 }
 
-/// Shows no hash.
+/// Prints no hash.
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -81,11 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lines_are_named_and_not_shown() {
-        for (text, line) in [(format!("a:{HASH}\nsecret"), 2), ("a:geheim".into(), 1)] {
+    fn errors_have_the_line_number_but_not_its_text() {
+        for (text, line) in [(format!("a:{HASH}\nsecret"), 2), ("a:s3cret".into(), 1)] {
             let error = Users::parse(&text).unwrap_err();
             assert!(matches!(error, Error::Line { line: found, .. } if found == line), "{error}");
-            assert!(!error.to_string().contains("geheim"), "{error}");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
         }
         let twice = Users::parse(&format!("a:{HASH}\na:{HASH}")).unwrap_err();
         assert_eq!(twice, Error::Duplicate { line: 2 });

@@ -1,4 +1,4 @@
-//! [`KeySet`]: the keys that tokens are verified with.
+//! [`KeySet`]: the keys for the verification of tokens.
 
 use std::fmt;
 
@@ -8,19 +8,18 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// The number of keys that are read of one set.
+/// The limit of keys in one set. Further keys are ignored.
 const MAX_KEYS: usize = 64;
-/// RFC 7518 §3.2: a key as long as the hash, at least that of SHA-256.
+/// The shortest secret, in bytes: RFC 7518 §3.2 requires the length of the hash.
 const MIN_SECRET: usize = 32;
 
 const RSA: [Algorithm; 6] =
     [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 const HMAC: [Algorithm; 3] = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
 
-/// Keys with the algorithms that each may be used for.
+/// Keys, each with the algorithms that it may be used for.
 ///
-/// A key is never used for an algorithm of another family, whatever a token's header names
-/// (RFC 8725 §3.1).
+/// A token's header cannot choose an algorithm of another family than the key's (RFC 8725 §3.1).
 #[derive(Clone, Default)]
 pub struct KeySet(Vec<Key>);
 
@@ -34,27 +33,27 @@ pub(super) struct Key {
 // === impl KeySet ===
 
 impl KeySet {
-    /// Reads a JWK set (RFC 7517 §5). Keys for encryption, of unknown types, and symmetric ones are
-    /// left out: a set that is fetched is public.
+    /// Parses a JWK set (RFC 7517 §5). Keys for encryption and of unknown types are ignored, and so
+    /// are symmetric keys, because a fetched set is public.
     ///
     /// # Errors
-    /// Returns an error if the text is no JWK set, or if no key of it can be used.
+    /// Returns an error if the text is not a JWK set, or if it has no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, Error> {
-        let wrong = |what: &str| Error::Key(what.to_owned());
-        let set: Value = serde_json::from_slice(json).map_err(|_| wrong("expected a JWK set in JSON"))?;
-        let keys = set.get("keys").and_then(Value::as_array).ok_or_else(|| wrong("expected a list \"keys\""))?;
+        let invalid = |what: &str| Error::Key(what.to_owned());
+        let set: Value = serde_json::from_slice(json).map_err(|_| invalid("expected a JWK set in JSON"))?;
+        let keys = set.get("keys").and_then(Value::as_array).ok_or_else(|| invalid("expected a list \"keys\""))?;
         let keys: Vec<Key> = keys.iter().take(MAX_KEYS).filter_map(Key::of_jwk).collect();
         if keys.is_empty() {
-            Err(wrong("the JWK set has no key that signatures can be verified with"))
+            Err(invalid("the JWK set has no key for the verification of signatures"))
         } else {
             Ok(Self(keys))
         }
     }
 
-    /// Reads a public key in PEM: RSA, an elliptic curve (P-256, P-384) or Ed25519.
+    /// Parses a public key in PEM: RSA, an elliptic curve (P-256, P-384) or Ed25519.
     ///
     /// # Errors
-    /// Returns an error if it is none of these.
+    /// Returns an error for any other text.
     pub fn from_pem(pem: &[u8]) -> Result<Self, Error> {
         let (algorithms, key) = if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
             (RSA.to_vec(), key)
@@ -68,7 +67,7 @@ impl KeySet {
         Ok(Self(vec![Key { id: None, algorithms, key }]))
     }
 
-    /// A secret that signer and verifier share, for HS256, HS384 and HS512.
+    /// Makes a set of one secret that signer and verifier share, for HS256, HS384 and HS512.
     ///
     /// # Errors
     /// Returns an error if the secret is shorter than 32 bytes.
@@ -79,7 +78,7 @@ impl KeySet {
         Ok(Self(vec![Key { id: None, algorithms: HMAC.to_vec(), key: DecodingKey::from_secret(secret) }]))
     }
 
-    /// The keys that a token with this header may be signed by.
+    /// The keys that may have signed a token with this header.
     pub(super) fn candidates(&self, algorithm: Algorithm, id: Option<&str>) -> impl Iterator<Item = &Key> {
         let fits = move |key: &&Key| {
             let same_id = match (id, key.id.as_deref()) {
@@ -92,7 +91,7 @@ impl KeySet {
     }
 }
 
-/// Shows no key.
+/// Prints no key.
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.0.iter().map(|key| (key.id.as_deref(), &key.algorithms));

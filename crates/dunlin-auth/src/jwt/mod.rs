@@ -1,4 +1,4 @@
-//! [`Jwt`]: signed tokens (RFC 7519), with the keys at hand or fetched.
+//! [`Jwt`]: signed tokens (RFC 7519), with given or fetched keys.
 
 mod keys;
 mod source;
@@ -21,23 +21,23 @@ use crate::challenge::challenge;
 use crate::remembered::Remembered;
 use crate::{AuthFuture, Authenticate, Credentials, Outcome, Refusal};
 
-/// The number of verified tokens that are remembered until they expire.
+/// The limit of verified tokens that are remembered.
 const MAX_REMEMBERED: usize = 2048;
 /// The longest time for which a verified token is remembered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
-/// The time after which a request may try again while there are no keys.
+/// The seconds after which a client may retry while there are no keys.
 const RETRY_AFTER: u32 = 5;
 
-/// The claims that a token must have. `exp` is always one of them.
+/// The claims that a token must have. `exp` is always required.
 #[derive(Clone, Debug)]
 pub struct JwtConfig {
-    /// The issuer, `iss`; not looked at if it is not set.
+    /// The issuer in `iss`. `None` accepts any. Default: none.
     pub issuer: Option<String>,
-    /// The audience, one of `aud`; not looked at if it is not set.
+    /// The audience that `aud` has to contain. `None` accepts any. Default: none.
     pub audience: Option<String>,
-    /// The difference of clocks that is allowed for `exp` and `nbf`; 30 s by default.
+    /// The allowed difference of clocks for `exp` and `nbf`. Default: 30 s.
     pub leeway: Duration,
-    /// The realm of the challenge; `api` by default.
+    /// The realm of the challenge. Default: `api`.
     pub realm: String,
 }
 
@@ -53,26 +53,28 @@ pub struct Jwt(Arc<Inner>);
 struct Inner {
     keys: Keys,
     config: JwtConfig,
-    remembered: Remembered<Known>,
+    remembered: Remembered<VerifiedToken>,
     /// The challenge to a request without a token.
     missing: HeaderValue,
-    /// The challenge to a token that is not valid (RFC 6750 §3.1).
+    /// The challenge to an invalid token (RFC 6750 §3.1).
     invalid: HeaderValue,
     clock: Clock,
 }
 
+/// The result of a verification.
 #[derive(Clone, Debug)]
-struct Known {
+struct VerifiedToken {
     identity: Arc<Identity>,
-    /// The end of the token, in seconds since 1970.
+    /// The time at which the token expires, in seconds since 1970.
     expires: u64,
 }
 
-/// The reason why a token is not good.
+/// The reason why a token is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Invalid {
-    /// No key fits: a newer set may have it.
+    /// The set has no key for it, but a newer set may.
     UnknownKey,
+    /// The token itself is invalid, for this reason.
     Token(&'static str),
 }
 
@@ -87,15 +89,17 @@ impl Default for JwtConfig {
 // === impl Jwt ===
 
 impl Jwt {
-    /// Verifies tokens with keys that are at hand.
+    /// Verifies tokens with these keys.
     #[must_use]
     pub fn new(keys: KeySet, config: JwtConfig) -> Self {
         Self::with(Keys::fixed(keys), config)
     }
 
-    /// Verifies tokens with keys that `source` fetches: when the first token comes, when a token
-    /// names an unknown key (at most every 30 s), and after ten minutes in the background. Known
-    /// keys are used for as long as the source is away. Without keys, requests get 503.
+    /// Verifies tokens with keys from `source`.
+    ///
+    /// The keys are fetched for the first token, for a token with an unknown key (at most every 30
+    /// s), and every ten minutes in the background. If a fetch fails, the known keys stay in use.
+    /// Without keys, the response is 503.
     #[must_use]
     pub fn with_source(source: impl FetchKeys, config: JwtConfig) -> Self {
         Self::with(Keys::fetched(source), config)
@@ -103,7 +107,7 @@ impl Jwt {
 
     fn with(keys: Keys, config: JwtConfig) -> Self {
         static PROVIDER: Once = Once::new();
-        // A provider that the program has chosen stays.
+        // Has no effect if the program has installed a provider.
         PROVIDER.call_once(|| {
             let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
         });
@@ -158,30 +162,30 @@ impl Inner {
 
     fn verify(&self, token: &str, loaded: &Loaded) -> Result<Arc<Identity>, Invalid> {
         let (now, seconds) = (Instant::now(), self.seconds());
-        // A newer set of keys begins with nothing remembered.
-        let name = self.remembered.fingerprint(&[token.as_bytes(), &loaded.number().to_le_bytes()]);
-        let cell = self.remembered.cell(name, REMEMBERED_FOR, now);
-        if let Some(known) = cell.get()
-            && seconds < known.expires + self.config.leeway.as_secs()
+        // The number makes results of an older set of keys unreachable.
+        let fingerprint = self.remembered.fingerprint(&[token.as_bytes(), &loaded.number().to_le_bytes()]);
+        let cell = self.remembered.cell(fingerprint, REMEMBERED_FOR, now);
+        if let Some(token) = cell.get()
+            && seconds < token.expires + self.config.leeway.as_secs()
         {
-            return Ok(known.identity.clone());
+            return Ok(token.identity.clone());
         }
         match self.decode(token, loaded.keys()) {
-            Ok(known) => {
-                let identity = known.identity.clone();
-                drop(cell.set(known));
+            Ok(token) => {
+                let identity = token.identity.clone();
+                drop(cell.set(token));
                 Ok(identity)
             }
             Err(invalid) => {
-                self.remembered.forget(&name);
+                self.remembered.forget(&fingerprint);
                 Err(invalid)
             }
         }
     }
 
-    fn decode(&self, token: &str, keys: &KeySet) -> Result<Known, Invalid> {
+    fn decode(&self, token: &str, keys: &KeySet) -> Result<VerifiedToken, Invalid> {
         let header = decode_header(token).map_err(|_| Invalid::Token("the token is not a signed JWT"))?;
-        // RFC 7515 §4.1.11: an extension that is not understood makes the token invalid.
+        // RFC 7515 §4.1.11: an unknown critical extension makes the token invalid.
         if header.crit.is_some() {
             return Err(Invalid::Token("the token has critical extensions"));
         }
@@ -190,7 +194,7 @@ impl Inner {
             match decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg)) {
                 Ok(data) => {
                     let expires = data.claims.get("exp").and_then(Value::as_f64).map_or(0, |exp| exp as u64);
-                    return Ok(Known { identity: Arc::new(Identity::new(data.claims)), expires });
+                    return Ok(VerifiedToken { identity: Arc::new(Identity::new(data.claims)), expires });
                 }
                 Err(error) => result = Err(Invalid::Token(detail(error.kind()))),
             }
@@ -221,7 +225,7 @@ impl Inner {
     }
 }
 
-/// The reason, in words for the client.
+/// The reason as a text for the client.
 fn detail(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::ExpiredSignature => "the token has expired",
@@ -229,7 +233,7 @@ fn detail(kind: &ErrorKind) -> &'static str {
         ErrorKind::InvalidIssuer => "the token is from another issuer",
         ErrorKind::InvalidAudience => "the token is for another audience",
         ErrorKind::MissingRequiredClaim(_) => "the token lacks a required claim",
-        ErrorKind::InvalidSignature => "the token's signature is not valid",
-        _ => "the token is not valid",
+        ErrorKind::InvalidSignature => "the token's signature is invalid",
+        _ => "the token is invalid",
     }
 }

@@ -1,4 +1,4 @@
-//! [`Keys`]: keys at hand, or fetched and kept.
+//! [`Keys`]: the current keys, given or fetched.
 
 use std::fmt;
 use std::future::Future;
@@ -19,7 +19,7 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
 /// The time between attempts while there are no keys at all.
 const MIN_INTERVAL_WITHOUT_KEYS: Duration = Duration::from_secs(1);
-/// The time that a fetch may take.
+/// The time limit of a fetch.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Fetches a JWK set (RFC 7517 §5), for example from the issuer's `jwks_uri`.
@@ -38,18 +38,18 @@ where
     }
 }
 
-/// The keys, and where they come from. Clones are the same.
+/// The current keys and their source. Clones share them.
 #[derive(Clone)]
 pub(super) struct Keys(Arc<Shared>);
 
 struct Shared {
     loaded: ArcSwapOption<Loaded>,
     source: Option<Box<dyn FetchKeys>>,
-    /// The time of the last attempt. One fetch runs at a time, and others wait for it.
+    /// The time of the last attempt. The lock is held during a fetch, so that only one runs.
     attempt: Mutex<Option<Instant>>,
 }
 
-/// A set of keys that was read.
+/// A set of keys that was given or fetched.
 #[derive(Debug)]
 pub(super) struct Loaded {
     keys: KeySet,
@@ -65,7 +65,7 @@ impl Loaded {
         &self.keys
     }
 
-    /// A number that differs from that of every other set.
+    /// A number that differs for each set.
     pub(super) const fn number(&self) -> u64 {
         self.number
     }
@@ -98,7 +98,7 @@ impl Keys {
         self.0.source.is_some() && self.0.attempt.try_lock().is_ok_and(|last| self.0.is_due(*last))
     }
 
-    /// Fetches the keys anew, unless that was tried a moment ago, and returns the newest ones.
+    /// Fetches the keys again, unless the last attempt was too recent. Returns the current keys.
     pub(super) async fn refresh(&self) -> Option<Arc<Loaded>> {
         let mut last = self.0.attempt.lock().await;
         if self.0.is_due(*last)
@@ -110,7 +110,7 @@ impl Keys {
         self.loaded()
     }
 
-    /// Fetches the keys anew while requests go on with the old ones.
+    /// Fetches the keys again while requests use the old ones.
     pub(super) fn refresh_in_background(&self) {
         if self.may_refresh() {
             let keys = self.clone();
@@ -147,7 +147,7 @@ impl Shared {
             Err(error) if self.loaded.load().is_some() => {
                 tracing::warn!(%error, "cannot fetch the JWK set; the known keys stay in use");
             }
-            Err(error) => tracing::error!(%error, "cannot fetch the JWK set; requests with tokens get 503"),
+            Err(error) => tracing::error!(%error, "cannot fetch the JWK set; responding to tokens with 503"),
         }
     }
 }

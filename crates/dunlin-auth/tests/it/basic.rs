@@ -1,10 +1,10 @@
-//! User names and passwords: RFC 7617.
+//! User names and passwords (RFC 7617).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dunlin_auth::{Basic, Users};
 
-use crate::{ask, refused, subject};
+use crate::{authenticate, refused, subject};
 
 fn field(user: &str, password: &str) -> [(&'static str, String); 1] {
     [("authorization", format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))]
@@ -19,37 +19,37 @@ fn basic(cost: u32) -> Basic {
 async fn right_and_wrong_passwords() {
     let basic = basic(4);
     for _ in 0..2 {
-        assert_eq!(subject(ask(&basic, &field("ada", "secret")).await), Ok("ada".into()));
-        assert_eq!(subject(ask(&basic, &field("ada", "Secret")).await), Err(401));
-        assert_eq!(subject(ask(&basic, &field("grace", "secret")).await), Err(401));
+        assert_eq!(subject(authenticate(&basic, &field("ada", "secret")).await), Ok("ada".into()));
+        assert_eq!(subject(authenticate(&basic, &field("ada", "Secret")).await), Err(401));
+        assert_eq!(subject(authenticate(&basic, &field("grace", "secret")).await), Err(401));
     }
-    let response = refused(ask(&basic, &[]).await);
+    let response = refused(authenticate(&basic, &[]).await);
     assert_eq!(response.headers()["www-authenticate"], "Basic realm=\"staff\", charset=\"UTF-8\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_fifty_files_costs_one_hash() {
+async fn concurrent_requests_share_one_verification() {
     let basic = basic(8);
-    let asked = (0..50).map(|_| {
+    let requests = (0..50).map(|_| {
         let basic = basic.clone();
-        tokio::spawn(async move { subject(ask(&basic, &field("ada", "secret")).await) })
+        tokio::spawn(async move { subject(authenticate(&basic, &field("ada", "secret")).await) })
     });
-    for asked in asked.collect::<Vec<_>>() {
-        assert_eq!(asked.await.unwrap(), Ok("ada".into()));
+    for request in requests.collect::<Vec<_>>() {
+        assert_eq!(request.await.unwrap(), Ok("ada".into()));
     }
     assert_eq!(basic.stats().verified, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_wrong_passwords_is_bounded() {
+async fn a_flood_of_wrong_passwords_is_limited() {
     let basic = basic(8);
-    let asked = (0..1000).map(|n: u32| {
+    let requests = (0..1000).map(|n: u32| {
         let basic = basic.clone();
-        tokio::spawn(async move { subject(ask(&basic, &field("ada", &n.to_string())).await) })
+        tokio::spawn(async move { subject(authenticate(&basic, &field("ada", &n.to_string())).await) })
     });
     let mut statuses = [0, 0];
-    for asked in asked.collect::<Vec<_>>() {
-        match asked.await.unwrap() {
+    for request in requests.collect::<Vec<_>>() {
+        match request.await.unwrap() {
             Err(401) => statuses[0] += 1,
             Err(503) => statuses[1] += 1,
             other => panic!("{other:?}"),
@@ -61,9 +61,9 @@ async fn a_flood_of_wrong_passwords_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replaced_users_count_at_once() {
+async fn replaced_users_apply_at_once() {
     let basic = basic(4);
-    assert!(subject(ask(&basic, &field("ada", "secret")).await).is_ok());
+    assert!(subject(authenticate(&basic, &field("ada", "secret")).await).is_ok());
     basic.replace(Users::default());
-    assert_eq!(subject(ask(&basic, &field("ada", "secret")).await), Err(401));
+    assert_eq!(subject(authenticate(&basic, &field("ada", "secret")).await), Err(401));
 }

@@ -1,22 +1,22 @@
-//! Another service decides.
+//! Authentication by another service.
 
 use dunlin_auth::{Authenticate as _, Forward, Outcome};
 use dunlin_http::{Body, BoxError, ClientInfo};
 use http::{HeaderName, Method, Request, Response};
 
-use crate::{ask, refused, subject};
+use crate::{authenticate, refused, subject};
 
 const USER: HeaderName = HeaderName::from_static("remote-user");
 const GROUPS: HeaderName = HeaderName::from_static("remote-groups");
 
-/// Answers by what the cookie says.
+/// Responds as the cookie says.
 async fn verify(request: Request<Body>) -> Result<Response<Body>, BoxError> {
     let cookie = request.headers().get("cookie").and_then(|cookie| cookie.to_str().ok()).unwrap_or_default();
     let response = Response::builder();
     let response = match cookie {
         "ada" => response.header(USER, "ada").header("x-other", "x"),
         "fail" => response.status(500),
-        "away" => return Err("connection refused".into()),
+        "unreachable" => return Err("connection refused".into()),
         "no" => response.status(403),
         _ => response
             .status(302)
@@ -39,7 +39,7 @@ fn cookie(value: &str) -> [(&'static str, String); 1] {
 async fn a_2xx_admits_and_its_fields_replace_the_clients() {
     let mut fields = cookie("ada").to_vec();
     fields.extend([("remote-user", "root".to_owned()), ("remote-groups", "admin".to_owned())]);
-    let Outcome::Verified(verified) = ask(&forward(), &fields).await else { panic!("refused") };
+    let Outcome::Verified(verified) = authenticate(&forward(), &fields).await else { panic!("refused") };
     assert_eq!(verified.identity.subject(), Some("ada"));
     assert_eq!(verified.identity.claim("remote-groups"), None);
     let mut headers = http::HeaderMap::new();
@@ -50,8 +50,8 @@ async fn a_2xx_admits_and_its_fields_replace_the_clients() {
 }
 
 #[tokio::test]
-async fn its_redirects_reach_the_browser() {
-    let response = refused(ask(&forward(), &[]).await);
+async fn redirects_of_the_service_reach_the_browser() {
+    let response = refused(authenticate(&forward(), &[]).await);
     assert_eq!(
         (response.status().as_u16(), &response.headers()["location"]),
         (302, &"https://sso/?to=x".parse().unwrap())
@@ -61,20 +61,20 @@ async fn its_redirects_reach_the_browser() {
         (&response.headers()["cache-control"], response.body().as_bytes()),
         (&"no-store".parse().unwrap(), Some(&b"text"[..]))
     );
-    assert_eq!(subject(ask(&forward(), &cookie("no")).await), Err(403));
+    assert_eq!(subject(authenticate(&forward(), &cookie("no")).await), Err(403));
 }
 
 #[tokio::test]
-async fn a_service_that_fails_admits_nobody() {
-    for value in ["fail", "away"] {
-        assert_eq!(subject(ask(&forward(), &cookie(value)).await), Err(503), "{value}");
+async fn a_failing_service_admits_no_request() {
+    for value in ["fail", "unreachable"] {
+        assert_eq!(subject(authenticate(&forward(), &cookie(value)).await), Err(503), "{value}");
     }
 }
 
 #[tokio::test]
-async fn the_service_sees_the_head_and_not_the_message() {
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let keep = seen.clone();
+async fn the_service_receives_the_head_without_message_fields() {
+    let received = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let keep = received.clone();
     let forward = Forward::new(
         move |request: Request<Body>| {
             *keep.lock().unwrap() = Some(request);
@@ -95,7 +95,7 @@ async fn the_service_sees_the_head_and_not_the_message() {
     let parts = request.body(()).unwrap().into_parts().0;
     let client = ClientInfo::new("::ffff:10.0.0.1".parse().ok(), true);
     assert!(matches!(forward.authenticate(&parts, &client).await, Outcome::Verified(_)));
-    let request = seen.lock().unwrap().take().unwrap();
+    let request = received.lock().unwrap().take().unwrap();
     assert!(request.method() == Method::GET && request.body().is_empty());
     for (name, value) in [
         ("x-forwarded-method", "POST"),

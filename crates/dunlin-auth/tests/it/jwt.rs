@@ -1,4 +1,4 @@
-//! Signed tokens: RFC 7519, RFC 8725, RFC 6750.
+//! Signed tokens (RFC 7519, RFC 8725, RFC 6750).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use dunlin_http::BoxError;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-use crate::{ask, bearer, refused, subject};
+use crate::{authenticate, bearer, refused, subject};
 
 const RSA: &[u8] = include_bytes!("keys/rsa.pem");
 const P256: &[u8] = include_bytes!("keys/p256.pem");
@@ -61,7 +61,7 @@ fn private(name: &str) -> (EncodingKey, Algorithm) {
 }
 
 #[tokio::test]
-async fn every_algorithm_by_its_public_key() {
+async fn every_algorithm_is_verified() {
     let rsa: &[u8] = include_bytes!("keys/rsa.pub.pem");
     let (rs, ps) = (EncodingKey::from_rsa_pem(RSA).unwrap(), EncodingKey::from_rsa_pem(RSA).unwrap());
     for (algorithm, private, public) in [
@@ -77,15 +77,15 @@ async fn every_algorithm_by_its_public_key() {
         let jwt = Jwt::new(KeySet::from_pem(public).unwrap(), strict());
         let token = sign(algorithm, None, private, &claims());
         for _ in 0..2 {
-            assert_eq!(subject(ask(&jwt, &bearer(&token)).await), Ok("ada".into()), "{algorithm:?}");
+            assert_eq!(subject(authenticate(&jwt, &bearer(&token)).await), Ok("ada".into()), "{algorithm:?}");
         }
         let cut = &token[..token.len() - 4];
-        assert_eq!(subject(ask(&jwt, &bearer(cut)).await), Err(401), "{algorithm:?}");
+        assert_eq!(subject(authenticate(&jwt, &bearer(cut)).await), Err(401), "{algorithm:?}");
     }
     let jwt = Jwt::new(KeySet::from_secret(SECRET).unwrap(), strict());
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         let token = sign(algorithm, None, &EncodingKey::from_secret(SECRET), &claims());
-        assert_eq!(subject(ask(&jwt, &bearer(&token)).await), Ok("ada".into()), "{algorithm:?}");
+        assert_eq!(subject(authenticate(&jwt, &bearer(&token)).await), Ok("ada".into()), "{algorithm:?}");
     }
 }
 
@@ -93,20 +93,20 @@ async fn every_algorithm_by_its_public_key() {
 async fn the_key_decides_the_algorithm() {
     let public: &[u8] = include_bytes!("keys/rsa.pub.pem");
     let jwt = Jwt::new(KeySet::from_pem(public).unwrap(), JwtConfig::default());
-    // The public key as an HMAC secret is the classic confusion.
+    // The classic confusion: the public key as an HMAC secret.
     let confused = sign(Algorithm::HS256, None, &EncodingKey::from_secret(public), &claims());
-    assert_eq!(subject(ask(&jwt, &bearer(&confused)).await), Err(401));
+    assert_eq!(subject(authenticate(&jwt, &bearer(&confused)).await), Err(401));
     // {"alg":"none"} with the claims of a good token, with and without its signature.
     let good = sign(Algorithm::RS256, None, &EncodingKey::from_rsa_pem(RSA).unwrap(), &claims());
     let parts: Vec<&str> = good.split('.').collect();
     for signature in ["", parts[2]] {
         let none = format!("eyJhbGciOiJub25lIn0.{}.{signature}", parts[1]);
-        assert_eq!(subject(ask(&jwt, &bearer(&none)).await), Err(401));
+        assert_eq!(subject(authenticate(&jwt, &bearer(&none)).await), Err(401));
     }
     // {"alg":"RS256","crit":["x"]}
     let critical = format!("eyJhbGciOiJSUzI1NiIsImNyaXQiOlsieCJdfQ.{}.{}", parts[1], parts[2]);
-    assert_eq!(subject(ask(&jwt, &bearer(&critical)).await), Err(401));
-    // A symmetric key in a public set is none.
+    assert_eq!(subject(authenticate(&jwt, &bearer(&critical)).await), Err(401));
+    // A symmetric key in a public set is ignored.
     let set = json!({ "keys": [{ "kty": "oct", "k": "c2VjcmV0", "alg": "HS256" }] }).to_string();
     assert!(KeySet::from_jwks(set.as_bytes()).is_err());
     assert!(KeySet::from_secret(b"short").is_err());
@@ -124,7 +124,7 @@ async fn claims_are_required() {
             }
         }
         let token = sign(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET), &claims);
-        let response = refused(ask(&jwt, &bearer(&token)).await);
+        let response = refused(authenticate(&jwt, &bearer(&token)).await);
         assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"api\", error=\"invalid_token\"");
         let body = String::from_utf8_lossy(response.body().as_bytes().unwrap()).into_owned();
         assert!(response.status() == 401 && body.contains(expect), "{change:?}: {body}");
@@ -136,7 +136,7 @@ async fn claims_are_required() {
     check(&[("iss", Value::Null)], "lacks a required claim").await;
     check(&[("aud", json!("other"))], "another audience").await;
     check(&[("aud", Value::Null)], "lacks a required claim").await;
-    let missing = refused(ask(&jwt, &[]).await);
+    let missing = refused(authenticate(&jwt, &[]).await);
     assert_eq!(missing.headers()["www-authenticate"], "Bearer realm=\"api\"");
 }
 
@@ -164,21 +164,21 @@ async fn keys_are_fetched_kept_and_rotated() {
     // Concurrent requests share the first fetch.
     let first = token("p256");
     let fields = bearer(&first);
-    let asked = tokio::join!(ask(&jwt, &fields), ask(&jwt, &fields), ask(&jwt, &fields));
-    assert!(subject(asked.0).is_ok() && subject(asked.1).is_ok() && subject(asked.2).is_ok());
+    let requests = tokio::join!(authenticate(&jwt, &fields), authenticate(&jwt, &fields), authenticate(&jwt, &fields));
+    assert!(subject(requests.0).is_ok() && subject(requests.1).is_ok() && subject(requests.2).is_ok());
     assert_eq!(fetches.load(Ordering::Relaxed), 1);
-    // An unknown key has the set fetched again, but not within the interval.
-    assert_eq!(subject(ask(&jwt, &bearer(&token("ed25519"))).await), Err(401));
+    // An unknown key causes another fetch, but not within the interval.
+    assert_eq!(subject(authenticate(&jwt, &bearer(&token("ed25519"))).await), Err(401));
     assert_eq!(fetches.load(Ordering::Relaxed), 1);
-    assert_eq!(subject(ask(&jwt, &bearer(&first)).await), Ok("ada".into()));
-    // A key of the same id that signs otherwise is wrong.
+    assert_eq!(subject(authenticate(&jwt, &bearer(&first)).await), Ok("ada".into()));
+    // Another key with the same id does not verify.
     let (key, _) = private("other");
     let forged = sign(Algorithm::ES256, Some("p256"), &key, &claims());
-    assert_eq!(subject(ask(&jwt, &bearer(&forged)).await), Err(401));
+    assert_eq!(subject(authenticate(&jwt, &bearer(&forged)).await), Err(401));
 }
 
 #[tokio::test]
-async fn without_keys_it_is_503_and_heals() {
+async fn a_request_without_keys_is_503_until_a_fetch_succeeds() {
     let fetches = Arc::new(AtomicU32::new(0));
     let counter = fetches.clone();
     let jwt = Jwt::with_source(
@@ -190,18 +190,21 @@ async fn without_keys_it_is_503_and_heals() {
     );
     let (key, algorithm) = private("rsa");
     let token = sign(algorithm, Some("rsa"), &key, &claims());
-    let away = refused(ask(&jwt, &bearer(&token)).await);
-    assert_eq!((away.status().as_u16(), &away.headers()["retry-after"]), (503, &http::HeaderValue::from_static("5")));
-    let begun = std::time::Instant::now();
-    while subject(ask(&jwt, &bearer(&token)).await) != Ok("ada".into()) {
-        assert!(begun.elapsed().as_secs() < 60, "it does not heal");
+    let refused_once = refused(authenticate(&jwt, &bearer(&token)).await);
+    assert_eq!(
+        (refused_once.status().as_u16(), &refused_once.headers()["retry-after"]),
+        (503, &http::HeaderValue::from_static("5"))
+    );
+    let start = std::time::Instant::now();
+    while subject(authenticate(&jwt, &bearer(&token)).await) != Ok("ada".into()) {
+        assert!(start.elapsed().as_secs() < 60, "the keys are not fetched again");
         tokio::task::yield_now().await;
     }
     assert_eq!(fetches.load(Ordering::Relaxed), 2);
 }
 
 #[test]
-fn sets_that_are_none() {
+fn invalid_sets_are_errors() {
     for text in ["", "[]", "{}", "{\"keys\":1}", "{\"keys\":[]}", "{\"keys\":[{\"kty\":\"RSA\"}]}", "{\"keys\":[7]}"] {
         assert!(KeySet::from_jwks(text.as_bytes()).is_err(), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Authenticators under tower and axum, with keys and hashes that other programs made.
+//! Authenticators under tower and axum, with keys and hashes of other programs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -12,8 +12,8 @@ use dunlin_auth::{Authenticate, Outcome};
 use dunlin_http::{Body, ClientInfo};
 use http::{Request, Response};
 
-/// Asks with these request fields.
-async fn ask(authenticator: &impl Authenticate, fields: &[(&'static str, String)]) -> Outcome {
+/// Authenticates a request with these fields.
+async fn authenticate(authenticator: &impl Authenticate, fields: &[(&'static str, String)]) -> Outcome {
     let mut parts = Request::new(()).into_parts().0;
     for (name, value) in fields {
         parts.headers.append(*name, value.parse().unwrap());
@@ -21,6 +21,7 @@ async fn ask(authenticator: &impl Authenticate, fields: &[(&'static str, String)
     authenticator.authenticate(&parts, &ClientInfo::default()).await
 }
 
+/// The field with a bearer token.
 fn bearer(token: &str) -> [(&'static str, String); 1] {
     [("authorization", format!("Bearer {token}"))]
 }
@@ -33,6 +34,7 @@ fn subject(outcome: Outcome) -> Result<String, u16> {
     }
 }
 
+/// The response to a refused request.
 fn refused(outcome: Outcome) -> Response<Body> {
     match outcome {
         Outcome::Verified(_) => panic!("verified"),
