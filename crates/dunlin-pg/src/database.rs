@@ -15,8 +15,10 @@ use crate::describe::{self, Description};
 use crate::error::Error;
 use crate::functions::Functions;
 use crate::listen::Listener;
+use crate::param::Param;
 use crate::pool::{Pool, Shares};
-use crate::query::{Access, Query, QueryError, Statement};
+use crate::query::{Access, Query, QueryError, Source, Statement};
+use crate::settings::{Settings, Values};
 use crate::sql::{Effects, skips_conflicts};
 use crate::stats::{Counters, ErrorCounts, Stats};
 use crate::target::Session;
@@ -53,6 +55,8 @@ pub struct Declared {
     statements: Vec<Statement>,
     /// Where the only statement of a shared read stands among the database's.
     pub(crate) slot: Option<usize>,
+    /// The settings of the transaction, if there are any.
+    pub(crate) settings: Option<Settings>,
     /// What the statements leave in their session, which is cleaned afterwards.
     pub(crate) effects: Effects,
     /// `true` if the answer is an INSERT that gives no row where there is one already.
@@ -123,6 +127,7 @@ impl Database {
     /// As [`Query::validate`].
     pub fn declare(&self, query: Query) -> Result<Arc<Declared>, QueryError> {
         let statements = query.prepare()?;
+        let settings = Settings::of(&query)?;
         let effects = query.effects();
         if effects.touches && self.0.config.pooler == Pooler::Transaction {
             return Err(QueryError::new(
@@ -131,7 +136,12 @@ impl Database {
             ));
         }
         let slot = match &statements[..] {
-            [only] if query.access == Access::Read && query.isolation.is_none() && !effects.is_dirty() => {
+            [only]
+                if query.access == Access::Read
+                    && query.isolation.is_none()
+                    && settings.is_none()
+                    && !effects.is_dirty() =>
+            {
                 Some(self.slot(&only.sql))
             }
             _ => None,
@@ -139,7 +149,7 @@ impl Database {
         self.0.functions.register(&effects.calls);
         let skips_conflicts = query.statements.last().is_some_and(|sql| skips_conflicts(sql));
         let (heavy, checked) = (AtomicU8::new(0), Mutex::default());
-        Ok(Arc::new(Declared { query, statements, slot, effects, skips_conflicts, heavy, checked }))
+        Ok(Arc::new(Declared { query, statements, slot, settings, effects, skips_conflicts, heavy, checked }))
     }
 
     /// Asks the database about declared queries, each of its statements: whether it prepares, what
@@ -270,6 +280,18 @@ impl fmt::Debug for Database {
 impl Declared {
     pub(crate) fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// The sources of the parameters, and of the settings behind them.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.query.params.iter().chain(self.settings.iter().flat_map(Settings::sources))
+    }
+
+    /// The values of the settings, if there are any. `params` are those of the query, with those of
+    /// the settings behind them.
+    pub(crate) fn setting_values(&self, params: &[Param]) -> Result<Option<Values>, Error> {
+        let Some(settings) = &self.settings else { return Ok(None) };
+        settings.values(params.get(self.query.params.len()..).unwrap_or_default()).map(Some)
     }
 
     /// Whether this answer goes to a connection of its own. One in a while tries the shared ones

@@ -10,7 +10,9 @@ use crate::database::{Database, Declared};
 use crate::error::Error;
 use crate::json::Column;
 use crate::param::{self, type_name};
+use crate::pool::set;
 use crate::query::{Access, Source};
+use crate::settings::Settings;
 
 /// What PostgreSQL says of a query's statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,9 @@ async fn one(query: &Declared, client: &Client, is_pooled: bool) -> Result<Descr
 
 async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error> {
     let mut description = Description { params: vec![String::new(); query.params.len()], columns: Vec::new() };
+    if let Some(settings) = &query.settings {
+        check_settings(settings, client).await?;
+    }
     let Some(last) = query.statements().last() else { return Ok(description) };
     for statement in query.statements() {
         let prepared = client.prepare(&statement.sql).await?;
@@ -89,6 +94,20 @@ async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error
             .collect();
     }
     Ok(description)
+}
+
+/// Checks that the settings can be set, with each role.
+async fn check_settings(settings: &Settings, client: &Client) -> Result<(), Error> {
+    for role in settings.allowed.iter().flatten() {
+        let mut values = vec![String::new(); settings.sources().len() - 1];
+        values.push(role.to_string());
+        set(client, settings, &values.into()).await?;
+        client.batch_execute("SET LOCAL ROLE NONE").await?;
+    }
+    if settings.allowed.is_none() {
+        set(client, settings, &vec![String::new(); settings.sources().len()].into()).await?;
+    }
+    Ok(())
 }
 
 /// Checks that the default of a parameter is a value of its type. A value that is sent as text is

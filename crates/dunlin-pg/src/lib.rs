@@ -65,6 +65,7 @@ pub mod param;
 mod pool;
 mod query;
 mod service;
+mod settings;
 mod sql;
 mod stats;
 mod target;
@@ -79,6 +80,7 @@ pub use listen::{Event, Listener};
 pub use pool::{Answer, Pool, Transaction, TransactionOptions};
 pub use query::{Access, Formats, Isolation, Place, Query, QueryError, Rows, Source};
 pub use service::{Answering, QueryService};
+pub use settings::{Role, Setting};
 pub use stats::{ErrorCounts, Stats};
 pub use tls::SslMode;
 /// The client library, whose types are in some signatures: `Row`, `types::ToSql`, `error::DbError`.

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::types::Type;
 
 use crate::param::Param;
+use crate::settings::{Role, Setting, Settings};
 use crate::sql::{self, Effects};
 
 /// A query as it is declared, once: SQL, where its parameters come from, what it answers.
@@ -46,6 +47,11 @@ pub struct Query {
     pub share: bool,
     /// What a client may ask for by `Accept` besides JSON.
     pub formats: Formats,
+    /// The settings of its transaction, for policies of row-level security. A query with settings
+    /// has a dedicated connection.
+    pub settings: Vec<Setting>,
+    /// The role of its transaction.
+    pub role: Option<Role>,
 }
 
 /// How many rows an answer has.
@@ -103,6 +109,10 @@ pub enum Place {
     Url,
     /// A field of the JSON body.
     Body,
+    /// A field of the head.
+    Header,
+    /// A claim of the client's verified identity.
+    Claim,
 }
 
 /// A declaration that cannot work, told without asking the database.
@@ -136,6 +146,8 @@ impl Query {
             status: StatusCode::OK,
             share: true,
             formats: Formats::default(),
+            settings: Vec::new(),
+            role: None,
         }
     }
 
@@ -145,7 +157,8 @@ impl Query {
     /// # Errors
     /// No statement, a `$n` that `params` does not have, or a parameter that no statement uses.
     pub fn validate(&self) -> Result<(), QueryError> {
-        self.prepare().map(drop)
+        self.prepare().map(drop)?;
+        Settings::of(self).map(drop)
     }
 
     /// The effects of the statements on their session. If they leave something in it, such as a
@@ -154,10 +167,11 @@ impl Query {
         self.statements.iter().map(|statement| Effects::of(statement)).fold(Effects::default(), Effects::and)
     }
 
-    /// Whether any parameter is a field of the body.
+    /// Returns `true` if the value of a parameter, a setting or the role is a field of the body.
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        self.params.iter().any(|source| source.place == Place::Body)
+        let settings = self.settings.iter().map(Setting::source).chain(self.role.iter().map(Role::source));
+        self.params.iter().chain(settings).any(|source| source.place == Place::Body)
     }
 
     pub(crate) fn prepare(&self) -> Result<Vec<Statement>, QueryError> {
@@ -249,10 +263,17 @@ impl From<Isolation> for tokio_postgres::IsolationLevel {
 
 impl Source {
     /// `"name"`: a path parameter, else a query parameter, of which several are an array.
-    /// `"body.name"`: a field of the JSON body.
+    /// `"body.name"`: a field of the JSON body. `"header.name"`: a field of the head; several lines
+    /// are one text with commas. `"claim.name"`: a claim of the verified
+    /// [`Identity`](dunlin_http::Identity); a request without it is 403.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        let place = if name.starts_with("body.") { Place::Body } else { Place::Url };
+        let place = match name.split_once('.') {
+            Some(("body", _)) => Place::Body,
+            Some(("header", _)) => Place::Header,
+            Some(("claim", _)) => Place::Claim,
+            _ => Place::Url,
+        };
         Self { place, full: name.into(), default: None }
     }
 
@@ -269,12 +290,12 @@ impl Source {
         &self.full
     }
 
-    /// Its name in its place: without `body.`.
+    /// Its name in its place: without `body.`, for example.
     #[must_use]
     pub fn key(&self) -> &str {
         match self.place {
             Place::Url => &self.full,
-            Place::Body => self.full.strip_prefix("body.").unwrap_or(&self.full),
+            Place::Body | Place::Header | Place::Claim => self.full.split_once('.').map_or("", |(_, key)| key),
         }
     }
 

@@ -1,12 +1,12 @@
 //! What can go wrong, and what a client is told of it.
 
+mod problem;
 mod state;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_http::Problem;
 use http::StatusCode;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
@@ -26,6 +26,16 @@ pub enum Error {
         /// What is wrong with it, for the client.
         reason: Arc<str>,
     },
+    /// A claim that the client's identity lacks, or a role that it may not have.
+    Identity {
+        /// The name of the source: `claim.sub`.
+        name: Arc<str>,
+        /// What is wrong with it, for the client.
+        reason: Arc<str>,
+    },
+    /// The settings of a query's transaction could not be set. The declaration is wrong, or a role
+    /// is missing.
+    Settings(Arc<tokio_postgres::Error>),
     /// A value that the statement cannot work with, for example a regular expression that is none.
     /// The cause is PostgreSQL's own text, for a log.
     Value {
@@ -91,7 +101,8 @@ impl Error {
             Self::Parameter { .. } | Self::Value { .. } | Self::Body { .. } => ErrorKind::Input,
             Self::Exhausted | Self::Unreachable(_) => ErrorKind::Unavailable,
             Self::Timeout(_) => ErrorKind::Timeout,
-            Self::Encode(_) | Self::TooLarge(_) => ErrorKind::Internal,
+            Self::Encode(_) | Self::TooLarge(_) | Self::Settings(_) => ErrorKind::Internal,
+            Self::Identity { .. } => ErrorKind::Forbidden,
             Self::Database(error) => match error.as_db_error() {
                 Some(error) => state::kind_of(error),
                 None if error.is_closed() || is_io(error) => ErrorKind::Unavailable,
@@ -104,7 +115,7 @@ impl Error {
     #[must_use]
     pub fn as_db_error(&self) -> Option<&DbError> {
         match self {
-            Self::Database(error) | Self::Value { cause: error, .. } => error.as_db_error(),
+            Self::Database(error) | Self::Settings(error) | Self::Value { cause: error, .. } => error.as_db_error(),
             _ => None,
         }
     }
@@ -189,90 +200,16 @@ impl Error {
         self
     }
 
-    /// What the client is told: a status by [`ErrorKind`], and only what it can mend. The cause
-    /// belongs in a log.
-    pub fn problem(&self) -> Problem {
-        if let Some(error) = self.as_db_error().filter(|error| state::is_raised(error)) {
-            return self.raised(error);
-        }
-        match self.kind() {
-            ErrorKind::Input => self.input_problem(),
-            ErrorKind::Conflict => {
-                let foreign = self.as_db_error().map(DbError::code) == Some(&SqlState::FOREIGN_KEY_VIOLATION);
-                let detail = if foreign || self.as_db_error().is_some_and(|error| error.code().code() == "23001") {
-                    "a row that this refers to is missing, or one still refers to this"
-                } else {
-                    "a row like this exists already"
-                };
-                self.constrained(Problem::new(StatusCode::CONFLICT).detail(detail))
+    /// An error of the statement that sets the settings. The client has no part in it, unless the
+    /// connection was lost or the time is over.
+    pub(crate) fn settings(error: tokio_postgres::Error) -> Self {
+        let error = Self::from(error);
+        match (error.kind(), error) {
+            (ErrorKind::Internal | ErrorKind::Forbidden | ErrorKind::Raised(_), Self::Database(error)) => {
+                Self::Settings(error)
             }
-            ErrorKind::Constraint => {
-                let missing = self.as_db_error().map(DbError::code) == Some(&SqlState::NOT_NULL_VIOLATION);
-                let detail = if missing { "a value is required" } else { "a value is not allowed" };
-                self.constrained(Problem::new(StatusCode::UNPROCESSABLE_ENTITY).detail(detail))
-            }
-            ErrorKind::Missing => Problem::new(StatusCode::NOT_FOUND).detail("there is no such row"),
-            ErrorKind::Forbidden => {
-                Problem::new(StatusCode::FORBIDDEN).detail("the database does not allow this request")
-            }
-            // A status that was chosen other than by RAISE, without a text for the client.
-            ErrorKind::Raised(status) => Problem::new(status),
-            ErrorKind::Timeout => {
-                Problem::new(StatusCode::GATEWAY_TIMEOUT).detail("the database did not answer in time")
-            }
-            ErrorKind::Unavailable => Problem::new(StatusCode::SERVICE_UNAVAILABLE)
-                .detail("the database cannot take this request now")
-                .retry_after(1),
-            ErrorKind::Internal => Problem::new(StatusCode::INTERNAL_SERVER_ERROR),
+            (_, error) => error,
         }
-    }
-
-    fn input_problem(&self) -> Problem {
-        match self {
-            Self::Parameter { name, reason } => Problem::new(StatusCode::BAD_REQUEST)
-                .detail(format!("{name}: {reason}"))
-                .with("parameter", name.as_ref()),
-            Self::Body { status, reason } => Problem::new(*status).detail(reason.as_ref()),
-            Self::Value { reason, .. } => Problem::new(StatusCode::BAD_REQUEST).detail(*reason),
-            _ => Problem::new(StatusCode::BAD_REQUEST).detail("a value is not valid"),
-        }
-    }
-
-    /// The application's own word: the message, detail and hint of a RAISE.
-    fn raised(&self, error: &DbError) -> Problem {
-        let status = match self.kind() {
-            ErrorKind::Raised(status) => status,
-            ErrorKind::Input => StatusCode::BAD_REQUEST,
-            ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::Constraint => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorKind::Missing => StatusCode::NOT_FOUND,
-            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
-            ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => StatusCode::BAD_REQUEST,
-        };
-        let mut problem = Problem::new(status).detail(error.message()).with("code", error.code().code());
-        if let Some(detail) = error.detail() {
-            problem = problem.with("details", detail);
-        }
-        if let Some(hint) = error.hint() {
-            problem = problem.with("hint", hint);
-        }
-        let problem = self.constrained(problem);
-        if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(1) } else { problem }
-    }
-
-    /// The constraint, and the column where there is one, for the program that reads the problem.
-    fn constrained(&self, mut problem: Problem) -> Problem {
-        if let Some(error) = self.as_db_error() {
-            if let Some(name) = error.constraint() {
-                problem = problem.with("constraint", name);
-            }
-            if let Some(column) = error.column() {
-                problem = problem.with("column", column);
-            }
-        }
-        problem
     }
 
     pub(crate) fn parameter(name: &Arc<str>, error: &param::Error) -> Self {
@@ -295,7 +232,8 @@ impl From<json::Error> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Parameter { name, reason } => write!(f, "{name}: {reason}"),
+            Self::Parameter { name, reason } | Self::Identity { name, reason } => write!(f, "{name}: {reason}"),
+            Self::Settings(error) => write!(f, "the settings of the transaction: {}", one_line(error)),
             Self::Value { reason, cause } => write!(f, "{reason}: {}", one_line(cause)),
             Self::Body { reason, .. } => write!(f, "the body: {reason}"),
             Self::Exhausted => f.write_str("no connection to the database came free in time"),
@@ -314,7 +252,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Database(error) | Self::Value { cause: error, .. } => Some(&**error),
+            Self::Database(error) | Self::Settings(error) | Self::Value { cause: error, .. } => Some(&**error),
             Self::Encode(error) => Some(&**error),
             _ => None,
         }
@@ -367,18 +305,4 @@ pub(crate) fn one_line(error: &tokio_postgres::Error) -> String {
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_says_when_to_come_back_and_nothing_internal() {
-        let response = Error::Unreachable("10.0.0.7: refused".into()).problem().into_response();
-        assert_eq!(response.status(), 503);
-        assert_eq!(response.headers()["retry-after"], "1");
-        let body = String::from_utf8_lossy(response.body().as_bytes().unwrap_or_default()).into_owned();
-        assert!(!body.contains("10.0.0.7"), "{body}");
-    }
 }

@@ -5,6 +5,7 @@ mod keep;
 mod lanes;
 mod link;
 mod own;
+mod pipeline;
 mod read;
 mod rows;
 mod session;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::pipeline::set;
 pub use self::read::Answer;
 pub(crate) use self::shares::Shares;
 pub use self::transaction::{Transaction, TransactionOptions};

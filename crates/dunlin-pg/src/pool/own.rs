@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Pool;
+use super::pipeline::within_transaction;
 use super::read::{Answer, Whole, bind, blame, collect, empty};
 use super::session::Session;
-use super::transaction::{self, TransactionOptions};
+use super::transaction;
 use crate::database::Declared;
 use crate::error::Error;
 use crate::json::{Column, Format};
 use crate::param::Param;
 use crate::query::{Access, Rows, Statement};
+use crate::settings::Values;
 
 /// From how long a read takes it is kept away from the shared connections.
 const SLOW: Duration = Duration::from_millis(100);
@@ -32,12 +34,15 @@ pub(super) const MIGRATIONS: u32 = 3;
 impl Pool {
     pub(super) async fn own(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
         let pooled = self.is_pooled();
-        let single = query.statements().len() == 1 && query.isolation.is_none() && !pooled;
+        let is_one = query.statements().len() == 1 && !pooled;
+        let single = is_one && query.isolation.is_none() && query.settings.is_none();
+        let pipelined = is_one && query.settings.is_some() && query.access == Access::Read;
         let mut tries = Tries::default();
         loop {
             let result = match (query.access, query.rows, single) {
                 (Access::Read, Rows::Many, true) => self.stream(query, params, format).await,
                 (Access::Read, Rows::Many, false) if query.is_heavy() => self.stream(query, params, format).await,
+                _ if pipelined => self.read_with_settings(query, params, format).await,
                 (_, _, true) => self.single(query, params, format).await,
                 (_, _, false) => self.transact(query, params, format, pooled).await,
             };
@@ -61,7 +66,7 @@ impl Pool {
     async fn single(&self, query: &Declared, params: &[Param], format: Format) -> Result<Answer, Error> {
         let mut session = self.checkout_for(query).await?;
         let begun = Instant::now();
-        let whole = execute(&mut session, query, &query.statements()[0], params, (format, MOST), false).await?;
+        let whole = execute(&mut session, query, &query.statements()[0], params, (format, MOST), false, None).await?;
         if matches!(whole, Whole::Large) {
             return Err(too_large(session));
         }
@@ -78,9 +83,9 @@ impl Pool {
         format: Format,
         pooled: bool,
     ) -> Result<Answer, Error> {
+        let values = query.setting_values(params)?;
         let mut session = self.checkout_for(query).await?;
-        let options = TransactionOptions { access: query.access, isolation: query.isolation };
-        transaction::begin(&mut session, options, self).await?;
+        transaction::begin_for(&mut session, query, values.as_ref(), self).await?;
         let streams = query.access == Access::Read && query.rows == Rows::Many;
         let limit = if streams { self.0.database.0.config.stream_from } else { MOST };
         let mut whole = Whole::None;
@@ -88,7 +93,7 @@ impl Pool {
             whole = if pooled {
                 execute_unnamed(&mut session, query, statement, params, (format, limit)).await?
             } else {
-                execute(&mut session, query, statement, params, (format, limit), true).await?
+                execute(&mut session, query, statement, params, (format, limit), true, None).await?
             };
             if matches!(whole, Whole::Large) && !streams {
                 return Err(too_large(session));
@@ -160,7 +165,7 @@ fn too_large(mut session: Session) -> Error {
     Error::TooLarge(MOST)
 }
 
-fn answer(whole: Whole) -> Answer {
+pub(super) fn answer(whole: Whole) -> Answer {
     match whole {
         Whole::Rows(bytes) => Answer::Rows(bytes),
         Whole::Changed(count) => Answer::Changed(count),
@@ -168,14 +173,16 @@ fn answer(whole: Whole) -> Answer {
     }
 }
 
-/// A prepared statement, its rows held in memory, as many as the limit allows.
-async fn execute(
+/// Runs a prepared statement and holds its rows in memory, as many as the limit allows. With the
+/// values of settings it is a transaction.
+pub(super) async fn execute(
     session: &mut Session,
     query: &Declared,
     statement: &Statement,
     params: &[Param],
     (format, most): (Format, usize),
     in_transaction: bool,
+    settings: Option<&Values>,
 ) -> Result<Whole, Error> {
     let limit = session.limit();
     let (mut result, mut is_prepared);
@@ -192,8 +199,14 @@ async fn execute(
                 Ok(bound) => bound,
                 Err(refused) => return Ok(Err(refused)),
             };
-            let rows = object.query_raw(&prepared, bound).await?;
-            collect(rows, Some(&columns), query.rows, format, most).await.map(Ok)
+            let whole = async {
+                let rows = object.query_raw(&prepared, bound).await?;
+                collect(rows, Some(&columns), query.rows, format, most).await
+            };
+            match settings {
+                Some(values) => within_transaction(object, query, values, whole).await.map(Ok),
+                None => whole.await.map(Ok),
+            }
         };
         result = Session::within(limit, run).await;
         session.done(in_transaction, &result);

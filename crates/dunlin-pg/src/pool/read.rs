@@ -53,6 +53,8 @@ pub(super) type Binding = SmallVec<[Bound; 2]>;
 
 impl Pool {
     /// Runs a query with its parameters, in the order of [`Query::params`](crate::Query::params).
+    /// Behind them come the values of [`Query::settings`](crate::Query::settings) and of
+    /// [`Query::role`](crate::Query::role).
     /// `format` is for [`Rows::Many`]; one row is always JSON.
     ///
     /// ```
@@ -75,7 +77,7 @@ impl Pool {
     /// # Errors
     /// A parameter that does not fit, or that is missing; what PostgreSQL said; no connection.
     pub async fn run(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
-        if let Some(missing) = query.params.get(params.len()) {
+        if let Some(missing) = query.sources().nth(params.len()) {
             return Err(Error::Parameter { name: missing.shared_name().clone(), reason: "it was not given".into() });
         }
         let Some(slot) = query.slot.filter(|_| self.0.lanes.wanted() > 0 && !self.touches_session(query)) else {

@@ -24,11 +24,12 @@ use super::Pool;
 use super::own::weigh;
 use super::read::{Answer, Binding, bind, blame};
 use super::session::Session;
-use super::transaction;
+use super::{pipeline, transaction};
 use crate::database::Declared;
 use crate::error::Error;
 use crate::json::{Column, Format};
 use crate::param::Param;
+use crate::settings::Values;
 
 /// How many rows the first part has; what they weigh tells how many the next ones have.
 const FIRST_ROWS: i32 = 256;
@@ -61,6 +62,8 @@ struct Progress {
 struct Reader {
     query: Arc<Declared>,
     params: Vec<Param>,
+    /// The values of the transaction's settings.
+    values: Option<Values>,
     format: Format,
     /// A chunk, and the most that is held back to be a whole answer.
     size: usize,
@@ -80,12 +83,14 @@ impl Pool {
         params: &[Param],
         format: Format,
     ) -> Result<Answer, Error> {
+        let values = query.setting_values(params)?;
         let mut session = self.checkout_for(query).await?;
         let begun = Instant::now();
         let (sender, mut parts) = mpsc::channel(1);
         let reader = Reader {
             query: query.clone(),
             params: params.to_vec(),
+            values,
             format,
             size: self.0.database.0.config.stream_from,
             idle: self.0.database.0.config.idle_transaction_timeout,
@@ -155,6 +160,10 @@ impl Reader {
         let transaction = Session::within(limit, async { Ok(builder.start().await?) }).await?;
         if let Some(limits) = &self.limits {
             Session::within(limit, async { Ok(transaction.batch_execute(limits).await?) }).await?;
+        }
+        if let (Some(settings), Some(values)) = (&self.query.settings, &self.values) {
+            let client: &tokio_postgres::Transaction<'_> = &transaction;
+            Session::within(limit, pipeline::set(client, settings, values)).await?;
         }
         let last = self.query.statements().len() - 1;
         while progress.at < last {

@@ -5,14 +5,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use futures_util::future::join;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::Pool;
 use super::session::{self, Session};
+use super::{Pool, pipeline};
 use crate::config::{Config, Pooler};
+use crate::database::Declared;
 use crate::error::Error;
 use crate::query::{Access, Isolation};
+use crate::settings::Values;
 use crate::sql::Effects;
 
 /// How a transaction begins.
@@ -178,18 +181,53 @@ async fn typed<'a>(
     Ok(params.iter().copied().zip(asked.params().iter().cloned()).collect())
 }
 
-pub(super) async fn begin(session: &mut Session, options: TransactionOptions, pool: &Pool) -> Result<(), Error> {
+/// The command that begins a transaction.
+pub(super) fn begin_sql(access: Access, isolation: Option<Isolation>) -> String {
     let mut sql = String::from("BEGIN");
-    if let Some(isolation) = options.isolation {
+    if let Some(isolation) = isolation {
         sql.push_str(" ISOLATION LEVEL ");
         sql.push_str(isolation.as_str());
     }
-    sql.push_str(if options.access == Access::Read { " READ ONLY" } else { " READ WRITE" });
+    sql.push_str(if access == Access::Read { " READ ONLY" } else { " READ WRITE" });
+    sql
+}
+
+pub(super) async fn begin(session: &mut Session, options: TransactionOptions, pool: &Pool) -> Result<(), Error> {
+    command(session, &begin_with_limits(options, pool), true).await
+}
+
+/// Begins a transaction with the settings of a query, in one round trip. A statement may follow
+/// only when both are done.
+pub(super) async fn begin_for(
+    session: &mut Session,
+    query: &Declared,
+    values: Option<&Values>,
+    pool: &Pool,
+) -> Result<(), Error> {
+    let options = TransactionOptions { access: query.access, isolation: query.isolation };
+    let (Some(settings), Some(values)) = (&query.settings, values) else {
+        return begin(session, options, pool).await;
+    };
+    let (limit, sql) = (session.limit(), begin_with_limits(options, pool));
+    session.busy();
+    let both = async {
+        let client: &tokio_postgres::Client = session.object()?;
+        let (begun, set) = join(client.batch_execute(&sql), pipeline::set(client, settings, values)).await;
+        begun?;
+        set
+    };
+    let result = Session::within(limit, both).await;
+    session.done(true, &result);
+    result
+}
+
+fn begin_with_limits(options: TransactionOptions, pool: &Pool) -> String {
+    let mut sql = begin_sql(options.access, options.isolation);
     if let Some(limits) = limits(&pool.0.database.0.config) {
         sql.push_str("; ");
         sql.push_str(&limits);
     }
-    command(session, &sql, true).await
+    sql
 }
 
 /// What a transaction has to be told of the limits: behind a pooler nothing was set when the

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_http::{Body, BodyError, PathParams};
-use http::{StatusCode, Uri};
+use dunlin_http::{Body, BodyError, Identity, PathParams};
+use http::{HeaderMap, StatusCode, Uri};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
@@ -18,23 +18,59 @@ pub(super) type Params = SmallVec<[Param; 2]>;
 /// The members of a JSON body by name; the last one of a name counts.
 pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 
-/// The parameters, with the fields of the body where there is one to be read.
-pub(super) fn of(query: &Declared, uri: &Uri, path: &PathParams, mut fields: Fields) -> Result<Params, Error> {
+/// The parts of a request that hold parameters.
+pub(super) struct Parts<'r> {
+    pub(super) uri: &'r Uri,
+    pub(super) path: &'r PathParams,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) identity: Option<&'r Identity>,
+    pub(super) fields: Fields,
+}
+
+/// The parameters, with the values of the settings behind them.
+pub(super) fn of(query: &Declared, mut parts: Parts<'_>) -> Result<Params, Error> {
     query
-        .params
-        .iter()
+        .sources()
         .map(|source| {
             let given = match source.place() {
-                Place::Url => from_url(source.key(), path, uri.query()),
+                Place::Url => from_url(source.key(), parts.path, parts.uri.query()),
                 // Taken unless it is wanted twice, so that a large one is not copied.
-                Place::Body if query.params.iter().filter(|other| other.name() == source.name()).count() > 1 => {
-                    fields.get(source.key()).cloned().map(Json::from_raw).map(Param::Json)
+                Place::Body if query.sources().filter(|other| other.name() == source.name()).count() > 1 => {
+                    parts.fields.get(source.key()).cloned().map(Json::from_raw).map(Param::Json)
                 }
-                Place::Body => fields.remove(source.key()).map(Json::from_raw).map(Param::Json),
+                Place::Body => parts.fields.remove(source.key()).map(Json::from_raw).map(Param::Json),
+                Place::Header => from_header(source, parts.headers)?,
+                Place::Claim => parts.identity.and_then(|identity| identity.claim(source.key())).map(from_claim),
             };
             given.or_else(|| source.default().cloned()).ok_or_else(|| missing(source))
         })
         .collect()
+}
+
+/// RFC 9110 §5.3: several lines of a field are one list.
+fn from_header(source: &Source, headers: &HeaderMap) -> Result<Option<Param>, Error> {
+    let mut text: Option<String> = None;
+    for value in headers.get_all(source.key()) {
+        let value = value.to_str().map_err(|_| Error::Parameter {
+            name: source.shared_name().clone(),
+            reason: "its value is not in ASCII".into(),
+        })?;
+        match &mut text {
+            Some(text) => {
+                text.push_str(", ");
+                text.push_str(value);
+            }
+            None => text = Some(value.to_owned()),
+        }
+    }
+    Ok(text.map(Param::Text))
+}
+
+fn from_claim(value: &serde_json::Value) -> Param {
+    match value.as_str() {
+        Some(text) => Param::Text(text.to_owned()),
+        None => Param::from(value.clone()),
+    }
 }
 
 fn from_url(key: &str, path: &PathParams, query: Option<&str>) -> Option<Param> {
@@ -54,6 +90,11 @@ fn missing(source: &Source) -> Error {
     let reason = match source.place() {
         Place::Url => "it is missing in the path and in the query string",
         Place::Body => "the body has no such field",
+        Place::Header => "the request has no such field",
+        Place::Claim => {
+            let reason = "the client's identity has no such claim".into();
+            return Error::Identity { name: source.shared_name().clone(), reason };
+        }
     };
     Error::Parameter { name: source.shared_name().clone(), reason: reason.into() }
 }

@@ -13,9 +13,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::{
-    Body, BoxError, Context as HandlerContext, Handler, PathParams, Problem, ReplyFuture, ResponseFuture,
+    Body, BoxError, Context as HandlerContext, Handler, Identity, PathParams, Problem, ReplyFuture, ResponseFuture,
 };
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
 use xxhash_rust::xxh3::xxh3_128;
@@ -25,7 +25,7 @@ use crate::database::Declared;
 use crate::error::{Error, ErrorKind};
 use crate::json::Format;
 use crate::pool::{Answer, Pool};
-use crate::query::{Access, Rows};
+use crate::query::{Access, Place, Rows, Source};
 
 /// The most that a JSON body may have by default.
 const MAX_BODY: usize = 1024 * 1024;
@@ -47,6 +47,10 @@ struct Inner {
     pool: Pool,
     query: Arc<Declared>,
     max_body: usize,
+    /// The fields that choose the answer (RFC 9110 §12.5.5).
+    vary: Option<HeaderValue>,
+    /// `true` if the answer depends on the client's identity.
+    is_private: bool,
 }
 
 /// The answer of a [`QueryService`].
@@ -67,7 +71,9 @@ impl QueryService {
     /// The query on the pool of this event loop.
     #[must_use]
     pub fn new(pool: Pool, query: Arc<Declared>) -> Self {
-        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY }))
+        let vary = vary(&query);
+        let is_private = query.sources().any(|source| source.place() == Place::Claim);
+        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY, vary, is_private }))
     }
 
     /// The most bytes that a JSON body may have; 1 MiB unless told. More is 413.
@@ -80,10 +86,11 @@ impl QueryService {
     /// Answers a request whose path's parameters the caller has in hand. As a [`Service`] it takes
     /// them from the request's extensions.
     pub fn answer(&self, request: Request<Body>, path: &PathParams) -> Answering {
-        Box::pin(ResponseFuture::new(self.reply(request, path)))
+        let identity = request.extensions().get::<Arc<Identity>>().cloned();
+        Box::pin(ResponseFuture::new(self.reply(request, path, identity)))
     }
 
-    fn reply(&self, request: Request<Body>, path: &PathParams) -> ReplyFuture {
+    fn reply(&self, request: Request<Body>, path: &PathParams, identity: Option<Arc<Identity>>) -> ReplyFuture {
         let this = self.0.clone();
         // What is rare is left out of the future of a read, which stays small so.
         if this.query.reads_body() {
@@ -91,7 +98,10 @@ impl QueryService {
             return ReplyFuture::response(async move {
                 let (parts, body) = request.into_parts();
                 let params = match arguments::read(body, this.max_body).await {
-                    Ok(fields) => arguments::of(&this.query, &parts.uri, &path, fields),
+                    Ok(fields) => {
+                        let (uri, headers, identity) = (&parts.uri, &parts.headers, identity.as_deref());
+                        arguments::of(&this.query, arguments::Parts { uri, path: &path, headers, identity, fields })
+                    }
                     Err(error) => Err(error),
                 };
                 this.respond(params, Asked::of(&this.query, parts.method, parts.headers)).await
@@ -99,7 +109,9 @@ impl QueryService {
         }
         let (parts, body) = request.into_parts();
         drop(body);
-        let params = arguments::of(&this.query, &parts.uri, path, arguments::Fields::new());
+        let (uri, headers, identity) = (&parts.uri, &parts.headers, identity.as_deref());
+        let fields = arguments::Fields::new();
+        let params = arguments::of(&this.query, arguments::Parts { uri, path, headers, identity, fields });
         let asked = Asked::of(&this.query, parts.method, parts.headers);
         ReplyFuture::response(async move { this.respond(params, asked).await })
     }
@@ -109,6 +121,15 @@ impl QueryService {
 
 impl Inner {
     async fn respond(&self, params: Result<Params, Error>, asked: Asked) -> Response<Body> {
+        let mut response = self.answer(params, asked).await;
+        if self.is_private {
+            // RFC 9111 §5.2.2.7: no shared cache may store it.
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+        response
+    }
+
+    async fn answer(&self, params: Result<Params, Error>, asked: Asked) -> Response<Body> {
         if self.refuses(&asked) {
             return precondition_failed();
         }
@@ -178,10 +199,9 @@ impl Inner {
         response
     }
 
-    /// RFC 9110 §12.5.5: the format was chosen by `Accept`.
     fn vary(&self, headers: &mut HeaderMap) {
-        if self.query.rows == Rows::Many && self.query.formats != Default::default() {
-            headers.insert(VARY, HeaderValue::from_name(ACCEPT));
+        if let Some(vary) = &self.vary {
+            headers.insert(VARY, vary.clone());
         }
     }
 
@@ -201,7 +221,7 @@ impl Handler<HandlerContext> for QueryService {
     type Future = ReplyFuture;
 
     fn handle(&self, request: Request<Body>, context: &HandlerContext) -> ReplyFuture {
-        self.reply(request, &context.params)
+        self.reply(request, &context.params, context.identity.clone())
     }
 }
 
@@ -248,6 +268,14 @@ impl Asked {
         let conditions = Validators::has_preconditions(&headers).then(|| Box::new((method, headers)));
         Self { format, reads, conditions }
     }
+}
+
+/// The fields that choose the answer: `Accept` the format, and those that are parameters.
+fn vary(query: &Declared) -> Option<HeaderValue> {
+    let chosen = query.rows == Rows::Many && query.formats != Default::default();
+    let headers = query.sources().filter(|source| source.place() == Place::Header).map(Source::key);
+    let names: Vec<&str> = chosen.then_some("accept").into_iter().chain(headers).collect();
+    if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() }
 }
 
 /// Checked when this is compiled, not for each answer.

@@ -12,6 +12,7 @@ mod pooler;
 mod replica;
 mod round_trips;
 mod service;
+mod settings;
 mod stats;
 mod statuses;
 mod stream;

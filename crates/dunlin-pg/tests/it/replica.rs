@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dunlin_pg::{Access, Config, Event, Query, QueryService, Rows};
+use dunlin_pg::{Access, Config, Event, Isolation, Query, QueryService, Rows, Setting, Source};
 use dunlin_testkit::{Postgres, free_port};
 use tokio::sync::Mutex;
 
@@ -140,6 +140,28 @@ async fn a_write_that_comes_to_a_standby_is_for_later() {
     // A read that writes, in a body that is not seen, is declared wrongly.
     let wrong = fixture.service(Query::new(["DO $$ BEGIN UPDATE r_late SET n = 1; END $$"]));
     assert_eq!(ask(&wrong, get("/", &[])).await.status(), 500);
+}
+
+/// The statement is sent with BEGIN, which a standby refuses here. It must not answer without the
+/// settings.
+#[tokio::test]
+async fn a_read_whose_transaction_does_not_begin_has_no_answer() {
+    let (_, standby) = pair();
+    let fixture = Fixture::new(config_of(standby, "r_begin"));
+    let query = Query {
+        settings: vec![Setting::new("app.user", Source::named("user"))],
+        isolation: Some(Isolation::Serializable),
+        ..Query::new(["SELECT current_setting('app.user', true) AS v"])
+    };
+    for rows in [Rows::One, Rows::Many] {
+        let service = fixture.service(Query { rows, ..query.clone() });
+        for _ in 0..3 {
+            let answer = ask(&service, get("/?user=ada", &[])).await;
+            assert_eq!(answer.status(), 500, "{}", text(&answer));
+        }
+        let plain = fixture.service(Query { rows, isolation: None, ..query.clone() });
+        assert!(text(&ask(&plain, get("/?user=ada", &[])).await).contains(r#"{"v":"ada"}"#));
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use dunlin_pg::{Config, Query, Rows};
+use dunlin_pg::{Config, Query, Rows, Setting, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -65,14 +65,40 @@ fn kinds(mut bytes: &[u8]) -> String {
     kinds
 }
 
-#[tokio::test]
-async fn a_declared_read_is_one_round_trip_and_no_transaction_around_it() {
-    let said = Said::default();
+async fn relayed(name: &str, said: &Said) -> Fixture {
     let url = postgres().url();
     let server = url.split(['@', '/']).find_map(|part| part.parse::<SocketAddr>().ok()).unwrap();
     let addr = relay(server, said.clone()).await;
     let url = url.replace(&server.to_string(), &addr.to_string());
-    let fixture = Fixture::new(Config { shared: 1, ..Config { url: Config::new(url).url, ..config("r_trips") } });
+    Fixture::new(Config { shared: 1, ..Config { url: Config::new(url).url, ..config(name) } })
+}
+
+#[tokio::test]
+async fn a_read_with_settings_is_one_round_trip() {
+    let said = Said::default();
+    let fixture = relayed("r_settings", &said).await;
+    let query = Query {
+        params: named(&["n"]),
+        rows: Rows::One,
+        settings: vec![Setting::new("app.user", Source::named("user"))],
+        ..Query::new(["SELECT $1::bigint AS n, current_setting('app.user') AS u"])
+    };
+    let service = fixture.service(query);
+    let ask_one = async || text(&ask(&service, get("/?n=1&user=ada", &[])).await).to_owned();
+    assert_eq!(ask_one().await, r#"{"n":1,"u":"ada"}"#);
+    for _ in 0..3 {
+        said.take();
+        assert_eq!(ask_one().await, r#"{"n":1,"u":"ada"}"#);
+        // BEGIN; Parse to Sync for the settings; Bind to Sync for the statement; COMMIT.
+        let turns: Vec<String> = said.take().iter().map(|turn| kinds(turn)).collect();
+        assert_eq!(turns, ["QPBDESBESQ"]);
+    }
+}
+
+#[tokio::test]
+async fn a_declared_read_is_one_round_trip_and_no_transaction_around_it() {
+    let said = Said::default();
+    let fixture = relayed("r_trips", &said).await;
     let query = Query { params: named(&["n"]), rows: Rows::One, ..Query::new(["SELECT $1::bigint AS n"]) };
     let service = fixture.service(query);
     // The first opens the connection, on which the statement is prepared once.

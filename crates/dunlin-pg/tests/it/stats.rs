@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dunlin_pg::tokio_postgres::error::SqlState;
 use dunlin_pg::{Access, Config, Pool, Query, QueryService, Rows, TransactionOptions};
 
 use crate::support::{Fixture, ask, config, eventually, get, named, post, postgres, text};
@@ -87,7 +88,7 @@ async fn rows_are_typed_without_a_transaction() {
     let rows: Vec<(i64, Option<String>)> = rows.iter().map(|row| (row.get(0), row.get("name"))).collect();
     assert_eq!(rows, [(1, Some("a".to_owned())), (2, None)]);
     let refused = fixture.pool.execute("INSERT INTO st_rows VALUES (-1, NULL)", &[]).await.unwrap_err();
-    assert_eq!(refused.as_db_error().unwrap().code(), &dunlin_pg::tokio_postgres::error::SqlState::CHECK_VIOLATION);
+    assert_eq!(refused.as_db_error().unwrap().code(), &SqlState::CHECK_VIOLATION);
     let writes = fixture.pool.query("DELETE FROM st_rows RETURNING id", &[]).await.unwrap_err();
     assert_eq!(writes.as_db_error().unwrap().code().code(), "25006");
     // A migration is not noticed, and a setting does not stay.

@@ -1,0 +1,236 @@
+//! [`Setting`] and [`Role`]: what a transaction knows about its client, for row-level security.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::error::Error;
+use crate::param::Param;
+use crate::query::{Query, QueryError, Source};
+
+/// A setting that a request gives to the transaction of its query, as
+/// `set_config(name, value, true)` does. Policies read it with `current_setting(name)`.
+///
+/// It ends with the transaction, so that no other request sees it.
+///
+/// ```
+/// use dunlin_pg::{Query, Role, Setting, Source};
+///
+/// // CREATE POLICY own ON notes USING (owner = current_setting('app.user'))
+/// let query = Query {
+///     settings: vec![Setting::new("app.user", Source::named("claim.sub"))],
+///     role: Some(Role::new(Source::named("claim.role").or("reader".into()), ["reader", "editor"])),
+///     ..Query::new(["SELECT id, text FROM notes"])
+/// };
+/// assert!(query.validate().is_ok());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Setting {
+    name: Box<str>,
+    source: Source,
+}
+
+/// The database role of the transaction of a query, as `SET LOCAL ROLE` sets it. The user of the
+/// connection has to be a member of each role that is allowed.
+#[derive(Clone, Debug)]
+pub struct Role {
+    source: Source,
+    allowed: Vec<Box<str>>,
+}
+
+/// The settings of a declared query.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Sets all of them; `$1` is the first value.
+    pub(crate) sql: Arc<str>,
+    /// The sources of the values. The last one is the role's, if there is one.
+    sources: Vec<Source>,
+    /// The roles, if there is one.
+    pub(crate) allowed: Option<Vec<Box<str>>>,
+}
+
+/// The values of a query's settings, as text.
+pub(crate) type Values = SmallVec<[String; 2]>;
+
+// === impl Setting ===
+
+impl Setting {
+    /// A setting of this name with a value from `source`. The name has two parts or more, as in
+    /// `app.user`: PostgreSQL's own settings are not for clients.
+    #[must_use]
+    pub fn new(name: &str, source: Source) -> Self {
+        Self { name: name.into(), source }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The source of the value.
+    #[must_use]
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+// === impl Role ===
+
+impl Role {
+    /// The role that `source` names, if it is one of those that are allowed; otherwise the request
+    /// is 403.
+    #[must_use]
+    pub fn new<S: Into<Box<str>>>(source: Source, allowed: impl IntoIterator<Item = S>) -> Self {
+        Self { source, allowed: allowed.into_iter().map(Into::into).collect() }
+    }
+
+    /// The source of the name.
+    #[must_use]
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Reads the settings of a query.
+    pub(crate) fn of(query: &Query) -> Result<Option<Self>, QueryError> {
+        let mut calls = Vec::new();
+        for setting in &query.settings {
+            let name = setting.name();
+            if !is_name(name) {
+                return Err(QueryError::new(format!(
+                    "{name:?} is no setting for clients: it needs a name of two parts, such as \"app.user\""
+                )));
+            }
+            if query.settings.iter().filter(|other| other.name().eq_ignore_ascii_case(name)).count() > 1 {
+                return Err(QueryError::new(format!("{name:?} is set twice")));
+            }
+            calls.push(format!("pg_catalog.set_config('{name}', ${}, true)", calls.len() + 1));
+        }
+        if let Some(role) = &query.role {
+            if role.allowed.is_empty() {
+                return Err(QueryError::new("a role needs a list of those that are allowed"));
+            }
+            // The last one, so that the role needs no right to set the others. A value is a role's
+            // name as it stands: it is never part of the text.
+            calls.push(format!("pg_catalog.set_config('role', ${}, true)", calls.len() + 1));
+        }
+        if calls.is_empty() {
+            return Ok(None);
+        }
+        let sources = query.settings.iter().map(|setting| &setting.source).chain(query.role.iter().map(|r| &r.source));
+        Ok(Some(Self {
+            sql: format!("SELECT {}", calls.join(", ")).into(),
+            sources: sources.cloned().collect(),
+            allowed: query.role.as_ref().map(|role| role.allowed.clone()),
+        }))
+    }
+
+    /// The sources of the values, in the order of the statement's parameters.
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// The values as text, if `params` are those of the settings alone.
+    pub(crate) fn values(&self, params: &[Param]) -> Result<Values, Error> {
+        let mut values = Values::new();
+        for (source, param) in self.sources.iter().zip(params) {
+            values.push(text(param).ok_or_else(|| refused(source, "it has to be one text"))?);
+        }
+        if let (Some(allowed), Some(role), Some(source)) = (&self.allowed, values.last(), self.sources.last())
+            && allowed.iter().all(|name| **name != **role)
+        {
+            let reason = "this role is not allowed".into();
+            return Err(Error::Identity { name: source.shared_name().clone(), reason });
+        }
+        Ok(values)
+    }
+}
+
+/// The text of a value. A NUL ends a text in PostgreSQL, so that none may have one.
+fn text(param: &Param) -> Option<String> {
+    let text = match param {
+        Param::Text(text) => text.clone(),
+        Param::Json(json) => match serde_json::from_str::<serde_json::Value>(json.as_str()).ok()? {
+            serde_json::Value::Null => return None,
+            serde_json::Value::String(text) => text,
+            _ => json.as_str().to_owned(),
+        },
+        Param::Null | Param::Many(_) => return None,
+    };
+    (!text.contains('\0')).then_some(text)
+}
+
+fn refused(source: &Source, reason: &str) -> Error {
+    Error::Parameter { name: source.shared_name().clone(), reason: reason.into() }
+}
+
+/// Returns `true` for the name of a custom setting (PostgreSQL §20.16): identifiers with dots
+/// between them.
+fn is_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$')
+    };
+    name.contains('.') && name.len() < 64 && name.split('.').all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_parts_and_nothing_else() {
+        for name in ["app.user", "request.jwt.claims", "_a.b$1"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["role", "app", "app.", ".user", "app.us er", "app.'x", "app.1", "app..x", "", "é.x"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_statement_sets_all_and_the_role_is_last() {
+        let query = Query {
+            settings: vec![
+                Setting::new("app.user", Source::named("claim.sub")),
+                Setting::new("app.tenant", Source::named("tenant")),
+            ],
+            role: Some(Role::new(Source::named("claim.role"), ["a", "b"])),
+            ..Query::new(["SELECT 1"])
+        };
+        let settings = Settings::of(&query).unwrap().unwrap();
+        assert_eq!(
+            &*settings.sql,
+            "SELECT pg_catalog.set_config('app.user', $1, true), pg_catalog.set_config('app.tenant', $2, true), \
+             pg_catalog.set_config('role', $3, true)"
+        );
+        let values = |role: &str| settings.values(&["ada".into(), "t".into(), role.into()]);
+        assert_eq!(values("b").unwrap().to_vec(), ["ada", "t", "b"]);
+        for role in ["c", "none", "A", "a\"", ""] {
+            assert!(matches!(values(role), Err(Error::Identity { .. })), "{role}");
+        }
+        assert!(settings.values(&[Param::Null, "t".into(), "a".into()]).is_err());
+        assert!(settings.values(&["a\0b".into(), "t".into(), "a".into()]).is_err());
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let with = |names: &[&str], role| Query {
+            settings: names.iter().map(|name| Setting::new(name, Source::named("x"))).collect(),
+            role,
+            ..Query::new(["SELECT 1"])
+        };
+        assert!(Settings::of(&with(&[], None)).unwrap().is_none());
+        for query in [
+            with(&["search_path"], None),
+            with(&["app.a", "APP.A"], None),
+            with(&[], Some(Role::new(Source::named("x"), [""; 0]))),
+        ] {
+            assert!(Settings::of(&query).is_err(), "{query:?}");
+        }
+    }
+}
