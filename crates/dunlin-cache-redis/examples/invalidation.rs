@@ -1,4 +1,5 @@
-//! The delay of an invalidation between two instances: `cargo run --release --example invalidation`.
+//! The delay of an invalidation between two instances: `cargo run --release --example
+//! invalidation`.
 //!
 //! It measures from the call on one instance to the first new response of the other. It starts a
 //! server of its own, so Redis or Valkey must be installed.

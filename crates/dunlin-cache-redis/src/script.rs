@@ -6,9 +6,9 @@
 //! does not depend on the number of entries, and a fill that began before it is never stored.
 //!
 //! The server may lose any key: it evicts keys, and it may restart empty. So each script assumes
-//! the worst of a missing key. A group without a number makes its entries invalid. A missing `floor`
-//! makes all entries invalid. A missing `seq` starts again at the time of day in microseconds, which
-//! is higher than any earlier number.
+//! the worst of a missing key. A group without a number makes its entries invalid. A missing
+//! `floor` makes all entries invalid. A missing `seq` starts again at the time of day in
+//! microseconds, which is higher than any earlier number.
 
 /// Puts the common part in front of a script: `p` is the prefix, `seq()` the current number, and
 /// `floor()` the lowest generation that is valid.
@@ -70,8 +70,9 @@ return {seq(), valid}
 "
 );
 
-/// Stores a variant. KEYS: the head and the bodies of a resource. ARGV: the variant, its generation,
-/// milliseconds to live, the body, the limit of variants, the groups. Returns 1 if it is stored.
+/// Stores a variant. KEYS: the head and the bodies of a resource. ARGV: the variant, its
+/// generation, milliseconds to live, the body, the limit of variants, the groups. Returns 1 if it
+/// is stored.
 pub(crate) const KEEP: &str = script!(
     r"
 local generation, now, ttl = tonumber(ARGV[3]), seq(), tonumber(ARGV[4])

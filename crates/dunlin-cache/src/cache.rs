@@ -59,14 +59,14 @@ impl Cache {
     /// - The path has to be whole. A router such as axum's `nest` removes a prefix before an inner
     ///   layer sees the request. Put the layer outside of it, or name the prefix in
     ///   [`RoutePolicy::prefix`]. Otherwise `/v1/me` and `/v2/me` are one entry.
-    /// - The scheme is the URI's, or else a [`http::uri::Scheme`] among the request's extensions, or
-    ///   else `http`. Behind a proxy that ends TLS, a layer outside has to set it.
+    /// - The scheme is the URI's, or else a [`http::uri::Scheme`] among the request's extensions,
+    ///   or else `http`. Behind a proxy that ends TLS, a layer outside has to set it.
     /// - **Cookies are not part of the key.** With [`RoutePolicy::age`], a response that depends on
     ///   `Cookie` is stored for all, unless it says `private` or `Vary: Cookie`. Use the cache on
     ///   routes whose responses are the same for all clients.
-    /// - A verified [`Identity`](dunlin_http::Identity) counts like `Authorization` (RFC 9111 §3.5).
-    ///   With [`RoutePolicy::per_identity`] its subject is part of the key. The identity is the
-    ///   context's, or, for a tower service, an `Arc<Identity>` among the request's extensions.
+    /// - A verified [`Identity`](dunlin_http::Identity) counts like `Authorization` (RFC 9111
+    ///   §3.5). With [`RoutePolicy::per_identity`] its subject is part of the key. The identity is
+    ///   the context's, or, for a tower service, an `Arc<Identity>` among the request's extensions.
     ///
     /// Fields that `Connection` names are removed first, because the origin must not get them (RFC
     /// 9110 §7.6.1).
@@ -82,9 +82,11 @@ impl Cache {
         self.core.invalidate(&of_groups(groups));
     }
 
-    /// As [`Cache::invalidate_groups`]. Returns the number of responses in memory that were removed.
+    /// As [`Cache::invalidate_groups`]. Returns the number of responses in memory that were
+    /// removed.
     ///
-    /// Every purge looks at each entry in memory. It is for operators, not for the path of a request.
+    /// Every purge looks at each entry in memory. It is for operators, not for the path of a
+    /// request.
     pub fn purge_groups<G: AsRef<str>>(&self, groups: &[G]) -> u64 {
         self.core.purge(&of_groups(groups))
     }

@@ -77,7 +77,8 @@ impl Rules {
         received: SystemTime,
     ) -> Self {
         let lifetime = s4_2_freshness::lifetime(status, headers, directives, policy, received);
-        // RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate, unless the route's age replaces it.
+        // RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate, unless the route's age replaces
+        // it.
         let s_maxage = directives.s_maxage.is_some() && lifetime.source != Source::Route;
         Self {
             lifetime: lifetime.duration,

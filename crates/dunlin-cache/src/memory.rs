@@ -107,7 +107,8 @@ impl Memory {
         if let Variants::One(entry) = &variants {
             entry.prefetch();
         }
-        // Equal hashes of different keys are very unlikely, but a wrong response must be impossible.
+        // Equal hashes of different keys are very unlikely, but a wrong response must be
+        // impossible.
         if *variants.key() != *key {
             return Found::Nothing;
         }
@@ -191,8 +192,8 @@ impl Memory {
     }
 }
 
-/// Returns `true` if two entries of one key are different variants: they vary by the same fields and
-/// differ in them. An entry that varies by other fields than the newest one is out of date.
+/// Returns `true` if two entries of one key are different variants: they vary by the same fields
+/// and differ in them. An entry that varies by other fields than the newest one is out of date.
 fn are_variants(new: &Entry, old: &Entry) -> bool {
     let names = |entry: &Entry| entry.selecting.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     names(new) == names(old) && new.selecting != old.selecting
@@ -204,7 +205,8 @@ impl Clone for Variants {
     fn clone(&self) -> Self {
         match self {
             Self::One(entry) => {
-                // A clone is about to be read, and the reference count has loaded only its own line.
+                // A clone is about to be read, and the reference count has loaded only its own
+                // line.
                 prefetch(Arc::as_ptr(entry).cast(), size_of::<Entry>());
                 Self::One(Arc::clone(entry))
             }

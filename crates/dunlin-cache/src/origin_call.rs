@@ -57,8 +57,8 @@ impl<H: Handler<C>, C> OriginCall<H, C> {
         self.handler.handle(request, &self.context).await.map(Reply::into_response)
     }
 
-    /// Forwards a request that the cache does not handle. An unsafe one invalidates when it succeeds
-    /// (RFC 9111 §4.4).
+    /// Forwards a request that the cache does not handle. An unsafe one invalidates when it
+    /// succeeds (RFC 9111 §4.4).
     pub(crate) async fn bypass(
         mut self,
         request: Request<Body>,
@@ -115,8 +115,8 @@ impl<H: Handler<C>, C> OriginCall<H, C> {
         Ok(forwarded(&self.core, response, reason, refusal.map(Refusal::as_str), refusal.is_none()))
     }
 
-    /// Requests the rest of a stored part (RFC 9111 §3.4), or the whole content if the rest does not
-    /// fit.
+    /// Requests the rest of a stored part (RFC 9111 §3.4), or the whole content if the rest does
+    /// not fit.
     pub(crate) async fn complete(
         mut self,
         mut parts: Parts,

@@ -47,7 +47,8 @@ impl PrefixPurges {
         self.0.read().overtook(since, key)
     }
 
-    /// Stores an entry by calling `put`, unless a purge overtook it. Returns `true` if it is stored.
+    /// Stores an entry by calling `put`, unless a purge overtook it. Returns `true` if it is
+    /// stored.
     pub(crate) fn put_unless_overtaken(&self, since: u64, key: &str, put: impl FnOnce()) -> bool {
         // The lock is held meanwhile, so that a purge either is seen here or finds the entry.
         let recent = self.0.read();

@@ -61,7 +61,8 @@ impl<S> CacheService<S> {
         H: Handler<C, Error: Send> + Clone + Send + 'static,
         C: ClientContext + Clone + Send + 'static,
     {
-        // RFC 9110 §7.6.1: the origin does not get these fields, so they must not select a response.
+        // RFC 9110 §7.6.1: the origin does not get these fields, so they must not select a
+        // response.
         hop_by_hop::remove_named(request.headers_mut());
         let Self { inner, core, policy } = self;
         let client = Client::of(context.identity(), policy);

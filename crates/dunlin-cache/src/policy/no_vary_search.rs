@@ -25,8 +25,8 @@ const NAME: HeaderName = HeaderName::from_static("no-vary-search");
 // === impl NoVarySearch ===
 
 impl NoVarySearch {
-    /// Parses the field. Returns `None` if the whole query counts, as it does where the field is not
-    /// a dictionary of the known form.
+    /// Parses the field. Returns `None` if the whole query counts, as it does where the field is
+    /// not a dictionary of the known form.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         if !headers.contains_key(&NAME) {
             return None;

@@ -79,8 +79,8 @@ fn satisfy(requested: Requested, length: u64) -> Option<Span> {
     }
 }
 
-/// The part that a 206 contains, by its `Content-Range` and the length of its body. Returns `None` if
-/// the two do not agree.
+/// The part that a 206 contains, by its `Content-Range` and the length of its body. Returns `None`
+/// if the two do not agree.
 pub(crate) fn received(headers: &HeaderMap, length: u64) -> Option<Part> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (unit, rest) = text.split_once(' ')?;
@@ -100,8 +100,8 @@ pub(crate) fn received(headers: &HeaderMap, length: u64) -> Option<Part> {
     (whole == Some(last + 1)).then_some(Part { first, whole: Some(first + length) })
 }
 
-/// The bytes of a range, counted from the start of a stored part. Returns `None` if the part does not
-/// contain all of them.
+/// The bytes of a range, counted from the start of a stored part. Returns `None` if the part does
+/// not contain all of them.
 pub(crate) fn within(requested: Requested, part: Part, length: u64) -> Option<Span> {
     let end = part.first + length;
     let Span { first, count } = match (part.whole, requested) {

@@ -114,7 +114,8 @@ pub(crate) fn may_store(
     if request.is_restricted() && !is_for_all_clients(directives) {
         return Err(Refusal::Authorization);
     }
-    // Stricter than RFC 9111 §7.3, which leaves it to the origin: a cookie is usually for one client.
+    // Stricter than RFC 9111 §7.3, which leaves it to the origin: a cookie is usually for one
+    // client.
     if headers.contains_key(SET_COOKIE) && !policy.set_cookie {
         return Err(Refusal::SetCookie);
     }
@@ -126,7 +127,8 @@ pub(crate) fn may_store(
     }
 }
 
-/// Returns `true` if a response is explicitly for all clients, whoever requested it (RFC 9111 §3.5).
+/// Returns `true` if a response is explicitly for all clients, whoever requested it (RFC 9111
+/// §3.5).
 pub(crate) fn is_for_all_clients(directives: &Effective) -> bool {
     directives.public || directives.must_revalidate || directives.s_maxage.is_some()
 }
@@ -147,7 +149,8 @@ pub(crate) fn strip(headers: &mut HeaderMap, directives: &Effective) {
     }
 }
 
-/// The trailer fields that may be stored and shared. They stay apart from the header (RFC 9111 §3.1).
+/// The trailer fields that may be stored and shared. They stay apart from the header (RFC 9111
+/// §3.1).
 pub(crate) fn shared_trailers(mut trailers: HeaderMap, directives: &Effective, policy: &RoutePolicy) -> HeaderMap {
     strip(&mut trailers, directives);
     if !policy.set_cookie {

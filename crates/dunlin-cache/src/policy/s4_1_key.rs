@@ -10,11 +10,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The request fields that selected a stored response, in alphabetical order, normalised. A value is
-/// `None` if the request did not have the field.
+/// The request fields that selected a stored response, in alphabetical order, normalised. A value
+/// is `None` if the request did not have the field.
 pub(crate) type Selecting = Box<[(HeaderName, Option<Box<str>>)]>;
 
-/// The fields of a request that a response's `Vary` and the route name. Returns `None` for `Vary: *`.
+/// The fields of a request that a response's `Vary` and the route name. Returns `None` for `Vary:
+/// *`.
 pub(crate) fn selecting(response: &HeaderMap, request: &HeaderMap, extra: &[HeaderName]) -> Option<Selecting> {
     let Vary::Fields(mut names) = Vary::of(response) else { return None };
     if !extra.is_empty() {
@@ -65,7 +66,8 @@ pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Box<s
     Some(if is_negotiation(name) { negotiation(&list, *name != ACCEPT) } else { list }.into())
 }
 
-/// A value as Latin-1, in which each byte is one character, so that different values stay different.
+/// A value as Latin-1, in which each byte is one character, so that different values stay
+/// different.
 fn latin1(value: &HeaderValue) -> String {
     value.as_bytes().iter().map(|byte| char::from(*byte)).collect()
 }

@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderName, Method};
 use super::s3_storing;
 use super::s5_2_response::Effective;
 
-/// The fields of a stored response that a 304 does not change, because they describe its content (RFC
-/// 9111 §3.2).
+/// The fields of a stored response that a 304 does not change, because they describe its content
+/// (RFC 9111 §3.2).
 const CONTENT_FIELDS: [HeaderName; 4] =
     [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, HeaderName::from_static("content-md5")];
 

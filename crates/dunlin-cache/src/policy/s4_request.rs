@@ -42,8 +42,8 @@ const SPECIAL: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// Returns `true` if a request has none of the fields that the rest of the policy looks for. One pass
-/// over the header costs less than ten look-ups.
+/// Returns `true` if a request has none of the fields that the rest of the policy looks for. One
+/// pass over the header costs less than ten look-ups.
 pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
     !headers.keys().any(|name| SPECIAL.contains(name))
 }

@@ -1,5 +1,5 @@
-//! The reuse of a stored response by the request's directives (RFC 9111 §5.2.1), stale ones included
-//! (§4.2.4).
+//! The reuse of a stored response by the request's directives (RFC 9111 §5.2.1), stale ones
+//! included (§4.2.4).
 
 use std::time::Duration;
 

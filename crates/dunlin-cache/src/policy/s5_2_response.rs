@@ -37,8 +37,8 @@ impl Deref for Effective {
     }
 }
 
-/// Parses a targeted field. RFC 9213 §2.1: it is a dictionary, and it is ignored if it is invalid or
-/// empty. A known directive with a value of the wrong type makes it invalid here.
+/// Parses a targeted field. RFC 9213 §2.1: it is a dictionary, and it is ignored if it is invalid
+/// or empty. A known directive with a value of the wrong type makes it invalid here.
 fn targeted(headers: &HeaderMap, name: &HeaderName) -> Option<ResponseDirectives> {
     let lines: Vec<_> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
     if lines.is_empty() {

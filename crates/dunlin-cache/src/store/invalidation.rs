@@ -12,8 +12,8 @@ pub struct Invalidation {
     pub groups: Vec<String>,
     /// Keys.
     pub keys: Vec<String>,
-    /// Prefixes of keys, or of paths where the prefix begins with `/`. A store that cannot search by
-    /// prefix treats one as [`Invalidation::all`].
+    /// Prefixes of keys, or of paths where the prefix begins with `/`. A store that cannot search
+    /// by prefix treats one as [`Invalidation::all`].
     pub prefixes: Vec<String>,
 }
 

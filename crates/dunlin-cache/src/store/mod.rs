@@ -13,21 +13,21 @@ use dunlin_http::BoxError;
 pub(crate) use invalidation::Invalidate;
 pub use invalidation::{Invalidation, Listener};
 
-/// A second level, shared by many instances. The cache looks there after a miss in memory and before
-/// it calls the origin, and it saves there what it stores.
+/// A second level, shared by many instances. The cache looks there after a miss in memory and
+/// before it calls the origin, and it saves there what it stores.
 ///
 /// Entries are opaque to a store, but for their generation and their groups. The store numbers the
 /// invalidations that it knows of. The generation of an entry is the number from when its fill
-/// began. Once the key or a group of an entry was invalidated with a higher number, by any instance,
-/// the store must not return that entry, and must not store it if it comes later. Where a store
-/// cannot tell, it assumes that the entry is invalid.
+/// began. Once the key or a group of an entry was invalidated with a higher number, by any
+/// instance, the store must not return that entry, and must not store it if it comes later. Where a
+/// store cannot tell, it assumes that the entry is invalid.
 ///
 /// A store that fails or is slow is a miss: the cache waits for
 /// [`Config::store_timeout`](crate::Config::store_timeout) at most. After several failures in a row
 /// it makes no calls for [`Config::store_pause`](crate::Config::store_pause).
 pub trait Store: Send + Sync + 'static {
-    /// Looks a key up. Returns `None` if the store cannot be used at the moment; the response of the
-    /// origin is not saved there either then.
+    /// Looks a key up. Returns `None` if the store cannot be used at the moment; the response of
+    /// the origin is not saved there either then.
     ///
     /// # Errors
     ///

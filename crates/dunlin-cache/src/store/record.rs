@@ -1,8 +1,8 @@
 //! The binary form of an entry, for a second level.
 //!
-//! A record begins with its version, and a record of another version is ignored. So instances of two
-//! versions can share a store, each with its own entries. Integers are big-endian. A text or a body
-//! comes after its length.
+//! A record begins with its version, and a record of another version is ignored. So instances of
+//! two versions can share a store, each with its own entries. Integers are big-endian. A text or a
+//! body comes after its length.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -70,8 +70,8 @@ pub(crate) fn write(entry: &Entry) -> Bytes {
     out.freeze()
 }
 
-/// Parses a record. Returns `None` if it has another version or form. The reader gives the entry its
-/// generation and its slots.
+/// Parses a record. Returns `None` if it has another version or form. The reader gives the entry
+/// its generation and its slots.
 pub(crate) fn read(record: Bytes, since: u64, slots: SmallVec<[Slot; 8]>) -> Option<Entry> {
     let mut rest = Reader(record);
     if &rest.take(4)?[..] != VERSION {
