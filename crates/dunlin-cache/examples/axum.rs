@@ -1,8 +1,7 @@
-//! The cache in an axum app: `cargo run --example axum`, then ask `http://127.0.0.1:3000/time`
+//! The cache in an axum app: `cargo run --example axum`, then open `http://127.0.0.1:3000/time`
 //! twice.
 //!
-//! The layer stands around the whole router or around one route; it needs nothing of dunlin's
-//! around it.
+//! The layer wraps a whole router or one route, and needs no other crate of dunlin.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,18 +18,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Answers of `/time` are kept for a minute, until somebody posts to `/reset`.
+/// Responses of `/time` are stored for a minute, or until a POST to `/reset`.
 fn app(cache: &Cache) -> Router {
-    let kept =
+    let stored =
         RoutePolicy { age: Some(Duration::from_secs(60)), groups: vec!["time".into()], ..RoutePolicy::default() };
     let resets = RoutePolicy { invalidates: vec!["time".into()], ..RoutePolicy::default() };
     Router::new()
-        .route("/time", get(time).layer(cache.layer(kept)))
+        .route("/time", get(time).layer(cache.layer(stored)))
         .route("/reset", post(async || "reset\n").layer(cache.layer(resets)))
 }
 
 async fn time() -> String {
-    #[allow(clippy::disallowed_methods, reason = "an example's handler may ask what time it is")]
+    #[allow(clippy::disallowed_methods, reason = "the handler of an example may read the clock")]
     let now = SystemTime::now();
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{} seconds since 1970\n", since.as_secs())

@@ -1,6 +1,6 @@
-//! How much memory a cache with a bound really takes while many more keys pass through than it can
-//! hold: `cargo run --release --example bound -- [keys] [bytes of each body]`. It fails when the
-//! process grows to more than 1.5 times the bound above what it took before.
+//! The real memory of a cache while more keys pass through than it can store:
+//! `cargo run --release --example bound -- [keys] [bytes of each body]`. It fails if the process
+//! grows by more than 1.5 times the limit.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use dunlin_http::Body;
 use http::{HeaderValue, Request, Response};
 use tower::{Layer, Service, service_fn};
 
-const BOUND: u64 = 64 << 20;
+const LIMIT: u64 = 64 << 20;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -18,7 +18,7 @@ async fn main() -> ExitCode {
     let keys: u64 = arguments.next().unwrap_or(1_000_000);
     let bytes: usize = arguments.next().unwrap_or(1000) as usize;
 
-    let cache = Cache::new(Config { memory: BOUND, ..Config::default() });
+    let cache = Cache::new(Config { memory: LIMIT, ..Config::default() });
     let origin = service_fn(move |_: Request<Body>| async move {
         let mut response = Response::new(Body::from(vec![b'x'; bytes]));
         for (name, value) in [
@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
     let mut service = cache.layer(RoutePolicy::default()).layer(origin);
 
     let before = resident();
-    let mut most = 0;
+    let mut max = 0;
     for key in 0..keys {
         let uri = format!("/items/{key}?page={}", key % 7);
         let request = Request::get(uri).header("host", "example.com").body(Body::empty());
@@ -42,16 +42,16 @@ async fn main() -> ExitCode {
             let _ = service.call(request).await;
         }
         if key % 10_000 == 0 {
-            most = most.max(resident());
+            max = max.max(resident());
         }
     }
     let stats = cache.stats();
-    let grown = most.saturating_sub(before);
+    let grown = max.saturating_sub(before);
     println!("keys stored {}, weighed {} MiB, grown by {} MiB", stats.keys, stats.bytes >> 20, grown >> 20);
-    if grown > BOUND + BOUND / 2 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if grown > LIMIT + LIMIT / 2 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The resident memory of this process, where the system tells it as Linux does.
+/// The resident memory of this process in bytes, on Linux.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096

@@ -1,7 +1,6 @@
-//! What a hit costs inside the process:
-//! `cargo run --release --example hits -- [requests] [keys] [bytes of each body]`. Run it under
-//! callgrind for a count of instructions that does not depend on the machine's mood. With many
-//! keys, asked for at random, it is memory that counts.
+//! The cost of a hit inside the process: `cargo run --release --example hits -- [requests] [keys]
+//! [bytes of each body]`. Under callgrind it gives a number of instructions that does not depend on
+//! the machine's load. With many keys, requested at random, the time of memory accesses dominates.
 
 use std::convert::Infallible;
 use std::time::Instant;
@@ -33,25 +32,25 @@ async fn main() {
     request.headers_mut().insert("host", HeaderValue::from_static("127.0.0.1:8080"));
     request.headers_mut().insert("accept-encoding", HeaderValue::from_static("gzip"));
     let uris: Vec<Uri> = (0..keys).filter_map(|key| format!("/api/items?page={key}").parse().ok()).collect();
-    let mut ask = async |uri: &Uri| {
+    let mut request_uri = async |uri: &Uri| {
         let mut request = request.clone().map(|()| Body::empty());
         *request.uri_mut() = uri.clone();
         let Ok(response) = service.call(request).await;
-        // As who sends it does, look at all of it.
+        // Read all bytes, as sending them does.
         let sum = |bytes: &[u8]| bytes.iter().fold(0, |sum: usize, byte| sum.wrapping_add(usize::from(*byte)));
         let head: usize = response.headers().values().map(|value| sum(value.as_bytes())).sum();
         head.wrapping_add(response.body().as_bytes().map_or(0, sum))
     };
     for uri in &uris {
-        ask(uri).await;
+        request_uri(uri).await;
     }
 
-    let begun = Instant::now();
+    let start = Instant::now();
     let (mut sum, mut random) = (0_usize, 1_u64);
     for _ in 0..hits {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        sum = sum.wrapping_add(ask(&uris[(random >> 33) as usize % uris.len()]).await);
+        sum = sum.wrapping_add(request_uri(&uris[(random >> 33) as usize % uris.len()]).await);
     }
-    let each = begun.elapsed() / hits;
+    let each = start.elapsed() / hits;
     println!("{hits} requests, {each:?} each, {} hits, {sum}", cache.stats().hits);
 }

@@ -48,7 +48,7 @@ pub(crate) struct Rules {
     pub(crate) lifetime: Duration,
     pub(crate) validate_always: bool,
     pub(crate) never_stale: bool,
-    /// `true` if the response is explicitly for all clients, whoever requested it (RFC 9111 §3.5).
+    /// `true` if the response is explicitly for all clients (RFC 9111 §3.5).
     pub(crate) for_all_clients: bool,
     pub(crate) while_revalidate: Duration,
     /// `None` if neither the response nor the route says.

@@ -1,6 +1,5 @@
-//! Whatever an origin and a client say in the fields that a cache reads: every answer is the
-//! content, or the part of it that its own `Content-Range` names; what is forbidden in plain words
-//! is not stored; `Age` is a number.
+//! Random fields of an origin and a client. Every response has the content, or the part of it that
+//! its `Content-Range` names. A response that must not be stored is not stored. `Age` is a number.
 //!
 //! The input is lines. The first letter names the field, the rest is its value; capitals are the
 //! request's.
@@ -69,7 +68,7 @@ fn headers(input: &str, of_request: bool) -> HeaderMap {
     headers
 }
 
-/// `bytes first-last/length`, of an answer that has one range.
+/// The first and the last byte of a `Content-Range`.
 fn named(headers: &HeaderMap) -> Option<(usize, usize)> {
     let range = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes ")?;
     let (first, last) = range.split_once('/')?.0.split_once('-')?;
@@ -80,9 +79,9 @@ fuzz_target!(|input: &str| {
     WORLD.with_borrow_mut(|world| {
         let World { runtime, cache, inputs } = world;
         *inputs += 1;
-        let (said, asked) = (headers(input, false), headers(input, true));
-        let part = named(&said).filter(|(first, last)| first <= last && *last < CONTENT.len());
-        let origin = said.clone();
+        let (response_fields, request_fields) = (headers(input, false), headers(input, true));
+        let part = named(&response_fields).filter(|(first, last)| first <= last && *last < CONTENT.len());
+        let origin = response_fields.clone();
         let service = service_fn(move |_: Request<Body>| {
             let mut response = Response::new(Body::from(CONTENT));
             if let Some((first, last)) = part {
@@ -96,9 +95,9 @@ fuzz_target!(|input: &str| {
         for round in 0..3 {
             let mut request = Request::new(Body::empty());
             *request.uri_mut() = format!("/{inputs}?a={}", *inputs % 3).parse().unwrap();
-            // The first asks for all, so that there is something to take parts of.
+            // The first request is for the whole content, so that later ones can get parts of it.
             if round > 0 {
-                *request.headers_mut() = asked.clone();
+                *request.headers_mut() = request_fields.clone();
             }
             runtime.block_on(async {
                 let response = service.clone().oneshot(request).await.unwrap();
@@ -110,14 +109,14 @@ fuzz_target!(|input: &str| {
                     let age = parts.headers["age"].to_str().unwrap();
                     assert!(age.parse::<u64>().is_ok_and(|age| age <= 1 << 31), "{age}");
                     let plain = |name: &str, word: &str| {
-                        let one = said.get_all(name).iter().count() == 1;
-                        let text = said.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+                        let one = response_fields.get_all(name).iter().count() == 1;
+                        let text = response_fields.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
                         one && !text.contains('"') && text.split(',').any(|directive| directive.trim() == word)
                     };
-                    if !said.contains_key("cdn-cache-control") {
-                        assert!(!plain("cache-control", "no-store") && !plain("cache-control", "private"), "{said:?}");
+                    if !response_fields.contains_key("cdn-cache-control") {
+                        assert!(!plain("cache-control", "no-store") && !plain("cache-control", "private"), "{response_fields:?}");
                     }
-                    assert!(!plain("vary", "*"), "{said:?}");
+                    assert!(!plain("vary", "*"), "{response_fields:?}");
                 }
                 match parts.status {
                     StatusCode::OK if part.is_none() => assert_eq!(body, CONTENT, "{status}"),
@@ -131,7 +130,7 @@ fuzz_target!(|input: &str| {
                     }
                     StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
                     StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE => assert!(body.is_empty()),
-                    StatusCode::GATEWAY_TIMEOUT => assert!(asked.contains_key("cache-control")),
+                    StatusCode::GATEWAY_TIMEOUT => assert!(request_fields.contains_key("cache-control")),
                     other => panic!("{other} {status}"),
                 }
             });

@@ -1,4 +1,4 @@
-//! One fill for all who ask for the same.
+//! Collapsed requests: one fill for all requests for the same.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
 type Chunk = Result<Bytes, BoxError>;
 
-/// A body of one chunk with these trailers after it.
-fn trailed(content: &'static str, fields: Fields<'_>) -> Body {
+/// A body of one chunk with trailers.
+fn with_trailers(content: &'static str, fields: Fields<'_>) -> Body {
     let (data, trailers) = (Frame::data(Bytes::from_static(content.as_bytes())), Frame::trailers(headers(fields)));
     Body::new(StreamBody::new(futures_util::stream::iter([Ok::<_, BoxError>(data), Ok(trailers)])))
 }
 
-/// What is read of a body: its content and its trailers.
+/// Reads a body: its content and its trailers.
 async fn read(response: Response<Body>) -> (Bytes, HeaderMap) {
     let all = BodyExt::collect(response.into_body()).await.unwrap();
     let trailers = all.trailers().cloned().unwrap_or_default();
@@ -50,7 +50,7 @@ pub(crate) fn stream() -> (mpsc::UnboundedSender<Chunk>, Body) {
     (sender, Body::new(Stream(receiver)))
 }
 
-/// The origin's next answer streams.
+/// Makes the origin's next response stream.
 fn streams(world: &World, fields: Fields<'static>) -> mpsc::UnboundedSender<Chunk> {
     let (sender, body) = stream();
     let body = std::sync::Mutex::new(Some(body));
@@ -58,7 +58,7 @@ fn streams(world: &World, fields: Fields<'static>) -> mpsc::UnboundedSender<Chun
     sender
 }
 
-/// The origin's next answer waits for a word.
+/// Makes the origin's next response wait for a notification.
 fn waits(world: &World, fields: Fields<'static>, body: &'static str) -> Arc<Notify> {
     let go = Arc::new(Notify::new());
     let gate = Arc::clone(&go);
@@ -93,7 +93,7 @@ async fn a_thousand_clients_on_a_cold_key_are_one_request() {
 }
 
 #[tokio::test]
-async fn an_answer_is_read_by_all_while_it_comes() {
+async fn all_clients_read_a_body_while_it_arrives() {
     let world = World::new();
     let sender = streams(&world, &[FRESH]);
     let mut first = world.open(request("GET", "/a", &[])).await.into_body();
@@ -111,25 +111,25 @@ async fn an_answer_is_read_by_all_while_it_comes() {
 }
 
 #[tokio::test]
-async fn trailers_are_given_to_all_and_kept() {
-    const GIVEN: Fields<'_> = &[("server-timing", "db;dur=3"), ("digest", "sha-256=x")];
-    let came = [GIVEN, &[("set-cookie", "a=b"), ("secret", "1"), ("connection", "close")]].concat();
+async fn trailers_are_shared_and_stored() {
+    const SHARED: Fields<'_> = &[("server-timing", "db;dur=3"), ("digest", "sha-256=x")];
+    let received = [SHARED, &[("set-cookie", "a=b"), ("secret", "1"), ("connection", "close")]].concat();
     for partly in [false, true] {
         let world = World::new();
         let fields: Fields<'static> =
             if partly { &[("cache-control", "max-age=60, private=\"secret\"")] } else { &[FRESH] };
-        let came: Vec<_> = came.iter().copied().filter(|(name, _)| partly || *name != "secret").collect();
-        world.origin.reply_with(move |_| response(200, fields, trailed("content", &came)));
+        let received: Vec<_> = received.iter().copied().filter(|(name, _)| partly || *name != "secret").collect();
+        world.origin.reply_with(move |_| response(200, fields, with_trailers("content", &received)));
         let (first, second) =
             tokio::join!(world.open(request("GET", "/a", &[])), world.open(request("GET", "/a", &[])));
         for response in [first, second] {
-            assert_eq!(read(response).await, ("content".into(), headers(GIVEN)));
+            assert_eq!(read(response).await, ("content".into(), headers(SHARED)));
         }
         settle().await;
         for (name, value) in [("x", "y"), ("range", "bytes=100-")] {
             let hit = world.open(request("GET", "/a", &[(name, value)])).await;
             match name {
-                "x" => assert_eq!(read(hit).await, ("content".into(), headers(GIVEN))),
+                "x" => assert_eq!(read(hit).await, ("content".into(), headers(SHARED))),
                 _ => assert_eq!((hit.status(), hit.body().len()), (StatusCode::RANGE_NOT_SATISFIABLE, Some(0))),
             }
         }
@@ -140,7 +140,7 @@ async fn trailers_are_given_to_all_and_kept() {
 }
 
 #[tokio::test]
-async fn it_goes_on_when_all_have_left() {
+async fn a_fill_goes_on_when_all_clients_have_left() {
     let world = World::new();
     let go = waits(&world, &[FRESH], "content");
     let first = tokio::spawn({
@@ -157,15 +157,15 @@ async fn it_goes_on_when_all_have_left() {
     world.origin.forget();
     let sender = streams(&world, &[FRESH]);
     drop(world.open(request("GET", "/b", &[])).await);
-    sender.send(Ok("kept".into())).unwrap();
+    sender.send(Ok("stored".into())).unwrap();
     drop(sender);
     settle().await;
     let hit = world.get("/b", &[]).await;
-    assert_eq!((hit.is_hit(), hit.text()), (true, "kept"));
+    assert_eq!((hit.is_hit(), hit.text()), (true, "stored"));
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_shared_is_not() {
+async fn a_response_that_must_not_be_shared_is_not() {
     for private in [&[("cache-control", "private")][..], &[FRESH, ("set-cookie", "a=b")], &[FRESH, ("vary", "*")]] {
         let world = World::new();
         let go = waits(&world, private, "mine");
@@ -178,21 +178,21 @@ async fn what_is_not_to_be_shared_is_not() {
         });
         assert_eq!((answers.len(), world.origin.count()), (10, 10));
         assert!(!answers.iter().any(|answer| answer.cache_status().contains("collapsed")));
-        // From now on nobody waits for another at all.
+        // From now on the requests are not collapsed.
         let before = world.origin.count();
         let clients = join_all((0..3).map(|_| world.get("/a", &[])));
-        let asked = async {
+        let calls = async {
             settle().await;
-            let asked = world.origin.count() - before;
+            let calls = world.origin.count() - before;
             go.notify_waiters();
-            asked
+            calls
         };
-        assert_eq!(tokio::join!(clients, asked).1, 3);
+        assert_eq!(tokio::join!(clients, calls).1, 3);
     }
 }
 
 #[tokio::test]
-async fn who_asked_for_another_variant_asks_again() {
+async fn a_follower_of_another_variant_is_forwarded_again() {
     let world = World::new();
     let go = Arc::new(Notify::new());
     let gate = Arc::clone(&go);
@@ -222,7 +222,7 @@ async fn who_asked_for_another_variant_asks_again() {
 }
 
 #[tokio::test]
-async fn when_it_fails_each_asks_for_itself() {
+async fn after_a_failed_fill_each_request_is_forwarded() {
     let world = World::new();
     world.origin.refuse();
     let answers = join_all((0..5).map(|_| world.send(request("GET", "/a", &[])))).await;
@@ -231,7 +231,7 @@ async fn when_it_fails_each_asks_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_the_lock_timeout() {
+async fn no_request_waits_longer_than_the_lock_timeout() {
     let config = Config { lock_timeout: Duration::from_secs(2), ..Config::default() };
     let world = World::configured(config, RoutePolicy::default());
     let _never = waits(&world, &[FRESH], "slow");
@@ -244,18 +244,18 @@ async fn nobody_waits_longer_than_the_lock_timeout() {
     let quick = world.get("/a", &[]).await;
     assert_eq!(quick.text(), "quick");
     assert_eq!(quick.cache_status(), "dunlin; fwd=uri-miss; fwd-status=200; stored; detail=lock-timeout");
-    // What it brought is stored all the same.
+    // Its response is stored all the same.
     assert!(world.get("/a", &[]).await.is_hit());
     slow.abort();
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_fails_for_all_and_is_not_kept() {
+async fn a_body_that_breaks_off_fails_for_all_and_is_not_stored() {
     let world = World::new();
     let sender = streams(&world, &[FRESH]);
     let first = world.open(request("GET", "/a", &[])).await.into_body();
     let second = world.open(request("GET", "/a", &[])).await.into_body();
-    sender.send(Ok("begun".into())).unwrap();
+    sender.send(Ok("start".into())).unwrap();
     sender.send(Err("broken".into())).unwrap();
     assert!(first.collect(99).await.is_err() && second.collect(99).await.is_err());
     settle().await;
@@ -264,7 +264,7 @@ async fn an_answer_that_breaks_off_fails_for_all_and_is_not_kept() {
 }
 
 #[tokio::test]
-async fn too_large_answers_stream_through_with_the_slowest_reader() {
+async fn a_too_large_body_streams_at_the_pace_of_the_slowest_reader() {
     let config = Config { max_entry: 1 << 20, ..Config::default() };
     let world = World::configured(config, RoutePolicy::default());
     let sender = streams(&world, &[FRESH]);
@@ -276,7 +276,7 @@ async fn too_large_answers_stream_through_with_the_slowest_reader() {
     }
     drop(sender);
     settle().await;
-    // Who comes now is too late to read it from the beginning.
+    // A client that comes now cannot read the body from the beginning.
     world.origin.forget().reply(200, &[("cache-control", "no-store")], "late");
     assert_eq!(world.get("/a", &[]).await.text(), "late");
     let (mut one, mut two) = (0, 0);
@@ -290,7 +290,7 @@ async fn too_large_answers_stream_through_with_the_slowest_reader() {
 }
 
 #[tokio::test]
-async fn announced_as_too_large_it_is_not_shared() {
+async fn a_response_with_a_too_large_content_length_is_not_shared() {
     let config = Config { max_entry: 4, ..Config::default() };
     let world = World::configured(config, RoutePolicy::default());
     world.origin.reply(200, &[FRESH], "content");
@@ -300,7 +300,7 @@ async fn announced_as_too_large_it_is_not_shared() {
 }
 
 #[tokio::test]
-async fn validations_collapse_too() {
+async fn validations_are_collapsed_too() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=1"), ("etag", "\"a\"")], "content");
     world.get("/a", &[]).await;

@@ -1,4 +1,4 @@
-//! RFC 9875: groups of answers, and the races of fills with invalidations.
+//! RFC 9875: groups of responses, and the races of fills with invalidations.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn grouped() -> RoutePolicy {
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
 #[tokio::test]
-async fn a_routes_groups() {
+async fn an_invalidation_reaches_the_groups_of_the_route() {
     let world = World::with(grouped());
     world.origin.reply(200, &[FRESH], "content");
     for (group, gone) in [("other", false), ("users", true), ("all", true)] {
@@ -25,17 +25,16 @@ async fn a_routes_groups() {
 }
 
 #[tokio::test]
-async fn what_the_route_tells_clients_is_not_taken_for_the_origins_word() {
+async fn client_freshness_is_not_taken_for_the_origins() {
     let world = World::with(RoutePolicy { age: Some(std::time::Duration::from_secs(60)), ..grouped() });
     let validated = [("etag", "\"a\"")];
     world.origin.reply(200, &validated, "content").reply(304, &validated, "");
-    for (asked, hit) in [(1, false), (1, true), (2, false), (2, true), (3, false), (3, true)] {
+    for (calls, hit) in [(1, false), (1, true), (2, false), (2, true), (3, false), (3, true)] {
         let answer = world.get("/a", &[]).await;
         assert_eq!(answer.field("cache-control"), "max-age=0");
-        assert_eq!((world.origin.count(), answer.is_hit(), answer.text()), (asked, hit, "content"));
+        assert_eq!((world.origin.count(), answer.is_hit(), answer.text()), (calls, hit, "content"));
         if hit {
-            // What a 304 freshens is fresh for as long as the route says, whatever clients are
-            // told.
+            // A 304 freshens for the route's age, not for the one that clients see.
             world.advance(61);
         }
     }
@@ -51,42 +50,42 @@ async fn a_route_may_invalidate() {
     });
     for (method, status, gone) in [("POST", "409", false), ("GET", "200", false), ("POST", "201", true)] {
         world.get("/a", &[]).await;
-        writes.ask(method, "/b", &[("status", status)]).await;
+        writes.fetch(method, "/b", &[("status", status)]).await;
         assert_eq!(!world.get("/a", &[]).await.is_hit(), gone, "{method} {status}");
     }
 }
 
 #[tokio::test]
-async fn the_origins_groups_are_its_own() {
+async fn the_groups_of_a_response_are_scoped_by_its_origin() {
     let world = World::new();
     world.origin.reply_with(|request| match request.method().as_str() {
         "GET" => response(200, &[FRESH, ("cache-groups", "\"one\", \"two\";x=1, three")], "content"),
-        _ => response(200, &[("cache-group-invalidation", request.headers()["told"].to_str().unwrap())], ""),
+        _ => response(200, &[("cache-group-invalidation", request.headers()["groups"].to_str().unwrap())], ""),
     });
-    for (host, told, gone) in [
+    for (host, groups, gone) in [
         ("example.com", "\"two\"", true),
         ("example.com", "\"four\", \"one\"", true),
         ("example.com", "\"four\"", false),
-        // Not a string, so no member; and what is no list counts as not there.
+        // A member that is no string is ignored, and so is a field that is no list.
         ("example.com", "three", false),
         ("example.com", "\"one", false),
         ("other.com", "\"one\"", false),
     ] {
         world.get("/a", &[]).await;
-        world.ask("POST", "/b", &[("host", host), ("told", told)]).await;
-        assert_eq!(!world.get("/a", &[]).await.is_hit(), gone, "{host} {told}");
+        world.fetch("POST", "/b", &[("host", host), ("groups", groups)]).await;
+        assert_eq!(!world.get("/a", &[]).await.is_hit(), gone, "{host} {groups}");
     }
-    // The operator's word is for all origins.
+    // An invalidation by the application applies to all origins.
     world.get("/a", &[]).await;
     world.cache.invalidate_groups(&["one"]);
     assert!(!world.get("/a", &[]).await.is_hit());
-    // A safe request's answer invalidates nothing (§3).
+    // RFC 9875 §3: the response to a safe request invalidates nothing.
     world.origin.forget().reply(200, &[FRESH, ("cache-group-invalidation", "\"one\"")], "");
     world.get("/c", &[]).await;
     assert!(world.get("/a", &[]).await.is_hit());
 }
 
-/// What a fill races with.
+/// An invalidation that a fill races with.
 type Event = fn(&World);
 
 const EVENTS: [Event; 3] = [
@@ -100,15 +99,15 @@ const EVENTS: [Event; 3] = [
 ];
 
 #[tokio::test]
-async fn a_fill_that_began_before_is_answered_but_not_kept() {
+async fn a_fill_from_before_an_invalidation_is_answered_but_not_stored() {
     for event in EVENTS {
         let world = World::with(grouped());
-        let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let gates = (Arc::clone(&asked), Arc::clone(&go));
+        let (called, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let gates = (Arc::clone(&called), Arc::clone(&go));
         world.origin.reply_later(move || {
-            let (asked, go) = (Arc::clone(&gates.0), Arc::clone(&gates.1));
+            let (called, go) = (Arc::clone(&gates.0), Arc::clone(&gates.1));
             async move {
-                asked.notify_one();
+                called.notify_one();
                 go.notified().await;
                 response(200, &[FRESH], "old")
             }
@@ -118,9 +117,9 @@ async fn a_fill_that_began_before_is_answered_but_not_kept() {
             let world = world.clone();
             async move { world.get("/a", &[]).await }
         });
-        asked.notified().await;
+        called.notified().await;
         event(&world);
-        // Who comes after it does not wait for what was asked before.
+        // A later request does not follow the fill from before.
         assert_eq!(world.get("/a", &[]).await.text(), "new");
         go.notify_one();
         let first = first.await.unwrap();
@@ -133,7 +132,7 @@ async fn a_fill_that_began_before_is_answered_but_not_kept() {
 }
 
 #[tokio::test]
-async fn a_stream_that_began_before_is_not_kept_nor_joined() {
+async fn a_stream_from_before_an_invalidation_is_neither_stored_nor_joined() {
     for event in EVENTS {
         let world = World::with(grouped());
         let (sender, body) = crate::collapse::stream();
@@ -153,7 +152,7 @@ async fn a_stream_that_began_before_is_not_kept_nor_joined() {
 }
 
 #[tokio::test]
-async fn a_validation_that_began_before_validates_nothing() {
+async fn a_validation_from_before_an_invalidation_validates_nothing() {
     for event in EVENTS {
         let world = World::with(grouped());
         world.origin.reply(200, &[("cache-control", "max-age=1"), ("etag", "\"a\"")], "old");

@@ -1,4 +1,4 @@
-//! What stays in memory, and what goes.
+//! The limits of memory.
 
 use dunlin_cache::{Config, RoutePolicy};
 use dunlin_http::Body;
@@ -7,7 +7,7 @@ use crate::world::{Fields, World, response};
 
 const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
 
-/// A cache of so many bytes in front of an origin whose answers are all of one size.
+/// A cache in front of an origin whose responses all have one size.
 fn world(config: Config, size: usize, fields: Fields<'static>) -> World {
     let world = World::configured(config, RoutePolicy::default());
     world.origin.reply_with(move |_| response(200, fields, Body::from(vec![b'x'; size])));
@@ -15,7 +15,7 @@ fn world(config: Config, size: usize, fields: Fields<'static>) -> World {
 }
 
 #[tokio::test]
-async fn the_bound_holds_and_the_largest_entry_has_room() {
+async fn the_limit_holds_and_the_largest_entry_fits() {
     for max_entry in [1 << 20, 100 << 10] {
         let memory = max_entry * 2;
         let config = Config { memory, max_entry, ..Config::default() };
@@ -31,7 +31,7 @@ async fn the_bound_holds_and_the_largest_entry_has_room() {
 }
 
 #[tokio::test]
-async fn what_memory_has_no_room_for_is_not_said_to_be_stored() {
+async fn cache_status_does_not_say_stored_of_a_too_large_entry() {
     let world = world(Config { memory: 100 << 10, ..Config::default() }, 95 << 10, FRESH);
     for _ in 0..2 {
         let answer = world.get("/a", &[]).await;
@@ -44,7 +44,7 @@ async fn what_memory_has_no_room_for_is_not_said_to_be_stored() {
 }
 
 #[tokio::test]
-async fn variants_that_one_key_has_no_room_for_make_room_for_the_newest() {
+async fn the_newest_variant_replaces_older_ones_where_memory_is_short() {
     let (max_entry, fields) = (100 << 10, &[("cache-control", "max-age=60"), ("vary", "foo")]);
     let world = world(Config { memory: max_entry * 3, max_entry, ..Config::default() }, max_entry as usize, fields);
     for variant in ["1", "2", "3", "4", "5"] {
@@ -56,7 +56,7 @@ async fn variants_that_one_key_has_no_room_for_make_room_for_the_newest() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_again_outlives_what_is_asked_for_once() {
+async fn entries_that_are_used_again_outlive_those_used_once() {
     let world = world(Config { memory: 2 << 20, max_entry: 10 << 10, ..Config::default() }, 1000, FRESH);
     let popular: Vec<_> = (0..100).map(|key| format!("/popular/{key}")).collect();
     for round in 0..50 {

@@ -1,5 +1,5 @@
-//! Random traffic in virtual time, against a naive model of what RFC 9111 says of it: one answer
-//! remembered for each URL and variant, and the rules applied to it word by word.
+//! Random traffic in virtual time, compared with a naive model of RFC 9111: one response for each
+//! URL and variant, and the rules applied to it literally.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,13 @@ use proptest::sample::select;
 
 use crate::world::{World, response, settle};
 
-/// What happens.
+/// A step of the traffic.
 #[derive(Clone, Debug)]
 enum Event {
     Get {
         url: u8,
         by: u8,
-        asked: Asked,
+        directive: Directive,
         reply: Control,
     },
     Post {
@@ -37,7 +37,7 @@ enum Event {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Directive {
     Nothing,
     NoCache,
     MaxAge(u64),
@@ -45,7 +45,7 @@ enum Asked {
     MaxStale(u64),
 }
 
-/// What the origin says of an answer.
+/// The `Cache-Control` of a response.
 #[derive(Clone, Copy, Debug, Default)]
 struct Control {
     max_age: u64,
@@ -55,7 +55,7 @@ struct Control {
     while_revalidate: u64,
 }
 
-/// The one answer that the model remembers.
+/// The response that the model remembers for a key.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     content: u32,
@@ -70,12 +70,12 @@ struct Model {
     content: HashMap<u8, u32>,
 }
 
-/// What the model expects of a GET.
+/// The response that the model expects for a GET.
 #[derive(Debug, PartialEq, Eq)]
 enum Expected {
-    /// The remembered content at this age, perhaps with a validation behind.
+    /// The remembered content at this age, perhaps with a revalidation in the background.
     Stored { content: u32, age: u64, refreshed: bool },
-    /// The origin's content now.
+    /// The current content of the origin.
     Origin { content: u32 },
 }
 
@@ -84,10 +84,10 @@ enum Expected {
 impl Control {
     fn text(self) -> String {
         let mut text = format!("max-age={}, stale-while-revalidate={}", self.max_age, self.while_revalidate);
-        for (said, word) in
+        for (set, word) in
             [(self.no_store, "no-store"), (self.no_cache, "no-cache"), (self.must_revalidate, "must-revalidate")]
         {
-            if said {
+            if set {
                 text = format!("{text}, {word}");
             }
         }
@@ -95,9 +95,9 @@ impl Control {
     }
 }
 
-// === impl Asked ===
+// === impl Directive ===
 
-impl Asked {
+impl Directive {
     fn text(self) -> String {
         match self {
             Self::Nothing => "nothing".to_owned(),
@@ -117,11 +117,11 @@ impl Model {
         (url, if url == 1 { by } else { 0 })
     }
 
-    fn get(&mut self, url: u8, by: u8, asked: Asked, reply: Control) -> Expected {
+    fn get(&mut self, url: u8, by: u8, directive: Directive, reply: Control) -> Expected {
         let key = Self::key(url, by);
         let current = self.content.get(&url).copied().unwrap_or(0);
         let usable =
-            self.known.get(&key).and_then(|known| self.usable(known, asked).map(|refreshed| (*known, refreshed)));
+            self.known.get(&key).and_then(|known| self.usable(known, directive).map(|refreshed| (*known, refreshed)));
         let forwarded = usable.is_none_or(|(_, refreshed)| refreshed);
         if forwarded {
             let known = Known { content: current, at: self.now, control: reply };
@@ -139,26 +139,27 @@ impl Model {
         }
     }
 
-    /// Whether what is known may be used, and if so whether it is validated behind.
-    fn usable(&self, known: &Known, asked: Asked) -> Option<bool> {
+    /// Returns `Some` if the response may be reused, with `true` if it is revalidated in the
+    /// background.
+    fn usable(&self, known: &Known, directive: Directive) -> Option<bool> {
         let (age, Control { max_age, no_cache, must_revalidate, while_revalidate, .. }) =
             (self.now - known.at, known.control);
-        if no_cache || asked == Asked::NoCache {
+        if no_cache || directive == Directive::NoCache {
             return None;
         }
         if age < max_age {
-            return match asked {
-                Asked::MaxAge(most) if age > most => None,
-                Asked::MinFresh(least) if max_age - age < least => None,
+            return match directive {
+                Directive::MaxAge(limit) if age > limit => None,
+                Directive::MinFresh(limit) if max_age - age < limit => None,
                 _ => Some(false),
             };
         }
         let staleness = age - max_age;
-        match asked {
+        match directive {
             _ if must_revalidate => None,
-            Asked::MinFresh(_) => None,
-            Asked::MaxAge(most) if age > most => None,
-            Asked::MaxStale(most) if staleness <= most => Some(false),
+            Directive::MinFresh(_) => None,
+            Directive::MaxAge(limit) if age > limit => None,
+            Directive::MaxStale(limit) if staleness <= limit => Some(false),
             _ => (staleness < while_revalidate).then_some(true),
         }
     }
@@ -181,7 +182,7 @@ fn world(content: &Arc<Mutex<(HashMap<u8, u32>, Control)>>) -> World {
         let (control, etag) = (control.text(), format!("\"{text}\""));
         let vary = if url == 1 { "foo" } else { "" };
         let fields = [("cache-control", control.as_str()), ("etag", &etag), ("vary", vary)];
-        let same = request.headers().get("if-none-match").is_some_and(|asked| *asked == *etag);
+        let same = request.headers().get("if-none-match").is_some_and(|condition| *condition == *etag);
         if same { response(304, &fields, "") } else { response(200, &fields, text) }
     });
     world
@@ -193,17 +194,17 @@ async fn run(events: Vec<Event>) {
     let mut model = Model::default();
     for (at, event) in events.iter().enumerate() {
         match *event {
-            Event::Get { url, by, asked, reply } => {
+            Event::Get { url, by, directive, reply } => {
                 shared.lock().unwrap().1 = reply;
-                let expected = model.get(url, by, asked, reply);
+                let expected = model.get(url, by, directive, reply);
                 let before = world.origin.count();
                 let (path, by) = (format!("/{url}"), by.to_string());
-                let answer = world.get(&path, &[("foo", &by), ("cache-control", &asked.text())]).await;
+                let answer = world.get(&path, &[("foo", &by), ("cache-control", &directive.text())]).await;
                 settle().await;
-                let asked = world.origin.count() - before;
+                let calls = world.origin.count() - before;
                 let content = answer.text().parse().unwrap();
                 let got = if answer.is_hit() {
-                    Expected::Stored { content, age: answer.field("age").parse().unwrap(), refreshed: asked == 1 }
+                    Expected::Stored { content, age: answer.field("age").parse().unwrap(), refreshed: calls == 1 }
                 } else {
                     Expected::Origin { content }
                 };
@@ -212,7 +213,7 @@ async fn run(events: Vec<Event>) {
             }
             Event::Post { url, succeeds } => {
                 let fields = [("fails", "")];
-                world.ask("POST", &format!("/{url}"), &fields[usize::from(succeeds)..]).await;
+                world.fetch("POST", &format!("/{url}"), &fields[usize::from(succeeds)..]).await;
                 if succeeds {
                     model.forget(Some(url));
                 }
@@ -254,20 +255,20 @@ fn control() -> impl Strategy<Value = Control> {
     )
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn directive() -> impl Strategy<Value = Directive> {
     prop_oneof![
-        6 => Just(Asked::Nothing),
-        1 => Just(Asked::NoCache),
-        1 => (0..20_u64).prop_map(Asked::MaxAge),
-        1 => (0..20_u64).prop_map(Asked::MinFresh),
-        1 => (0..20_u64).prop_map(Asked::MaxStale),
+        6 => Just(Directive::Nothing),
+        1 => Just(Directive::NoCache),
+        1 => (0..20_u64).prop_map(Directive::MaxAge),
+        1 => (0..20_u64).prop_map(Directive::MinFresh),
+        1 => (0..20_u64).prop_map(Directive::MaxStale),
     ]
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let url = || 0..3_u8;
     prop_oneof![
-        20 => (url(), 0..2_u8, asked(), control()).prop_map(|(url, by, asked, reply)| Event::Get { url, by, asked, reply }),
+        20 => (url(), 0..2_u8, directive(), control()).prop_map(|(url, by, directive, reply)| Event::Get { url, by, directive, reply }),
         8 => select(vec![1_u64, 2, 4, 5, 10, 40]).prop_map(Event::Advance),
         4 => url().prop_map(|url| Event::Change { url }),
         2 => (url(), any::<bool>()).prop_map(|(url, succeeds)| Event::Post { url, succeeds }),
@@ -281,7 +282,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_answer_is_the_one_that_the_rules_allow(events in vec(event(), 1..60)) {
+    fn every_response_is_the_one_that_the_model_expects(events in vec(event(), 1..60)) {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run(events));
     }
 }

@@ -37,7 +37,7 @@ async fn a_targeted_field_counts_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_dictionary_of_directives_is_ignored() {
+async fn an_invalid_targeted_field_is_ignored() {
     for ignored in
         ["max-age=60, &&&&&", "max-age=\"60\"", "max-age =60", "max-age=60.5", "no-store=(a b)", "", "max-age=-1"]
     {

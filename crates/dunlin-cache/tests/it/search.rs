@@ -1,4 +1,4 @@
-//! `No-Vary-Search`: answers that do not depend on the whole query.
+//! `No-Vary-Search`: responses that do not depend on the whole query.
 
 use crate::world::{World, response};
 
@@ -12,7 +12,7 @@ fn world(rule: &'static str) -> World {
 }
 
 #[tokio::test]
-async fn queries_that_do_not_count_share_an_answer() {
+async fn queries_that_differ_in_ignored_parts_share_a_response() {
     let world = world("key-order, params=(\"utm\")");
     world.get("/a?x=1&utm=7&y=2", &[]).await;
     for same in ["/a?y=2&x=1", "/a?utm&utm=3&x=1&y=2"] {
@@ -24,7 +24,7 @@ async fn queries_that_do_not_count_share_an_answer() {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_means_that_all_of_it_counts() {
+async fn with_an_invalid_rule_the_whole_query_counts() {
     for rule in ["params=(utm)", "except=(\"x\")", "params=1", "\"", "key-order=?0"] {
         let world = world(rule);
         world.get("/a?x=1", &[]).await;
@@ -34,7 +34,7 @@ async fn what_is_not_understood_means_that_all_of_it_counts() {
 }
 
 #[tokio::test]
-async fn the_last_answer_says_how_it_is() {
+async fn the_rule_of_the_last_response_counts() {
     let world = world("params");
     world.get("/a?x=1", &[]).await;
     assert!(world.get("/a?x=2", &[]).await.is_hit());
@@ -47,7 +47,7 @@ async fn the_last_answer_says_how_it_is() {
 }
 
 #[tokio::test]
-async fn a_purge_of_the_path_reaches_them() {
+async fn a_purge_of_the_path_reaches_every_query() {
     let world = world("params");
     world.get("/a?x=1", &[]).await;
     world.cache.purge_url(&"http://example.com/a".parse().unwrap());

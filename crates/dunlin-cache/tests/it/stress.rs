@@ -1,5 +1,5 @@
-//! Threads that read and invalidate at once: whoever asks after an invalidation gets nothing from
-//! before it.
+//! Threads that read and invalidate at once: after an invalidation, no response from before it is
+//! used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -14,9 +14,9 @@ const READERS: u64 = 4;
 const READS: u64 = 2000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn nothing_from_before_an_invalidation_is_given_after_it() {
+async fn no_response_from_before_an_invalidation_is_used_after_it() {
     let world = World::with(RoutePolicy { groups: vec!["g".into()], ..RoutePolicy::default() });
-    // What the origin has, and what it had when the last invalidation had returned.
+    // The version of the origin, and the version from when the last invalidation returned.
     let (version, settled) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let content = Arc::clone(&version);
     world.origin.reply_later(move || {
@@ -25,7 +25,7 @@ async fn nothing_from_before_an_invalidation_is_given_after_it() {
             for _ in 0..version % 4 {
                 tokio::task::yield_now().await;
             }
-            response(200, &[("cache-control", "max-age=60")], answer(version))
+            response(200, &[("cache-control", "max-age=60")], body(version))
         }
     });
 
@@ -33,10 +33,10 @@ async fn nothing_from_before_an_invalidation_is_given_after_it() {
         let (world, settled) = (world.clone(), Arc::clone(&settled));
         tokio::spawn(async move {
             for _ in 0..READS {
-                let least = settled.load(SeqCst);
+                let settled = settled.load(SeqCst);
                 let got = world.get("/a", &[]).await;
                 let got: u64 = got.text().parse().unwrap();
-                assert!(got >= least, "asked after {least}, got {got}");
+                assert!(got >= settled, "requested after {settled}, got {got}");
             }
         })
     });
@@ -64,18 +64,18 @@ async fn nothing_from_before_an_invalidation_is_given_after_it() {
     assert!(stats.hits + stats.collapsed > 0 && stats.misses > 0, "{stats:?}");
 }
 
-/// Some come complete, some by and by.
-fn answer(version: u64) -> Body {
+/// A complete body for even versions, a stream for odd ones.
+fn body(version: u64) -> Body {
     let text = version.to_string();
     if version.is_multiple_of(2) {
         return text.into();
     }
-    let (sender, body) = stream();
+    let (sender, stream) = stream();
     tokio::spawn(async move {
         for byte in text.into_bytes() {
             tokio::task::yield_now().await;
             let _ = sender.send(Ok(vec![byte].into()));
         }
     });
-    body
+    stream
 }

@@ -1,4 +1,4 @@
-//! A cache, an origin that answers by script and counts, and a clock that a test moves.
+//! A cache, an origin that replies by a script and counts, and a clock that a test advances.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -26,7 +26,7 @@ pub(crate) struct World {
     handler: CacheService<FromTower<Origin>>,
 }
 
-/// An origin that gives its replies one after the other; the last again and again.
+/// An origin that gives its replies one after the other, and repeats the last one.
 #[derive(Clone, Default)]
 pub(crate) struct Origin(Arc<Mutex<Script>>);
 
@@ -43,7 +43,7 @@ type Reply = Arc<dyn Fn(&Request<()>) -> Made + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
-/// An answer that was read to its end.
+/// A response that was read to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -51,10 +51,10 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// When all begins: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// The start of the virtual time: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) const START: u64 = 784_111_777;
 
-/// The date so many seconds from the beginning.
+/// The date at this offset in seconds from the start.
 pub(crate) fn date(offset: i64) -> String {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(START.saturating_add_signed(offset));
     dunlin_http::date::format(at).to_str().unwrap().to_owned()
@@ -90,7 +90,7 @@ pub(crate) fn request(method: &str, path: &str, fields: Fields<'_>) -> Request<B
 // === impl World ===
 
 impl World {
-    /// The route that respects what the origin says.
+    /// A route with the default policy.
     pub(crate) fn new() -> Self {
         Self::with(RoutePolicy::default())
     }
@@ -132,21 +132,21 @@ impl World {
         self.handler.handle(request, &()).await.unwrap()
     }
 
-    /// The answer before its body is read.
+    /// The response before its body is read.
     pub(crate) async fn open(&self, request: Request<Body>) -> Response<Body> {
         self.service.clone().oneshot(request).await.unwrap()
     }
 
-    pub(crate) async fn ask(&self, method: &str, path: &str, fields: Fields<'_>) -> Answer {
+    pub(crate) async fn fetch(&self, method: &str, path: &str, fields: Fields<'_>) -> Answer {
         self.send(request(method, path, fields)).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str, fields: Fields<'_>) -> Answer {
-        self.ask("GET", path, fields).await
+        self.fetch("GET", path, fields).await
     }
 }
 
-/// Lets tasks that are ready run, such as those that keep what was read.
+/// Lets other tasks run, such as those that store a response.
 pub(crate) async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -179,7 +179,7 @@ impl Origin {
         self
     }
 
-    /// Adds a reply that comes by and by.
+    /// Adds a reply that takes time.
     pub(crate) fn reply_later<F>(&self, make: impl Fn() -> F + Send + Sync + 'static) -> &Self
     where
         F: Future<Output = Response<Body>> + Send + 'static,
@@ -191,24 +191,24 @@ impl Origin {
         self
     }
 
-    /// Adds a failure.
+    /// Adds an error.
     pub(crate) fn refuse(&self) -> &Self {
         self.push(Arc::new(|_| Box::pin(async { Err(Refused) })));
         self
     }
 
-    /// Forgets the replies that are left.
+    /// Removes the remaining replies.
     pub(crate) fn forget(&self) -> &Self {
         self.0.lock().unwrap().replies.clear();
         self
     }
 
-    /// How often it was asked.
+    /// The number of requests so far.
     pub(crate) fn count(&self) -> usize {
         self.0.lock().unwrap().seen.len()
     }
 
-    /// What it was asked last.
+    /// The last request.
     pub(crate) fn last(&self) -> Request<()> {
         self.0.lock().unwrap().seen.last().cloned().unwrap()
     }
@@ -226,7 +226,7 @@ impl Service<Request<Body>> for Origin {
     fn call(&mut self, request: Request<Body>) -> Made {
         let mut script = self.0.lock().unwrap();
         let reply = match script.replies.len() {
-            0 => panic!("the script is at its end: {request:?}"),
+            0 => panic!("the script has no reply left: {request:?}"),
             1 => Arc::clone(&script.replies[0]),
             _ => script.replies.pop_front().unwrap(),
         };

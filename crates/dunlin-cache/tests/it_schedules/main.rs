@@ -1,8 +1,8 @@
-//! Fills and invalidations under a scheduler that tries thousands of interleavings: the source of
-//! `generations` itself, on its atomics.
+//! Fills and invalidations under a scheduler that tries thousands of interleavings. It compiles the
+//! source of `generations` with the scheduler's atomics.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
-#![allow(unreachable_pub, dead_code, reason = "of the source that is tested not all is used")]
+#![allow(unreachable_pub, dead_code, reason = "the test uses only a part of the tested source")]
 
 #[path = "../../src/generations.rs"]
 mod generations;
@@ -27,7 +27,7 @@ use shuttle::thread;
 struct World {
     generations: Generations,
     origin: AtomicU64,
-    /// What is stored: the value, and the number that stood when its fill began.
+    /// The stored value, with the generation in which its fill began.
     stored: Mutex<Option<(u64, u64)>>,
 }
 
@@ -49,7 +49,7 @@ impl World {
         Arc::new(Self { generations: Generations::new(), origin: AtomicU64::new(0), stored })
     }
 
-    /// One request: a hit, or a fill that is kept if it still may be.
+    /// One request: a hit, or a fill that is stored if it is still current.
     fn get(&self) -> u64 {
         if let Some((value, since)) = *self.stored.lock().unwrap()
             && self.generations.is_current(since, &slots())
@@ -58,8 +58,7 @@ impl World {
         }
         let since = self.generations.now();
         let value = self.origin.load(SeqCst);
-        // Checked without the lock, as the cache does: what comes in between shows when it is
-        // looked up.
+        // Checked without the lock, as in the cache: a later invalidation shows at the look-up.
         if self.generations.is_current(since, &slots()) {
             *self.stored.lock().unwrap() = Some((value, since));
         }
@@ -77,8 +76,8 @@ impl World {
     }
 }
 
-/// What was changed and invalidated before a request began is in its answer, however the steps fall
-/// together.
+/// A request gets every change that was made and invalidated before it began, in every
+/// interleaving.
 fn never_stale() {
     let world = World::new();
     let readers = [(); 2].map(|()| {
@@ -90,13 +89,13 @@ fn never_stale() {
     });
     for (value, how) in [(1, 1), (2, 0), (3, 2)] {
         world.change(value, how);
-        assert!(world.get() >= value, "the change {value} was forgotten");
+        assert!(world.get() >= value, "the change {value} was lost");
     }
     readers.into_iter().for_each(|reader| reader.join().unwrap());
     assert_eq!(world.get(), 3);
 }
 
-/// The same with two who change at one time: each reads its own change, or a later one.
+/// As [`never_stale`], with two writers at a time: each reads its own change or a later one.
 fn two_writers() {
     let world = World::new();
     let writers = [1, 2].map(|group| {
@@ -113,7 +112,7 @@ fn two_writers() {
 }
 
 #[test]
-fn a_fill_that_began_before_is_not_current() {
+fn a_fill_from_before_an_invalidation_is_not_current() {
     shuttle::check_random(
         || {
             let generations = Generations::new();
@@ -139,20 +138,20 @@ fn schedules_at_random() {
 }
 
 #[test]
-fn schedules_that_look_for_rare_orders() {
+fn schedules_that_prefer_rare_orders() {
     shuttle::check_pct(never_stale, 1_000, 3);
     shuttle::check_pct(two_writers, 1_000, 3);
 }
 
 #[test]
-#[should_panic(expected = "was forgotten")]
-fn the_scheduler_finds_what_is_wrong() {
+#[should_panic(expected = "was lost")]
+fn the_scheduler_finds_a_fault() {
     shuttle::check_random(
         || {
             let world = World::new();
             let reader = {
                 let world = world.clone();
-                // Takes its number when the answer is there, which is too late.
+                // The fault: the generation is read after the response.
                 thread::spawn(move || {
                     let value = world.origin.load(SeqCst);
                     *world.stored.lock().unwrap() = Some((value, world.generations.now()));
@@ -160,7 +159,7 @@ fn the_scheduler_finds_what_is_wrong() {
             };
             world.change(1, 1);
             reader.join().unwrap();
-            assert!(world.get() >= 1, "the change was forgotten");
+            assert!(world.get() >= 1, "the change was lost");
         },
         1_000,
     );

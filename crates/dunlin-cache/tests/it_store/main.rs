@@ -1,5 +1,4 @@
-//! Two caches with one second level, which is as simple as it can be here: what the contract of
-//! `Store` says, in a mutex.
+//! Two caches with one second level, which is the simplest implementation of `Store`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
@@ -19,7 +18,7 @@ use tokio::sync::Notify;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 
-/// An instance: a cache in front of the origin that all have in common.
+/// An instance: a cache in front of the shared origin.
 struct Instance {
     cache: Cache,
     service: BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>,
@@ -28,14 +27,14 @@ struct Instance {
 #[derive(Clone, Default)]
 struct Origin {
     calls: Arc<AtomicU32>,
-    /// What is added to its answers.
+    /// The fields of its responses.
     fields: Arc<Mutex<HeaderMap>>,
-    /// Answers wait for it, if it is there.
+    /// Responses wait for this notification, if there is one.
     gate: Arc<Mutex<Option<Arc<Notify>>>>,
 }
 
 impl Origin {
-    async fn answer(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    async fn respond(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let call = self.calls.fetch_add(1, SeqCst) + 1;
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {
@@ -69,7 +68,7 @@ impl Instance {
         let config = Config { store_timeout: Duration::from_millis(100), ..Config::default() };
         let cache = Cache::with_store(config, clock, store);
         let origin = origin.clone();
-        let service = cache.layer(policy).layer(service_fn(move |request| origin.clone().answer(request)));
+        let service = cache.layer(policy).layer(service_fn(move |request| origin.clone().respond(request)));
         Self { cache, service: BoxCloneSyncService::new(service) }
     }
 
@@ -81,7 +80,7 @@ impl Instance {
         (String::from_utf8(body.to_vec()).unwrap(), status)
     }
 
-    /// The body and whether it came from a cache.
+    /// The body, with `true` if it came from a cache.
     async fn get(&self, path: &str) -> (String, bool) {
         let (body, status) = self.send("GET", path).await;
         (body, status.contains("; hit"))
@@ -100,7 +99,7 @@ fn two(policy: &RoutePolicy) -> (Instance, Instance, Origin) {
 }
 
 #[tokio::test]
-async fn what_one_has_asked_for_the_other_need_not() {
+async fn an_instance_finds_the_entries_of_another() {
     let (a, b, origin) = two(&hour(&[]));
     assert_eq!(a.get("/").await, ("call 1".into(), false));
     let (body, status) = b.send("GET", "/").await;
@@ -111,7 +110,7 @@ async fn what_one_has_asked_for_the_other_need_not() {
 }
 
 #[tokio::test]
-async fn variants_are_told_apart() {
+async fn variants_are_distinguished() {
     let (a, b, origin) = two(&hour(&[]));
     origin.set("vary", "accept-language");
     let get = |instance: &Instance, language: &str| {
@@ -127,7 +126,7 @@ async fn variants_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_invalidation_is_for_all() {
+async fn an_invalidation_reaches_every_instance() {
     let (a, b, _) = two(&hour(&["users"]));
     a.get("/").await;
     assert!(b.get("/").await.1);
@@ -143,7 +142,7 @@ async fn an_invalidation_is_for_all() {
 }
 
 #[tokio::test]
-async fn a_purge_of_a_path_is_for_all_that_its_parameters_lead_to() {
+async fn a_purge_of_a_path_removes_all_parameters_in_every_instance() {
     let policy = RoutePolicy { query: QueryKey::Only(vec!["id".into()]), ..hour(&[]) };
     let (a, b, origin) = two(&policy);
     a.get("/users?id=1&utm=x").await;
@@ -170,7 +169,7 @@ async fn a_fill_that_began_before_an_invalidation_is_not_shared() {
 }
 
 #[tokio::test]
-async fn what_is_stale_is_asked_about() {
+async fn a_stale_entry_of_the_store_is_revalidated() {
     let (store, origin) = (Shared::default(), Origin::default());
     origin.set("cache-control", "max-age=60, stale-if-error=600");
     origin.set("etag", "\"a\"");
@@ -186,13 +185,13 @@ async fn what_is_stale_is_asked_about() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_is_a_miss_and_then_left_alone() {
+async fn a_store_that_hangs_is_a_miss_and_is_then_paused() {
     let (store, origin) = (Shared::default(), Origin::default());
     let instance = Instance::with(store.clone(), &origin, hour(&[]));
     store.hang(true);
     for i in 1..=5 {
         assert_eq!(instance.get(&format!("/{i}")).await, (format!("call {i}"), false));
     }
-    assert_eq!((store.asked(), instance.cache.stats().store_failures), (3, 3));
+    assert_eq!((store.loads(), instance.cache.stats().store_failures), (3, 3));
     assert!(instance.get("/1").await.1, "the memory does not need it");
 }

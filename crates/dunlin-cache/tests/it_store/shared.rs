@@ -1,4 +1,4 @@
-//! The simplest store that keeps its contract.
+//! The simplest store that fulfils the contract.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ struct State {
     entries: HashMap<String, HashMap<String, Saved>>,
     listeners: Vec<Listener>,
     hangs: bool,
-    asked: u32,
+    loads: u32,
 }
 
 impl Shared {
@@ -26,13 +26,13 @@ impl Shared {
         self.0.lock().unwrap().hangs = hangs;
     }
 
-    pub(crate) fn asked(&self) -> u32 {
-        self.0.lock().unwrap().asked
+    pub(crate) fn loads(&self) -> u32 {
+        self.0.lock().unwrap().loads
     }
 }
 
 impl State {
-    fn is_good(&self, key: &str, saved: &Saved) -> bool {
+    fn is_valid(&self, key: &str, saved: &Saved) -> bool {
         let mut names = saved.groups.iter().map(String::as_str).chain([key]);
         self.floor <= saved.generation
             && names.all(|name| self.last.get(name).is_none_or(|last| *last <= saved.generation))
@@ -43,10 +43,10 @@ impl Store for Shared {
     async fn load(&self, key: &str) -> Result<Option<Loaded>, BoxError> {
         let loaded = {
             let mut state = self.0.lock().unwrap();
-            state.asked += 1;
-            let good = state.entries.get(key).into_iter().flat_map(HashMap::values);
-            let good = good.filter(|saved| state.is_good(key, saved)).map(|saved| saved.entry.clone());
-            (!state.hangs).then(|| Loaded { generation: state.number, variants: good.collect() })
+            state.loads += 1;
+            let valid = state.entries.get(key).into_iter().flat_map(HashMap::values);
+            let valid = valid.filter(|saved| state.is_valid(key, saved)).map(|saved| saved.entry.clone());
+            (!state.hangs).then(|| Loaded { generation: state.number, variants: valid.collect() })
         };
         match loaded {
             Some(loaded) => Ok(Some(loaded)),
@@ -56,25 +56,25 @@ impl Store for Shared {
 
     fn save(&self, key: &str, saved: Saved) {
         let mut state = self.0.lock().unwrap();
-        if state.is_good(key, &saved) {
+        if state.is_valid(key, &saved) {
             state.entries.entry(key.to_owned()).or_default().insert(saved.variant.clone(), saved);
         }
     }
 
-    fn invalidate(&self, what: &Invalidation) {
+    fn invalidate(&self, invalidation: &Invalidation) {
         let listeners = {
             let mut state = self.0.lock().unwrap();
             state.number += 1;
             let number = state.number;
-            if what.all {
+            if invalidation.all || !invalidation.prefixes.is_empty() {
                 state.floor = number;
             }
-            for name in what.groups.iter().chain(&what.keys) {
+            for name in invalidation.groups.iter().chain(&invalidation.keys) {
                 state.last.insert(name.clone(), number);
             }
             state.listeners.clone()
         };
-        listeners.iter().for_each(|listener| listener.invalidated(what));
+        listeners.iter().for_each(|listener| listener.invalidated(invalidation));
     }
 
     fn listen(&self, listener: Listener) {

@@ -1,4 +1,4 @@
-//! By the sections of RFC 9111.
+//! Tests by the sections of RFC 9111.
 
 mod s3_4_partial;
 mod s3_storing;

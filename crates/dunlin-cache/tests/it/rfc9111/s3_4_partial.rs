@@ -1,10 +1,10 @@
-//! §3.3 and §3.4: ranges of what is stored, and parts that are stored and joined.
+//! §3.3 and §3.4: ranges of stored responses, and parts that are stored and joined.
 
 use crate::world::{Fields, World, headers, response};
 
 const CONTENT: &str = "0123456789";
 
-/// An origin that knows ranges of the form `bytes=a-b`, `bytes=a-`.
+/// Makes the origin support ranges of the form `bytes=a-b` and `bytes=a-`.
 fn ranged(world: &World, fields: Fields<'static>) {
     world.origin.reply_with(move |request| {
         let range = request.headers().get("range").and_then(|range| range.to_str().unwrap().strip_prefix("bytes="));
@@ -34,7 +34,7 @@ async fn several_ranges_of_a_stored_whole() {
     let world = World::new();
     let fields = [("cache-control", "max-age=60"), ("etag", "\"a\""), ("content-type", "text/plain")];
     world.origin.reply(200, &fields, &content);
-    // Whether the whole comes for it or is there already.
+    // First from a fill, then from the cache.
     for _ in 0..2 {
         let answer = world.get("/a", &[("range", "bytes=0-1, 500-502, -3")]).await;
         assert_eq!((answer.status.as_u16(), answer.field("content-range")), (206, ""));
@@ -49,7 +49,7 @@ async fn several_ranges_of_a_stored_whole() {
         assert_eq!(answer.field("etag"), "\"a\"");
     }
     assert_eq!(world.origin.count(), 1);
-    // Joined where that is shorter, ignored where the condition fails or there are too many.
+    // Ranges that meet are joined. A range is ignored if its condition fails or there are too many.
     let joined = world.get("/a", &[("range", "bytes=0-1,2-3")]).await;
     assert_eq!((joined.status.as_u16(), joined.text()), (206, "abcd"));
     let conditional = world.get("/a", &[("range", "bytes=0-1,500-502"), ("if-range", "\"b\"")]).await;
@@ -91,7 +91,7 @@ async fn parts_are_stored_and_used() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_miscounted_is_the_end() {
+async fn a_part_with_a_miscounted_end_counts_by_its_length() {
     for (range, text) in [("bytes=-5", "01234"), ("bytes=6-8", "234"), ("bytes=6-", "234"), ("bytes=-1", "4")] {
         let world = World::new();
         world.origin.reply(206, &[("cache-control", "max-age=60"), ("content-range", "bytes 4-9/10")], "01234");
@@ -109,7 +109,7 @@ async fn parts_of_one_content_are_joined() {
     part(&world, "bytes=3-6").await;
     assert_eq!(part(&world, "bytes=1-5").await.2, "12345");
     assert_eq!(world.origin.count(), 2);
-    // The whole is completed by what is lacking.
+    // The rest of the content is requested and joined.
     let whole = world.get("/a", &[]).await;
     assert_eq!((whole.status.as_u16(), whole.text()), (200, CONTENT));
     assert_eq!(whole.cache_status(), "dunlin; fwd=partial; fwd-status=206; ttl=60; stored");
@@ -131,7 +131,7 @@ async fn without_a_strong_validator_nothing_is_joined() {
 }
 
 #[tokio::test]
-async fn a_part_that_does_not_say_which_is_not_stored() {
+async fn a_206_without_a_valid_content_range_is_not_stored() {
     for range in [&[][..], &[("content-range", "bytes 4-9/20")], &[("content-range", "bytes 9-4/10")]] {
         let world = World::new();
         let mut fields = vec![("cache-control", "max-age=60")];

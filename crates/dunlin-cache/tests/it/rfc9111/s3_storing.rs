@@ -1,24 +1,24 @@
-//! §3: what may be stored, and what of it.
+//! §3: the responses that may be stored, and their fields.
 
 use dunlin_cache::RoutePolicy;
 
 use crate::world::{Fields, World, date};
 
-/// Whether a GET's answer with these fields is answered from the cache the second time.
-async fn reused(policy: RoutePolicy, asked: Fields<'_>, status: u16, fields: Fields<'_>) -> bool {
+/// Returns `true` if the cache answers the second of two equal requests.
+async fn reused(policy: RoutePolicy, request: Fields<'_>, status: u16, fields: Fields<'_>) -> bool {
     let world = World::with(policy);
     world.origin.reply(status, fields, "content");
-    let first = world.get("/a", asked).await;
+    let first = world.get("/a", request).await;
     assert_eq!((first.status.as_u16(), first.is_hit()), (status, false));
-    let second = world.get("/a", asked).await;
+    let second = world.get("/a", request).await;
     assert_eq!(second.status.as_u16(), status);
     assert_eq!(second.is_hit(), world.origin.count() == 1, "{}", second.cache_status());
     second.is_hit()
 }
 
-async fn check(asked: Fields<'_>, status: u16, fields: Fields<'_>, expect: bool) {
-    let reused = reused(RoutePolicy::default(), asked, status, fields).await;
-    assert_eq!(reused, expect, "{asked:?} {status} {fields:?}");
+async fn check(request: Fields<'_>, status: u16, fields: Fields<'_>, expect: bool) {
+    let reused = reused(RoutePolicy::default(), request, status, fields).await;
+    assert_eq!(reused, expect, "{request:?} {status} {fields:?}");
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn any_final_status_with_a_lifetime() {
 }
 
 #[tokio::test]
-async fn directives_that_forbid() {
+async fn directives_that_forbid_storing() {
     for forbidden in ["no-store", "No-StOrE", "private", "max-age=60, no-store", "max-age=60, private", "no-cache"] {
         check(&[], 200, &[("cache-control", forbidden), ("expires", &date(60))], false).await;
     }
@@ -39,15 +39,15 @@ async fn directives_that_forbid() {
 }
 
 #[tokio::test]
-async fn must_understand_asks_for_a_known_status() {
+async fn must_understand_requires_a_known_status() {
     check(&[], 200, &[("cache-control", "max-age=60, no-store, must-understand")], true).await;
     check(&[], 599, &[("cache-control", "max-age=60, no-store, must-understand")], false).await;
     check(&[], 599, &[("cache-control", "max-age=60, must-understand")], false).await;
 }
 
 #[tokio::test]
-async fn answers_to_authorized_requests_only_by_the_origins_word() {
-    let asked = [("authorization", "Basic YTpi")];
+async fn responses_to_authorized_requests_are_stored_only_if_they_are_for_all() {
+    let request = [("authorization", "Basic YTpi")];
     for (control, expect) in [
         ("max-age=60", false),
         ("max-age=60, public", true),
@@ -55,12 +55,12 @@ async fn answers_to_authorized_requests_only_by_the_origins_word() {
         ("s-maxage=60", true),
         ("max-age=60, proxy-revalidate", false),
     ] {
-        check(&asked, 200, &[("cache-control", control)], expect).await;
+        check(&request, 200, &[("cache-control", control)], expect).await;
     }
 }
 
 #[tokio::test]
-async fn answers_that_set_cookies_only_by_the_routes_word() {
+async fn responses_with_set_cookie_are_stored_only_if_the_route_says_so() {
     let fields = [("cache-control", "max-age=60"), ("set-cookie", "a=b")];
     assert!(!reused(RoutePolicy::default(), &[], 200, &fields).await);
     assert!(reused(RoutePolicy { set_cookie: true, ..RoutePolicy::default() }, &[], 200, &fields).await);
@@ -69,7 +69,7 @@ async fn answers_that_set_cookies_only_by_the_routes_word() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_was_sent_does_not_keep_from_storing() {
+async fn a_request_with_a_cookie_is_stored() {
     check(&[("cookie", "a=b")], 200, &[("cache-control", "max-age=60")], true).await;
 }
 
@@ -91,7 +91,7 @@ async fn s3_1_fields_of_the_connection_are_not_stored() {
         ("other", "5"),
     ];
     world.origin.reply(200, &fields, "content");
-    // Who asked is given what is not stored.
+    // The first client gets the fields that are not stored.
     let first = world.get("/a", &[]).await;
     assert_eq!((first.field("hidden"), first.field("other")), ("4", "5"));
     let hit = world.get("/a", &[]).await;

@@ -1,41 +1,41 @@
-//! §2 and §4.1: which requests share an answer.
+//! §2 and §4.1: the requests that share a response.
 
 use dunlin_cache::{QueryKey, RoutePolicy};
 use http::HeaderName;
 
 use crate::world::{Fields, World, response};
 
-/// Whether a second request is answered by the answer to the first.
-async fn shared(told: Fields<'_>, one: Fields<'_>, other: Fields<'_>) -> bool {
+/// Returns `true` if the second request gets the response to the first.
+async fn shared(response: Fields<'_>, one: Fields<'_>, other: Fields<'_>) -> bool {
     let world = World::new();
     let mut all = vec![("cache-control", "max-age=60")];
-    all.extend(told);
+    all.extend(response);
     world.origin.reply(200, &all, "content");
     world.get("/a", one).await;
-    assert!(told.iter().any(|(_, value)| value.contains('*')) || world.get("/a", one).await.is_hit());
+    assert!(response.iter().any(|(_, value)| value.contains('*')) || world.get("/a", one).await.is_hit());
     world.get("/a", other).await.is_hit()
 }
 
 #[tokio::test]
-async fn vary_asks_for_the_same_fields() {
+async fn vary_requires_equal_request_fields() {
     let foo = [("vary", "Foo")];
     assert!(shared(&foo, &[("foo", "1"), ("other", "2")], &[("foo", "1"), ("other", "3")]).await);
     assert!(!shared(&foo, &[("foo", "1")], &[("foo", "2")]).await);
     assert!(!shared(&foo, &[], &[("foo", "1")]).await);
     assert!(!shared(&foo, &[("foo", "1")], &[]).await);
     let three = [("vary", "Foo, Bar"), ("vary", "Baz")];
-    let asked = [("foo", "1"), ("bar", "abc"), ("baz", "789")];
-    assert!(shared(&three, &asked, &asked).await);
+    let fields = [("foo", "1"), ("bar", "abc"), ("baz", "789")];
+    assert!(shared(&three, &fields, &fields).await);
     assert!(shared(&three, &[("foo", "1")], &[("foo", "1")]).await);
-    assert!(!shared(&three, &asked, &[("foo", "1"), ("baz", "789"), ("bar", "abcde")]).await);
+    assert!(!shared(&three, &fields, &[("foo", "1"), ("baz", "789"), ("bar", "abcde")]).await);
     for any in ["*", "*, *", ", *", "Foo, *", "*, Foo"] {
-        assert!(!shared(&[("vary", any)], &asked, &asked).await, "{any}");
+        assert!(!shared(&[("vary", any)], &fields, &fields).await, "{any}");
     }
-    assert!(!shared(&[("vary", ""), ("vary", "*")], &asked, &asked).await);
+    assert!(!shared(&[("vary", ""), ("vary", "*")], &fields, &fields).await);
 }
 
 #[tokio::test]
-async fn what_means_the_same_is_the_same() {
+async fn equivalent_fields_select_the_same_response() {
     let foo = [("vary", "Foo")];
     assert!(shared(&foo, &[("foo", "1, 2")], &[("foo", "1"), ("foo", "2")]).await);
     assert!(!shared(&foo, &[("foo", "1,2")], &[("foo", " 1, 2 ")]).await);
@@ -47,7 +47,7 @@ async fn what_means_the_same_is_the_same() {
 }
 
 #[tokio::test]
-async fn variants_stand_side_by_side() {
+async fn variants_of_one_key_are_stored_together() {
     let world = World::new();
     world.origin.reply_with(|request| {
         let foo = request.headers().get("foo").map_or("none", |foo| foo.to_str().unwrap()).to_owned();
@@ -64,7 +64,7 @@ async fn variants_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn variants_of_one_key_are_bounded() {
+async fn variants_of_one_key_are_limited() {
     let config = dunlin_cache::Config { max_variants: 4, ..Default::default() };
     let world = World::configured(config, RoutePolicy::default());
     world.origin.reply(200, &[("cache-control", "max-age=60"), ("vary", "foo")], "content");
@@ -89,8 +89,8 @@ async fn s2_the_key_is_scheme_authority_path_and_query() {
         assert!(hit(other, "one").await, "{other}");
     }
     assert!(!hit("/a", "two").await);
-    // A GET's answer serves a HEAD.
-    let head = world.ask("HEAD", "/a", &[("host", "one")]).await;
+    // The response to a GET answers a HEAD.
+    let head = world.fetch("HEAD", "/a", &[("host", "one")]).await;
     assert_eq!((head.is_hit(), head.field("content-length"), head.text()), (true, "7", ""));
 }
 

@@ -1,4 +1,4 @@
-//! §4.2.1 and §4.2.2: how long an answer is fresh for.
+//! §4.2.1 and §4.2.2: the lifetime of a response.
 
 use std::time::Duration;
 
@@ -6,16 +6,14 @@ use dunlin_cache::RoutePolicy;
 
 use crate::world::{Fields, World, date};
 
-/// For how many seconds an answer with these fields is used without asking again.
-async fn fresh_for(policy: RoutePolicy, status: u16, fields: Fields<'_>) -> u64 {
+/// The seconds for which a response with these fields is reused, as far as the steps below show.
+async fn fresh_seconds(policy: RoutePolicy, status: u16, fields: Fields<'_>) -> u64 {
     let world = World::with(policy);
     world.origin.reply(status, fields, "content");
     world.get("/a", &[]).await;
     let mut fresh = 0;
-    // Where it ends is looked for at these times.
     for at in [1, 2, 5, 9, 10, 11, 20, 30, 60, 61, 360, 3600, 8640, 86_400, 86_401, 4_000_000_000] {
-        let world = World::with(RoutePolicy::default()).after(&world, at).await;
-        if !world {
+        if !is_fresh_at(&world, at).await {
             break;
         }
         fresh = at;
@@ -23,17 +21,15 @@ async fn fresh_for(policy: RoutePolicy, status: u16, fields: Fields<'_>) -> u64 
     fresh
 }
 
-impl World {
-    /// Whether the answer is still fresh so many seconds after the beginning.
-    async fn after(self, world: &World, at: u64) -> bool {
-        let since = world.clock.now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        world.advance(crate::world::START + at - since);
-        world.get("/a", &[("cache-control", "only-if-cached")]).await.is_hit()
-    }
+/// Returns `true` if the response is still fresh at this time.
+async fn is_fresh_at(world: &World, at: u64) -> bool {
+    let now = world.clock.now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    world.advance(crate::world::START + at - now);
+    world.get("/a", &[("cache-control", "only-if-cached")]).await.is_hit()
 }
 
 async fn check(status: u16, fields: Fields<'_>, expect: u64) {
-    let fresh = fresh_for(RoutePolicy::default(), status, fields).await;
+    let fresh = fresh_seconds(RoutePolicy::default(), status, fields).await;
     assert_eq!(fresh, expect, "{status} {fields:?}");
 }
 
@@ -53,7 +49,7 @@ async fn explicit_lifetimes_by_rank() {
 }
 
 #[tokio::test]
-async fn lifetimes_that_cannot_be_read_are_none() {
+async fn an_invalid_lifetime_counts_as_none() {
     for control in ["max-age=-1", "max-age=1a", "max-age='60'", "max-age= 60", "extension=\"max-age=60\""] {
         check(200, &[("cache-control", control)], 0).await;
     }
@@ -80,9 +76,9 @@ async fn s4_2_2_a_tenth_of_the_time_since_the_last_change() {
         check(status, &changed, 0).await;
     }
     check(599, &[("last-modified", &hundred), ("date", &date(0)), ("cache-control", "public")], 9).await;
-    // No guess is longer than a day.
+    // A heuristic lifetime is at most a day.
     check(200, &[("last-modified", &date(-86_400 * 400))], 8640).await;
-    // What says it is changed later than it was made says nothing.
+    // A Last-Modified after the Date is ignored.
     check(200, &[("last-modified", &date(100))], 0).await;
 }
 
@@ -90,7 +86,7 @@ async fn s4_2_2_a_tenth_of_the_time_since_the_last_change() {
 async fn a_routes_own_age() {
     let age = || RoutePolicy { age: Some(Duration::from_secs(60)), ..RoutePolicy::default() };
     let check = async |fields: Fields<'_>, expect| {
-        assert_eq!(fresh_for(age(), 200, fields).await, expect, "{fields:?}");
+        assert_eq!(fresh_seconds(age(), 200, fields).await, expect, "{fields:?}");
     };
     check(&[], 30).await;
     check(&[("cache-control", "max-age=10")], 30).await;
@@ -99,15 +95,15 @@ async fn a_routes_own_age() {
     check(&[("cache-control", "private")], 0).await;
     check(&[("cache-control", "no-cache")], 0).await;
     check(&[("set-cookie", "a=b")], 0).await;
-    // Errors are kept as they say themselves.
-    assert_eq!(fresh_for(age(), 404, &[]).await, 0);
-    assert_eq!(fresh_for(age(), 500, &[]).await, 0);
-    assert_eq!(fresh_for(age(), 404, &[("cache-control", "max-age=10")]).await, 9);
+    // Errors keep their own lifetimes.
+    assert_eq!(fresh_seconds(age(), 404, &[]).await, 0);
+    assert_eq!(fresh_seconds(age(), 500, &[]).await, 0);
+    assert_eq!(fresh_seconds(age(), 404, &[("cache-control", "max-age=10")]).await, 9);
 }
 
 #[tokio::test]
-async fn what_clients_are_told() {
-    let told = async |policy: RoutePolicy, own: Fields<'_>| {
+async fn the_freshness_that_clients_see() {
+    let freshness = async |policy: RoutePolicy, own: Fields<'_>| {
         let world = World::with(policy);
         world.origin.reply(200, own, "content");
         let first = world.get("/a", &[]).await.field("cache-control").to_owned();
@@ -119,11 +115,11 @@ async fn what_clients_are_told() {
     let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
     let age = Some(Duration::from_secs(60));
     let base = || RoutePolicy { age, ..RoutePolicy::default() };
-    assert_eq!(told(base(), &[]).await, pair("max-age=60", "max-age=60"));
-    assert_eq!(told(base(), &[("cache-control", "max-age=5")]).await, pair("max-age=5", "max-age=5"));
+    assert_eq!(freshness(base(), &[]).await, pair("max-age=60", "max-age=60"));
+    assert_eq!(freshness(base(), &[("cache-control", "max-age=5")]).await, pair("max-age=5", "max-age=5"));
     let groups = || RoutePolicy { groups: vec!["users".into()], ..base() };
-    assert_eq!(told(groups(), &[]).await, pair("max-age=0", "max-age=0"));
-    // Clients count from the age that they are told: 30 seconds from now on are 37 at an age of 7.
+    assert_eq!(freshness(groups(), &[]).await, pair("max-age=0", "max-age=0"));
+    // Clients count from Age: 30 seconds from now on are 37 at an age of 7.
     let browser = RoutePolicy { browser: Some(Duration::from_secs(30)), ..groups() };
-    assert_eq!(told(browser, &[("cache-control", "max-age=5")]).await, pair("max-age=30", "max-age=37"));
+    assert_eq!(freshness(browser, &[("cache-control", "max-age=5")]).await, pair("max-age=30", "max-age=37"));
 }

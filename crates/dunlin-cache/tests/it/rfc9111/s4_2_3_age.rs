@@ -1,10 +1,10 @@
-//! §4.2.3 and §5.1: how old an answer is.
+//! §4.2.3 and §5.1: the age of a response.
 
 use std::time::Duration;
 
 use crate::world::{Fields, World, date, response};
 
-/// The age that is told ten seconds after the answer came; `None` when it was not fresh any more.
+/// The `Age` of a response ten seconds after its receipt, or `None` if it is no longer fresh.
 async fn age(fields: Fields<'_>) -> Option<u64> {
     let world = World::new();
     let mut all = vec![("cache-control", "max-age=3600")];
@@ -17,7 +17,7 @@ async fn age(fields: Fields<'_>) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn age_grows_from_what_came() {
+async fn age_grows_from_the_received_age() {
     assert_eq!(age(&[]).await, Some(10));
     assert_eq!(age(&[("age", "30")]).await, Some(40));
     assert_eq!(age(&[("date", &date(-30))]).await, Some(40));
@@ -30,7 +30,7 @@ async fn age_grows_from_what_came() {
 }
 
 #[tokio::test]
-async fn the_first_of_several_counts_and_what_is_no_number_is_ignored() {
+async fn the_first_of_several_ages_counts_and_an_invalid_one_is_ignored() {
     for ignored in ["abc", "-7200", "7200.0", ""] {
         assert_eq!(age(&[("age", ignored)]).await, Some(10), "{ignored:?}");
     }
@@ -41,7 +41,7 @@ async fn the_first_of_several_counts_and_what_is_no_number_is_ignored() {
 }
 
 #[tokio::test]
-async fn the_time_that_the_answer_took_counts() {
+async fn the_delay_of_the_response_counts() {
     let world = World::new();
     let clock = world.clock.clone();
     world.origin.reply_with(move |_| {
@@ -53,7 +53,7 @@ async fn the_time_that_the_answer_took_counts() {
 }
 
 #[tokio::test]
-async fn the_date_is_the_origins_and_is_made_where_there_is_none() {
+async fn the_date_is_the_origins_or_the_time_of_receipt() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=60"), ("date", &date(-5))], "");
     world.get("/a", &[]).await;
@@ -66,7 +66,7 @@ async fn the_date_is_the_origins_and_is_made_where_there_is_none() {
 }
 
 #[tokio::test]
-async fn a_first_answer_has_no_age() {
+async fn a_response_that_was_just_forwarded_has_no_age() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=60")], "");
     assert!(!world.get("/a", &[]).await.headers.contains_key("age"));

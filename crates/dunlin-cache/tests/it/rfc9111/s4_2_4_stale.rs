@@ -1,4 +1,4 @@
-//! §4.2.4 and RFC 5861: when what is stale is used.
+//! §4.2.4 and RFC 5861: the use of stale responses.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use dunlin_cache::{Config, RoutePolicy};
 
 use crate::world::{Fields, World, settle};
 
-/// What a client gets from an answer that is five seconds stale when the origin fails.
-async fn stale(policy: RoutePolicy, stored: &str, asked: Fields<'_>, status: Option<u16>) -> Result<bool, ()> {
+/// The result of a request while the origin fails and the stored response is five seconds stale:
+/// `true` if the client gets the stored response.
+async fn stale(policy: RoutePolicy, stored: &str, request: Fields<'_>, status: Option<u16>) -> Result<bool, ()> {
     let world = World::with(policy);
     world.origin.reply(200, &[("cache-control", stored)], "content");
     match status {
@@ -16,17 +17,17 @@ async fn stale(policy: RoutePolicy, stored: &str, asked: Fields<'_>, status: Opt
     };
     world.get("/a", &[]).await;
     world.advance(15);
-    let answer = world.send(crate::world::request("GET", "/a", asked)).await.map_err(|_| ())?;
+    let answer = world.send(crate::world::request("GET", "/a", request)).await.map_err(|_| ())?;
     Ok(answer.text() == "content" && answer.status == 200)
 }
 
 #[tokio::test]
-async fn an_origin_that_cannot_be_reached() {
+async fn a_stale_response_replaces_an_unreachable_origin() {
     let default = RoutePolicy::default;
     assert_eq!(stale(default(), "max-age=10", &[], None).await, Ok(true));
     assert_eq!(stale(default(), "max-age=10", &[], Some(502)).await, Ok(true));
     assert_eq!(stale(default(), "max-age=10", &[], Some(504)).await, Ok(true));
-    // It answers, if only to say that it cannot.
+    // These statuses come from an origin that can be reached.
     assert_eq!(stale(default(), "max-age=10", &[], Some(503)).await, Ok(false));
     assert_eq!(stale(default(), "max-age=10", &[], Some(404)).await, Ok(false));
     for forbids in ["must-revalidate", "proxy-revalidate", "s-maxage=10", "stale-if-error=4", "no-cache"] {
@@ -49,7 +50,7 @@ async fn rfc5861_s4_stale_if_error() {
 }
 
 #[tokio::test]
-async fn what_is_invalidated_stands_in_for_nothing() {
+async fn an_invalidated_response_does_not_replace_an_error() {
     let world = World::with(RoutePolicy { groups: vec!["g".into()], ..RoutePolicy::default() });
     world.origin.reply(200, &[("cache-control", "max-age=10, stale-if-error=60")], "content").refuse();
     world.get("/a", &[]).await;
@@ -58,7 +59,7 @@ async fn what_is_invalidated_stands_in_for_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_stands_in_when_it_is_switched_off() {
+async fn no_stale_response_is_used_if_disconnected_is_zero() {
     let config = Config { disconnected: Duration::ZERO, ..Config::default() };
     let world = World::configured(config, RoutePolicy::default());
     world.origin.reply(200, &[("cache-control", "max-age=10")], "content").refuse();
@@ -80,19 +81,19 @@ async fn rfc5861_s3_stale_while_revalidate() {
     assert_eq!(world.origin.last().headers()["if-none-match"], "\"a\"");
     assert_eq!(world.get("/a", &[]).await.text(), "two");
     assert_eq!(world.origin.count(), 2);
-    // Past the window it is asked first.
+    // After that time the origin is called first.
     world.origin.forget().reply(200, &control, "three");
     world.advance(16);
     assert_eq!(world.get("/a", &[]).await.text(), "three");
 }
 
 #[tokio::test]
-async fn it_is_told_that_it_was_stale() {
+async fn cache_status_says_that_a_response_was_stale() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=10, stale-if-error=60")], "content").reply(503, &[], "");
     world.get("/a", &[]).await;
     world.advance(15);
-    let told = world.get("/a", &[]).await;
-    assert_eq!(told.cache_status(), "dunlin; fwd=stale; fwd-status=503; ttl=-5; detail=stale-if-error");
-    assert_eq!(told.field("age"), "15");
+    let answer = world.get("/a", &[]).await;
+    assert_eq!(answer.cache_status(), "dunlin; fwd=stale; fwd-status=503; ttl=-5; detail=stale-if-error");
+    assert_eq!(answer.field("age"), "15");
 }

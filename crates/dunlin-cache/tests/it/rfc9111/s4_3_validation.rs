@@ -2,7 +2,7 @@
 
 use crate::world::{Fields, World, date, response};
 
-/// An origin whose content never changes, and which knows how to say so.
+/// Makes the origin validate requests; its content never changes.
 fn origin(
     world: &World,
     validators: &'static [(&'static str, &'static str)],
@@ -13,8 +13,8 @@ fn origin(
     world.origin.reply_with(move |request| {
         let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let matches = validators.iter().any(|(name, value)| {
-            let asks = if *name == "etag" { "if-none-match" } else { "if-modified-since" };
-            request.headers().get(asks).is_some_and(|asked| asked.as_bytes() == value.as_bytes())
+            let condition = if *name == "etag" { "if-none-match" } else { "if-modified-since" };
+            request.headers().get(condition).is_some_and(|condition| condition.as_bytes() == value.as_bytes())
         });
         let mut fields = validators.to_vec();
         fields.extend(if call == 0 { first } else { then });
@@ -25,7 +25,7 @@ fn origin(
 const LONG_AGO: &str = "Wed, 01 Jan 1992 00:00:00 GMT";
 
 #[tokio::test]
-async fn stale_answers_are_validated_with_what_they_have() {
+async fn stale_responses_are_validated_with_their_validators() {
     for validators in [&[("etag", "\"a\"")][..], &[("etag", "W/\"a\"")], &[("last-modified", LONG_AGO)]] {
         let world = World::new();
         let (first, then) = (&[("cache-control", "max-age=2")], &[("cache-control", "max-age=60"), ("x", "new")]);
@@ -54,7 +54,7 @@ async fn no_cache_is_stored_and_validated_each_time() {
 }
 
 #[tokio::test]
-async fn s3_2_a_304_updates_all_but_what_is_of_the_content() {
+async fn s3_2_a_304_updates_all_fields_but_those_of_the_content() {
     let world = World::new();
     let fields = [
         ("cache-control", "max-age=2"),
@@ -86,7 +86,7 @@ async fn s3_2_a_304_updates_all_but_what_is_of_the_content() {
 }
 
 #[tokio::test]
-async fn s4_3_4_a_304_is_about_what_was_asked_and_leaves_its_tag() {
+async fn s4_3_4_a_304_confirms_the_stored_response_and_keeps_its_tag() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=2"), ("etag", "\"a\"")], "content");
     world.origin.reply(304, &[("cache-control", "max-age=60"), ("etag", "\"b\""), ("x", "new")], "");
@@ -100,7 +100,7 @@ async fn s4_3_4_a_304_is_about_what_was_asked_and_leaves_its_tag() {
 }
 
 #[tokio::test]
-async fn a_304_that_was_not_asked_for_validates_nothing() {
+async fn a_304_to_an_unconditional_request_validates_nothing() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=2")], "content").reply(304, &[], "");
     world.get("/a", &[]).await;
@@ -109,7 +109,7 @@ async fn a_304_that_was_not_asked_for_validates_nothing() {
 }
 
 #[tokio::test]
-async fn a_full_answer_to_a_validation_takes_the_place() {
+async fn a_200_to_a_validation_replaces_the_stored_response() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=2"), ("etag", "\"a\"")], "old");
     world.origin.reply(200, &[("cache-control", "max-age=60"), ("etag", "\"b\"")], "new");
@@ -119,8 +119,8 @@ async fn a_full_answer_to_a_validation_takes_the_place() {
     assert!(world.get("/a", &[]).await.is_hit());
 }
 
-/// The status of a conditional request for what is stored fresh.
-async fn asked(stored: Fields<'_>, condition: Fields<'_>) -> u16 {
+/// The status of a conditional request for a fresh stored response.
+async fn conditional(stored: Fields<'_>, condition: Fields<'_>) -> u16 {
     let world = World::new();
     let mut all = vec![("cache-control", "max-age=60")];
     all.extend(stored);
@@ -138,28 +138,29 @@ async fn asked(stored: Fields<'_>, condition: Fields<'_>) -> u16 {
 async fn s4_3_2_clients_conditions_are_evaluated() {
     let etag = [("etag", "\"abc\""), ("last-modified", LONG_AGO)];
     for list in ["\"abc\"", "W/\"abc\"", "\"x\", \"abc\"", "\"abc\", \"x\"", "*"] {
-        assert_eq!(asked(&etag, &[("if-none-match", list)]).await, 304, "{list}");
+        assert_eq!(conditional(&etag, &[("if-none-match", list)]).await, 304, "{list}");
     }
-    assert_eq!(asked(&etag, &[("if-none-match", "\"x\"")]).await, 200);
-    // If-None-Match counts before If-Modified-Since.
-    assert_eq!(asked(&etag, &[("if-none-match", "\"x\""), ("if-modified-since", LONG_AGO)]).await, 200);
+    assert_eq!(conditional(&etag, &[("if-none-match", "\"x\"")]).await, 200);
+    // RFC 9110 §13.2.2: If-None-Match takes precedence over If-Modified-Since.
+    assert_eq!(conditional(&etag, &[("if-none-match", "\"x\""), ("if-modified-since", LONG_AGO)]).await, 200);
     assert_eq!(
-        asked(&etag, &[("if-none-match", "\"abc\""), ("if-modified-since", "Tue, 01 Jan 1980 00:00:00 GMT")]).await,
+        conditional(&etag, &[("if-none-match", "\"abc\""), ("if-modified-since", "Tue, 01 Jan 1980 00:00:00 GMT")])
+            .await,
         304
     );
     let changed = [("last-modified", LONG_AGO)];
-    assert_eq!(asked(&changed, &[("if-modified-since", LONG_AGO)]).await, 304);
-    assert_eq!(asked(&changed, &[("if-modified-since", &date(-5))]).await, 304);
-    assert_eq!(asked(&changed, &[("if-modified-since", "Wednesday, 01-Jan-92 00:00:00 GMT")]).await, 304);
-    assert_eq!(asked(&changed, &[("if-modified-since", "Tue, 01 Jan 1980 00:00:00 GMT")]).await, 200);
-    assert_eq!(asked(&changed, &[("if-modified-since", "yesterday")]).await, 200);
-    // Without Last-Modified the Date counts.
-    assert_eq!(asked(&[], &[("if-modified-since", &date(0))]).await, 304);
-    assert_eq!(asked(&[], &[("if-modified-since", &date(-1))]).await, 200);
+    assert_eq!(conditional(&changed, &[("if-modified-since", LONG_AGO)]).await, 304);
+    assert_eq!(conditional(&changed, &[("if-modified-since", &date(-5))]).await, 304);
+    assert_eq!(conditional(&changed, &[("if-modified-since", "Wednesday, 01-Jan-92 00:00:00 GMT")]).await, 304);
+    assert_eq!(conditional(&changed, &[("if-modified-since", "Tue, 01 Jan 1980 00:00:00 GMT")]).await, 200);
+    assert_eq!(conditional(&changed, &[("if-modified-since", "yesterday")]).await, 200);
+    // Date replaces a missing Last-Modified.
+    assert_eq!(conditional(&[], &[("if-modified-since", &date(0))]).await, 304);
+    assert_eq!(conditional(&[], &[("if-modified-since", &date(-1))]).await, 200);
 }
 
 #[tokio::test]
-async fn a_clients_condition_does_not_keep_from_filling() {
+async fn a_clients_condition_is_not_part_of_the_fill() {
     let world = World::new();
     world.origin.reply_with(|request| {
         assert!(!request.headers().contains_key("if-none-match"));
@@ -171,31 +172,31 @@ async fn a_clients_condition_does_not_keep_from_filling() {
 }
 
 #[tokio::test]
-async fn conditions_for_the_origin_pass() {
+async fn conditions_that_only_the_origin_evaluates_bypass_the_cache() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=60"), ("etag", "\"a\"")], "content");
     world.get("/a", &[]).await;
     for condition in ["if-match", "if-unmodified-since"] {
-        let passed = world.get("/a", &[(condition, "\"a\"")]).await;
-        assert_eq!(passed.cache_status(), "dunlin; fwd=bypass; fwd-status=200; detail=precondition");
+        let answer = world.get("/a", &[(condition, "\"a\"")]).await;
+        assert_eq!(answer.cache_status(), "dunlin; fwd=bypass; fwd-status=200; detail=precondition");
         assert!(world.origin.last().headers().contains_key(condition));
     }
 }
 
 #[tokio::test]
-async fn s4_3_5_a_head_brings_what_is_stored_up_to_date() {
+async fn s4_3_5_a_head_freshens_the_stored_response() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=2"), ("a", "1"), ("b", "1")], "content");
     world.origin.reply(200, &[("cache-control", "max-age=60"), ("a", "2"), ("content-length", "7")], "");
     world.get("/a", &[]).await;
     world.advance(3);
-    assert_eq!(world.ask("HEAD", "/a", &[]).await.field("a"), "2");
+    assert_eq!(world.fetch("HEAD", "/a", &[]).await.field("a"), "2");
     assert_eq!(world.origin.last().method(), "HEAD");
     let hit = world.get("/a", &[]).await;
     assert_eq!((hit.is_hit(), hit.field("a"), hit.field("b"), hit.text()), (true, "2", "1", "content"));
-    // One that tells of another content takes it away.
+    // A HEAD that shows another content removes the stored response.
     world.advance(61);
     world.origin.forget().reply(200, &[("cache-control", "max-age=60"), ("content-length", "9")], "");
-    world.ask("HEAD", "/a", &[]).await;
+    world.fetch("HEAD", "/a", &[]).await;
     assert_eq!(world.get("/a", &[]).await.cache_status(), "dunlin; fwd=uri-miss; fwd-status=200; detail=incomplete");
 }

@@ -1,4 +1,4 @@
-//! §4.4: what unsafe methods invalidate.
+//! §4.4: invalidation by unsafe methods.
 
 use http::Uri;
 
@@ -28,7 +28,7 @@ async fn success_invalidates_and_failure_does_not() {
         for (status, gone) in [("200", true), ("204", true), ("303", true), ("404", false), ("500", false)] {
             let world = world();
             world.get("/a?x=1", &[]).await;
-            let answer = world.ask(method, "/a?x=1", &[("status", status)]).await;
+            let answer = world.fetch(method, "/a?x=1", &[("status", status)]).await;
             assert_eq!(answer.cache_status(), format!("dunlin; fwd=method; fwd-status={status}"));
             assert_eq!(!world.get("/a?x=1", &[]).await.is_hit(), gone, "{method} {status}");
         }
@@ -40,13 +40,13 @@ async fn safe_methods_invalidate_nothing() {
     for method in ["OPTIONS", "TRACE", "HEAD"] {
         let world = world();
         world.get("/a", &[]).await;
-        world.ask(method, "/a", &[("status", "200")]).await;
+        world.fetch(method, "/a", &[("status", "200")]).await;
         assert!(world.get("/a", &[]).await.is_hit(), "{method}");
     }
 }
 
 #[tokio::test]
-async fn locations_on_the_same_origin_go_too() {
+async fn locations_on_the_same_origin_are_invalidated_too() {
     for (location, gone) in [
         ("/dir/b?y", true),
         ("b?y", true),
@@ -60,14 +60,14 @@ async fn locations_on_the_same_origin_go_too() {
         for name in ["location", "content-location"] {
             let world = world();
             world.get("/dir/b?y", &[]).await;
-            world.ask("POST", "/dir/a", &[("status", "201"), (name, location)]).await;
+            world.fetch("POST", "/dir/a", &[("status", "201"), (name, location)]).await;
             assert_eq!(!world.get("/dir/b?y", &[]).await.is_hit(), gone, "{name}: {location}");
         }
     }
 }
 
 #[tokio::test]
-async fn all_variants_go() {
+async fn a_purge_removes_all_variants() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=60"), ("vary", "foo")], "content");
     for foo in ["1", "2"] {
@@ -82,7 +82,7 @@ async fn all_variants_go() {
 }
 
 #[tokio::test]
-async fn a_path_without_a_host_is_that_of_any() {
+async fn a_purge_of_a_path_without_a_host_reaches_every_host() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=60")], "content");
     let all = [("/a", "one.com"), ("/a?x=1", "two.com"), ("https://three.com/a", "three.com"), ("/b", "one.com")];
@@ -96,7 +96,7 @@ async fn a_path_without_a_host_is_that_of_any() {
 }
 
 #[tokio::test]
-async fn a_url_is_that_of_its_scheme_host_and_query() {
+async fn a_purge_of_a_url_means_its_scheme_host_and_query() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=60")], "content");
     let all = ["/a?x=1", "/a?x=2", "/a", "https://example.com/a?x=1", "http://other.com/a?x=1"];
@@ -114,15 +114,15 @@ async fn rfc9110_s9_3_3_a_post_may_answer_later_gets() {
     let fields = [("cache-control", "max-age=60"), ("content-location", "/a")];
     let world = World::new();
     world.origin.reply(200, &fields, "made");
-    world.ask("POST", "/a", &[]).await;
+    world.fetch("POST", "/a", &[]).await;
     let hit = world.get("/a", &[]).await;
     assert_eq!((hit.is_hit(), hit.text()), (true, "made"));
-    // Not a POST again, and not where it says less.
-    assert!(!world.ask("POST", "/a", &[]).await.is_hit());
+    // A second POST is forwarded, and so is a GET after a response that says less.
+    assert!(!world.fetch("POST", "/a", &[]).await.is_hit());
     for less in [&fields[..1], &fields[1..], &[("cache-control", "max-age=60"), ("content-location", "/b")]] {
         let world = World::new();
         world.origin.reply(200, less, "made");
-        world.ask("POST", "/a", &[]).await;
+        world.fetch("POST", "/a", &[]).await;
         assert!(!world.get("/a", &[]).await.is_hit(), "{less:?}");
     }
 }

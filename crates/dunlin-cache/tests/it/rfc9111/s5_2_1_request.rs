@@ -1,11 +1,11 @@
-//! §5.2.1 and §5.4: what a request asks of the cache.
+//! §5.2.1 and §5.4: the directives of a request.
 
 use dunlin_cache::RoutePolicy;
 
 use crate::world::{Fields, World};
 
-/// Whether an answer of this age, fresh for 100 seconds, is used for a request with this
-/// `Cache-Control`.
+/// Returns `true` if a request with this `Cache-Control` gets a stored response of this age, whose
+/// lifetime is 100 seconds.
 async fn used(age: u64, control: &str) -> bool {
     used_with(RoutePolicy::default(), &[("cache-control", "max-age=100")], age, control).await
 }
@@ -19,7 +19,7 @@ async fn used_with(policy: RoutePolicy, stored: Fields<'_>, age: u64, control: &
 }
 
 #[tokio::test]
-async fn directives_narrow_and_widen() {
+async fn request_directives_restrict_and_extend_reuse() {
     for (age, control, expect) in [
         (0, "max-age=0", true),
         (1, "max-age=0", false),
@@ -41,7 +41,7 @@ async fn directives_narrow_and_widen() {
 }
 
 #[tokio::test]
-async fn the_origins_word_is_not_widened() {
+async fn request_directives_do_not_extend_what_the_origin_forbids() {
     for forbids in ["must-revalidate", "proxy-revalidate", "s-maxage=100", "no-cache"] {
         let stored = format!("max-age=100, {forbids}");
         let stored = [("cache-control", stored.as_str()), ("etag", "\"a\"")];
@@ -58,7 +58,7 @@ async fn only_if_cached_is_504_without() {
 }
 
 #[tokio::test]
-async fn a_route_may_leave_them_out_of_account() {
+async fn a_route_may_ignore_request_directives() {
     let policy = || RoutePolicy { request_directives: false, ..RoutePolicy::default() };
     for control in ["no-cache", "no-store", "max-age=0"] {
         assert!(used_with(policy(), &[("cache-control", "max-age=100")], 50, control).await);
@@ -66,7 +66,7 @@ async fn a_route_may_leave_them_out_of_account() {
 }
 
 #[tokio::test]
-async fn pragma_says_nothing() {
+async fn pragma_is_ignored() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=100"), ("pragma", "no-cache")], "content");
     world.get("/a", &[]).await;
@@ -74,7 +74,7 @@ async fn pragma_says_nothing() {
 }
 
 #[tokio::test]
-async fn requests_with_content_or_another_protocol_pass() {
+async fn requests_with_content_or_an_upgrade_bypass_the_cache() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=100")], "content");
     world.get("/a", &[]).await;

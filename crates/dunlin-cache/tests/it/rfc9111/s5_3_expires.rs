@@ -1,4 +1,4 @@
-//! §5.3: which dates `Expires` is read as.
+//! §5.3: the dates of `Expires`.
 
 use crate::world::World;
 
@@ -28,7 +28,7 @@ async fn the_three_forms_in_any_case() {
 }
 
 #[tokio::test]
-async fn anything_else_is_the_past() {
+async fn an_invalid_date_is_in_the_past() {
     for past in [
         "0",
         "-1",

@@ -1,4 +1,4 @@
-//! Hits whose head was written when it was stored.
+//! Hits as stored replies, whose head was written when it was stored.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use crate::world::{Fields, World, date, request};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
-/// What a hit is after a while: as it would be written, if it is ready, and the response that it
-/// is.
-async fn hit(world: &World, (status, stored): (u16, Fields<'_>), method: &str, asked: Fields<'_>) -> bool {
+/// Compares a hit as a stored reply with the same hit as a response. Returns `false` if the hit is
+/// no stored reply.
+async fn hit(world: &World, (status, stored): (u16, Fields<'_>), method: &str, request_fields: Fields<'_>) -> bool {
     world.origin.reply(status, stored, "content");
     world.get("/a", &[]).await;
     for age in [0, 3] {
         world.advance(age);
-        let Reply::Stored(ready) = world.reply(request(method, "/a", asked)).await else { return false };
+        let Reply::Stored(reply) = world.reply(request(method, "/a", request_fields)).await else { return false };
         let mut text = Vec::new();
-        ready.write(&mut text);
+        reply.write(&mut text);
         let mut written: Vec<_> = std::str::from_utf8(&text).unwrap().split_terminator("\r\n").collect();
-        let answer = world.ask(method, "/a", asked).await;
-        assert_eq!((ready.head().status(), ready.has_date()), (answer.status, answer.headers.contains_key("date")));
-        assert_eq!(answer.headers["content-length"], ready.body().len().unwrap().to_string());
+        let answer = world.fetch(method, "/a", request_fields).await;
+        assert_eq!((reply.head().status(), reply.has_date()), (answer.status, answer.headers.contains_key("date")));
+        assert_eq!(answer.headers["content-length"], reply.body().len().unwrap().to_string());
         let fields = answer.headers.iter().filter(|(name, _)| *name != "content-length");
-        let mut told: Vec<_> = fields.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        let mut expected: Vec<_> = fields.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         written.sort_unstable();
-        told.sort_unstable();
-        assert_eq!(written, told);
-        assert_eq!(ready.body().as_bytes().unwrap(), answer.body);
+        expected.sort_unstable();
+        assert_eq!(written, expected);
+        assert_eq!(reply.body().as_bytes().unwrap(), answer.body);
     }
     true
 }
 
 #[tokio::test]
-async fn what_is_written_is_what_the_response_says() {
+async fn a_stored_reply_writes_the_lines_of_its_response() {
     let dated = date(-1);
     let stored: [Fields<'_>; 5] = [
         &[FRESH],
@@ -46,32 +46,32 @@ async fn what_is_written_is_what_the_response_says() {
     for stored in stored {
         assert!(hit(&World::new(), (200, stored), "GET", &[]).await || stored.contains(&("age", "0")), "{stored:?}");
     }
-    let placed = RoutePolicy { age: Some(Duration::from_secs(60)), ..RoutePolicy::default() };
-    assert!(hit(&World::with(placed), (200, &[]), "GET", &[]).await);
+    let inserted = RoutePolicy { age: Some(Duration::from_secs(60)), ..RoutePolicy::default() };
+    assert!(hit(&World::with(inserted), (200, &[]), "GET", &[]).await);
 }
 
 #[tokio::test]
-async fn what_is_not_plain_is_made() {
+async fn a_hit_that_is_not_plain_is_a_response() {
     let fresh: Fields<'_> = &[FRESH, ("etag", "\"a\"")];
-    for asked in [("range", "bytes=0-1"), ("if-none-match", "\"a\""), ("cache-control", "max-age=50")] {
-        assert!(!hit(&World::new(), (200, fresh), "GET", &[asked]).await, "{asked:?}");
+    for request_fields in [("range", "bytes=0-1"), ("if-none-match", "\"a\""), ("cache-control", "max-age=50")] {
+        assert!(!hit(&World::new(), (200, fresh), "GET", &[request_fields]).await, "{request_fields:?}");
     }
     assert!(!hit(&World::new(), (200, fresh), "HEAD", &[]).await);
     assert!(!hit(&World::new(), (404, fresh), "GET", &[]).await);
     assert!(!hit(&World::new(), (200, &[FRESH, ("cache-status", "edge; fwd=miss")]), "GET", &[]).await);
     let browser = RoutePolicy { browser: Some(Duration::from_secs(9)), ..RoutePolicy::default() };
-    assert!(!hit(&World::with(browser), (200, fresh), "GET", &[]).await, "it is another from second to second");
+    assert!(!hit(&World::with(browser), (200, fresh), "GET", &[]).await, "its Cache-Control depends on its age");
 }
 
 #[tokio::test]
-async fn what_is_freshened_is_written_anew() {
+async fn the_lines_of_a_freshened_entry_are_new() {
     let world = World::new();
     world.origin.reply(200, &[("cache-control", "max-age=1"), ("etag", "\"a\""), ("x-y", "1")], "content");
     world.origin.reply(304, &[("cache-control", "max-age=5"), ("etag", "\"a\""), ("x-y", "2")], "");
     let lines = async || match world.reply(request("GET", "/a", &[])).await {
-        Reply::Stored(ready) => {
+        Reply::Stored(reply) => {
             let mut text = Vec::new();
-            ready.write(&mut text);
+            reply.write(&mut text);
             String::from_utf8(text).unwrap()
         }
         Reply::Response(_) => String::new(),
