@@ -28,20 +28,19 @@ pub struct Config {
     pub max_idle: usize,
     /// The time for which a request waits for one of `max_connections`. Default: 1 s.
     pub acquire_timeout: Duration,
-    /// `true` if a request is retried on a new connection if the upstream closed an idle connection
+    /// `true` to retry a request on a new connection, after the upstream has closed the old one
     /// before the first byte of its response.
     ///
-    /// Only idempotent requests without a body are retried (RFC 9112 §9.3.1). Default: yes.
+    /// Only idempotent requests without a body are retried, and only if the old connection was idle
+    /// before (RFC 9112 §9.3.1). Default: `true`.
     pub retry: bool,
     /// The limit of a response's head, in bytes. Default: 64 KiB.
     pub max_head: usize,
     /// The limit of fields in a response's head. Default: 100.
     pub max_fields: usize,
-    /// The limit of bytes that [`Client::get_text`](crate::Client::get_text) reads. Default: 16
-    /// MiB.
+    /// The limit of bytes that [`get_text`](crate::Client::get_text) reads. Default: 16 MiB.
     pub max_text: usize,
-    /// The limit of redirects that [`Client::get_text`](crate::Client::get_text) follows. Default:
-    /// 5.
+    /// The limit of redirects that [`get_text`](crate::Client::get_text) follows. Default: 5.
     pub max_redirects: usize,
     /// A PEM file of authorities to trust besides those of the system. Default: none.
     ///

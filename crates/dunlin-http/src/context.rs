@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::{Request, Uri};
 
-use crate::handler::FromRequest;
 use crate::{Identity, Interim, PathParams};
 
 /// The facts about a request that are not in its message.
@@ -51,6 +50,12 @@ pub struct ClientInfo {
     pub ip: Option<IpAddr>,
     /// `true` if the client's own connection is encrypted.
     pub https: bool,
+}
+
+/// A context that can be made from a request.
+pub trait FromRequest {
+    /// Reads the request's extensions.
+    fn from_request<B>(request: &Request<B>) -> Self;
 }
 
 // === impl Context ===
@@ -102,6 +107,10 @@ impl ClientContext for () {
     }
 
     fn for_background(&self) -> Self {}
+}
+
+impl FromRequest for () {
+    fn from_request<B>(_: &Request<B>) -> Self {}
 }
 
 // === impl ClientInfo ===

@@ -35,9 +35,7 @@ pub use clock::Clock;
 pub use content_hash::{ContentHash, ContentHasher};
 pub use context::{ClientContext, ClientInfo, Context};
 pub use counter::Counter;
-pub use handler::{
-    FromRequest, FromTower, Handler, ReplyFuture, ResponseFuture, ServiceFuture, SharedHandler, ToTower,
-};
+pub use handler::{FromTower, Handler, ReplyFuture, ResponseFuture, ServiceFuture, SharedHandler, ToTower};
 pub use identity::Identity;
 pub use interim::{Interim, SendInterim};
 pub use metric::{Metric, MetricKind};

@@ -1,8 +1,8 @@
 //! The normal form of a request target (RFC 3986 §6.2.2).
 //!
-//! Many spellings of a path mean the same to some program: `/%61dmin`, `/x/../admin`, `//admin`. If
-//! a router and an origin disagree, a client can bypass the rules of a route. So each target is
-//! normalised first, and routed, cached, logged and forwarded in that form:
+//! A path has many spellings that some programs treat as equal: `/%61dmin`, `/x/../admin`,
+//! `//admin`. If a router and an origin disagree, a client can bypass the rules of a route. So each
+//! target is normalised first, and routed, cached, logged and forwarded in that form:
 //!
 //! 1. An empty path is `/` (RFC 9110 §4.2.3).
 //! 2. Percent-encoded unreserved octets are decoded, and the digits of other escapes are in upper

@@ -65,7 +65,7 @@ pub(crate) enum SendFailure {
 pub(crate) struct Timeouts {
     /// For the head of the response.
     pub(crate) response: Duration,
-    /// For 100 (Continue). After it, the body is sent without.
+    /// For 100 (Continue). When it has passed, the body is sent.
     pub(crate) expect: Option<Duration>,
 }
 

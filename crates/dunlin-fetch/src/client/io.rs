@@ -1,4 +1,4 @@
-//! [`OriginIo`]: the socket of a connection, with what hyper does not say about it.
+//! [`OriginIo`]: the socket of a connection, which records reads and hides failed writes.
 
 use std::io;
 use std::pin::Pin;

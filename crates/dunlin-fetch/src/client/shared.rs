@@ -47,7 +47,7 @@ impl Shared {
         Ok(self.tls.get_or_init(|| tls).clone())
     }
 
-    /// Has idle connections closed in time.
+    /// Starts to close idle connections in time, unless that has started already.
     pub(super) fn start_sweeping(&self) {
         if let Some(sweeper) = self.sweeper.upgrade() {
             sweeper.start();

@@ -7,26 +7,26 @@ use dunlin_http::Network;
 /// The settings of a [`Proxy`](crate::Proxy).
 #[derive(Clone, Debug)]
 pub struct ProxyConfig {
-    /// `true` if the whole path of the request is sent, even if a router matched only the rest of
-    /// it for the proxy ([`Context::rest`](crate::Context::rest)). Default: no.
+    /// `true` to send the whole path of a request, even if a router matched only a part of it for
+    /// the proxy ([`Context::rest`](crate::Context::rest)). Default: `false`.
     pub keep_path: bool,
-    /// `true` if the `Host` of the request is sent instead of the upstream's own. Default: no.
+    /// `true` to send the `Host` of the request instead of the upstream's. Default: `false`.
     pub preserve_host: bool,
     /// As [`Config::response_timeout`](crate::Config::response_timeout). Default: the client's.
     pub response_timeout: Option<Duration>,
     /// As [`Config::read_timeout`](crate::Config::read_timeout). Default: the client's.
     pub read_timeout: Option<Duration>,
-    /// The time for which a body with `Expect: 100-continue` waits for 100 (Continue). After it,
-    /// the body is sent without (RFC 9110 §10.1.1). Default: 1 s.
+    /// The time for which a request with `Expect: 100-continue` waits for 100 (Continue). When it
+    /// has passed, the body is sent (RFC 9110 §10.1.1). Default: 1 s.
     pub expect_timeout: Duration,
     /// As [`Config::retry`](crate::Config::retry). Default: the client's.
     pub retry: Option<bool>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are kept and added to. From others, they
     /// are replaced. Default: none.
     pub trusted: Vec<Network>,
-    /// `true` if `X-Forwarded-For`, `-Proto` and `-Host` are sent. Default: yes.
+    /// `true` to send `X-Forwarded-For`, `-Proto` and `-Host`. Default: `true`.
     pub x_forwarded: bool,
-    /// `true` if `Forwarded` (RFC 7239) is sent. Default: no.
+    /// `true` to send `Forwarded` (RFC 7239). Default: `false`.
     pub forwarded: bool,
     /// The name of this proxy in `Via`, a token. `None` adds no `Via`. Default: `dunlin`.
     pub via: Option<String>,

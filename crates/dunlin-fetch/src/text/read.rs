@@ -15,7 +15,7 @@ use crate::Error;
 
 /// Bytes of an unneeded rest that are read so that the connection can be used again.
 const DRAIN: u64 = 64 * 1024;
-/// The time limit for that.
+/// The time limit for these bytes.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Reads the first `take` characters of `body`, or all of it.

@@ -17,7 +17,7 @@ use crate::{Client, Error};
 /// its first characters.
 ///
 /// With `take`, the response is `text/plain`, because a part of a document is not a document of its
-/// type. That is so for short pages too, so that the type does not depend on the length. The
+/// type. This also applies to short pages, so that the type does not depend on the length. The
 /// response is in UTF-8, and has the upstream's `Cache-Control`, `Expires` and `Age`, so that a
 /// cache in front can store it. An error becomes the response of [`Error::problem`].
 #[derive(Clone, Debug)]

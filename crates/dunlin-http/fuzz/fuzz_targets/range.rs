@@ -1,5 +1,5 @@
-//! Whatever a `Range` says: ranges lie inside the representation, none is empty, none overlaps or
-//! touches another, and a single range means what the field's own numbers say.
+//! For any `Range`: each range is within the representation and not empty, no two overlap or touch,
+//! and a single range has the numbers of the field.
 
 #![no_main]
 

@@ -13,7 +13,7 @@ use http::{Request, Response};
 
 use crate::{Body, Reply};
 
-pub use tower::{FromRequest, FromTower, ResponseFuture, ServiceFuture, ToTower};
+pub use tower::{FromTower, ResponseFuture, ServiceFuture, ToTower};
 
 /// Responds to requests, through a shared reference.
 ///

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::Handler;
+use crate::context::FromRequest;
 use crate::{Body, BoxError, Context, Reply};
 
 /// A [`Handler`] made of a [`Service`].
@@ -27,12 +28,6 @@ pub struct FromTower<S>(pub S);
 pub struct ToTower<H, C = Context> {
     handler: H,
     context: PhantomData<fn() -> C>,
-}
-
-/// A context that can be made from a request.
-pub trait FromRequest {
-    /// Reads the request's extensions.
-    fn from_request<B>(request: &Request<B>) -> Self;
 }
 
 pin_project! {
@@ -161,12 +156,6 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         self.project().reply.poll(cx).map_ok(Reply::into_response)
     }
-}
-
-// === impl FromRequest ===
-
-impl FromRequest for () {
-    fn from_request<B>(_: &Request<B>) -> Self {}
 }
 
 #[cfg(test)]
