@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dunlin_fetch::{Config, ProxyConfig};
+use tokio::sync::Notify;
 
 use crate::support::{Origin, client, exchange, proxy_with};
 
@@ -86,9 +87,16 @@ async fn no_request_is_retried_on_a_new_connection() {
 
 #[tokio::test]
 async fn a_connection_closed_while_idle_needs_no_retry() {
-    let origin = Origin::scripted(|_, mut connection| async move {
-        connection.head().await;
-        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let closed = Arc::new(Notify::new());
+    let notify = closed.clone();
+    let origin = Origin::scripted(move |_, mut connection| {
+        let notify = notify.clone();
+        async move {
+            connection.head().await;
+            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            drop(connection);
+            notify.notify_one();
+        }
     })
     .await;
     let client = client(Config::default());
@@ -97,7 +105,7 @@ async fn a_connection_closed_while_idle_needs_no_retry() {
         // Not even POST fails, because the connection has ended before the next request.
         let response = exchange(front, "POST / HTTP/1.1\r\nhost: f\r\nconnection: close\r\n\r\n").await;
         assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        closed.notified().await;
     }
     assert_eq!((origin.connections(), client.stats().retries), (5, 0));
 }

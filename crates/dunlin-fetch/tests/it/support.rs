@@ -70,6 +70,8 @@ pub(crate) struct RawConnection {
 
 impl RawConnection {
     pub(crate) fn new(stream: TcpStream) -> Self {
+        // A script sends responses in pieces, which must not wait for acknowledgements.
+        let _ = stream.set_nodelay(true);
         Self { stream, buffer: Vec::new() }
     }
 
