@@ -11,8 +11,8 @@ pub use client::{Client, ClientStats};
 pub use config::Config;
 #[doc(no_inline)]
 pub use dunlin_http::{
-    Body, BodyError, BoxError, ClientInfo, Context, Handler, Interim, Metric, MetricKind, Network, NetworkError,
-    Problem, Reply, ReplyFuture, ResponseFuture, SendInterim,
+    Body, BodyError, BoxError, ClientInfo, Context, Handler, Interim, Metric, MetricKind, Network, Problem, Reply,
+    ReplyFuture, ResponseFuture, SendInterim,
 };
 pub use error::Error;
 pub use proxy::{Proxy, ProxyConfig};

@@ -3,17 +3,14 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::Error;
+
 /// A range of IP addresses, or a single one: `10.0.0.0/8`, `::1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
-
-/// A text that is not a [`Network`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither an address nor a network such as 10.0.0.0/8")]
-pub struct NetworkError(String);
 
 // === impl Network ===
 
@@ -36,10 +33,10 @@ impl Network {
 }
 
 impl FromStr for Network {
-    type Err = NetworkError;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let invalid = || NetworkError(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let invalid = || Error::Network(text.to_owned());
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| invalid())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };

@@ -17,17 +17,7 @@ use bytes::Bytes;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-/// An invalid target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TargetError {
-    /// The path does not begin with a slash.
-    #[error("the target does not begin with a slash")]
-    NoSlash,
-    /// The normalised target is not a path.
-    #[error("the target is not a path")]
-    Invalid,
-}
+use crate::Error;
 
 /// Normalises the target of a request. Returns `None` if it is in normal form already.
 ///
@@ -36,7 +26,7 @@ pub enum TargetError {
 ///
 /// # Errors
 /// Returns an error if the target does not begin with a slash.
-pub fn normalise(uri: &Uri) -> Result<Option<Uri>, TargetError> {
+pub fn normalise(uri: &Uri) -> Result<Option<Uri>, Error> {
     let Some(target) = uri.path_and_query().map(PathAndQuery::as_str) else {
         return Ok(Some(Uri::from_static("/")));
     };
@@ -48,10 +38,10 @@ pub fn normalise(uri: &Uri) -> Result<Option<Uri>, TargetError> {
     let mut normal = match path.as_bytes() {
         [] => b"/".to_vec(),
         [b'/', ..] => normalise_path(path.as_bytes()),
-        _ => return Err(TargetError::NoSlash),
+        _ => return Err(Error::TargetWithoutSlash),
     };
     normal.extend_from_slice(query.as_bytes());
-    let target = PathAndQuery::from_maybe_shared(Bytes::from(normal)).map_err(|_| TargetError::Invalid)?;
+    let target = PathAndQuery::from_maybe_shared(Bytes::from(normal)).map_err(|_| Error::Target)?;
     Ok(Some(Uri::from(target)))
 }
 
@@ -142,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    fn normal(target: &str) -> Result<String, TargetError> {
+    fn normal(target: &str) -> Result<String, Error> {
         let uri: Uri = target.parse().unwrap();
         normalise(&uri).map(|changed| changed.unwrap_or(uri).path_and_query().unwrap().as_str().to_owned())
     }
