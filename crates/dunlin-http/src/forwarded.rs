@@ -1,5 +1,6 @@
 //! The client of a request behind proxies: `Forwarded` (RFC 7239) and similar fields.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{FORWARDED, HOST};
@@ -111,7 +112,7 @@ fn client_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
         return forwarded_hop(headers, is_trusted);
     }
     let mut hop = Hop::default();
-    let addresses: Vec<&str> = list::elements(headers, &X_FORWARDED_FOR).collect();
+    let addresses = elements(headers, &X_FORWARDED_FOR);
     for address in addresses.iter().rev() {
         // An unknown address ends the chain, because the addresses before it cannot be trusted.
         let Some(ip) = parse_node(address) else { break };
@@ -126,10 +127,9 @@ fn client_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
 /// The client in `Forwarded`, as [`client_hop`] finds it.
 fn forwarded_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Hop {
     let mut hop = Hop::default();
-    let elements: Vec<&str> = list::elements(headers, &FORWARDED).collect();
-    for element in elements.iter().rev() {
+    for element in elements(headers, &FORWARDED).iter().rev() {
         let (mut node, mut proto, mut host) = (None, None, None);
-        for pair in split_quoted(element, ';') {
+        for pair in list::split_on(element, b';') {
             let Some((name, value)) = pair.split_once('=') else { continue };
             let value = unquote(value.trim());
             match name.trim().to_ascii_lowercase().as_str() {
@@ -148,6 +148,40 @@ fn forwarded_hop(headers: &HeaderMap, is_trusted: &dyn Fn(IpAddr) -> bool) -> Ho
     hop
 }
 
+/// The elements of a field that proxies append to, of all its lines, in order.
+///
+/// The client may have sent the first of them. They must not hide the elements that proxies have
+/// appended to the same line. So an element that is not text becomes an empty one. Quotes are
+/// obeyed only in `Forwarded`, and only if they are closed, because an open one would include all
+/// that follows.
+fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<&'h str> {
+    let mut elements = Vec::new();
+    for line in headers.get_all(name) {
+        match line.to_str() {
+            Ok(line) if *name == FORWARDED && has_closed_quotes(line) => elements.extend(list::split(line)),
+            _ => {
+                let parts = line.as_bytes().split(|byte| *byte == b',').filter(|part| !part.trim_ascii().is_empty());
+                elements.extend(parts.map(|part| std::str::from_utf8(part).map_or("", list::trim)));
+            }
+        }
+    }
+    elements
+}
+
+/// Returns `true` if the last quoted string of a line is closed.
+fn has_closed_quotes(line: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in line.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !quoted
+}
+
 /// The address of a node (RFC 7239 §6): `1.2.3.4`, `1.2.3.4:80`, `[::1]`, `[::1]:80`, `::1`.
 fn parse_node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
@@ -163,7 +197,7 @@ fn parse_node(text: &str) -> Option<IpAddr> {
 
 /// The last element of a field. A proxy appends to a list, so the last element is the trusted one.
 fn single(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    list::elements(headers, name).last().map(str::to_owned)
+    elements(headers, name).last().map(|element| (*element).to_owned())
 }
 
 /// Returns `true` for a host with an optional port, and no other characters.
@@ -172,29 +206,9 @@ fn is_host(text: &str) -> bool {
     !text.is_empty() && text.len() <= 255 && text.bytes().all(is_part) && text.parse::<http::uri::Authority>().is_ok()
 }
 
-/// Splits at `separator` outside quoted strings.
-fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.split(move |char| {
-        match char {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => {}
-        }
-        char == separator && !quoted
-    })
-}
-
 /// The content of a quoted string, or the text itself.
 fn unquote(text: &str) -> String {
-    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return text.to_owned() };
-    let mut escaped = false;
-    let keep = |char: &char| {
-        escaped = *char == '\\' && !escaped;
-        !escaped
-    };
-    inner.chars().filter(keep).collect()
+    list::unquote(text).map_or_else(|| text.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -208,7 +222,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("own"));
         for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let client = identify(&mut headers, ClientInfo::new(peer.parse().ok(), false), &trusted);
@@ -248,6 +262,17 @@ mod tests {
         check(&[("forwarded", "for=unknown;proto=https")], "10.0.0.1", "https", "own");
         check(&[("forwarded", "for=6.6.6.6;host=evil, for=_hidden;host=good")], "10.0.0.1", "http", "good");
         check(&[("forwarded", "for=\"1.2.3.4;host=x\";host=\"a\\.b\"")], "10.0.0.1", "http", "a.b");
+    }
+
+    #[test]
+    fn a_forged_beginning_does_not_hide_the_client() {
+        for forged in ["\"", "ä", "\"a\", \"", "for=\"6.6.6.6", "for=\"x\\\""] {
+            check(&[("x-forwarded-for", &format!("{forged}, 1.2.3.4"))], "1.2.3.4", "http", "own");
+            check(&[("forwarded", &format!("{forged}, for=1.2.3.4"))], "1.2.3.4", "http", "own");
+            let ipv6 = format!("{forged}, for=\"[2001:db8::1]:4711\";proto=https");
+            check(&[("forwarded", &ipv6)], "2001:db8::1", "https", "own");
+            check(&[("x-forwarded-proto", &format!("{forged}, https"))], "10.0.0.1", "https", "own");
+        }
     }
 
     #[test]

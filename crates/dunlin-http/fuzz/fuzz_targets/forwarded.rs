@@ -1,6 +1,7 @@
 //! For any fields and any peer: a client of an untrusted peer is the peer, and no field that names
-//! another client is left. From a trusted peer, the `Host` stays a valid authority, and a second
-//! pass finds the same client.
+//! another client is left. From a trusted peer, the `Host` stays a valid authority, a second pass
+//! finds the same client, and no forged beginning of a list hides the address that a proxy has
+//! appended.
 
 #![no_main]
 
@@ -15,8 +16,11 @@ use libfuzzer_sys::fuzz_target;
 const NAMES: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x_forwarded_for", "x-real-ip"];
 
-fuzz_target!(|input: (Vec<(u8, &str)>, [u8; 4])| {
-    let (fields, octets) = input;
+/// The address that a trusted proxy appends.
+const CLIENT: &str = "192.0.2.7";
+
+fuzz_target!(|input: (Vec<(u8, &str)>, [u8; 4], &[u8])| {
+    let (fields, octets, forged) = input;
     let mut received = HeaderMap::new();
     received.insert(HOST, HeaderValue::from_static("own.example"));
     for (index, value) in fields {
@@ -40,4 +44,16 @@ fuzz_target!(|input: (Vec<(u8, &str)>, [u8; 4])| {
     let host = headers[HOST].clone();
     assert_eq!(forwarded::identify(&mut headers, peer, &trusted), client);
     assert_eq!(headers[HOST], host);
+
+    let trusted = [Network::from(IpAddr::from(octets))];
+    if trusted[0].contains(CLIENT.parse().unwrap()) {
+        return;
+    }
+    for (name, appended) in [("x-forwarded-for", CLIENT.to_owned()), ("forwarded", format!("for={CLIENT}"))] {
+        let value = [forged, b", ", appended.as_bytes()].concat();
+        let Ok(value) = HeaderValue::from_bytes(&value) else { continue };
+        let mut headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
+        let client = forwarded::identify(&mut headers, peer, &trusted);
+        assert_eq!(client.ip, CLIENT.parse().ok(), "{name}");
+    }
 });
