@@ -1,9 +1,10 @@
-//! What an answer costs through the layer, in microseconds: the least of many runs, so that other
-//! work on the machine does not count. `cargo bench -p dunlin-compress -- [FILE]...`; without a
-//! file it makes up a script and some JSON.
+//! The time of a response through the layer, in microseconds. It is the minimum of many runs, so
+//! that other work on the machine does not count.
 //!
-//! *once* is content without an id, encoded for this answer alone, here or by a thread; *first* has an id and is encoded
-//! to be kept; *hit* is kept.
+//! `cargo bench -p dunlin-compress -- [FILE]...` measures files. Without a file, it measures JSON.
+//!
+//! *once* is content without an id, encoded for this response only. *first* has an id, and its
+//! encoding is made to be kept. *hit* is a kept encoding.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a program for developers")]
 
@@ -28,37 +29,37 @@ fn main() {
         println!("{:8} {:>10} {:>10} {:>10} {:>10} {:>10}", "", "once", "bytes", "first", "bytes", "hit");
         for coding in ["identity", "gzip", "br", "zstd"] {
             let layer = CompressLayer::default();
-            let (once, size) = runtime.block_on(least(&layer, coding, &content, || None));
-            let (first, kept) = runtime.block_on(least(&layer, coding, &content, || Some(BodyId::new())));
+            let (once, size) = runtime.block_on(measure(&layer, coding, &content, || None));
+            let (first, kept) = runtime.block_on(measure(&layer, coding, &content, || Some(BodyId::new())));
             let id = Some(BodyId::new());
-            let (hit, _) = runtime.block_on(least(&layer, coding, &content, || id));
+            let (hit, _) = runtime.block_on(measure(&layer, coding, &content, || id));
             println!("{coding:8} {once:>10.1} {size:>10} {first:>10.1} {kept:>10} {hit:>10.2}");
         }
     }
 }
 
-/// The least time of an answer, and its size.
-async fn least(layer: &CompressLayer, coding: &str, content: &Bytes, id: impl Fn() -> Option<BodyId>) -> (f64, u64) {
-    let (mut least, mut size) = (f64::MAX, 0);
+/// The minimum time of a response, and its size.
+async fn measure(layer: &CompressLayer, coding: &str, content: &Bytes, id: impl Fn() -> Option<BodyId>) -> (f64, u64) {
+    let (mut minimum, mut size) = (f64::MAX, 0);
     for _ in 0..300 {
         let (content, id) = (content.clone(), id());
         let service = layer.layer(service_fn(move |_: Request<Body>| {
             let content = content.clone();
             let body = id.map_or_else(|| content.clone().into(), |id| Body::identified(content.clone(), id));
-            let answer =
+            let response =
                 Response::builder().header("content-type", "text/javascript").header("etag", "\"0123456789abcdef\"");
-            std::future::ready(Ok::<_, Infallible>(answer.body(body).unwrap()))
+            std::future::ready(Ok::<_, Infallible>(response.body(body).unwrap()))
         }));
         let request = Request::get("/").header("accept-encoding", coding).body(Body::empty()).unwrap();
         let start = Instant::now();
         let response = service.oneshot(request).await.unwrap();
-        least = least.min(start.elapsed().as_secs_f64() * 1e6);
+        minimum = minimum.min(start.elapsed().as_secs_f64() * 1e6);
         size = response.body().len().unwrap();
     }
-    (least, size)
+    (minimum, size)
 }
 
-/// An array of rows, of about so many bytes.
+/// A JSON array of about `len` bytes.
 fn json(len: usize) -> Bytes {
     let mut rows = String::from("[");
     let mut state = 1_u32;

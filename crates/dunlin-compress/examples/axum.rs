@@ -1,4 +1,4 @@
-//! An axum service whose answers are compressed, and whose uploads may be.
+//! An axum service with compressed responses, which accepts compressed uploads.
 //!
 //! `cargo run -p dunlin-compress --example axum`, then
 //! `curl -v --compressed http://127.0.0.1:3000/` and
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/", get(|| async { Html("<p>Hello, World!</p>".repeat(1000)) }))
         .route("/ticks", get(ticks))
         .layer(compress)
-        // What comes after the layer is not compressed.
+        // Routes after the layer are not compressed.
         .route("/plain", get(|| async { "Hello, World!".repeat(1000) }))
         .route("/length", post(length).layer(DecompressLayer::new(1 << 20)));
 
@@ -42,7 +42,7 @@ async fn length(content: Bytes) -> String {
     format!("{} bytes\n", content.len())
 }
 
-/// An event each second, which the client can read at once, compressed though it is.
+/// Sends an event each second. The client can decode each of them at once.
 async fn ticks() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/event-stream")], Body::new(Ticks(interval(Duration::from_secs(1)))))
 }

@@ -1,5 +1,5 @@
-//! What is to be done with an answer, by its head alone. Pure, but for the content types that are
-//! remembered.
+//! Decides what to do with a response, by its status and header alone. Pure, except for the cache
+//! of content types.
 
 use std::sync::OnceLock;
 
@@ -10,66 +10,68 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::Types;
 
-/// What is to be done with an answer.
+/// The decision about a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It would be the same for every client.
+    /// Leaves it as it is: it is the same for every client.
     Leave,
-    /// It is not encoded, but what it stands for could be: it says `Vary` and nothing more.
+    /// Adds `Vary` only: it is not encoded itself, but the full response could be.
     Varies,
-    /// A 304: it says `Vary`, and the tag that the full answer would have.
+    /// Adds `Vary` to a 304, and the tag that the full response would have.
     NotModified,
-    /// It is encoded when the client takes a coding, and says `Vary` in any case.
+    /// Encodes it if the client accepts a coding, and adds `Vary` in any case.
     Encode,
 }
 
-/// Content types that are remembered, at most.
-const PLACES: usize = 64;
-/// The longest that is remembered.
-const LONGEST: usize = 128;
+/// The number of slots for content types.
+const SLOTS: usize = 64;
+/// The limit of a cached content type's length, in bytes.
+const MAX_LEN: usize = 128;
 
-/// Which content types are listed. That is worked out once for each: a service has few, and they
-/// come with every answer.
+/// The listed media types, with a cache by `Content-Type`. A service has few content types, but
+/// each response has one.
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct TypeCache {
     types: Types,
-    /// What came first to a place has it for good.
-    known: [OnceLock<(Box<[u8]>, bool)>; PLACES],
+    /// Content types, and `true` for a listed one. The first in a slot keeps it.
+    slots: [OnceLock<(Box<[u8]>, bool)>; SLOTS],
 }
 
-/// The fields that count here, found in one pass over the head: a look-up for each would cost more.
+/// The fields that decide, found in one pass over the header. A look-up of each would cost more.
 #[derive(Default)]
 struct Fields<'h> {
     content_type: Option<&'h HeaderValue>,
-    encoded: bool,
-    part: bool,
-    /// `Cache-Control` may say `no-transform`.
-    limited: bool,
+    has_coding: bool,
+    has_range: bool,
+    /// `Cache-Control` may contain `no-transform`.
+    may_forbid: bool,
 }
 
-/// Looks at an answer: its status, its size in bytes if it is known, its media type, what its head
-/// forbids.
-pub(crate) fn assess(
-    listed: &Listed,
-    min_size: u64,
-    (status, headers): (StatusCode, &HeaderMap),
-    size: Option<u64>,
-) -> Verdict {
+/// The status and the header of a response.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'h> {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'h HeaderMap,
+}
+
+/// Decides about a response. `size` is the length of its content in bytes, if it is known.
+pub(crate) fn assess(types: &TypeCache, min_size: u64, head: Head<'_>, size: Option<u64>) -> Verdict {
+    let Head { status, headers } = head;
     match status {
-        // RFC 9110 §15.4.5: a 304 has the fields that the 200 would have had, `Vary` among them. It
-        // may have no content type, and then the 200's is not known: better a `Vary` too many than
-        // one too few.
+        // RFC 9110 §15.4.5: a 304 has the fields that the 200 would have had, including `Vary`. It
+        // may have no content type. Then that of the 200 is unknown, and an unneeded `Vary` is
+        // better than a missing one.
         StatusCode::NOT_MODIFIED => {
-            return if forbidden(headers) || !may_be_listed(&listed.types, headers) {
+            return if is_fixed(headers) || !may_be_listed(&types.types, headers) {
                 Verdict::Leave
             } else {
                 Verdict::NotModified
             };
         }
-        // RFC 9110 §14: ranges are of the identity, for its parts cannot be decoded by themselves.
-        // §15.3.7: a 206 has the `Vary` that the 200 would have had.
+        // RFC 9110 §14: ranges are of the identity, because an encoded part cannot be decoded
+        // alone. §15.3.7: a 206 has the `Vary` that the 200 would have had.
         StatusCode::PARTIAL_CONTENT => {
-            return if forbidden(headers) || !may_be_listed(&listed.types, headers) {
+            return if is_fixed(headers) || !may_be_listed(&types.types, headers) {
                 Verdict::Leave
             } else {
                 Verdict::Varies
@@ -79,31 +81,30 @@ pub(crate) fn assess(
         status if status.is_informational() => return Verdict::Leave,
         _ => {}
     }
-    // What costs least to tell comes first.
+    // The cheapest check comes first.
     if size.is_some_and(|size| size == 0 || size < min_size) {
         return Verdict::Leave;
     }
     let fields = Fields::of(headers);
-    let forbidden = fields.part || fields.encoded || (fields.limited && says_no_transform(headers));
-    if forbidden || !fields.content_type.is_some_and(|value| listed.contains(value)) {
+    let is_fixed = fields.has_range || fields.has_coding || (fields.may_forbid && has_no_transform(headers));
+    if is_fixed || !fields.content_type.is_some_and(|value| types.contains(value)) {
         return Verdict::Leave;
     }
     Verdict::Encode
 }
 
-/// Whether the head forbids to encode: it is encoded already, or RFC 9111 §5.2.2.6 `no-transform`
-/// is said.
-fn forbidden(headers: &HeaderMap) -> bool {
+/// Returns `true` if the response is encoded already, or has the `no-transform` of RFC 9111
+/// §5.2.2.6.
+fn is_fixed(headers: &HeaderMap) -> bool {
     let fields = Fields::of(headers);
-    fields.encoded || (fields.limited && says_no_transform(headers))
+    fields.has_coding || (fields.may_forbid && has_no_transform(headers))
 }
 
-fn says_no_transform(headers: &HeaderMap) -> bool {
+fn has_no_transform(headers: &HeaderMap) -> bool {
     list::elements(headers, &CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("no-transform"))
 }
 
-/// Whether the full answer could have a media type that is listed, as far as can be told from a 304
-/// or a 206.
+/// Returns `true` if the full response may have a listed media type, judged by its 304 or 206.
 fn may_be_listed(types: &Types, headers: &HeaderMap) -> bool {
     match MediaType::of(headers) {
         Some(media) => types.contains(media.essence()) || media.is("multipart/byteranges"),
@@ -111,8 +112,8 @@ fn may_be_listed(types: &Types, headers: &HeaderMap) -> bool {
     }
 }
 
-/// How many bytes of content the answer says that it has.
-pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
+/// The value of `Content-Length`.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -125,43 +126,42 @@ impl<'h> Fields<'h> {
             if *name == CONTENT_TYPE {
                 fields.content_type.get_or_insert(value);
             } else if *name == CACHE_CONTROL {
-                // No other directive of RFC 9111 has an `f`; so nearly no list needs to be taken
-                // apart.
-                fields.limited |= memchr::memchr2(b'f', b'F', value.as_bytes()).is_some();
+                // No other directive of RFC 9111 has an `f`, so that few lists need to be parsed.
+                fields.may_forbid |= memchr::memchr2(b'f', b'F', value.as_bytes()).is_some();
             } else if *name == CONTENT_ENCODING {
-                fields.encoded = true;
+                fields.has_coding = true;
             } else if *name == CONTENT_RANGE {
-                fields.part = true;
+                fields.has_range = true;
             }
         }
         fields
     }
 }
 
-// === impl Listed ===
+// === impl TypeCache ===
 
-impl Listed {
+impl TypeCache {
     pub(crate) fn new(types: Types) -> Self {
-        Self { types, known: [const { OnceLock::new() }; PLACES] }
+        Self { types, slots: [const { OnceLock::new() }; SLOTS] }
     }
 
-    /// Whether content of the type that this `Content-Type` tells is listed.
+    /// Returns `true` if the media type of this `Content-Type` is listed.
     fn contains(&self, value: &HeaderValue) -> bool {
-        let work_out = || {
+        let is_listed = || {
             let media = value.to_str().ok().and_then(MediaType::parse);
             media.is_some_and(|media| self.types.contains(media.essence()))
         };
         let (text, middle) = (value.as_bytes(), value.len() / 2);
         let mixed = text.get(middle).map_or(0, |byte| usize::from(*byte)) ^ (text.len() << 2);
-        let place = &self.known[mixed % PLACES];
-        match place.get() {
+        let slot = &self.slots[mixed % SLOTS];
+        match slot.get() {
             Some((known, listed)) if **known == *text => *listed,
-            Some(_) => work_out(),
-            None if text.len() > LONGEST => work_out(),
+            Some(_) => is_listed(),
+            None if text.len() > MAX_LEN => is_listed(),
             None => {
-                let listed = work_out();
-                // Another thread may have been first, with another type.
-                let _ = place.set((text.into(), listed));
+                let listed = is_listed();
+                // Another thread may have filled the slot first, with another type.
+                let _ = slot.set((text.into(), listed));
                 listed
             }
         }
@@ -173,16 +173,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_is_what_is_listed() {
-        let listed = Listed::new(Types::default());
+    fn the_cache_agrees_with_the_list() {
+        let cache = TypeCache::new(Types::default());
         let types: Vec<_> = (0..500).map(|at| format!("{}/x{at}", ["text", "image"][at % 2])).collect();
         for _ in 0..2 {
             for (at, text) in types.iter().enumerate() {
                 let value = HeaderValue::from_str(text).unwrap();
-                assert_eq!(listed.contains(&value), at % 2 == 0, "{text}");
+                assert_eq!(cache.contains(&value), at % 2 == 0, "{text}");
             }
         }
-        assert!(listed.contains(&HeaderValue::from_static("Text/HTML; charset=utf-8")));
-        assert!(!listed.contains(&HeaderValue::from_static("")));
+        assert!(cache.contains(&HeaderValue::from_static("Text/HTML; charset=utf-8")));
+        assert!(!cache.contains(&HeaderValue::from_static("")));
     }
 }

@@ -1,38 +1,39 @@
-//! What a layer is configured with.
+//! [`Config`]: the settings of a layer.
 
 use dunlin_http::negotiate::Coding;
 
-use crate::Types;
+use crate::{Error, Types};
 
-/// How a [`CompressLayer`](crate::CompressLayer) works. The default suits most services.
+/// The settings of a [`CompressLayer`](crate::CompressLayer). The default suits most services.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The codings on offer. Among those that the client likes best, the first is taken. Default:
-    /// zstd, br, gzip.
+    /// The offered codings. Among those to which the client gives the greatest weight, the first is
+    /// used. Default: zstd, br, gzip.
     pub prefer: Vec<Coding>,
-    /// How hard to try when an answer is waited for. Default: gzip 6, br 5, zstd 3.
+    /// The levels while a client waits for the response. Default: gzip 6, br 5, zstd 3.
     pub level: Levels,
-    /// How hard to try, in the background, with a body that is asked for again and again; see
+    /// The levels in the background, for a body that is requested often; see
     /// [`BodyId`](dunlin_http::BodyId). Default: gzip 9, br 10, zstd 15.
     pub kept_level: Levels,
-    /// Content that is known to be shorter than this many bytes is left as it is. Default: 256.
+    /// The shortest content that is encoded, in bytes. Content of unknown length is encoded too.
+    /// Default: 256.
     pub min_size: u64,
-    /// The media types worth encoding. Default: [`Types::default`].
+    /// The media types to encode. Default: [`Types::default`].
     pub types: Types,
-    /// How many bytes of encodings to keep, what is kept about them included; 0 keeps none.
-    /// Default: 64 MiB.
+    /// The limit of the memory for kept encodings, in bytes, including their index and header
+    /// lines. Zero keeps none. Default: 64 MiB.
     pub store: u64,
-    /// The most threads that encode large bodies off the event loop. They start when first needed;
-    /// 0 does everything on the loop, in slices. Default: half of the cores, at least one and at
-    /// most four.
+    /// The limit of threads that encode large bodies off the event loop. They start when they are
+    /// needed. With zero, the event loop encodes everything, in slices. Default: half of the cores,
+    /// at least one and at most four.
     pub threads: usize,
 }
 
 /// A level for each coding, in the coding's own scale.
 ///
-/// For gzip that is zlib's. Content that is complete in memory is encoded by libdeflate, at the
-/// level that comes to about the same size; up to 16 KiB that are sent once, at levels from 3 to 6,
-/// to one about five hundredths larger, in a quarter of the time.
+/// For gzip, the scale is that of zlib. libdeflate encodes content that is complete in memory, at a
+/// level with about the same size. At levels 3 to 6, content of up to 16 KiB that is sent once gets
+/// about 5 % larger, in a quarter of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Levels {
     /// 1 to 9.
@@ -43,28 +44,10 @@ pub struct Levels {
     pub zstd: u8,
 }
 
-/// Why a [`Config`] cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A level outside its scale.
-    #[error("level {level} of {coding}: it goes from {min} to {max}")]
-    Level {
-        /// The coding.
-        coding: Coding,
-        /// What was asked for.
-        level: u8,
-        /// The least there is.
-        min: u8,
-        /// The most there is.
-        max: u8,
-    },
-}
-
 // === impl Config ===
 
 impl Config {
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), Error> {
         self.level.validate()?;
         self.kept_level.validate()
     }
@@ -96,7 +79,7 @@ impl Levels {
         }
     }
 
-    fn validate(self) -> Result<(), ConfigError> {
+    fn validate(self) -> Result<(), Error> {
         for coding in Coding::ALL {
             let (min, max) = match coding {
                 Coding::Zstd => (1, 19),
@@ -105,7 +88,7 @@ impl Levels {
             };
             let level = self.of(coding);
             if !(min..=max).contains(&level) {
-                return Err(ConfigError::Level { coding, level, min, max });
+                return Err(Error::Level { coding, level, min, max });
             }
         }
         Ok(())

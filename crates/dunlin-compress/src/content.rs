@@ -1,5 +1,4 @@
-//! Content that is complete in memory: kept, made here, made by a thread, or not encoded as a whole
-//! at all.
+//! Encodes content that is complete in memory: on the event loop, in a thread, or as a stream.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,73 +9,72 @@ use dunlin_http::negotiate::Coding;
 use tokio::sync::oneshot;
 
 use crate::encoder::{BUDGET, Effort, whole};
-use crate::layer::Shared;
+use crate::shared::Shared;
 use crate::store::{Joined, Kept, Store};
 
-/// Content above this many bytes is encoded as a stream, so that its client need not wait for the
-/// end, nor memory hold all of it twice.
-const WHOLE: usize = 8 << 20;
+/// Longer content is encoded as a stream, so that its client need not wait for the end, and memory
+/// does not hold all of it twice. In bytes.
+const MAX_WHOLE: usize = 8 << 20;
 
-/// Where an encoding comes from.
-pub(crate) enum Source {
-    /// It is here.
-    Ready(Arc<Kept>),
-    /// A thread sends it; when that cannot be, the content is to be encoded in slices.
+/// The state of a content's encoding.
+pub(crate) enum Encoded {
+    /// The encoding is ready.
+    Now(Arc<Kept>),
+    /// A thread sends the encoding. If it fails, the content has to be encoded as a stream.
     Later(oneshot::Receiver<Arc<Kept>>),
-    /// The content is to be encoded in slices.
-    Slices,
+    /// The content has to be encoded as a stream.
+    AsStream,
 }
 
-/// Looks `content` up or has it encoded.
-pub(crate) fn encode(shared: &Arc<Shared>, coding: Coding, content: &Bytes, id: Option<BodyId>) -> Source {
+/// Encodes `content`. Content with an id gets a kept encoding.
+pub(crate) fn encode(shared: &Arc<Shared>, coding: Coding, content: &Bytes, id: Option<BodyId>) -> Encoded {
     match (&shared.store, id) {
-        (Some(store), Some(id)) => kept(shared, store, coding, content, id),
-        _ => passing(shared, coding, content),
+        (Some(store), Some(id)) => encode_to_keep(shared, store, coding, content, id),
+        _ => encode_once(shared, coding, content),
     }
 }
 
-/// Content that will be asked for again.
-fn kept(shared: &Arc<Shared>, store: &Arc<Store>, coding: Coding, content: &Bytes, id: BodyId) -> Source {
+fn encode_to_keep(shared: &Arc<Shared>, store: &Arc<Store>, coding: Coding, content: &Bytes, id: BodyId) -> Encoded {
     let key = (id, coding);
     if let Some(kept) = store.get(key) {
-        if kept.deserves_better() {
+        if kept.claim_improvement() {
             improve(shared, coding, content, id, &kept);
         }
-        return Source::Ready(kept);
+        return Encoded::Now(kept);
     }
-    let lead = match store.join(key) {
-        Joined::Kept(kept) => return Source::Ready(kept),
-        Joined::Follow(receiver) => return Source::Later(receiver),
-        Joined::Lead(lead) => lead,
+    let leader = match store.join(key) {
+        Joined::Kept(kept) => return Encoded::Now(kept),
+        Joined::Follower(receiver) => return Encoded::Later(receiver),
+        Joined::Leader(leader) => leader,
     };
-    if content.len() > WHOLE {
-        return Source::Slices;
+    if content.len() > MAX_WHOLE {
+        return Encoded::AsStream;
     }
     let effort = Effort::kept(coding, shared.config.level.of(coding));
     if effort.cost(content.len()) <= BUDGET {
         return match whole(effort, content) {
-            Ok(encoded) => Source::Ready(lead.land(Kept::first(encoded))),
-            Err(_) => Source::Slices,
+            Ok(encoded) => Encoded::Now(leader.finish(Kept::quick(encoded))),
+            Err(_) => Encoded::AsStream,
         };
     }
-    // It is made even if this client goes away: others will ask.
-    let (receiver, content) = (lead.follow(), content.clone());
+    // The job goes on if this client leaves, because other clients will request the content.
+    let (receiver, content) = (leader.follow(), content.clone());
     let job = move || {
         if let Ok(encoded) = whole(effort, &content) {
-            lead.land(Kept::first(encoded));
+            leader.finish(Kept::quick(encoded));
         }
     };
     submit(shared, job, receiver)
 }
 
-/// Content that nobody will ask for again.
-fn passing(shared: &Shared, coding: Coding, content: &Bytes) -> Source {
-    if content.len() > WHOLE {
-        return Source::Slices;
+fn encode_once(shared: &Shared, coding: Coding, content: &Bytes) -> Encoded {
+    if content.len() > MAX_WHOLE {
+        return Encoded::AsStream;
     }
     let effort = Effort::once(coding, shared.config.level.of(coding), content.len());
     if effort.cost(content.len()) <= BUDGET {
-        return whole(effort, content).map_or(Source::Slices, |encoded| Source::Ready(Arc::new(Kept::first(encoded))));
+        return whole(effort, content)
+            .map_or(Encoded::AsStream, |encoded| Encoded::Now(Arc::new(Kept::quick(encoded))));
     }
     let (sender, receiver) = oneshot::channel();
     let content = content.clone();
@@ -84,44 +82,44 @@ fn passing(shared: &Shared, coding: Coding, content: &Bytes) -> Source {
         if !sender.is_closed()
             && let Ok(encoded) = whole(effort, &content)
         {
-            let _ = sender.send(Arc::new(Kept::first(encoded)));
+            let _ = sender.send(Arc::new(Kept::quick(encoded)));
         }
     };
     submit(shared, job, receiver)
 }
 
-fn submit(shared: &Shared, job: impl FnOnce() + Send + 'static, receiver: oneshot::Receiver<Arc<Kept>>) -> Source {
+fn submit(shared: &Shared, job: impl FnOnce() + Send + 'static, receiver: oneshot::Receiver<Arc<Kept>>) -> Encoded {
     if shared.workers.submit(job).is_ok() {
-        return Source::Later(receiver);
+        return Encoded::Later(receiver);
     }
     shared.overflowed.fetch_add(1, Ordering::Relaxed);
-    Source::Slices
+    Encoded::AsStream
 }
 
-/// Has a better encoding made when there is time for it. If the queue is full, a later request will
-/// ask again.
+/// Submits the work for a better encoding to the background thread. If its queue is full, a later
+/// request tries again.
 fn improve(shared: &Arc<Shared>, coding: Coding, content: &Bytes, id: BodyId, known: &Arc<Kept>) {
     let effort = Effort::kept(coding, shared.config.kept_level.of(coding));
-    let (background, again) = (&shared.background, known);
+    let (background, rejected) = (&shared.background, known);
     let (shared, content, known) = (Arc::clone(shared), content.clone(), Arc::clone(known));
     let job = move || {
         let (Some(store), key) = (&shared.store, (id, coding)) else { return };
-        if !store.holds(key) {
+        if !store.contains(key) {
             return;
         }
-        // The owner of the content may have let go of it by now. Then nobody can ask for it again,
-        // or else it has another copy, which comes with the next who ask.
+        // If the owner has dropped the content, it is either gone for good, or a later request
+        // comes with another copy of it.
         if content.is_unique() {
-            return known.try_again();
+            return known.release_improvement();
         }
         if let Ok(Some(encoded)) = whole(effort, &content)
             && known.is_longer_than(&encoded)
         {
-            store.improve(key, Kept::best(encoded));
+            store.replace(key, Kept::best(encoded));
             shared.improved.fetch_add(1, Ordering::Relaxed);
         }
     };
     if background.submit(job).is_err() {
-        again.try_again();
+        rejected.release_improvement();
     }
 }

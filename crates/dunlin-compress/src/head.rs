@@ -1,4 +1,4 @@
-//! The head of an answer, brought in line with what happens to its body. Pure.
+//! Changes the header of a response whose body is encoded or decoded. Pure.
 
 use bytes::{BufMut, BytesMut};
 use dunlin_http::conditional::etags;
@@ -7,9 +7,10 @@ use dunlin_http::vary;
 use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Digests of the content or the representation as it was (RFC 9530, and what came before it). Both
-/// include the coding (RFC 9530 §2 and §3), so they are wrong now; and they are not made anew, as a
-/// stream's head is sent before its end.
+/// The fields with digests of the content or the representation: those of RFC 9530, and older ones.
+///
+/// The digests include the coding (RFC 9530 §2 and §3), so that another coding makes them wrong.
+/// They are removed and not computed again, because a stream's header is sent before its end.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
@@ -17,13 +18,12 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// RFC 9110 §12.5.5: the answer depends on what the client accepts.
+/// RFC 9110 §12.5.5: adds that the response depends on `Accept-Encoding`.
 pub(crate) fn varies(headers: &mut HeaderMap) {
     vary::add(headers, "accept-encoding");
 }
 
-/// Says that the content is encoded, and takes back what is no longer so. `length` is the new one,
-/// if it is known.
+/// Changes the header for encoded content. `length` is the new length, if it is known.
 pub(crate) fn encoded(headers: &mut HeaderMap, coding: Coding, length: Option<HeaderValue>) {
     varies(headers);
     headers.insert(CONTENT_ENCODING, coding.to_value());
@@ -34,13 +34,13 @@ pub(crate) fn encoded(headers: &mut HeaderMap, coding: Coding, length: Option<He
     weaken(headers);
     // RFC 9110 §14.3: ranges of the encoded content are not served.
     headers.remove(ACCEPT_RANGES);
-    // One pass tells that there are none, as nearly always.
+    // One pass is enough to find that there are none, which is the usual case.
     if headers.keys().any(|name| DIGESTS.contains(name)) {
         DIGESTS.iter().for_each(|name| drop(headers.remove(name)));
     }
 }
 
-/// The content is no longer encoded: takes back what was about the encoded one.
+/// Changes the header for decoded content.
 pub(crate) fn decoded(headers: &mut HeaderMap) {
     varies(headers);
     [CONTENT_ENCODING, CONTENT_LENGTH, ACCEPT_RANGES].iter().for_each(|name| drop(headers.remove(name)));
@@ -48,10 +48,11 @@ pub(crate) fn decoded(headers: &mut HeaderMap) {
     weaken(headers);
 }
 
-/// Brings a 304 in line. RFC 9110 §15.4.5 asks for the tag that the 200 would have had, and whether
-/// that would have been encoded is told by the tag that the client has; if none is the answer's
-/// own, by whether it takes a coding now.
-pub(crate) fn not_modified(headers: &mut HeaderMap, if_none_match: Option<&HeaderValue>, takes_coding: bool) {
+/// Changes the header of a 304. RFC 9110 §15.4.5: it has the tag that the 200 would have had.
+///
+/// The tag in the request shows if the client's content was encoded. Without a matching tag, the
+/// 200 would be encoded if the client accepts a coding now.
+pub(crate) fn not_modified(headers: &mut HeaderMap, if_none_match: Option<&HeaderValue>, accepts_coding: bool) {
     varies(headers);
     let Some(strong) = headers.get(ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.starts_with('"')) else {
         return;
@@ -60,13 +61,14 @@ pub(crate) fn not_modified(headers: &mut HeaderMap, if_none_match: Option<&Heade
         let list = if_none_match.and_then(|line| line.to_str().ok()).unwrap_or_default();
         etags(list).any(|tag| tag.is_weak() == weak && tag.to_string().trim_start_matches("W/") == strong)
     };
-    if has(true) || (takes_coding && !has(false)) {
+    if has(true) || (accepts_coding && !has(false)) {
         weaken(headers);
     }
 }
 
-/// RFC 9110 §8.8.3.3: a strong tag names bytes, and the encoded content's bytes are others, not
-/// even always the same. A weak one still tells whether the content has changed.
+/// RFC 9110 §8.8.3.3: makes the tag weak. A strong tag identifies bytes, and the bytes of an
+/// encoding differ, even from one encoding to the next. A weak one still detects a change of the
+/// content.
 fn weaken(headers: &mut HeaderMap) {
     if let Some(tag) = headers.get_mut(ETAG)
         && tag.as_bytes().starts_with(b"\"")

@@ -1,55 +1,33 @@
-//! A compression layer: RFC 9110 negotiation, zstd, brotli and gzip, streams that keep flowing.
-//!
-//! [`CompressLayer`] wraps any `tower` service and encodes its answers as the client's
-//! `Accept-Encoding` asks.
-//!
-//! ```
-//! use std::convert::Infallible;
-//!
-//! use dunlin_compress::CompressLayer;
-//! use dunlin_http::Body;
-//! use http::{Request, Response};
-//! use tower::{Layer, ServiceExt, service_fn};
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let page = service_fn(|_: Request<Body>| async {
-//!     let html = "<p>Hello, World!</p>".repeat(100);
-//!     Ok::<_, Infallible>(Response::builder().header("content-type", "text/html").body(Body::from(html)).unwrap())
-//! });
-//! let service = CompressLayer::default().layer(page);
-//!
-//! let request = Request::get("/").header("accept-encoding", "gzip, br;q=0.9").body(Body::empty()).unwrap();
-//! let response = service.oneshot(request).await.unwrap();
-//! assert_eq!(response.headers()["content-encoding"], "gzip");
-//! assert_eq!(response.headers()["vary"], "accept-encoding");
-//! assert!(response.body().len().unwrap() < 200);
-//! # }
-//! ```
-//!
-//! [`DecompressLayer`] is for the other direction: it decodes the content of requests, within a
-//! limit.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod assess;
 mod config;
 mod content;
 mod decompress;
 mod encoder;
+mod error;
 mod future;
-mod handler;
 mod head;
 mod layer;
-mod ready;
 mod recode;
+mod request;
 mod service;
+mod shared;
+mod stats;
 mod store;
+mod stored;
 mod stream;
 mod types;
 mod workers;
 
-pub use config::{Config, ConfigError, Levels};
-pub use decompress::{Decompress, DecompressFuture, DecompressLayer, DecompressReplyFuture};
-pub use future::{ReplyFuture, ResponseFuture};
-pub use layer::{CompressLayer, Stats};
+pub use config::{Config, Levels};
+pub use decompress::{Decompress, DecompressFuture, DecompressLayer};
+#[doc(no_inline)]
+pub use dunlin_http::{Body, BoxError, Handler, Metric, MetricKind, Reply, ResponseFuture, negotiate::Coding};
+pub use error::Error;
+pub use future::CompressFuture;
+pub use layer::CompressLayer;
 pub use service::Compress;
-pub use types::{TypeError, Types};
+pub use stats::Stats;
+pub use types::Types;

@@ -1,8 +1,8 @@
-//! Content that came encoded, for a client that does not take the coding.
+//! Decodes a response that the handler encoded, for a client that does not accept the coding.
 //!
-//! An origin may answer with a coding that it chose for another client, and say nothing of it in
-//! `Vary`; a cache then has it for all. Such content is decoded on the way, piece by piece: the
-//! memory that it takes is that of the decoder's window, 8 MiB at most.
+//! An origin may send a coding that it chose for another client, without `Vary`. A cache then
+//! serves it to all clients. Such content is decoded while it is sent. Its memory is the decoder's
+//! window, at most 8 MiB.
 
 use dunlin_http::negotiate::Coding;
 use dunlin_http::{Body, list};
@@ -11,34 +11,35 @@ use http::response::Parts;
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::decompress::body;
-use crate::future::Asked;
 use crate::head;
+use crate::request::RequestInfo;
 
-/// Returns `true` if a response with this head is encoded, so that the coding has to be looked at.
-pub(crate) fn concerns(headers: &HeaderMap) -> bool {
+/// Returns `true` if a response with this header is encoded, so that its coding has to be compared
+/// with `Accept-Encoding`.
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_ENCODING)
 }
 
-/// The response as it is, or decoded if the client does not take its coding. Both vary by
-/// `Accept-Encoding`.
-pub(crate) fn respond(asked: &Asked, mut parts: Parts, body: Body) -> Response<Body> {
+/// Passes a response on, decoded if the client does not accept its coding. An encoded response
+/// varies by `Accept-Encoding` in both cases.
+pub(crate) fn respond(request: &RequestInfo, mut parts: Parts, body: Body) -> Response<Body> {
     let Some(coding) = coding(&parts) else { return Response::from_parts(parts, body) };
-    if asked.takes(coding) {
+    if request.accepts(coding) {
         head::varies(&mut parts.headers);
         return Response::from_parts(parts, body);
     }
     head::decoded(&mut parts.headers);
-    let body = if asked.head || body.is_empty() { Body::empty() } else { body::decode(coding, body) };
+    let body = if request.is_head || body.is_empty() { Body::empty() } else { body::decode(coding, body) };
     Response::from_parts(parts, body)
 }
 
-/// The one coding of the content, if the content is whole, may be transformed, and the coding is
-/// known.
+/// The coding of the content. Returns `None` if the content is partial, must not be transformed, or
+/// has another number of known codings than one.
 fn coding(parts: &Parts) -> Option<Coding> {
-    if !concerns(&parts.headers) || matches!(parts.status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) {
+    if !is_encoded(&parts.headers) || matches!(parts.status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) {
         return None;
     }
-    // RFC 9111 §5.2.2.6.
+    // RFC 9111 §5.2.2.6: the content must not be transformed.
     if list::elements(&parts.headers, &CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("no-transform")) {
         return None;
     }

@@ -1,42 +1,43 @@
-//! [`Compress`], the service.
+//! [`Compress`]: the service.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dunlin_http::{Body, Reply};
+use dunlin_http::{Body, Handler, Reply, ResponseFuture};
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::future::{Asked, ReplyFuture, ResponseFuture};
-use crate::layer::{Held, Shared};
+use crate::future::CompressFuture;
+use crate::request::RequestInfo;
+use crate::shared::{Shared, SharedHandle};
 
-/// A service whose answers are compressed as the client asked; made by
-/// [`CompressLayer`](crate::CompressLayer).
+/// A service or a [`Handler`] whose responses are compressed. A
+/// [`CompressLayer`](crate::CompressLayer) makes it.
 #[derive(Clone)]
 pub struct Compress<S> {
     inner: S,
-    held: Arc<Held>,
+    shared: Arc<SharedHandle>,
 }
 
 // === impl Compress ===
 
 impl<S> Compress<S> {
     pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, held: Arc::new(Held(shared)) }
+        Self { inner, shared: Arc::new(SharedHandle(shared)) }
     }
 
-    /// Answers one request by what `call` gets of the inner service: for those that need only a
-    /// reference to it, which is cheaper than a clone.
-    pub fn answer<A, F>(&self, request: Request<A>, call: impl FnOnce(&S, Request<A>) -> F) -> ResponseFuture<F> {
-        let asked = Asked::by(&request, &self.held.0.config.prefer);
-        ResponseFuture::new(call(&self.inner, request), asked, Arc::clone(&self.held))
+    fn request_info<A>(&self, request: &Request<A>) -> RequestInfo {
+        RequestInfo::new(request, &self.shared.0.config.prefer)
     }
+}
 
-    /// As [`Compress::answer`], for an owner that hands the answer to a server: one that comes with
-    /// a head that was written before goes on with one.
-    pub fn reply<A, F>(&self, request: Request<A>, call: impl FnOnce(&S, Request<A>) -> F) -> ReplyFuture<F> {
-        let asked = Asked::by(&request, &self.held.0.config.prefer);
-        ReplyFuture::new(call(&self.inner, request), asked, Arc::clone(&self.held))
+impl<C, H: Handler<C>> Handler<C> for Compress<H> {
+    type Error = H::Error;
+    type Future = CompressFuture<H::Future>;
+
+    fn handle(&self, request: Request<Body>, context: &C) -> Self::Future {
+        let info = self.request_info(&request);
+        CompressFuture::new(self.inner.handle(request, context), info, Arc::clone(&self.shared))
     }
 }
 
@@ -47,15 +48,15 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<CompressFuture<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future> {
-        let asked = Asked::by(&request, &self.held.0.config.prefer);
-        ResponseFuture::new(self.inner.call(request), asked, Arc::clone(&self.held))
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let info = self.request_info(&request);
+        ResponseFuture::new(CompressFuture::new(self.inner.call(request), info, Arc::clone(&self.shared)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Encodings of bodies that come again.
+//! [`Store`]: kept encodings of bodies with an id.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,47 +13,58 @@ use quick_cache::sync::{Cache as Index, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 use tokio::sync::oneshot;
 
-/// Which content, in which coding.
+/// A content and a coding.
 pub(crate) type Key = (BodyId, Coding);
 
-/// How often an encoding is asked for before it is worth a better one. Most contents of a short
-/// life never are.
-const ASKED: u32 = 8;
+/// The number of uses from which an encoding is worth improving. Most contents that live shortly
+/// never reach it.
+const MIN_USES: u32 = 8;
 
-/// What an entry takes besides the encoding itself, in bytes: the store's own index, and what the
-/// allocator adds.
+/// The memory of an entry besides the encoding itself, in bytes: the index and the allocator's
+/// overhead.
 const OVERHEAD: usize = 320;
-/// What the lines of a head take besides their text, in bytes.
-const LINES: usize = 32;
-/// What an encoding is guessed to take: by this the index knows how many keys to remember that it
-/// has let go.
-const TYPICAL: u64 = 4096;
-/// Bytes of a part of the store with a lock of its own, at least.
-const SHARD: u64 = 12 << 20;
+/// The memory of header lines besides their text, in bytes.
+const LINES_OVERHEAD: usize = 32;
+/// The assumed size of an encoding, in bytes. It decides the number of removed keys that the index
+/// remembers.
+const TYPICAL_SIZE: u64 = 4096;
+/// The lower limit of a shard's size, in bytes. Each shard has a lock of its own.
+const MIN_SHARD: u64 = 12 << 20;
 
-/// Keeps encodings, within a bound of bytes. Each is made once, however many ask for it.
+/// Keeps encodings, within a limit of bytes. Concurrent requests for one encoding make it once.
 pub(crate) struct Store {
     kept: Index<Key, Arc<Kept>, Weigh, foldhash::fast::RandomState>,
-    /// Who waits for what is being made.
-    flights: Mutex<HashMap<Key, Vec<Waiter>>>,
+    /// The encodings that are being made, each with the requests that wait for it.
+    pending: Mutex<HashMap<Key, Vec<Waiter>>>,
     made: AtomicU64,
 }
 
 type Waiter = oneshot::Sender<Arc<Kept>>;
 
+/// The figures of a store at one moment.
+#[derive(Default)]
+pub(crate) struct StoreStats {
+    /// Encodings that are kept.
+    pub(crate) kept: u64,
+    /// Their memory, in bytes.
+    pub(crate) kept_bytes: u64,
+    /// Encodings that were made since the start.
+    pub(crate) made: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Weigh;
 
-/// What came of encoding a content.
+/// The outcome of encoding a content.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// `None` when it was no shorter: the content itself is the best that can be sent.
+    /// The encoding. `None` if it was not shorter than the content, so that identity is sent.
     pub(crate) encoding: Option<Encoding>,
-    /// Whether a better encoding may still be worth its while.
+    /// `true` while a better encoding may be made.
     improvable: AtomicBool,
-    asked: AtomicU32,
-    /// The lines of the head that it was last sent with, under the name of those that they were
-    /// made of.
+    uses: AtomicU32,
+    /// The header lines that it was last sent with, and the id of the identity's lines that they
+    /// were made from.
     lines: Option<(BodyId, Lines)>,
 }
 
@@ -65,21 +76,21 @@ pub(crate) struct Encoding {
     length: HeaderValue,
 }
 
-/// What to do about an encoding that is not there yet.
+/// The way to an encoding that is not kept yet.
 pub(crate) enum Joined {
-    /// It is there by now.
+    /// It is kept by now.
     Kept(Arc<Kept>),
-    /// Make it, and [`land`](Lead::land) it.
-    Lead(Lead),
-    /// Somebody is making it; wait.
-    Follow(oneshot::Receiver<Arc<Kept>>),
+    /// The caller makes it, and [finishes](Leader::finish).
+    Leader(Leader),
+    /// Another request makes it; the caller waits.
+    Follower(oneshot::Receiver<Arc<Kept>>),
 }
 
-/// The right and the duty to make an encoding. Dropped, it sends those who wait away.
-pub(crate) struct Lead {
+/// The request that makes an encoding for all that wait for it. On drop, their receivers fail.
+pub(crate) struct Leader {
     store: Arc<Store>,
     key: Key,
-    landed: bool,
+    finished: bool,
 }
 
 // === impl Store ===
@@ -88,64 +99,62 @@ impl Store {
     pub(crate) fn new(bytes: u64) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut shards = (cores * 4).next_power_of_two();
-        while shards > 1 && bytes / shards as u64 <= SHARD {
+        while shards > 1 && bytes / shards as u64 <= MIN_SHARD {
             shards /= 2;
         }
-        let keys = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
+        let keys = usize::try_from(bytes / TYPICAL_SIZE).unwrap_or(usize::MAX);
         let hasher = foldhash::fast::RandomState::default();
         let mut options = OptionsBuilder::new();
-        // Contents die without a word. What nobody asks for any more sinks all the same, however
-        // much it once was liked: a use counts only until the hand of the clock has come by.
+        // The store does not learn when a content is dropped. Its encodings are still evicted,
+        // however often they were used: a use counts only until the next sweep.
         options.shards(shards).weight_capacity(bytes).estimated_items_capacity(keys).hot_allocation(0.9);
         let kept = match options.build() {
             Ok(options) => Index::with_options(options, Weigh, hasher, DefaultLifecycle::default()),
             Err(_) => Index::with(keys, bytes, Weigh, hasher, DefaultLifecycle::default()),
         };
-        Self { kept, flights: Mutex::default(), made: AtomicU64::new(0) }
+        Self { kept, pending: Mutex::default(), made: AtomicU64::new(0) }
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<Arc<Kept>> {
         self.kept.get(&key)
     }
 
-    /// Asks for what [`Store::get`] did not find.
+    /// Joins the requests for an encoding that [`Store::get`] did not find.
     pub(crate) fn join(self: &Arc<Self>, key: Key) -> Joined {
-        let mut flights = self.flights.lock();
-        if let Some(waiting) = flights.get_mut(&key) {
+        let mut pending = self.pending.lock();
+        if let Some(waiters) = pending.get_mut(&key) {
             let (sender, receiver) = oneshot::channel();
-            waiting.push(sender);
-            return Joined::Follow(receiver);
+            waiters.push(sender);
+            return Joined::Follower(receiver);
         }
-        // It may have been finished since it was looked up.
+        // It may have been finished since the look-up.
         if let Some(kept) = self.kept.get(&key) {
             return Joined::Kept(kept);
         }
-        flights.insert(key, Vec::new());
-        Joined::Lead(Lead { store: Arc::clone(self), key, landed: false })
+        pending.insert(key, Vec::new());
+        Joined::Leader(Leader { store: Arc::clone(self), key, finished: false })
     }
 
-    /// Remembers with which lines an encoding that is the best there will be goes out in the place
-    /// of those of this name, unless it is not there any more.
-    pub(crate) fn remember(&self, key: Key, encoding: &Encoding, of: BodyId, lines: Lines) {
-        let (encoding, lines) = (Some(encoding.clone()), Some((of, lines)));
-        self.improve(key, Kept { encoding, lines, ..Kept::first(None) });
+    /// Stores the header lines of a final encoding. Does nothing if the encoding was evicted.
+    pub(crate) fn set_lines(&self, key: Key, encoding: &Encoding, identity_lines: BodyId, lines: Lines) {
+        let (encoding, lines) = (Some(encoding.clone()), Some((identity_lines, lines)));
+        self.replace(key, Kept { encoding, lines, ..Kept::quick(None) });
     }
 
-    /// Replaces an encoding with a better one, unless it is not there any more.
-    pub(crate) fn improve(&self, key: Key, kept: Kept) {
+    /// Replaces an encoding. Does nothing if it was evicted.
+    pub(crate) fn replace(&self, key: Key, kept: Kept) {
         if self.kept.contains_key(&key) {
             self.kept.insert(key, Arc::new(kept));
         }
     }
 
-    pub(crate) fn holds(&self, key: Key) -> bool {
+    pub(crate) fn contains(&self, key: Key) -> bool {
         self.kept.contains_key(&key)
     }
 
-    /// How many encodings are kept, their bytes with all that is kept about them, and how many were
-    /// ever made.
-    pub(crate) fn figures(&self) -> (u64, u64, u64) {
-        (self.kept.len() as u64, self.kept.weight(), self.made.load(Ordering::Relaxed))
+    pub(crate) fn stats(&self) -> StoreStats {
+        let made = self.made.load(Ordering::Relaxed);
+        StoreStats { kept: self.kept.len() as u64, kept_bytes: self.kept.weight(), made }
     }
 }
 
@@ -153,38 +162,38 @@ impl Store {
 
 impl Weighter<Key, Arc<Kept>> for Weigh {
     fn weight(&self, _: &Key, kept: &Arc<Kept>) -> u64 {
-        let lines = kept.lines.as_ref().map_or(0, |(_, lines)| lines.as_bytes().len() + LINES);
+        let lines = kept.lines.as_ref().map_or(0, |(_, lines)| lines.as_bytes().len() + LINES_OVERHEAD);
         (kept.encoding.as_ref().map_or(0, |encoding| encoding.bytes.len()) + lines + OVERHEAD) as u64
     }
 }
 
-// === impl Lead ===
+// === impl Leader ===
 
-impl Lead {
-    /// Keeps what was made and gives it to all who wait.
-    pub(crate) fn land(mut self, kept: Kept) -> Arc<Kept> {
+impl Leader {
+    /// Stores the outcome, and sends it to the requests that wait.
+    pub(crate) fn finish(mut self, kept: Kept) -> Arc<Kept> {
         let kept = Arc::new(kept);
         self.store.kept.insert(self.key, Arc::clone(&kept));
         self.store.made.fetch_add(1, Ordering::Relaxed);
-        for waiter in self.store.flights.lock().remove(&self.key).unwrap_or_default() {
+        for waiter in self.store.pending.lock().remove(&self.key).unwrap_or_default() {
             let _ = waiter.send(Arc::clone(&kept));
         }
-        self.landed = true;
+        self.finished = true;
         kept
     }
 
-    /// Waits with the others.
+    /// A receiver of the outcome.
     pub(crate) fn follow(&self) -> oneshot::Receiver<Arc<Kept>> {
         let (sender, receiver) = oneshot::channel();
-        self.store.flights.lock().entry(self.key).or_default().push(sender);
+        self.store.pending.lock().entry(self.key).or_default().push(sender);
         receiver
     }
 }
 
-impl Drop for Lead {
+impl Drop for Leader {
     fn drop(&mut self) {
-        if !self.landed {
-            self.store.flights.lock().remove(&self.key);
+        if !self.finished {
+            self.store.pending.lock().remove(&self.key);
         }
     }
 }
@@ -192,44 +201,43 @@ impl Drop for Lead {
 // === impl Kept ===
 
 impl Kept {
-    /// What came of a first, quick encoding.
-    pub(crate) fn first(encoded: Option<Bytes>) -> Self {
+    /// The outcome of a first, quick encoding.
+    pub(crate) fn quick(encoded: Option<Bytes>) -> Self {
         let improvable = AtomicBool::new(encoded.is_some());
-        Self { encoding: encoded.map(Encoding::new), improvable, asked: AtomicU32::new(0), lines: None }
+        Self { encoding: encoded.map(Encoding::new), improvable, uses: AtomicU32::new(0), lines: None }
     }
 
-    /// The best there will be.
+    /// A final encoding.
     pub(crate) fn best(encoded: Bytes) -> Self {
-        Self { improvable: AtomicBool::new(false), ..Self::first(Some(encoded)) }
+        Self { improvable: AtomicBool::new(false), ..Self::quick(Some(encoded)) }
     }
 
-    /// The lines that it goes out with in the place of these, if they are remembered.
-    pub(crate) fn lines(&self, of: BodyId) -> Option<&Lines> {
-        self.lines.as_ref().filter(|(known, _)| *known == of).map(|(_, lines)| lines)
+    /// The stored header lines that were made from the identity's lines with this id.
+    pub(crate) fn lines(&self, identity_lines: BodyId) -> Option<&Lines> {
+        self.lines.as_ref().filter(|(known, _)| *known == identity_lines).map(|(_, lines)| lines)
     }
 
-    /// Whether a better encoding may still be made.
+    /// Returns `true` if a better encoding may be made.
     pub(crate) fn is_improvable(&self) -> bool {
         self.improvable.load(Ordering::Relaxed)
     }
 
-    /// Counts a use. `true` when a better encoding should be made now, which it says to one caller
-    /// only.
-    pub(crate) fn deserves_better(&self) -> bool {
+    /// Counts a use. Returns `true`, to one caller only, if a better encoding should be made now.
+    pub(crate) fn claim_improvement(&self) -> bool {
         if !self.improvable.load(Ordering::Relaxed) {
             return false;
         }
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        // When it could not be made, it is tried again, ever more seldom.
-        asked >= ASKED && asked.is_power_of_two() && self.improvable.swap(false, Ordering::Relaxed)
+        let uses = self.uses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // After a failure, the next attempt comes with twice as many uses.
+        uses >= MIN_USES && uses.is_power_of_two() && self.improvable.swap(false, Ordering::Relaxed)
     }
 
-    /// A better encoding could not be made now.
-    pub(crate) fn try_again(&self) {
+    /// Gives the claim back: the better encoding could not be made now.
+    pub(crate) fn release_improvement(&self) {
         self.improvable.store(true, Ordering::Relaxed);
     }
 
-    /// Whether `encoded` is shorter than what is kept.
+    /// Returns `true` if `encoded` is shorter than the kept encoding.
     pub(crate) fn is_longer_than(&self, encoded: &Bytes) -> bool {
         self.encoding.as_ref().is_none_or(|encoding| encoding.bytes.len() > encoded.len())
     }
@@ -242,7 +250,7 @@ impl Encoding {
         Self { id: BodyId::new(), length: HeaderValue::from(bytes.len()), bytes }
     }
 
-    /// The body, under an id of its own.
+    /// The body, with an id of its own.
     pub(crate) fn body(&self) -> Body {
         Body::identified(self.bytes.clone(), self.id)
     }

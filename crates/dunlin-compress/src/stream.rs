@@ -1,4 +1,4 @@
-//! A body that is encoded as it flows.
+//! [`EncodedBody`]: a stream that is encoded while it is read.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,70 +14,73 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::encoder::{BUDGET, Encoder, Op, Spec};
-use crate::layer::Shared;
+use crate::shared::Shared;
 
-/// Output is passed on when there is this much of it, in bytes.
-const FRAME: usize = 16 << 10;
+/// The size from which output is passed on, in bytes.
+const MIN_FRAME: usize = 16 << 10;
 
-/// A stream of a known length of at most this many bytes is collected, as long as it comes at once:
-/// encoding it in one go costs half as much.
-const COLLECTED: u64 = 64 << 10;
+/// The limit up to which a stream of known length is collected, if all of it is available at once.
+/// In bytes. To encode it as a whole costs half as much.
+const MAX_COLLECTED: u64 = 64 << 10;
 
-/// A stream, encoded.
+/// A stream that is encoded while it is read.
 ///
-/// It asks `inner` for more only when it is asked itself, so a client that does not read stops the
-/// encoder. When `inner` has nothing now, all that it gave before is flushed out: what a handler
-/// has sent is never held back. While `inner` always has more, output goes out as it is made. A
-/// piece of work that would hold the event loop too long goes to a thread, one at a time; if the
-/// threads have too much to do it waits for them. Where there are no threads it is done here, in
-/// smaller pieces, and the loop let go after each. Dropped, it gives the encoder back.
-pub(crate) struct Encoded {
-    inner: Begun,
+/// - **Backpressure.** `inner` is polled only when this body is polled, so that a client that does
+///   not read stops the encoder.
+/// - **Flushes.** When `inner` is pending, all that it gave before is flushed, so that the client
+///   can read everything that the handler has sent.
+/// - **Work.** A piece of work that would block the event loop too long goes to a thread, one piece
+///   at a time. If all threads are busy, it waits for one. Without threads, the event loop does it
+///   in smaller slices, and runs other tasks between them.
+///
+/// On drop, the encoder is freed for another stream.
+pub(crate) struct EncodedBody {
+    inner: ReadAhead,
     spec: Spec,
     shared: Arc<Shared>,
     state: State,
-    /// Input that is still to be encoded.
+    /// The input that is not encoded yet.
     input: Bytes,
-    /// Output that is still to be passed on.
+    /// The output that is not passed on yet.
     out: Vec<u8>,
-    /// Whether the encoder has input inside that was not flushed.
+    /// `true` if the encoder contains input that is not flushed.
     unflushed: bool,
-    /// What comes after the content, when `inner` has come to its end.
+    /// The state after the content. Set when `inner` has ended.
     end: Option<State>,
-    /// What was done since the loop was last let go, in nanoseconds by estimate.
+    /// The estimated time of the work since the event loop last ran other tasks, in nanoseconds.
     spent: u64,
 }
 
-/// A stream, and what was read of it already.
-pub(crate) struct Begun {
+/// A stream, and the frames that were read from it already.
+pub(crate) struct ReadAhead {
     body: Body,
-    ahead: VecDeque<Polled>,
+    read: VecDeque<Polled>,
 }
 
-/// What a body gives: a frame, an error, or its end.
+/// The output of a body: a frame, an error, or its end.
 type Polled = Option<Result<Frame<Bytes>, BoxError>>;
 
-/// What a stream turned out to be.
+/// The outcome of [`ReadAhead::peek`].
 pub(crate) enum Peeked {
     Complete(Bytes),
-    Stream(Begun),
+    Stream(ReadAhead),
 }
 
 #[derive(Default)]
 enum State {
-    /// Nothing has come yet: a body that is never read costs no encoder.
+    /// The state before the first frame. A body that is never read costs no encoder.
     Start,
     Encoding(Encoder),
-    /// All threads have enough to do.
-    Full(Room, Work),
-    /// The encoder is at work in a thread.
-    Away(oneshot::Receiver<Returned>),
+    /// All threads are busy.
+    WaitingForWorker(Reservation, Work),
+    /// A thread has the encoder.
+    InWorker(oneshot::Receiver<Returned>),
     Trailers(HeaderMap),
     #[default]
     Done,
 }
 
-type Room = Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>;
+type Reservation = Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>;
 
 /// A piece of work for a thread.
 struct Work {
@@ -87,73 +90,74 @@ struct Work {
     out: Vec<u8>,
 }
 
-/// What comes back from a thread.
+/// A piece of work that a thread has done.
 struct Returned {
     encoder: Encoder,
     out: Vec<u8>,
-    done: Result<(), BoxError>,
+    result: Result<(), BoxError>,
 }
 
-// === impl Begun ===
+// === impl ReadAhead ===
 
-impl Begun {
-    pub(crate) const fn not(body: Body) -> Self {
-        Self { body, ahead: VecDeque::new() }
+impl ReadAhead {
+    pub(crate) const fn new(body: Body) -> Self {
+        Self { body, read: VecDeque::new() }
     }
 
-    /// The content of a stream that is none: one that knows its length, and has all of it at once.
-    /// Other frameworks box what is complete like that, and a short answer from an upstream comes
-    /// so. Nothing is waited for.
+    /// Reads the frames that are available now. Returns the content if that is all of it.
+    ///
+    /// A stream of known length may have all of its content at once. Complete bodies of other
+    /// frameworks come so, and short responses of upstreams.
     pub(crate) fn peek(body: Body, cx: &mut Context<'_>) -> Peeked {
-        let (len, mut this) = (body.len(), Self::not(body));
+        let (len, mut this) = (body.len(), Self::new(body));
         let Some(len) = len else { return Peeked::Stream(this) };
         let mut have = 0;
         while let Poll::Ready(polled) = Pin::new(&mut this.body).poll_frame(cx) {
             let data = polled.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
             let data = data.map_or(0, |data| data.len() as u64);
-            this.ahead.push_back(polled);
+            this.read.push_back(polled);
             have += data;
             if have == len && this.body.is_end_stream() {
                 return Peeked::Complete(this.join());
             }
-            if have >= len || data == 0 || len > COLLECTED {
+            if have >= len || data == 0 || len > MAX_COLLECTED {
                 break;
             }
         }
         Peeked::Stream(this)
     }
 
-    /// The data that was read.
+    /// The data of all frames that were read.
     fn join(self) -> Bytes {
-        let mut data = self.ahead.into_iter().flatten().flatten().filter_map(|frame| frame.into_data().ok());
+        let mut data = self.read.into_iter().flatten().flatten().filter_map(|frame| frame.into_data().ok());
         let first = data.next().unwrap_or_default();
         let mut rest = data.peekable();
         if rest.peek().is_none() {
             return first;
         }
-        let mut whole = Vec::with_capacity(COLLECTED as usize);
+        let mut whole = Vec::with_capacity(MAX_COLLECTED as usize);
         whole.extend_from_slice(&first);
         rest.for_each(|piece| whole.extend_from_slice(&piece));
         whole.into()
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
-        match self.ahead.pop_front() {
+        match self.read.pop_front() {
             Some(polled) => Poll::Ready(polled),
             None => Pin::new(&mut self.body).poll_frame(cx),
         }
     }
 }
 
-// === impl Encoded ===
+// === impl EncodedBody ===
 
-impl Encoded {
-    pub(crate) fn new(inner: Begun, spec: Spec, shared: Arc<Shared>) -> Self {
+impl EncodedBody {
+    pub(crate) fn new(inner: ReadAhead, spec: Spec, shared: Arc<Shared>) -> Self {
         let (input, out) = (Bytes::new(), Vec::new());
         Self { inner, spec, shared, state: State::Start, input, out, unflushed: false, end: None, spent: 0 }
     }
 
-    /// Encodes `input` and does `op`, here or away.
+    /// Encodes `input` and does `op`, here or in a thread.
     fn run(&mut self, input: Bytes, op: Op) -> Result<(), BoxError> {
         let mut encoder = match std::mem::take(&mut self.state) {
             State::Start => Encoder::take(self.spec)?,
@@ -166,82 +170,83 @@ impl Encoded {
         self.unflushed = op == Op::Process;
         let cost = encoder.cost(input.len(), op);
         let workers = &self.shared.workers;
-        if cost > BUDGET && !workers.is_none() {
+        if cost > BUDGET && !workers.has_no_threads() {
             let work = Work { encoder, input, op, out: std::mem::take(&mut self.out) };
-            match workers.try_room() {
-                Some(room) => self.send_away(room, work),
+            match workers.try_reserve() {
+                Some(slot) => self.send_to_worker(slot, work),
                 None => {
                     self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
-                    self.state = State::Full(Box::pin(workers.room()), work);
+                    self.state = State::WaitingForWorker(Box::pin(workers.reserve()), work);
                 }
             }
             return Ok(());
         }
         self.spent += cost;
         encoder.encode(&input, op, &mut self.out)?;
-        self.came_back(encoder);
+        self.resume(encoder);
         Ok(())
     }
 
-    /// There is room: the work goes to a thread.
-    fn send_away(&mut self, room: OwnedSemaphorePermit, work: Work) {
+    /// Sends work to a thread, in a slot of the queue.
+    fn send_to_worker(&mut self, slot: OwnedSemaphorePermit, work: Work) {
         let (sender, receiver) = oneshot::channel();
         let Work { mut encoder, input, op, mut out } = work;
         let job = move || {
-            // The client may have left meanwhile.
+            // If the receiver is gone, the client has left.
             if !sender.is_closed() {
-                let done = encoder.encode(&input, op, &mut out);
-                let _ = sender.send(Returned { encoder, out, done });
+                let result = encoder.encode(&input, op, &mut out);
+                let _ = sender.send(Returned { encoder, out, result });
             }
         };
-        if let Err(job) = self.shared.workers.submit_in(room, job) {
-            // No thread can be had, and somebody has to do it.
+        if let Err(job) = self.shared.workers.submit_with(slot, job) {
+            // No thread could be started, so the event loop does the work.
             self.spent = BUDGET;
             job();
         }
-        self.state = State::Away(receiver);
+        self.state = State::InWorker(receiver);
     }
 
-    fn came_back(&mut self, encoder: Encoder) {
+    /// Goes on with the encoder after a piece of work.
+    fn resume(&mut self, encoder: Encoder) {
         self.state = self.end.take().unwrap_or(State::Encoding(encoder));
     }
 
     fn output(&mut self) -> Frame<Bytes> {
         let out = std::mem::take(&mut self.out);
-        // Most of the buffer may be empty: an event is small.
+        // A copy of an event is much smaller than its buffer.
         Frame::data(if out.len() < out.capacity() / 2 { Bytes::copy_from_slice(&out) } else { out.into() })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
         loop {
-            if let State::Full(room, _) = &mut self.state {
-                let room = ready!(room.as_mut().poll(cx));
-                if let State::Full(_, work) = std::mem::take(&mut self.state) {
-                    self.send_away(room, work);
+            if let State::WaitingForWorker(reservation, _) = &mut self.state {
+                let slot = ready!(reservation.as_mut().poll(cx));
+                if let State::WaitingForWorker(_, work) = std::mem::take(&mut self.state) {
+                    self.send_to_worker(slot, work);
                 }
             }
-            if let State::Away(receiver) = &mut self.state {
+            if let State::InWorker(receiver) = &mut self.state {
                 let Ok(returned) = ready!(Pin::new(receiver).poll(cx)) else {
-                    return Poll::Ready(Some(Err("the thread that encoded the body has ended".into())));
+                    return Poll::Ready(Some(Err("the thread that encoded the body has panicked".into())));
                 };
                 self.out = returned.out;
-                returned.done?;
-                self.came_back(returned.encoder);
+                returned.result?;
+                self.resume(returned.encoder);
             }
             if self.spent >= BUDGET {
                 self.spent = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.out.len() >= FRAME {
+            if self.out.len() >= MIN_FRAME {
                 return Poll::Ready(Some(Ok(self.output())));
             }
             if !self.input.is_empty() {
-                let (most, op) = match self.shared.workers.is_none() {
-                    true => self.spec.slice_alone(),
+                let (limit, op) = match self.shared.workers.has_no_threads() {
+                    true => self.spec.slice_without_workers(),
                     false => (self.spec.slice(), Op::Process),
                 };
-                let slice = self.input.split_to(self.input.len().min(most));
+                let slice = self.input.split_to(self.input.len().min(limit));
                 self.run(slice, op)?;
                 continue;
             }
@@ -278,7 +283,7 @@ impl Encoded {
     }
 }
 
-impl http_body::Body for Encoded {
+impl http_body::Body for EncodedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -287,7 +292,7 @@ impl http_body::Body for Encoded {
         let polled = this.poll(cx);
         if let Poll::Ready(Some(Err(_))) = polled {
             (this.state, this.input, this.out) = (State::Done, Bytes::new(), Vec::new());
-            this.inner = Begun::not(Body::empty());
+            this.inner = ReadAhead::new(Body::empty());
         }
         polled
     }

@@ -1,19 +1,20 @@
-//! The media types that are worth encoding.
+//! [`Types`]: the media types that are worth encoding.
 
 use std::str::FromStr;
 
 use dunlin_http::list;
 use dunlin_http::media_type::MediaType;
 
+use crate::Error;
+
 /// A list of media types to encode.
 ///
-/// What is not listed is left alone: a list of what not to encode would miss every format that is
-/// packed already and that nobody thought of. Entries are `type/subtype`, `type/*`, or
-/// `*/*+suffix`; one with `!` before it takes types out again. Of the entries that a type matches,
-/// the last decides.
+/// Other types are not encoded. A list of exceptions instead would miss unknown formats that are
+/// compressed already. An entry is `type/subtype`, `type/*` or `*/*+suffix`. One with `!` before it
+/// excludes types. If several entries match a type, the last one decides.
 ///
 /// ```
-/// # fn main() -> Result<(), dunlin_compress::TypeError> {
+/// # fn main() -> Result<(), dunlin_compress::Error> {
 /// use dunlin_compress::Types;
 ///
 /// let types = Types::default().with("application/x-ndjson")?.with("!text/event-stream")?;
@@ -25,11 +26,6 @@ use dunlin_http::media_type::MediaType;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Types(Vec<Entry>);
 
-/// An entry that is no media type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is none of `type/subtype`, `type/*` and `*/*+suffix`, with or without `!` before it")]
-pub struct TypeError(String);
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     listed: bool,
@@ -39,14 +35,14 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Exact(Box<str>),
-    /// What stands before `*`, with the slash.
+    /// The part before `*`, including the slash.
     Main(Box<str>),
-    /// What stands at the end, with the plus.
+    /// The end, including the plus.
     Suffix(Box<str>),
 }
 
-/// Text, what is text under another name, and binary formats that are not packed. Formats that are
-/// packed already (images, audio, video, archives, woff2) gain nothing.
+/// Text under any name, and binary formats that are not compressed. Formats that are compressed
+/// already (images, audio, video, archives, woff2) gain nothing.
 const DEFAULT: &[&str] = &[
     "*/*+json",
     "*/*+xml",
@@ -83,16 +79,17 @@ impl Types {
         Self(Vec::new())
     }
 
-    /// The list with one more entry.
+    /// Adds an entry.
     ///
     /// # Errors
-    /// When `entry` has none of the forms above.
-    pub fn with(mut self, entry: &str) -> Result<Self, TypeError> {
+    /// Fails if `entry` has none of the forms above.
+    pub fn with(mut self, entry: &str) -> Result<Self, Error> {
         self.0.push(entry.parse()?);
         Ok(self)
     }
 
-    /// Whether content of this media type, `type/subtype` in any case, is to be encoded.
+    /// Returns `true` if content of this media type is encoded. `essence` is `type/subtype`, in any
+    /// case.
     #[must_use]
     pub fn contains(&self, essence: &str) -> bool {
         self.0.iter().rev().find(|entry| entry.pattern.matches(essence)).is_some_and(|entry| entry.listed)
@@ -108,11 +105,11 @@ impl Default for Types {
 // === impl Entry ===
 
 impl FromStr for Entry {
-    type Err = TypeError;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, TypeError> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let (listed, name) = text.strip_prefix('!').map_or((true, text), |rest| (false, rest));
-        let error = || TypeError(text.to_owned());
+        let error = || Error::Type(text.to_owned());
         let pattern = if let Some(suffix) = name.strip_prefix("*/*+") {
             list::is_token(suffix).then(|| Pattern::Suffix(format!("+{suffix}").into())).ok_or_else(error)?
         } else {
@@ -148,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_its_like_by_default() {
+    fn default_types() {
         let types = Types::default();
         assert_eq!(types.0.len(), DEFAULT.len(), "every default is an entry");
         for yes in ["text/html", "TEXT/x-anything", "application/problem+json", "image/svg+xml", "application/wasm"] {
@@ -166,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_are_none() {
+    fn invalid_entries() {
         for bad in ["", "text", "*/*", "*/json", "text/", "text/*x", "a/b; q=1", "*/*+", " a/b", "*"] {
-            assert_eq!(Types::none().with(bad), Err(TypeError(bad.into())), "{bad:?}");
+            assert_eq!(Types::none().with(bad), Err(Error::Type(bad.into())), "{bad:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A few threads for what would hold the event loop too long.
+//! [`Workers`]: a few threads for work that would block the event loop too long.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,23 +9,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that had nothing to do for so long ends.
-const IDLE: Duration = Duration::from_secs(10);
+/// The time after which an idle thread ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A pool with a cap on its threads and on what waits for them. Threads start when there is work
-/// for them. When it is dropped, what waits is dropped too.
+/// A pool with limits for its threads and for its queue. Threads start when there is work for them.
+/// On drop, the queued jobs are dropped too.
 pub(crate) struct Workers {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// The most threads.
-    cap: usize,
-    /// The most jobs that wait: one for each permit.
-    room: Arc<Semaphore>,
-    /// Whether its threads stand back for all others, where a thread can.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "niceness is a whole process's there"))]
-    gentle: bool,
+    max_threads: usize,
+    /// A permit for each slot of the queue.
+    slots: Arc<Semaphore>,
+    /// `true` if its threads have the lowest priority, on systems where threads have priorities.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there, niceness is of the whole process"))]
+    low_priority: bool,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -41,62 +40,66 @@ struct State {
 // === impl Workers ===
 
 impl Workers {
-    /// For work that somebody waits for.
-    pub(crate) fn new(cap: usize) -> Self {
-        Self::with(cap, cap * 16, false)
+    /// Makes a pool for work that clients wait for.
+    pub(crate) fn new(max_threads: usize) -> Self {
+        Self::with(max_threads, max_threads * 16, false)
     }
 
-    /// For work that nobody waits for: one thread, at the lowest priority.
+    /// Makes a pool for background work: one thread, with the lowest priority.
     pub(crate) fn background(queue: usize) -> Self {
         Self::with(1, queue, true)
     }
 
-    fn with(cap: usize, queue: usize, gentle: bool) -> Self {
+    fn with(max_threads: usize, queue: usize, low_priority: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
-                cap,
-                room: Arc::new(Semaphore::new(queue)),
-                gentle,
+                max_threads,
+                slots: Arc::new(Semaphore::new(queue)),
+                low_priority,
                 state: Mutex::default(),
                 wake: Condvar::new(),
             }),
         }
     }
 
-    /// Has `job` done, in order. Gives it back when there is no room for it.
+    /// Queues `job`. Returns it if the queue is full.
     pub(crate) fn submit<J: FnOnce() + Send + 'static>(&self, job: J) -> Result<(), J> {
-        match self.try_room() {
-            Some(room) => self.submit_in(room, job),
+        match self.try_reserve() {
+            Some(slot) => self.submit_with(slot, job),
             None => Err(job),
         }
     }
 
-    /// Whether there are no threads, nor ever will be.
-    pub(crate) fn is_none(&self) -> bool {
-        self.inner.cap == 0
+    /// Returns `true` if the pool never has a thread.
+    pub(crate) fn has_no_threads(&self) -> bool {
+        self.inner.max_threads == 0
     }
 
-    /// Room for a job, if there is some now.
-    pub(crate) fn try_room(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.inner.room).try_acquire_owned().ok()
+    /// Reserves a slot of the queue, if one is free now.
+    pub(crate) fn try_reserve(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.slots).try_acquire_owned().ok()
     }
 
-    /// Waits for room, in the order of asking.
-    pub(crate) fn room(&self) -> impl Future<Output = OwnedSemaphorePermit> + Send + use<> {
-        let room = Arc::clone(&self.inner.room);
+    /// Waits for a slot of the queue, first come, first served.
+    pub(crate) fn reserve(&self) -> impl Future<Output = OwnedSemaphorePermit> + Send + use<> {
+        let slots = Arc::clone(&self.inner.slots);
         async move {
-            match room.acquire_owned().await {
-                Ok(room) => room,
-                // It is never closed.
+            match slots.acquire_owned().await {
+                Ok(slot) => slot,
+                // The semaphore is never closed.
                 Err(_) => std::future::pending().await,
             }
         }
     }
 
-    /// Has `job` done, in room that was waited for. Gives it back when no thread can be started.
-    pub(crate) fn submit_in<J: FnOnce() + Send + 'static>(&self, room: OwnedSemaphorePermit, job: J) -> Result<(), J> {
+    /// Queues `job` in a reserved slot. Returns it if no thread can be started.
+    pub(crate) fn submit_with<J: FnOnce() + Send + 'static>(
+        &self,
+        slot: OwnedSemaphorePermit,
+        job: J,
+    ) -> Result<(), J> {
         let mut state = self.inner.state.lock();
-        if state.idle <= state.jobs.len() && state.threads < self.inner.cap {
+        if state.idle <= state.jobs.len() && state.threads < self.inner.max_threads {
             let inner = Arc::clone(&self.inner);
             let thread = std::thread::Builder::new().name("dunlin-compress".into()).spawn(move || inner.run());
             state.threads += usize::from(thread.is_ok());
@@ -104,7 +107,7 @@ impl Workers {
         if state.threads == 0 {
             return Err(job);
         }
-        state.jobs.push_back((room, Box::new(job)));
+        state.jobs.push_back((slot, Box::new(job)));
         self.inner.wake.notify_one();
         Ok(())
     }
@@ -126,16 +129,15 @@ impl Drop for Workers {
 impl Inner {
     fn run(&self) {
         #[cfg(target_os = "linux")]
-        if self.gentle {
-            // Here niceness is a thread's own. Where it cannot be had, the work is done all the
-            // same.
+        if self.low_priority {
+            // On Linux, each thread has its own niceness. A failure does not matter to the work.
             let _ = rustix::process::nice(19);
         }
         let mut state = self.state.lock();
         loop {
-            if let Some((room, job)) = state.jobs.pop_front() {
+            if let Some((slot, job)) = state.jobs.pop_front() {
                 parking_lot::MutexGuard::unlocked(&mut state, move || {
-                    drop(room);
+                    drop(slot);
                     job();
                 });
                 continue;
@@ -144,7 +146,7 @@ impl Inner {
                 break;
             }
             state.idle += 1;
-            let timed_out = self.wake.wait_for(&mut state, IDLE).timed_out();
+            let timed_out = self.wake.wait_for(&mut state, IDLE_TIMEOUT).timed_out();
             state.idle -= 1;
             if timed_out && state.jobs.is_empty() {
                 break;
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_threads_and_no_longer_a_queue_than_the_caps() {
+    fn threads_and_queue_stay_within_their_limits() {
         let workers = Workers::with(2, 3, false);
         let (started, starts) = mpsc::channel();
         let gate = Arc::new(Mutex::new(()));
@@ -186,28 +188,28 @@ mod tests {
         }
         assert!(submit().is_err());
         assert_eq!(workers.inner.state.lock().threads, 2);
-        let mut room = Box::pin(workers.room());
-        assert!(room.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let mut reservation = Box::pin(workers.reserve());
+        assert!(reservation.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         drop(closed);
         assert_eq!(starts.iter().take(3).count(), 3);
-        let room = loop {
-            if let Poll::Ready(room) = room.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                break room;
+        let slot = loop {
+            if let Poll::Ready(slot) = reservation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                break slot;
             }
             std::thread::yield_now();
         };
         let (done, is_done) = mpsc::channel();
-        workers.submit_in(room, move || done.send(()).unwrap()).map_err(drop).unwrap();
+        workers.submit_with(slot, move || done.send(()).unwrap()).map_err(drop).unwrap();
         is_done.recv().unwrap();
     }
 
     #[test]
-    fn none_takes_nothing() {
-        assert!(Workers::new(0).submit(|| {}).is_err() && Workers::new(0).is_none());
+    fn a_pool_without_threads_takes_no_job() {
+        assert!(Workers::new(0).submit(|| {}).is_err() && Workers::new(0).has_no_threads());
     }
 
     #[test]
-    fn what_waits_is_dropped_with_the_pool() {
+    fn queued_jobs_are_dropped_with_the_pool() {
         let workers = Workers::with(1, 8, true);
         let (hold, held) = mpsc::channel::<()>();
         assert!(workers.submit(move || held.recv().unwrap_or_default()).is_ok());

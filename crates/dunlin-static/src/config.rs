@@ -1,9 +1,10 @@
-//! [`Config`]: the settings of a folder, and [`Error`].
+//! [`Config`]: the settings of a folder.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use dunlin_http::Clock;
+
+use crate::Error;
 
 /// The settings for the files of one folder.
 #[derive(Clone, Debug)]
@@ -46,28 +47,6 @@ pub struct Config {
     pub seen_within: Duration,
     /// The source of the current time. Tests can move a manual one.
     pub clock: Clock,
-}
-
-/// The reason why a folder cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The root cannot be opened as a folder.
-    #[error("cannot open the folder {}: {source}", path.display())]
-    Root {
-        /// The path that was passed to [`Files::new`](crate::Files::new).
-        path: PathBuf,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-    /// A setting is invalid.
-    #[error("{setting}: {problem}")]
-    Setting {
-        /// Its name in [`Config`].
-        setting: &'static str,
-        /// The fault, and a value that would work.
-        problem: String,
-    },
 }
 
 /// The lower limit of [`Config::memory`]. It leaves room for entries without content, above all for

@@ -3,6 +3,7 @@
 mod buffer;
 mod config;
 mod entry;
+mod error;
 mod files;
 mod large;
 mod listing;
@@ -29,5 +30,8 @@ mod variant;
 mod verify;
 mod walk;
 
-pub use config::{Config, Error};
+pub use config::Config;
+#[doc(no_inline)]
+pub use dunlin_http::{Body, BoxError, Clock, Context, Handler, Metric, MetricKind, ReplyFuture};
+pub use error::Error;
 pub use files::{Files, Respond, ResponseFuture, Stats};

@@ -1,9 +1,11 @@
-//! `Accept-Encoding`, whatever it says. Run with `cargo +nightly fuzz run accept_encoding` in
+//! Any `Accept-Encoding`. Run with `cargo +nightly fuzz run accept_encoding` in
 //! `crates/dunlin-compress`.
 //!
-//! Invariants: it never panics; a coding that is refused, or not on offer, is never chosen; a
-//! chosen coding has the greatest weight of those on offer, and no less than identity's; and
-//! reading a line in two parts at a comma gives what reading it whole does.
+//! Invariants:
+//! - Parsing never panics.
+//! - A coding that is refused or not offered is never chosen.
+//! - A chosen coding has the greatest weight of the offered ones, and at least that of identity.
+//! - A line that is split at a comma means the same as two lines.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Bodies that are decoded as they flow.
+//! Bodies that are decoded while they are read.
 
 use std::io;
 use std::pin::Pin;
@@ -14,23 +14,23 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-/// The most that is decoded for one frame, in bytes.
-const FRAME: usize = 16 << 10;
+/// The limit of decoded bytes per frame.
+const MAX_FRAME: usize = 16 << 10;
 
-/// After so many frames without a pause the event loop is let go: some 100 microseconds each at
-/// worst.
-const FRAMES: u8 = 4;
+/// The limit of frames in a row, before the event loop runs other tasks. A frame takes up to about
+/// 100 microseconds.
+const MAX_FRAMES: u8 = 4;
 
-/// RFC 9659 §3: a window of at most 8 MiB. A larger one would be memory for the asking.
-const WINDOW_LOG: u32 = 23;
+/// RFC 9659 §3: a window has at most 8 MiB. With a larger one, a client could use up memory.
+const MAX_WINDOW_LOG: u32 = 23;
 
-/// The content of `body`, which is in `coding`. Trailers are kept.
+/// Decodes `body`, which is in `coding`. Trailers are passed on.
 pub(crate) fn decode(coding: Coding, body: Body) -> Body {
     let reader = Reader { body, chunk: Bytes::new(), trailers: None };
     match coding {
         Coding::Gzip => {
             let mut decoder = GzipDecoder::new(reader);
-            // RFC 1952 §2.2: a file may have several members, one after the other.
+            // RFC 1952 §2.2: a file may have several members.
             decoder.multiple_members(true);
             Body::new(Decoded::new(decoder, |decoder| decoder.get_mut().trailers.take()))
         }
@@ -38,26 +38,27 @@ pub(crate) fn decode(coding: Coding, body: Body) -> Body {
             Body::new(Decoded::new(BrotliDecoder::new(reader), |decoder| decoder.get_mut().trailers.take()))
         }
         Coding::Zstd => {
-            let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(WINDOW_LOG)]);
-            // RFC 8878 §3: so may zstd's, of frames.
+            let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(MAX_WINDOW_LOG)]);
+            // RFC 8878 §3: content may have several frames.
             decoder.multiple_members(true);
             Body::new(Decoded::new(decoder, |decoder| decoder.get_mut().trailers.take()))
         }
     }
 }
 
-/// A body as bytes to read.
+/// A body as an [`AsyncBufRead`].
 struct Reader {
     body: Body,
     chunk: Bytes,
     trailers: Option<HeaderMap>,
 }
 
-/// What a decoder gives, as a body.
+/// The output of a decoder as a body.
 struct Decoded<D> {
     decoder: D,
     trailers: fn(&mut D) -> Option<HeaderMap>,
     buffer: BytesMut,
+    /// The number of frames in a row.
     frames: u8,
     ended: bool,
 }
@@ -112,12 +113,12 @@ impl<D: AsyncRead + Unpin> http_body::Body for Decoded<D> {
         if this.ended {
             return Poll::Ready((this.trailers)(&mut this.decoder).map(|trailers| Ok(Frame::trailers(trailers))));
         }
-        if this.frames >= FRAMES {
+        if this.frames >= MAX_FRAMES {
             this.frames = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        this.buffer.reserve(FRAME);
+        this.buffer.reserve(MAX_FRAME);
         match poll_read_buf(Pin::new(&mut this.decoder), cx, &mut this.buffer) {
             Poll::Pending => {
                 this.frames = 0;
@@ -127,10 +128,10 @@ impl<D: AsyncRead + Unpin> http_body::Body for Decoded<D> {
                 this.frames += 1;
                 Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))))
             }
-            Poll::Ready(done) => {
+            Poll::Ready(end) => {
                 this.ended = true;
-                if let Err(error) = done {
-                    return Poll::Ready(Some(Err(reason(error).into())));
+                if let Err(error) = end {
+                    return Poll::Ready(Some(Err(body_error(error).into())));
                 }
                 Poll::Ready((this.trailers)(&mut this.decoder).map(|trailers| Ok(Frame::trailers(trailers))))
             }
@@ -146,9 +147,9 @@ impl<D: AsyncRead + Unpin> http_body::Body for Decoded<D> {
     }
 }
 
-/// What the body failed with, out of the error that carried it through the decoder; or the
-/// decoder's own error.
-fn reason(error: io::Error) -> BodyError {
+/// The error of the inner body, taken out of the decoder's error. Without one, the decoder's own
+/// error.
+fn body_error(error: io::Error) -> BodyError {
     let own = error.to_string();
     BodyError::from_boxed(error.into_inner().unwrap_or_else(|| own.into()))
 }

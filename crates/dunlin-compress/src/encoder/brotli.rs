@@ -1,4 +1,4 @@
-//! brotli in pieces, and what it has in common with whole contents.
+//! The brotli encoder, for streams and for whole contents.
 
 use brotli::enc::StandardAlloc;
 use brotli::enc::encode::{BrotliEncoderOperation, BrotliEncoderParameter, BrotliEncoderStateStruct};
@@ -6,9 +6,9 @@ use dunlin_http::BoxError;
 
 use super::Op;
 
-/// With windows below this one, as a power of two, the encoder takes a hasher at levels from 5 on
-/// that is slower by a factor of fifty.
-pub(super) const LEAST_WINDOW: u8 = 17;
+/// The smallest window that is used, as a power of two. With smaller ones, at levels from 5 on, the
+/// encoder chooses a hasher that is fifty times slower.
+pub(super) const MIN_WINDOW_LOG: u8 = 17;
 
 pub(super) struct Brotli(BrotliEncoderStateStruct<StandardAlloc>);
 
@@ -19,11 +19,12 @@ impl Brotli {
         Self::with_size(level, window, 0)
     }
 
-    /// For content of a known size, in bytes; 0 is unknown. Larger ones get larger tables.
+    /// Makes an encoder for content of this size in bytes. Zero means unknown. Larger content gets
+    /// larger tables.
     pub(super) fn with_size(level: u8, window: u8, size: usize) -> Self {
         let mut state = BrotliEncoderStateStruct::new(StandardAlloc::default());
         state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_QUALITY, level.into());
-        state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGWIN, window.max(LEAST_WINDOW).into());
+        state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGWIN, window.max(MIN_WINDOW_LOG).into());
         state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_SIZE_HINT, u32::try_from(size).unwrap_or(u32::MAX));
         Self(state)
     }
@@ -36,9 +37,9 @@ impl Brotli {
         };
         let (mut left, mut at) = (input.len(), 0);
         loop {
-            // Without room of ours the output stays in the encoder's own buffer, from which it is
-            // copied once.
-            let fine = self.0.compress_stream(
+            // Without an output buffer of the caller, the output stays in the encoder's own buffer,
+            // and is copied once.
+            let is_ok = self.0.compress_stream(
                 op,
                 &mut left,
                 input,
@@ -49,7 +50,7 @@ impl Brotli {
                 &mut None,
                 &mut |_, _, _, _| (),
             );
-            if !fine {
+            if !is_ok {
                 return Err("the brotli encoder failed".into());
             }
             let mut taken = 0;

@@ -1,11 +1,11 @@
-//! gzip in pieces, by zlib-rs.
+//! The gzip encoder for streams, by zlib-rs.
 
 use dunlin_http::BoxError;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-use super::{Op, room};
+use super::{Op, output_reserve};
 
-/// RFC 1951 §2: the most that a reference can reach back, 32 KiB.
+/// RFC 1951 §2: a reference reaches back at most 32 KiB.
 const WINDOW_BITS: u8 = 15;
 
 pub(super) struct Gzip(Compress);
@@ -29,17 +29,17 @@ impl Gzip {
             Op::Finish => FlushCompress::Finish,
         };
         loop {
-            // A flush that runs out of room half-way writes its marker twice, so there is always
-            // some.
+            // If the output buffer is full in the middle of a flush, the marker is written twice.
+            // So there is always free space.
             if out.capacity() - out.len() < 64 {
-                out.reserve(room(input.len()));
+                out.reserve(output_reserve(input.len()));
             }
             let before = self.0.total_in();
             let status = self.0.compress_vec(input, out, flush)?;
             input = &input[(self.0.total_in() - before) as usize..];
             let ended = match op {
                 Op::Finish => status == Status::StreamEnd,
-                // With room left, nothing was left over.
+                // If the output has free space, nothing is left in the encoder.
                 Op::Process | Op::Flush => input.is_empty() && out.len() < out.capacity(),
             };
             if ended {

@@ -1,10 +1,9 @@
-//! Encoders: [`whole`] for content that is complete in memory, [`Encoder`] for content that comes
-//! in pieces.
+//! Encoders: [`whole`] for content that is complete in memory, [`Encoder`] for streams.
 //!
-//! They work on the codecs that async-compression wraps (flate2, brotli, zstd) rather than through
-//! it: encoders are reset and used again, which it cannot do, and complete content is encoded in
-//! one call with its size known. The gzip of complete content is libdeflate's, which does nothing
-//! else, and so is smaller and faster at it than any zlib.
+//! They use the codecs that async-compression wraps (flate2, brotli, zstd) without it, because it
+//! can neither reset an encoder, nor encode complete content in one call with its size known. The
+//! gzip of complete content comes from libdeflate. It does nothing else, and its output is smaller
+//! and faster than that of any zlib.
 
 mod brotli;
 mod gzip;
@@ -20,10 +19,10 @@ use dunlin_http::negotiate::Coding;
 pub(crate) use pool::Encoder;
 pub(crate) use whole::{Effort, whole};
 
-/// How long the event loop may be held by one piece of work, in nanoseconds: half a millisecond.
+/// The limit for one piece of work on the event loop, in nanoseconds: half a millisecond.
 pub(crate) const BUDGET: u64 = 500_000;
 
-/// What a stream's encoder is made for. Equal ones can stand in for each other.
+/// The properties of a stream's encoder. Encoders with equal ones are interchangeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub(crate) coding: Coding,
@@ -31,27 +30,28 @@ pub(crate) struct Spec {
     pub(crate) window: Window,
 }
 
-/// How much of what went before an encoder may refer to. It decides the memory that a stream holds.
+/// The window of an encoder: the amount of past content that it may refer to. It decides the memory
+/// of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Window {
-    /// Of content whose size is not known: 256 KiB.
+    /// 256 KiB, for content of unknown size.
     Stream,
-    /// Of events, small and often long-lived: 32 KiB, or 128 KiB for brotli.
+    /// 32 KiB, or 128 KiB for brotli. For event streams, which are small and often long-lived.
     Events,
 }
 
-/// What to do after the input.
+/// The operation after the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Nothing: output may stay inside until there is more to look at.
+    /// Nothing. Output may stay in the encoder until there is more input.
     Process,
-    /// Bring out everything that is inside, so that the client can read to the input's end.
+    /// Brings all output out, so that the client can decode up to the end of the input.
     Flush,
-    /// End the content.
+    /// Ends the content.
     Finish,
 }
 
-/// One coding's encoder.
+/// The encoder of a coding.
 enum Codec {
     Gzip(gzip::Gzip),
     Brotli(Box<brotli::Brotli>),
@@ -69,10 +69,10 @@ impl Window {
         }
     }
 
-    /// Its size in bytes, or `most` if that is less.
-    const fn size_up_to(self, most: usize) -> usize {
+    /// Its size in bytes, or `limit` if that is less.
+    const fn size_up_to(self, limit: usize) -> usize {
         let size = 1 << self.log();
-        if size < most { size } else { most }
+        if size < limit { size } else { limit }
     }
 }
 
@@ -95,25 +95,23 @@ impl Codec {
         }
     }
 
-    /// Makes it as new. `false` when it cannot be.
+    /// Resets it for another content. Returns `false` if it cannot be used again.
     fn reset(&mut self) -> bool {
         match self {
             Self::Gzip(gzip) => gzip.reset(),
-            // It has no reset, and wants its tables cleared for each content wherever their memory
-            // comes from.
+            // It has no reset, and its tables have to be cleared for each content anyway.
             Self::Brotli(_) => false,
             Self::Zstd(zstd) => zstd.reset(),
         }
     }
 }
 
-/// How much room to make before a call that encodes `input` bytes.
-fn room(input: usize) -> usize {
+/// The output space to reserve for a call that encodes `input` bytes.
+fn output_reserve(input: usize) -> usize {
     (input / 2).clamp(512, 32 << 10)
 }
 
-/// Roughly what a byte costs, in nanoseconds: rather too much than too little. Measured on scripts
-/// and JSON.
+/// The approximate time to encode a byte, in nanoseconds, rounded up. Measured on scripts and JSON.
 const fn cost(coding: Coding, level: u8) -> u64 {
     match (coding, level) {
         (Coding::Gzip, 0..=3) => 9,

@@ -16,7 +16,7 @@ fn each(test: impl Fn(Spec)) {
 }
 
 #[test]
-fn what_is_flushed_can_be_read() {
+fn flushed_output_can_be_decoded() {
     each(|spec| {
         let mut encoder = Encoder::take(spec).unwrap();
         let (mut out, mut sent) = (Vec::new(), Vec::new());
@@ -33,7 +33,7 @@ fn what_is_flushed_can_be_read() {
 }
 
 #[test]
-fn an_encoder_used_again_is_as_new() {
+fn a_reused_encoder_gives_the_same_output() {
     each(|spec| {
         let content = text(100_000);
         let encode = || {
@@ -53,7 +53,7 @@ fn an_encoder_used_again_is_as_new() {
 }
 
 #[test]
-fn whole_content_gets_shorter_or_stays() {
+fn whole_content_gets_shorter_or_is_not_encoded() {
     for coding in Coding::ALL {
         for len in [0, 1, 20, 100, 5_000, 65_535, 65_536, 300_000] {
             let content = text(len);
@@ -69,7 +69,7 @@ fn whole_content_gets_shorter_or_stays() {
         assert_eq!(
             whole(Effort::kept(coding, 9), &packed).unwrap(),
             None,
-            "{coding}: what is packed is not packed again"
+            "{coding}: compressed content is not encoded again"
         );
     }
 }

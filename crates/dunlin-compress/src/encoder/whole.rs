@@ -1,4 +1,4 @@
-//! Content that is complete in memory, encoded in one go.
+//! Encodes content that is complete in memory, in one call.
 
 use std::cell::RefCell;
 
@@ -12,37 +12,37 @@ use super::brotli::{self, Brotli};
 use super::zstd::error;
 use super::{Op, cost};
 
-/// Encoders whose work costs more than this for a byte, in nanoseconds, are large, and used seldom
-/// enough to be made anew.
-const KEPT_COST: u64 = 50;
+/// The limit of an encoder's cost per byte, in nanoseconds, up to which a thread keeps it. Slower
+/// encoders are large, and are used seldom.
+const MAX_KEPT_COST: u64 = 50;
 
-/// Content of at most this many bytes fits, once it is encoded, into what TCP sends before it waits
-/// (RFC 6928: ten segments). A few hundredths of its size cost no client any time.
-const SHORT: usize = 16 << 10;
+/// The limit of short content, in bytes. Its encoding fits into the initial window of TCP (RFC
+/// 6928: ten segments), so that a few per cent of its size cost a client no time.
+const MAX_SHORT: usize = 16 << 10;
 
-/// A thread keeps a buffer of at most this many bytes.
-const KEPT_BUFFER: usize = 512 << 10;
+/// The limit of the buffer that a thread keeps, in bytes.
+const MAX_KEPT_BUFFER: usize = 512 << 10;
 
 thread_local! {
     static TOOLS: RefCell<Tools> = const { RefCell::new(Tools { gzip: Vec::new(), zstd: Vec::new(), buffer: Vec::new() }) };
 }
 
-/// What a thread keeps to encode with. There are as many as there are levels in use.
+/// The encoders and the buffer of a thread. There is one encoder for each level in use.
 struct Tools {
     gzip: Vec<(u8, Compressor)>,
     zstd: Vec<(u8, CCtx<'static>)>,
     buffer: Vec<u8>,
 }
 
-/// How hard to try with a whole content.
+/// The level for a whole content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     coding: Coding,
-    /// The encoder's own level: for gzip libdeflate's, from 1 to 12.
+    /// The encoder's own level. For gzip, that of libdeflate, from 1 to 12.
     level: u8,
 }
 
-/// Encodes `input`. `None` when that does not make it shorter.
+/// Encodes `input`. Returns `None` if the encoding is not shorter.
 pub(crate) fn whole(effort: Effort, input: &[u8]) -> Result<Option<Bytes>, BoxError> {
     TOOLS.with_borrow_mut(|tools| tools.whole(effort, input))
 }
@@ -50,32 +50,33 @@ pub(crate) fn whole(effort: Effort, input: &[u8]) -> Result<Option<Bytes>, BoxEr
 // === impl Effort ===
 
 impl Effort {
-    /// For `len` bytes that are sent once: the size of zlib's output at that level, give or take
-    /// three hundredths, in half of its time or less. Short content, at a level that nobody chose
-    /// for its size, gets five hundredths larger in a quarter of the time.
+    /// The effort for `len` bytes that are sent once.
+    ///
+    /// The output has the size of zlib's at that level, within 3 %, in half of the time or less.
+    /// Short content at a middle level gets 5 % larger, in a quarter of the time.
     pub(crate) const fn once(coding: Coding, level: u8, len: usize) -> Self {
         let level = match (coding, level) {
             (Coding::Gzip, 0..=2) => 1,
-            (Coding::Gzip, 3..=6) if len <= SHORT => 1,
+            (Coding::Gzip, 3..=6) if len <= MAX_SHORT => 1,
             (Coding::Gzip, 3..=4) => 2,
             (Coding::Gzip, level) => level - 2,
-            (_, level) => level,
+            (Coding::Brotli | Coding::Zstd, level) => level,
         };
         Self { coding, level }
     }
 
-    /// For content that is kept: no larger than zlib's output at that level. At 9, all that
-    /// libdeflate has.
+    /// The effort for content that is kept. The output is no larger than zlib's at that level.
+    /// Level 9 is libdeflate's highest.
     pub(crate) const fn kept(coding: Coding, level: u8) -> Self {
         let level = match (coding, level) {
             (Coding::Gzip, 9) => 12,
             (Coding::Gzip, level) => level + 1,
-            (_, level) => level,
+            (Coding::Brotli | Coding::Zstd, level) => level,
         };
         Self { coding, level }
     }
 
-    /// About how long it takes with content of this many bytes, in nanoseconds.
+    /// The estimated time for content of this length, in nanoseconds.
     pub(crate) const fn cost(self, len: usize) -> u64 {
         self.cost_of_byte() * len as u64
     }
@@ -89,7 +90,7 @@ impl Effort {
             (Coding::Gzip, 7) => 15,
             (Coding::Gzip, 8..=9) => 26,
             (Coding::Gzip, _) => 130,
-            (coding, level) => cost(coding, level),
+            (coding @ (Coding::Brotli | Coding::Zstd), level) => cost(coding, level),
         }
     }
 }
@@ -112,17 +113,16 @@ impl Tools {
                 Some(buffer.len())
             }
         };
-        // A copy gives the memory that is not used back, and costs little beside what came before.
+        // A copy frees the unused memory, and costs little beside the encoding.
         let encoded = len.filter(|len| *len < input.len()).map(|len| Bytes::copy_from_slice(&buffer[..len]));
-        if buffer.capacity() <= KEPT_BUFFER {
+        if buffer.capacity() <= MAX_KEPT_BUFFER {
             self.buffer = buffer;
         }
         Ok(encoded)
     }
 
     fn gzip(&mut self, effort: Effort, input: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
-        // The encoder gives up when it comes to the end of the buffer: it would not be shorter
-        // then.
+        // The encoder fails at the end of the buffer, when the output is not shorter.
         if buffer.len() < input.len() {
             buffer.resize(input.len(), 0);
         }
@@ -143,7 +143,7 @@ impl Tools {
     }
 }
 
-/// Runs `work` with the tool of this level, which is made when there is none and kept when it is
+/// Runs `work` with the encoder of this level. Makes one if there is none, and keeps it if it is
 /// cheap.
 fn with<T, R>(
     tools: &mut Vec<(u8, T)>,
@@ -155,20 +155,20 @@ fn with<T, R>(
         return work(tool);
     }
     let mut tool = make()?;
-    let done = work(&mut tool)?;
-    if effort.cost_of_byte() <= KEPT_COST {
+    let result = work(&mut tool)?;
+    if effort.cost_of_byte() <= MAX_KEPT_COST {
         tools.push((effort.level, tool));
     }
-    Ok(done)
+    Ok(result)
 }
 
-/// The smallest window that reaches over all of the content; a larger one only costs.
+/// The smallest window that covers all of the content. A larger one would only cost more.
 const fn window(len: usize) -> u8 {
     // RFC 7932 §9.1: the window is 16 bytes less than the power of two.
     let log = usize::BITS - (len + 16).leading_zeros();
     match log {
         22.. => 22,
-        log if log < brotli::LEAST_WINDOW as u32 => brotli::LEAST_WINDOW,
+        log if log < brotli::MIN_WINDOW_LOG as u32 => brotli::MIN_WINDOW_LOG,
         log => log as u8,
     }
 }

@@ -1,10 +1,10 @@
-//! zstd in pieces.
+//! The zstd encoder for streams.
 
 use dunlin_http::BoxError;
 use zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd_safe::{CCtx, CParameter, ErrorCode, InBuffer, OutBuffer, ResetDirective};
 
-use super::{Op, room};
+use super::{Op, output_reserve};
 
 pub(super) struct Zstd(CCtx<'static>);
 
@@ -31,7 +31,7 @@ impl Zstd {
         let mut source = InBuffer::around(input);
         loop {
             if out.capacity() - out.len() < 64 {
-                out.reserve(room(input.len()));
+                out.reserve(output_reserve(input.len()));
             }
             let at = out.len();
             let left = self.0.compress_stream2(&mut OutBuffer::around_pos(out, at), &mut source, op).map_err(error)?;

@@ -1,4 +1,4 @@
-//! Requests whose content is encoded (RFC 9110 §8.4, §15.5.16).
+//! Requests with encoded content (RFC 9110 §8.4, §15.5.16).
 
 use std::convert::Infallible;
 
@@ -15,7 +15,7 @@ use crate::support::*;
 
 const LIMIT: usize = 100_000;
 
-/// Sends the content back as the service read it, or the status of why it could not.
+/// Posts to a service that responds with the decoded content, or with the status of its error.
 async fn post(coding: &str, body: Body) -> Response<Body> {
     let echo = service_fn(|request: Request<Body>| async {
         assert!(!request.headers().contains_key("content-encoding"));
@@ -36,7 +36,7 @@ async fn post(coding: &str, body: Body) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn content_comes_decoded() {
+async fn content_is_decoded() {
     for coding in Coding::ALL {
         for size in [1, 100, 16_384, 65_537, LIMIT] {
             let encoded = Bytes::from(encode(coding, &text(size)));
@@ -52,13 +52,13 @@ async fn content_comes_decoded() {
 }
 
 #[tokio::test]
-async fn codings_are_undone_in_reverse() {
+async fn codings_are_removed_in_reverse_order() {
     let twice = encode(Coding::Brotli, &encode(Coding::Gzip, &text(5000)));
     assert!(content(post("X-Gzip, identity, br", twice.into()).await).await == text(5000));
 }
 
 #[tokio::test]
-async fn members_follow_each_other() {
+async fn content_may_have_several_members() {
     for coding in [Coding::Gzip, Coding::Zstd] {
         let both = [encode(coding, &text(500)), encode(coding, b"more")].concat();
         assert_eq!(content(post(coding.as_str(), both.into()).await).await, [&text(500)[..], b"more"].concat());
@@ -76,18 +76,18 @@ async fn decoded_bytes_are_limited() {
 }
 
 #[tokio::test]
-async fn what_is_no_such_content_is_400() {
+async fn invalid_content_gets_400() {
     for coding in Coding::ALL {
         let mut cut = encode(coding, &text(5000));
         cut.truncate(cut.len() - 6);
-        for bad in [cut.into(), Body::from("nonsense, in any coding there is")] {
+        for bad in [cut.into(), Body::from("invalid in every coding")] {
             assert_eq!(post(coding.as_str(), bad).await.status(), 400, "{coding}");
         }
     }
 }
 
 #[tokio::test]
-async fn unknown_codings_are_415_and_told_which_would_do() {
+async fn unknown_codings_get_415_and_the_supported_ones() {
     for coding in ["compress", "gzip, deflate", "gzip, gzip, gzip, gzip"] {
         let response = post(coding, text(100).into()).await;
         assert_eq!(response.status(), 415, "{coding}");
@@ -97,9 +97,22 @@ async fn unknown_codings_are_415_and_told_which_would_do() {
 }
 
 #[tokio::test]
-async fn a_reason_is_found_behind_the_decoder() {
+async fn the_error_of_the_inner_body_is_found() {
     let (sender, receiver) = mpsc::unbounded_channel();
     sender.send(Ok(Frame::data(encode(Coding::Gzip, &text(500)).into()))).unwrap();
     sender.send(Err(BodyError::Timeout.into())).unwrap();
     assert_eq!(post("gzip", Body::new(Sent(receiver))).await.status(), 408);
+}
+
+#[tokio::test]
+async fn an_extractor_of_axum_responds_with_413_to_a_body_over_the_limit() {
+    let length = async |content: Bytes| content.len().to_string();
+    let app = axum::Router::new().route("/", axum::routing::post(length)).layer(DecompressLayer::new(LIMIT as u64));
+    for coding in Coding::ALL {
+        for (size, status) in [(LIMIT, 200), (LIMIT + 1, 413)] {
+            let body = axum::body::Body::from(encode(coding, &text(size)));
+            let request = Request::post("/").header("content-encoding", coding.as_str()).body(body).unwrap();
+            assert_eq!(app.clone().oneshot(request).await.unwrap().status(), status, "{coding} {size}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! What an encoded answer says of itself (RFC 9110 §8, §12.5.5, §14, §15), and which answers are
-//! let be.
+//! The header of an encoded response (RFC 9110 §8, §12.5.5, §14, §15), and responses that are not
+//! encoded.
 
 use bytes::Bytes;
 use dunlin_http::Body;
@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, Response};
 
 use crate::support::*;
 
-fn answer(status: u16, fields: &[(&'static str, &str)], body: Body) -> Response<Body> {
+fn sent(status: u16, fields: &[(&'static str, &str)], body: Body) -> Response<Body> {
     let mut response = plain(body);
     *response.status_mut() = status.try_into().unwrap();
     for (name, value) in fields {
@@ -21,7 +21,7 @@ fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn an_encoded_answer_takes_back_what_is_no_longer_so() {
+async fn an_encoded_response_has_no_field_of_the_identity() {
     let fields = [
         ("etag", "\"v1\""),
         ("content-length", "5000"),
@@ -33,7 +33,7 @@ async fn an_encoded_answer_takes_back_what_is_no_longer_so() {
     ];
     for stream in [false, true] {
         let body = if stream { pieces(&text(5000), 700) } else { text(5000).into() };
-        let response = ask(&eager(), request("br"), answer(200, &fields, body)).await;
+        let response = respond(&eager(), request("br"), sent(200, &fields, body)).await;
         let headers = response.headers().clone();
         assert_eq!(field(&headers, "content-encoding"), Some("br"));
         assert_eq!(field(&headers, "etag"), Some("W/\"v1\""), "RFC 9110 §8.8.3.3");
@@ -49,9 +49,9 @@ async fn an_encoded_answer_takes_back_what_is_no_longer_so() {
 }
 
 #[tokio::test]
-async fn identity_keeps_its_head_and_varies() {
+async fn identity_keeps_its_header_and_varies() {
     let fields = [("etag", "\"v1\""), ("content-length", "5000"), ("accept-ranges", "bytes")];
-    let response = ask(&eager(), request("identity"), answer(200, &fields, text(5000).into())).await;
+    let response = respond(&eager(), request("identity"), sent(200, &fields, text(5000).into())).await;
     for (name, value) in fields {
         assert_eq!(field(response.headers(), name), Some(value));
     }
@@ -59,15 +59,15 @@ async fn identity_keeps_its_head_and_varies() {
 }
 
 #[tokio::test]
-async fn content_that_gets_no_shorter_is_sent_as_it_is() {
-    let response = ask(&eager(), request("gzip"), answer(200, &[("etag", "\"v1\"")], noise(5000).into())).await;
+async fn content_that_gets_no_shorter_is_sent_in_identity() {
+    let response = respond(&eager(), request("gzip"), sent(200, &[("etag", "\"v1\"")], noise(5000).into())).await;
     assert_eq!(field(response.headers(), "etag"), Some("\"v1\""));
     assert_eq!(field(response.headers(), "vary"), Some("accept-encoding"));
     assert_eq!(content(response).await, noise(5000));
 }
 
 #[tokio::test]
-async fn answers_that_are_let_be() {
+async fn responses_that_are_not_encoded() {
     type Case = (u16, &'static [(&'static str, &'static str)], Option<&'static str>);
     let cases: [Case; 9] = [
         (204, &[], None),
@@ -81,47 +81,47 @@ async fn answers_that_are_let_be() {
         (206, &[("content-type", "image/png")], None),
     ];
     for (status, fields, vary) in cases {
-        let mut sent = answer(status, fields, text(5000).into());
+        let mut sent = sent(status, fields, text(5000).into());
         sent.headers_mut().insert("etag", "\"v1\"".parse().unwrap());
         let before = sent.headers().clone();
-        let response = ask(&eager(), request("gzip"), sent).await;
+        let response = respond(&eager(), request("gzip"), sent).await;
         let (mut parts, body) = response.into_parts();
         assert_eq!(field(&parts.headers, "vary"), vary, "{status} {fields:?}");
         parts.headers.remove("vary");
         assert_eq!(parts.headers, before, "{status} {fields:?}");
         assert_eq!(body.as_bytes(), Some(&text(5000)[..]));
     }
-    let small = ask(&dunlin_compress::CompressLayer::default(), request("gzip"), plain(text(255))).await;
+    let small = respond(&dunlin_compress::CompressLayer::default(), request("gzip"), plain(text(255))).await;
     assert_eq!(small.headers().len(), 1);
-    let empty = ask(&eager(), request("gzip"), plain(Bytes::new())).await;
+    let empty = respond(&eager(), request("gzip"), plain(Bytes::new())).await;
     assert_eq!(empty.headers().len(), 1);
 }
 
 #[tokio::test]
 async fn errors_are_encoded_too() {
-    let response = ask(&eager(), request("gzip"), answer(404, &[], text(5000).into())).await;
+    let response = respond(&eager(), request("gzip"), sent(404, &[], text(5000).into())).await;
     assert_eq!((response.status().as_u16(), field(response.headers(), "content-encoding")), (404, Some("gzip")));
 }
 
 #[tokio::test]
-async fn head_says_what_get_would() {
+async fn head_has_the_fields_of_get() {
     let ask_head = |accept: &str, sent| {
         let request = Request::head("/").header("accept-encoding", accept).body(Body::empty()).unwrap();
         let layer = dunlin_compress::CompressLayer::default();
-        async move { ask(&layer, request, sent).await }
+        async move { respond(&layer, request, sent).await }
     };
     let fields = [("etag", "\"v1\""), ("content-length", "5000"), ("accept-ranges", "bytes")];
     for body in [Body::empty(), text(5000).into(), pieces(&text(5000), 100)] {
-        let response = ask_head("zstd", answer(200, &fields, body)).await;
+        let response = ask_head("zstd", sent(200, &fields, body)).await;
         let headers = response.headers();
         assert_eq!(field(headers, "content-encoding"), Some("zstd"));
         assert_eq!(field(headers, "etag"), Some("W/\"v1\""));
         assert_eq!(field(headers, "vary"), Some("accept-encoding"));
         assert_eq!((field(headers, "content-length"), field(headers, "accept-ranges")), (None, None));
-        assert_eq!(response.body().len(), None, "RFC 9110 §8.6: nobody is to say that it is 0");
+        assert_eq!(response.body().len(), None, "RFC 9110 §8.6: it must not become zero");
         assert_eq!(content(response).await, "");
     }
-    let small = ask_head("zstd", answer(200, &[("content-length", "20")], Body::empty())).await;
+    let small = ask_head("zstd", sent(200, &[("content-length", "20")], Body::empty())).await;
     assert_eq!((field(small.headers(), "content-length"), field(small.headers(), "vary")), (Some("20"), None));
 }
 
@@ -146,8 +146,8 @@ async fn rfc_9110_15_4_5_a_304_has_the_fields_of_the_200() {
         sent.headers_mut().insert("etag", "\"v1\"".parse().unwrap());
         let mut request = request(accept);
         request.headers_mut().insert("if-none-match", has.parse().unwrap());
-        check(has, accept, &ask(&eager(), request, sent).await, expect);
+        check(has, accept, &respond(&eager(), request, sent).await, expect);
     }
-    let image = answer(304, &[("content-type", "image/png")], Body::empty());
-    assert_eq!(field(ask(&eager(), request("gzip"), image).await.headers(), "vary"), None);
+    let image = sent(304, &[("content-type", "image/png")], Body::empty());
+    assert_eq!(field(respond(&eager(), request("gzip"), image).await.headers(), "vary"), None);
 }

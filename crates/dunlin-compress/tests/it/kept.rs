@@ -1,4 +1,4 @@
-//! Encodings of bodies that come again.
+//! Kept encodings.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use tower::{Layer, ServiceExt, service_fn};
 use crate::support::*;
 
 fn identified(content: &Bytes, id: BodyId) -> Response<Body> {
-    let mut answer = plain(Body::identified(content.clone(), id));
-    answer.headers_mut().insert("etag", "\"v1\"".parse().unwrap());
-    answer
+    let mut sent = plain(Body::identified(content.clone(), id));
+    sent.headers_mut().insert("etag", "\"v1\"".parse().unwrap());
+    sent
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn an_encoding_is_made_once_for_each_coding() {
     for (times, coding) in Coding::ALL.into_iter().enumerate() {
         let mut first = None;
         for _ in 0..3 {
-            let response = ask(&layer, request(coding.as_str()), identified(&sent, id)).await;
+            let response = respond(&layer, request(coding.as_str()), identified(&sent, id)).await;
             assert_eq!(response.headers()["etag"], "W/\"v1\"");
             let encoded_id = response.body().id().unwrap();
             assert_ne!(encoded_id, id);
@@ -41,7 +41,7 @@ async fn an_encoding_is_made_once_for_each_coding() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn however_many_ask_at_once() {
+async fn concurrent_requests_make_an_encoding_once() {
     let (layer, id, sent) = (CompressLayer::default(), BodyId::new(), text(400_000));
     let barrier = Arc::new(tokio::sync::Barrier::new(40));
     let tasks: Vec<_> = (0..40)
@@ -49,7 +49,7 @@ async fn however_many_ask_at_once() {
             let (layer, sent, barrier) = (layer.clone(), sent.clone(), Arc::clone(&barrier));
             tokio::spawn(async move {
                 barrier.wait().await;
-                content(ask(&layer, request("br"), identified(&sent, id)).await).await
+                content(respond(&layer, request("br"), identified(&sent, id)).await).await
             })
         })
         .collect();
@@ -66,17 +66,17 @@ async fn however_many_ask_at_once() {
 }
 
 #[tokio::test]
-async fn the_first_client_may_leave() {
+async fn the_work_goes_on_if_the_first_client_leaves() {
     let (layer, id, sent) = (CompressLayer::default(), BodyId::new(), text(2 << 20));
     let response = identified(&sent, id);
-    let ready = poll_once(ask(&layer, request("gzip"), response));
-    assert!(ready.is_none(), "so much goes to a thread");
-    let response = ask(&layer, request("gzip"), identified(&sent, id)).await;
+    let ready = poll_once(respond(&layer, request("gzip"), response));
+    assert!(ready.is_none(), "long content goes to a thread");
+    let response = respond(&layer, request("gzip"), identified(&sent, id)).await;
     assert!(tool(Coding::Gzip, &content(response).await) == sent);
     assert_eq!(layer.stats().made, 1);
 }
 
-/// Polls once and drops what is not ready.
+/// Polls once, and drops the future.
 fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
@@ -86,29 +86,31 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 }
 
 #[tokio::test]
-async fn a_better_one_takes_its_place() {
+async fn a_better_encoding_replaces_the_first() {
     let kept_level = Levels { gzip: 9, br: 9, zstd: 9 };
     let layer = CompressLayer::new(Config { kept_level, ..Config::default() }).unwrap();
     let (id, sent) = (BodyId::new(), text(30_000));
     for (times, coding) in Coding::ALL.into_iter().enumerate() {
         let mut first = 0;
         for _ in 0..20 {
-            first = first.max(content(ask(&layer, request(coding.as_str()), identified(&sent, id)).await).await.len());
+            first =
+                first.max(content(respond(&layer, request(coding.as_str()), identified(&sent, id)).await).await.len());
         }
         while layer.stats().improved <= times as u64 {
-            std::thread::sleep(Duration::from_millis(1)); // It is made by a thread that stands back for all others.
+            // A background thread makes it.
+            std::thread::sleep(Duration::from_millis(1));
         }
-        let best = content(ask(&layer, request(coding.as_str()), identified(&sent, id)).await).await;
+        let best = content(respond(&layer, request(coding.as_str()), identified(&sent, id)).await).await;
         assert!(best.len() < first && tool(coding, &best) == sent, "{coding}");
     }
-    assert_eq!((layer.stats().made, layer.stats().improved), (3, 3), "each once, however often it was asked for");
+    assert_eq!((layer.stats().made, layer.stats().improved), (3, 3), "each once, although it was requested often");
 }
 
 #[tokio::test]
-async fn what_gets_no_shorter_is_not_tried_again() {
+async fn content_that_gets_no_shorter_is_not_encoded_again() {
     let (layer, id, sent) = (CompressLayer::default(), BodyId::new(), noise(20_000));
     for _ in 0..3 {
-        let response = ask(&layer, request("gzip"), identified(&sent, id)).await;
+        let response = respond(&layer, request("gzip"), identified(&sent, id)).await;
         assert_eq!(response.headers()["etag"], "\"v1\"");
         assert_eq!((response.body().id(), response.headers().contains_key("content-encoding")), (Some(id), false));
     }
@@ -116,33 +118,33 @@ async fn what_gets_no_shorter_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn within_its_bound() {
+async fn the_store_stays_within_its_limit() {
     let layer = CompressLayer::new(Config { store: 100_000, ..Config::default() }).unwrap();
     for _ in 0..200 {
-        ask(&layer, request("gzip"), identified(&text(10_000), BodyId::new())).await;
+        respond(&layer, request("gzip"), identified(&text(10_000), BodyId::new())).await;
     }
     let stats = layer.stats();
     assert_eq!(stats.made, 200);
     assert!(stats.kept_bytes <= 100_000 && stats.kept > 0, "{stats:?}");
 
     let none = CompressLayer::new(Config { store: 0, ..Config::default() }).unwrap();
-    let response = ask(&none, request("gzip"), identified(&text(10_000), BodyId::new())).await;
+    let response = respond(&none, request("gzip"), identified(&text(10_000), BodyId::new())).await;
     assert_eq!(response.headers()["content-encoding"], "gzip");
     assert_eq!(none.stats().kept, 0);
 }
 
 #[tokio::test]
-async fn head_has_the_length_of_what_is_kept() {
+async fn head_has_the_length_of_the_kept_encoding() {
     let (layer, id, sent) = (CompressLayer::default(), BodyId::new(), text(20_000));
-    let length = content(ask(&layer, request("br"), identified(&sent, id)).await).await.len();
+    let length = content(respond(&layer, request("br"), identified(&sent, id)).await).await.len();
     let head = Request::head("/").header("accept-encoding", "br").body(Body::empty()).unwrap();
-    let response = ask(&layer, head, identified(&sent, id)).await;
+    let response = respond(&layer, head, identified(&sent, id)).await;
     assert_eq!(response.headers()["content-length"], length.to_string().as_str());
     assert_eq!(content(response).await, "");
 }
 
 #[tokio::test]
-async fn all_services_of_a_layer_share() {
+async fn all_services_of_a_layer_share_its_encodings() {
     let (layer, id, sent) = (CompressLayer::default(), BodyId::new(), text(20_000));
     for _ in 0..2 {
         let sent = sent.clone();

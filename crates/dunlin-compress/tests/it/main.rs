@@ -1,14 +1,14 @@
-//! The layers as a service sees them, by section of the RFCs.
+//! Tests of the layers around a service.
 
-#![allow(clippy::unwrap_used, reason = "what a helper cannot do fails the test")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails should fail the test")]
 
 mod codings;
 mod decompress;
 mod heads;
 mod kept;
 mod negotiation;
-mod ready;
 mod recode;
 mod sample;
+mod stored;
 mod streams;
 mod support;

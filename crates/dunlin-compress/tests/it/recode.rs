@@ -1,4 +1,4 @@
-//! Content that came encoded: it reaches every client in a coding that the client takes.
+//! Responses that the handler encoded. Every client gets a coding that it accepts.
 
 use dunlin_compress::CompressLayer;
 use dunlin_http::negotiate::Coding;
@@ -17,14 +17,14 @@ fn coded(coding: Coding) -> Response<dunlin_http::Body> {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_take_the_coding_gets_it_decoded() {
+async fn a_client_that_does_not_accept_the_coding_gets_it_decoded() {
     let layer = CompressLayer::default();
     for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
         for accept in ["identity", "", "deflate", "*;q=0"] {
             let (parts, body) = coded(coding).into_parts();
             let bytes = body.try_into_bytes().unwrap_or_default();
             for body in [bytes.clone().into(), pieces(&bytes, 1000)] {
-                let response = ask(&layer, request(accept), Response::from_parts(parts.clone(), body)).await;
+                let response = respond(&layer, request(accept), Response::from_parts(parts.clone(), body)).await;
                 for (name, value) in [("vary", Some("accept-encoding")), ("etag", Some("W/\"a\""))] {
                     assert_eq!(response.headers().get(name).map(|value| value.to_str().unwrap()), value, "{name}");
                 }
@@ -34,27 +34,28 @@ async fn a_client_that_does_not_take_the_coding_gets_it_decoded() {
                 assert!(content(response).await == text(200_000), "{coding} {accept}");
             }
         }
-        let as_it_came = ask(&layer, request(coding.as_str()), coded(coding)).await;
-        assert_eq!(as_it_came.headers()["content-encoding"], coding.as_str());
+        let unchanged = respond(&layer, request(coding.as_str()), coded(coding)).await;
+        assert_eq!(unchanged.headers()["content-encoding"], coding.as_str());
         assert_eq!(
-            (&as_it_came.headers()["vary"], &as_it_came.headers()["etag"]),
+            (&unchanged.headers()["vary"], &unchanged.headers()["etag"]),
             (&"accept-encoding".parse().unwrap(), &"\"a\"".parse().unwrap())
         );
-        assert!(content(as_it_came).await == encode(coding, &text(200_000)));
+        assert!(content(unchanged).await == encode(coding, &text(200_000)));
     }
 }
 
 #[tokio::test]
-async fn a_head_names_what_get_would_have() {
-    let mut asked = request("identity");
-    *asked.method_mut() = Method::HEAD;
+async fn head_has_the_fields_of_get() {
+    let mut head = request("identity");
+    *head.method_mut() = Method::HEAD;
     let (parts, _) = coded(Coding::Gzip).into_parts();
-    let response = ask(&CompressLayer::default(), asked, Response::from_parts(parts, dunlin_http::Body::empty())).await;
+    let response =
+        respond(&CompressLayer::default(), head, Response::from_parts(parts, dunlin_http::Body::empty())).await;
     assert!(!response.headers().contains_key("content-encoding") && response.headers().contains_key("vary"));
 }
 
 #[tokio::test]
-async fn what_may_not_or_cannot_be_decoded_passes() {
+async fn content_that_cannot_be_decoded_is_passed_on() {
     let layer = CompressLayer::default();
     let with = |name: &'static str, value: &'static str, status: StatusCode| {
         let mut response = coded(Coding::Gzip);
@@ -62,23 +63,23 @@ async fn what_may_not_or_cannot_be_decoded_passes() {
         *response.status_mut() = status;
         response
     };
-    for answer in [
+    for sent in [
         with("cache-control", "no-transform", StatusCode::OK),
         with("content-encoding", "gzip, br", StatusCode::OK),
         with("content-encoding", "compress", StatusCode::OK),
         with("content-range", "bytes 0-9/100", StatusCode::PARTIAL_CONTENT),
     ] {
-        let response = ask(&layer, request("identity"), answer).await;
+        let response = respond(&layer, request("identity"), sent).await;
         assert!(response.headers().contains_key("content-encoding"));
         assert!(content(response).await == encode(Coding::Gzip, &text(200_000)));
     }
 }
 
 #[tokio::test]
-async fn what_is_broken_breaks_off() {
-    let mut answer = coded(Coding::Gzip);
+async fn invalid_content_fails_the_body() {
+    let mut sent = coded(Coding::Gzip);
     let bytes = encode(Coding::Gzip, &text(200_000));
-    *answer.body_mut() = bytes[..bytes.len() / 2].to_vec().into();
-    let response = ask(&CompressLayer::default(), request("identity"), answer).await;
+    *sent.body_mut() = bytes[..bytes.len() / 2].to_vec().into();
+    let response = respond(&CompressLayer::default(), request("identity"), sent).await;
     assert!(response.into_body().collect(usize::MAX).await.is_err());
 }

@@ -1,11 +1,11 @@
-//! Content to encode, and its way back. The unit tests of the encoders share it.
+//! Content to encode, and a decoder. The unit tests of the encoders share them.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use dunlin_http::negotiate::Coding;
 
-/// Text that packs about as well as text does, the same each time.
+/// Deterministic text that compresses about as well as real text.
 pub(crate) fn text(len: usize) -> Bytes {
     let mut state = 0x9e37_79b9_u32;
     let mut out = Vec::with_capacity(len + 16);
@@ -20,7 +20,7 @@ pub(crate) fn text(len: usize) -> Bytes {
     out.into()
 }
 
-/// Decodes as far as the content goes, though it may not have come to its end.
+/// Decodes with a library, up to the end of the input. The content may be incomplete.
 pub(crate) fn library(coding: Coding, encoded: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match coding {

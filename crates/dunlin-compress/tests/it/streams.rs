@@ -1,4 +1,4 @@
-//! Streams keep flowing, and stop when nobody reads.
+//! Streams: flushes, backpressure, and work in threads.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -23,11 +23,11 @@ fn events(body: Body) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn an_event_can_be_read_before_the_next_is_sent() {
+async fn an_event_can_be_decoded_before_the_next_is_sent() {
     for coding in Coding::ALL {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let answer = events(Body::new(Sent(receiver)));
-        let mut body = ask(&eager(), request(coding.as_str()), answer).await.into_body();
+        let stream = events(Body::new(Sent(receiver)));
+        let mut body = respond(&eager(), request(coding.as_str()), stream).await.into_body();
         let (mut encoded, mut sent) = (Vec::new(), Vec::new());
         // The largest goes to a thread.
         for len in [30, 1, 200, 5_000, 200_000, 3] {
@@ -45,44 +45,44 @@ async fn an_event_can_be_read_before_the_next_is_sent() {
 }
 
 #[tokio::test]
-async fn complete_content_in_a_box_is_no_stream() {
+async fn a_boxed_complete_body_is_not_a_stream() {
     let boxed = || axum::body::Body::from(text(3000));
-    let answer = Response::builder().header("content-type", "text/plain").body(boxed()).unwrap();
-    let response = ask(&eager(), request("gzip"), answer).await;
+    let sent = Response::builder().header("content-type", "text/plain").body(boxed()).unwrap();
+    let response = respond(&eager(), request("gzip"), sent).await;
     let length: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
     let encoded = content(response).await;
     assert!(encoded.len() == length && tool(Coding::Gzip, &encoded) == text(3000));
 
-    // One that has more to come, though it knows how much, is.
+    // A body of known length with trailers to come is a stream.
     let later = axum::body::Body::new(boxed().with_trailers(std::future::ready(None)));
-    let answer = Response::builder().header("content-type", "text/plain").body(later).unwrap();
-    let response = ask(&eager(), request("gzip"), answer).await;
+    let sent = Response::builder().header("content-type", "text/plain").body(later).unwrap();
+    let response = respond(&eager(), request("gzip"), sent).await;
     assert!(!response.headers().contains_key("content-length"));
     assert!(tool(Coding::Gzip, &content(response).await) == text(3000));
 }
 
 #[tokio::test]
-async fn short_content_that_is_all_there_is_no_stream_and_what_is_not_is_not_waited_for() {
+async fn short_content_is_collected_if_all_of_it_is_available() {
     let sent = text(50_000);
     for coding in Coding::ALL {
-        for there in [50_000, 30_000, 0] {
+        for available in [50_000, 30_000, 0] {
             let (sender, receiver) = mpsc::unbounded_channel();
-            for at in (0..there).step_by(10_000) {
+            for at in (0..available).step_by(10_000) {
                 sender.send(Ok(Frame::data(sent.slice(at..at + 10_000)))).unwrap();
             }
-            let answer = plain(Body::new(Known::of(50_000, receiver)));
-            let response = ask(&eager(), request(coding.as_str()), answer).await;
-            assert_eq!(response.headers().contains_key("content-length"), there == 50_000, "{coding} {there}");
+            let stream = plain(Body::new(Known::of(50_000, receiver)));
+            let response = respond(&eager(), request(coding.as_str()), stream).await;
+            assert_eq!(response.headers().contains_key("content-length"), available == 50_000, "{coding} {available}");
             let (mut body, mut encoded) = (response.into_body(), Vec::new());
-            if there < 50_000 {
-                while library(coding, &encoded) != sent[..there] {
+            if available < 50_000 {
+                while library(coding, &encoded) != sent[..available] {
                     encoded.extend_from_slice(&next(&mut body).await);
                 }
-                sender.send(Ok(Frame::data(sent.slice(there..)))).unwrap();
+                sender.send(Ok(Frame::data(sent.slice(available..)))).unwrap();
             }
             drop(sender);
             encoded.extend_from_slice(&body.collect(usize::MAX).await.unwrap());
-            assert!(tool(coding, &encoded) == sent, "{coding} {there}");
+            assert!(tool(coding, &encoded) == sent, "{coding} {available}");
         }
     }
 }
@@ -93,7 +93,7 @@ async fn trailers_come_after_the_content() {
     sender.send(Ok(Frame::data(text(3000)))).unwrap();
     let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "1".parse().unwrap())]);
     sender.send(Ok(Frame::trailers(trailers.clone()))).unwrap();
-    let mut body = ask(&eager(), request("gzip"), plain(Body::new(Sent(receiver)))).await.into_body();
+    let mut body = respond(&eager(), request("gzip"), plain(Body::new(Sent(receiver)))).await.into_body();
     assert_eq!(tool(Coding::Gzip, &next(&mut body).await), text(3000));
     assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
     assert!(body.is_empty());
@@ -104,21 +104,21 @@ async fn an_error_is_passed_on() {
     let (sender, receiver) = mpsc::unbounded_channel();
     sender.send(Ok(Frame::data(text(30)))).unwrap();
     sender.send(Err("broken off".into())).unwrap();
-    let body = ask(&eager(), request("br"), plain(Body::new(Sent(receiver)))).await.into_body();
+    let body = respond(&eager(), request("br"), plain(Body::new(Sent(receiver)))).await.into_body();
     let error = body.collect(usize::MAX).await.unwrap_err();
     assert!(error.to_string().contains("broken off"), "{error}");
 }
 
-/// A stream without end that counts what it has given, in pieces of 4 KiB that cannot be packed.
+/// An endless stream of incompressible pieces of 4 KiB. It counts them.
 struct Endless {
     noise: Bytes,
     given: Arc<AtomicUsize>,
 }
 
 impl Endless {
-    fn answer() -> (Response<Body>, Arc<AtomicUsize>) {
+    fn response() -> (Response<Body>, Arc<AtomicUsize>) {
         let given = Arc::new(AtomicUsize::new(0));
-        // Longer than any window, so that its coming again is not seen.
+        // Longer than any window, so that its repetition cannot be encoded.
         (plain(Body::new(Self { noise: noise(1 << 20), given: Arc::clone(&given) })), given)
     }
 }
@@ -134,17 +134,17 @@ impl http_body::Body for Endless {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_stops_the_encoder_and_one_that_leaves_frees_it() {
+async fn a_client_stops_the_encoder_when_it_does_not_read_and_frees_it_when_it_leaves() {
     for coding in Coding::ALL {
-        let (answer, given) = Endless::answer();
-        let mut body = ask(&eager(), request(coding.as_str()), answer).await.into_body();
-        assert_eq!(given.load(Ordering::Relaxed), 0, "nothing is asked for ahead");
+        let (sent, given) = Endless::response();
+        let mut body = respond(&eager(), request(coding.as_str()), sent).await.into_body();
+        assert_eq!(given.load(Ordering::Relaxed), 0, "nothing is read ahead");
         let mut got = 0;
         for _ in 0..20 {
             got += next(&mut body).await.len();
         }
         let taken = given.load(Ordering::Relaxed) * 4096;
-        // What the encoder holds back is at most a block, or what it works on.
+        // The encoder holds back at most a block and a slice.
         assert!(taken <= got + (256 << 10), "{coding}: {taken} bytes taken for {got} given");
         drop(body);
         assert_eq!(Arc::strong_count(&given), 1, "{coding}");
@@ -152,12 +152,12 @@ async fn a_client_that_does_not_read_stops_the_encoder_and_one_that_leaves_frees
 }
 
 #[test]
-fn the_loop_is_let_go_between_slices() {
+fn other_tasks_run_between_slices() {
     let waker = Waker::noop();
     let layer = eager();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (answer, given) = Endless::answer();
-    let mut body = runtime.block_on(ask(&layer, request("gzip"), answer)).into_body();
+    let (sent, given) = Endless::response();
+    let mut body = runtime.block_on(respond(&layer, request("gzip"), sent)).into_body();
     let mut since = 0;
     for _ in 0..200 {
         let before = given.load(Ordering::Relaxed);
@@ -171,7 +171,7 @@ fn the_loop_is_let_go_between_slices() {
 }
 
 #[tokio::test]
-async fn when_the_threads_have_too_much_to_do_streams_wait_for_them() {
+async fn streams_wait_while_all_threads_are_busy() {
     let layer = CompressLayer::new(Config { threads: 1, ..Config::default() }).unwrap();
     let sent = text(300_000);
     let mut all = tokio::task::JoinSet::new();
@@ -179,8 +179,8 @@ async fn when_the_threads_have_too_much_to_do_streams_wait_for_them() {
         let coding = [Coding::Brotli, Coding::Zstd][n % 2];
         let (layer, sent) = (layer.clone(), sent.clone());
         all.spawn(async move {
-            let mut body = ask(&layer, request(coding.as_str()), plain(pieces(&sent, 50_000))).await.into_body();
-            // Some clients leave before the end; none of the others waits for them for ever.
+            let mut body = respond(&layer, request(coding.as_str()), plain(pieces(&sent, 50_000))).await.into_body();
+            // Some clients leave before the end. The others do not wait for them.
             if n % 7 == 3 {
                 return drop(tokio::time::timeout(Duration::from_millis(1), body.frame()).await);
             }

@@ -1,4 +1,4 @@
-//! Answers to wrap, bodies to stream, and decoders to read with.
+//! Helpers: responses, streams, and the coding's own tools.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 pub(crate) use crate::sample::{library, text};
 
-/// Bytes that no coding makes shorter.
+/// Incompressible bytes.
 pub(crate) fn noise(len: usize) -> Bytes {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let next = || {
@@ -29,14 +29,14 @@ pub(crate) fn noise(len: usize) -> Bytes {
     std::iter::repeat_with(next).take(len).collect()
 }
 
-/// Asks `layer` around a service that gives this answer.
-pub(crate) async fn ask<B>(layer: &CompressLayer, request: Request<Body>, answer: Response<B>) -> Response<Body>
+/// Sends a request to a service that gives this response, with `layer` around it.
+pub(crate) async fn respond<B>(layer: &CompressLayer, request: Request<Body>, response: Response<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut answer = Some(answer);
-    let service = service_fn(move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(answer.take().unwrap())));
+    let mut response = Some(response);
+    let service = service_fn(move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(response.take().unwrap())));
     layer.layer(service).oneshot(request).await.unwrap()
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn request(accept: &str) -> Request<Body> {
     Request::get("/").header("accept-encoding", accept).body(Body::empty()).unwrap()
 }
 
-/// An answer of plain text.
+/// A response of plain text.
 pub(crate) fn plain(body: impl Into<Body>) -> Response<Body> {
     Response::builder().header("content-type", "text/plain").body(body.into()).unwrap()
 }
@@ -54,7 +54,7 @@ pub(crate) fn eager() -> CompressLayer {
     CompressLayer::new(Config { min_size: 0, ..Config::default() }).unwrap()
 }
 
-/// A stream of what is sent to it. It ends when the sender is dropped.
+/// A stream from a channel. It ends when the sender is dropped.
 pub(crate) struct Sent(pub(crate) mpsc::UnboundedReceiver<Result<Frame<Bytes>, BoxError>>);
 
 impl http_body::Body for Sent {
@@ -66,7 +66,7 @@ impl http_body::Body for Sent {
     }
 }
 
-/// A stream of what is sent to it, of a length that it knows.
+/// A stream from a channel, of known length.
 pub(crate) struct Known {
     frames: Sent,
     left: u64,
@@ -99,12 +99,12 @@ impl http_body::Body for Known {
     }
 }
 
-/// A stream of `content` in pieces of `len` bytes, all ready at once.
+/// A stream of `content` in pieces of `len` bytes, all available at once.
 pub(crate) fn pieces(content: &Bytes, len: usize) -> Body {
     Body::new(Sent(ready(content, len)))
 }
 
-/// The same of a length that is known.
+/// The same with a known length.
 pub(crate) fn known(content: &Bytes, len: usize) -> Body {
     Body::new(Known::of(content.len(), ready(content, len)))
 }
@@ -122,7 +122,7 @@ pub(crate) async fn content(response: Response<Body>) -> Bytes {
     response.into_body().collect(usize::MAX).await.unwrap()
 }
 
-/// The next piece of data.
+/// Reads the next piece of data.
 pub(crate) async fn next(body: &mut Body) -> Bytes {
     body.frame().await.unwrap().unwrap().into_data().unwrap()
 }
