@@ -7,12 +7,15 @@
 //! - [`admin`] is the listener for operators; [`telemetry`] has the figures that it shows.
 
 mod admin;
+mod admit;
 mod allocator;
 mod cli;
 mod command;
 mod config;
 mod failure;
+mod fields;
 mod finish;
+mod hosts;
 mod log;
 mod notices;
 mod process;

@@ -50,7 +50,7 @@ pub(crate) async fn unprepared(plan: &Plan) -> Result<Vec<Diagnostic>, dunlin_pg
     let answers = database.describe(&declared).await?;
     let wrong = routes.into_iter().zip(answers).filter_map(|((route, query), answer)| {
         let error = answer.err()?;
-        let what = format!("the query of {} {}: {error}", route.methods, route.path.as_str());
+        let what = format!("the query of {} {}: {error}", route.methods, route.name());
         // The place in the file says more than the number of the character.
         let place = error.position().and_then(|position| {
             // A statement on one line has its place already.

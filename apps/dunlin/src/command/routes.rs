@@ -29,7 +29,7 @@ fn table(config: &Config) -> String {
 fn row(route: &Route) -> [String; 6] {
     [
         route.methods.to_string(),
-        route.path.as_str().to_owned(),
+        route.name(),
         route.kind.name.to_owned(),
         shorten(&route.room.describe(), 40),
         cache(route),

@@ -30,6 +30,7 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = control.block_on(async { Signals::new() })?;
     let plan = Arc::new(Plan::new(config)?);
+    plan.watch_files()?;
     let notices = control.block_on(prepare(&plan))?;
 
     let health = Arc::new(Health::new(&plan));

@@ -8,6 +8,7 @@
 mod layers;
 mod route;
 mod sections;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +18,16 @@ use dunlin_http::Network;
 use dunlin_server::EventLoop;
 use toml::de::{DeTable, DeValue};
 
+use crate::admit::auth::Auth;
 use crate::finish::Finish;
-use crate::reader::{Diagnostic, Document, Errors, Section, Source, Value};
+use crate::reader::{Diagnostic, Document, Errors, Section, Source};
 pub(crate) use layers::Cache;
 #[cfg(test)]
 pub(crate) use route::COMMON;
 pub(crate) use route::Route;
+use sections::Server;
 pub(crate) use sections::{Admin, Format, Log};
+use site::RouteReader;
 
 /// A configuration file as it was read.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) server: dunlin_server::Config,
     /// The proxies in front of this service, whose fields say who the client is.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// `true` if each request gets an identifier.
+    pub(crate) request_id: bool,
     /// The limit of request bodies, in bytes, on routes without one of their own.
     pub(crate) max_body: u64,
     pub(crate) admin: Option<Admin>,
@@ -42,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) cache: Cache,
     pub(crate) fetch: dunlin_fetch::Config,
     pub(crate) database: Option<dunlin_pg::Database>,
+    pub(crate) auth: Vec<Auth>,
     pub(crate) routes: Vec<Route>,
     /// The edits of responses that no route gives.
     pub(crate) finish: Finish,
@@ -103,7 +110,7 @@ impl Config {
     }
 
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
-        let (mut server, trusted_proxies) =
+        let Server { mut server, trusted_proxies, request_id } =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
         let loops = match (server.event_loop, server.workers) {
             (EventLoop::Shared, _) => 1,
@@ -121,7 +128,14 @@ impl Config {
         if let Some(defaults) = defaults {
             route::check_defaults(defaults, document);
         }
-        let routes = table.get("route").map(|value| routes(value, defaults, document)).unwrap_or_default();
+        let mut reader = RouteReader { defaults, document, routes: Vec::new() };
+        table.get("site").into_iter().for_each(|value| reader.sites(value));
+        table.get("route").into_iter().for_each(|value| reader.routes(value));
+        let routes = reader.routes;
+        route::check_clashes(&routes, server.tls.is_some(), document);
+        let auth_names = table.names("auth");
+        let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();
+        route::check_auth(&routes, &auth_names, document);
         let max_body = server.max_body;
         server.max_body = routes.iter().filter_map(|route| route.max_body).fold(max_body, u64::max);
         // A DATABASE_URL in the environment that no route needs is no reason to connect.
@@ -137,9 +151,11 @@ impl Config {
             cache: table.section("cache", "[cache]").map(|table| Cache::read(table, document)).unwrap_or_default(),
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, document)).unwrap_or_default(),
             database,
+            auth,
             routes,
             server,
             trusted_proxies,
+            request_id,
             max_body,
             finish,
             source: Source::default(),
@@ -176,20 +192,6 @@ impl Config {
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }
-}
-
-/// Reads each `[[route]]`.
-fn routes<'d>(value: Value<'d>, defaults: Option<&'d DeTable<'d>>, document: &Document<'_>) -> Vec<Route> {
-    let DeValue::Array(_) = value.raw() else {
-        let what = "\"route\" is not a list";
-        let meant = Some("[[route]]").filter(|_| matches!(value.raw(), DeValue::Table(_)));
-        value.error(Diagnostic::new(value.span(), what).expected("[[route]], once for each").meant(meant));
-        return Vec::new();
-    };
-    let routes = value.elements().into_iter().filter_map(|value| Route::read(value, defaults, document));
-    let routes = routes.collect::<Vec<_>>();
-    route::check_clashes(&routes, document);
-    routes
 }
 
 // === impl Error ===

@@ -1,29 +1,39 @@
 //! `[[route]]`: the keys of every route, and the checks over all routes.
 
 use dunlin_pg::Access;
-use dunlin_server::{Match, Router};
+use dunlin_server::Match;
 use http::Method;
 use toml::de::DeTable;
 
+use crate::admit::Admission;
 use crate::finish::Finish;
-use crate::reader::{Diagnostic, Document, Methods, Pattern, Section, Size, Span, Value, nearest, one_of};
-use crate::routes::{Cache, Head, KINDS, Key, Kind, Room};
+use crate::hosts::{HostPattern, HostRouter};
+use crate::reader::{Diagnostic, Document, Methods, Pattern, Read as _, Section, Size, Span, Value, nearest, one_of};
+use crate::routes::{Cache, Head, KINDS, Key, Kind, Room, Target};
 
 /// The keys that a route of any kind has.
 pub(crate) const COMMON: &[Key] = &[
     Key::new("path", "", "the path: literal segments, `{name}` for one segment, `{*rest}` at the end for the rest"),
+    Key::new("host", "", "the host names, such as `\"example.com\"` or `\"*.example.com\"`; without it, any"),
     Key::new("method", "`\"GET\"`; `proxy` and `redirect`: any", "a method, or a list; HEAD comes with GET"),
     Key::new("compress", "true", "compress the responses as the client accepts it"),
     Key::new("decode", "false", "decode compressed request bodies, within `max_body`"),
     Key::new("cache", "false", "`true`: what the responses' own fields allow; `\"1h\"`: for that time; or a table"),
     Key::new("max_body", "", "the limit of a request body, instead of the server's"),
     Key::new("response_headers", "{}", "edits of the response fields: a table"),
+    Key::new("request_headers", "{}", "edits of the request fields that the handler sees: a table"),
+    Key::new("cors", "false", "cross-origin requests: `true`, an origin, or a table"),
+    Key::new("auth", "false", "the name of an `[auth.NAME]`, or a list: one of them must verify the client"),
+    Key::new("require", "{}", "the claims that a verified client must have: a table"),
+    Key::new("allow", "[]", "the networks whose clients are admitted; empty for all"),
+    Key::new("deny", "[]", "the networks whose clients get 403"),
+    Key::new("rate_limit", "", "the limit of requests of one client: a table"),
     Key::new("error_pages", "{}", "pages for errors: a table of files by status"),
     Key::new("log", "true", "write an access line"),
 ];
 
 /// The keys that `[defaults]` cannot have, because each route needs its own.
-const OWN: &[&str] = &["path", "method"];
+const OWN: &[&str] = &["path", "method", "host"];
 
 /// One route.
 #[derive(Debug)]
@@ -31,6 +41,8 @@ pub(crate) struct Route {
     /// The place of the value of `path`.
     pub(crate) span: Span,
     pub(crate) path: Pattern,
+    /// The hosts that it is for; empty for any.
+    pub(crate) hosts: Vec<HostPattern>,
     pub(crate) methods: Methods,
     pub(crate) kind: &'static Kind,
     pub(crate) room: Box<dyn Room>,
@@ -39,6 +51,7 @@ pub(crate) struct Route {
     pub(crate) decode: bool,
     pub(crate) cache: Cache,
     pub(crate) max_body: Option<u64>,
+    pub(crate) admission: Admission,
     pub(crate) finish: Finish,
     /// `true` if a request gets an access line.
     pub(crate) log: bool,
@@ -50,12 +63,22 @@ impl Route {
     /// Reads one table of `[[route]]`.
     pub(super) fn read<'d>(
         value: Value<'d>,
-        defaults: Option<&'d DeTable<'d>>,
+        defaults: &[&'d DeTable<'d>],
+        site: &[HostPattern],
         document: &Document<'_>,
     ) -> Option<Self> {
-        let mut table = value.section("this route")?.with_defaults(defaults);
+        let mut table = value.section("this route")?.with_defaults(defaults.iter().copied());
         let span = table.value_span("path");
         let path = table.require::<Pattern>("path");
+        let hosts = match table.get("host") {
+            Some(value) if !site.is_empty() => {
+                let what = "\"host\" belongs to the [[site]] of this route";
+                value.error(Diagnostic::new(value.span(), what).expected("no host here, or a [[route]] by itself"));
+                None
+            }
+            Some(value) => value.list(HostPattern::read).filter(|hosts| !hosts.is_empty()),
+            None => Some(site.to_vec()),
+        };
         let kind = kind(&table, document);
         let methods = match table.get("method") {
             Some(value) => Methods::read(value),
@@ -67,7 +90,8 @@ impl Route {
         let cache = table.get("cache").map_or(Some(Cache::Off), |value| Cache::read(value, in_memory));
         let max_body = table.read("max_body").map(|Size(size)| size);
         let names: Vec<&str> = path.iter().flat_map(Pattern::names).collect();
-        let finish = Finish::read(&mut table, &names, document);
+        let admission = Admission::read(&mut table, &names);
+        let finish = Finish::read(&mut table, Some(&names), document);
         let log = table.or("log", true);
         let room = kind.and_then(|kind| {
             let unknown = (Pattern::unknown(), Methods::Any);
@@ -86,6 +110,7 @@ impl Route {
         Some(Self {
             span,
             path: path?,
+            hosts: hosts?,
             methods: methods?,
             kind: kind?,
             room: room?,
@@ -93,9 +118,27 @@ impl Route {
             decode,
             cache: cache?,
             max_body,
+            admission: admission?,
             finish: finish?,
             log,
         })
+    }
+}
+
+impl Route {
+    /// The hosts and the path, for people.
+    pub(crate) fn name(&self) -> String {
+        let hosts: Vec<String> = self.hosts.iter().map(HostPattern::to_string).collect();
+        format!("{}{}", hosts.join(","), self.path.as_str())
+    }
+
+    /// Returns `true` if a request may be for both routes.
+    fn meets(&self, other: &Self) -> bool {
+        let same_host = match (&self.hosts[..], &other.hosts[..]) {
+            ([], []) => true,
+            (ours, theirs) => ours.iter().any(|host| theirs.contains(host)),
+        };
+        same_host && self.path.shape() == other.path.shape() && self.methods.meet(&other.methods)
     }
 }
 
@@ -170,52 +213,83 @@ pub(super) fn check_defaults(defaults: &DeTable<'_>, document: &Document<'_>) {
 /// Reports routes that clash: the same path, apart from names, and a method in common.
 ///
 /// The router that will serve them has the last word.
-pub(super) fn check_clashes(routes: &[Route], document: &Document<'_>) {
-    let mut router = Router::new();
+pub(super) fn check_clashes(routes: &[Route], has_tls: bool, document: &Document<'_>) {
+    let mut router = HostRouter::new();
     for (index, route) in routes.iter().enumerate() {
-        let shape = route.path.shape();
-        let earlier = routes[..index].iter().find(|one| one.path.shape() == shape && one.methods.meet(&route.methods));
-        if let Some(earlier) = earlier {
-            let line = document.source.place(earlier.span.start).line;
-            let what = format!("{} {} clashes with the route on line {line}", route.methods, route.path.as_str());
+        if let Some(earlier) = routes[..index].iter().find(|earlier| earlier.meets(route)) {
+            let place = document.source.place(earlier.span.start);
+            let what = format!("{} {} clashes with the route on line {}", route.methods, route.name(), place.line);
             document.errors.push(
                 Diagnostic::new(route.span.clone(), what)
-                    .expected("another path or another method")
+                    .expected("another path, another method or another host")
                     .other(earlier.span.clone(), "the other is here"),
             );
-        } else if let Err(error) = router.insert(route.methods.as_slice(), route.path.as_str(), index) {
+        } else if let Err(error) = router.insert(&route.hosts, route.methods.as_slice(), route.path.as_str(), index) {
             document.errors.push(Diagnostic::new(route.span.clone(), error.to_string()));
         }
     }
-    check_redirects(routes, &router, document);
+    check_redirects(&Redirects { routes, router: &router, has_tls }, document);
+}
+
+/// The routes that a redirect may lead to.
+struct Redirects<'r> {
+    routes: &'r [Route],
+    router: &'r HostRouter<usize>,
+    /// `true` if this service answers for `https` URLs.
+    has_tls: bool,
 }
 
 /// Reports redirects that lead back to themselves.
-fn check_redirects(routes: &[Route], router: &Router<usize>, document: &Document<'_>) {
-    for route in routes {
+fn check_redirects(redirects: &Redirects<'_>, document: &Document<'_>) {
+    for route in redirects.routes {
         let Some(redirect) = route.room.redirect() else { continue };
         let method = route.methods.as_slice().first().unwrap_or(&Method::GET);
+        let host = route.hosts.first().map(HostPattern::sample).unwrap_or_default();
         let starts = ["sample", ""].map(|rest| redirect.sample(rest));
-        let Some(start) = starts.into_iter().find(|start| leads_back(start, method, routes, router)) else { continue };
-        let next = redirect.follow(&start).unwrap_or_default();
-        let what = format!("this redirect never ends: {start} leads to {next}, and so on to a redirect again");
+        let Some(start) = starts.into_iter().find(|start| redirects.leads_back(&host, start, method)) else { continue };
+        let next = redirect.follow(&start).map(|target| target.to_string()).unwrap_or_default();
+        let what = format!("this redirect never ends: {host}{start} leads to {next}, and so on to a redirect again");
         document
             .errors
             .push(Diagnostic::new(redirect.span.clone(), what).expected("a target that another route answers"));
     }
 }
 
-/// Returns `true` if a client that starts at `path` is redirected for ever.
-fn leads_back(path: &str, method: &Method, routes: &[Route], router: &Router<usize>) -> bool {
-    let mut path = path.to_owned();
-    // A chain that has an end passes each redirect at most a few times.
-    for _ in 0..=2 * routes.len() {
-        let Match::Found { value, .. } = router.at(method, &path) else { return false };
-        let next = routes.get(*value).and_then(|route| route.room.redirect()?.follow(&path));
-        let Some(next) = next else { return false };
-        path = next;
+impl Redirects<'_> {
+    /// Returns `true` if a client that starts there is redirected for ever.
+    fn leads_back(&self, host: &str, path: &str, method: &Method) -> bool {
+        let (mut host, mut path) = (host.to_owned(), path.to_owned());
+        // A chain that has an end passes each redirect at most a few times.
+        for _ in 0..=2 * self.routes.len() {
+            let Match::Found { value, .. } = self.router.find(|| &host, method, &path) else { return false };
+            let next = self.routes.get(*value).and_then(|route| route.room.redirect()?.follow(&path));
+            let Some(next) = next.filter(|next| self.is_here(next)) else { return false };
+            host = next.host.unwrap_or(host);
+            path = next.path;
+        }
+        true
     }
-    true
+
+    /// Returns `true` if a target is answered by this service, as far as the file tells.
+    fn is_here(&self, target: &Target) -> bool {
+        match &target.host {
+            None => true,
+            Some(host) => self.router.names(host) && (self.has_tls || !target.is_https),
+        }
+    }
+}
+
+/// Reports names of `[auth.NAME]` that do not exist.
+pub(super) fn check_auth(routes: &[Route], names: &[&str], document: &Document<'_>) {
+    for (name, span) in routes.iter().flat_map(|route| &route.admission.auth) {
+        if !names.contains(&name.as_str()) {
+            let unknown = Diagnostic::new(span.clone(), format!("there is no [auth.{name}]"));
+            document.errors.push(match nearest(name, names) {
+                Some(meant) => unknown.meant(Some(meant)),
+                None => unknown.expected("the name of an [auth.NAME] in this file"),
+            });
+        }
+    }
 }
 
 /// Reports responses that would be stored from a standby that may be behind.

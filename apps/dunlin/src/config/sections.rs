@@ -4,10 +4,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use dunlin_http::Network;
-use dunlin_server::{Addr, Config as Server, EventLoop, Http2, Tls};
+use dunlin_server::{Addr, Config, EventLoop, Http2, Tls};
 use tracing::Level;
 
 use crate::reader::{Diagnostic, Document, Read, Section, Span, Value};
+
+/// `[server]`.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) server: Config,
+    /// The proxies in front of this service.
+    pub(super) trusted_proxies: Vec<Network>,
+    /// `true` if each request gets an identifier.
+    pub(super) request_id: bool,
+}
 
 /// `[admin]`.
 #[derive(Debug)]
@@ -99,7 +109,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("port", "the port is part of \"listen\", as in \"[::]:8080\""),
     ("host", "the address is part of \"listen\", as in \"127.0.0.1:8080\""),
     ("address", "the address is \"listen\", as in \"127.0.0.1:8080\""),
-    ("server_name", "this version answers for every host name"),
+    ("server_name", "it is \"host\" in a [[route]] or a [[site]]"),
     ("certificate", "it belongs to [server.tls]"),
     ("cert", "it is \"certificate\" in [server.tls]"),
     ("key", "it belongs to [server.tls]"),
@@ -108,9 +118,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("request_timeout", "there are \"header_timeout\", \"body_timeout\" and \"write_timeout\""),
 ];
 
-/// Reads `[server]`: the server's settings, and the proxies in front of it.
-pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> (Server, Vec<Network>) {
-    let mut server = Server::default();
+/// Reads `[server]`.
+pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server {
+    let mut server = Config::default();
     if let Some(value) = table.get("listen")
         && let Some(listen) = addresses(value, document)
     {
@@ -134,15 +144,16 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> (Server
     server.tls = table.section("tls", "[server.tls]").and_then(|table| tls(table, document));
     let subnets: Vec<Subnet> = table.or("proxy_protocol_from", Vec::new());
     server.proxy_protocol_from = subnets.into_iter().map(|Subnet(subnet)| subnet).collect();
-    let trusted = table.or("trusted_proxies", Vec::new());
+    let trusted_proxies = table.or("trusted_proxies", Vec::new());
+    let request_id = table.or("request_id", false);
     table.finish(|key| {
         let (_, hint) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
         Some(format!("unknown key \"{key}\" in [server]; {hint}"))
     });
-    (server, trusted)
+    Server { server, trusted_proxies, request_id }
 }
 
-fn deadlines(table: &mut Section<'_>, server: &mut Server) {
+fn deadlines(table: &mut Section<'_>, server: &mut Config) {
     table.set("keep_alive", &mut server.keep_alive);
     table.set_deadline("first_byte_timeout", &mut server.first_byte_timeout);
     table.set_deadline("header_timeout", &mut server.header_timeout);
@@ -156,14 +167,14 @@ fn deadlines(table: &mut Section<'_>, server: &mut Server) {
     table.set("drain", &mut server.drain);
 }
 
-fn limits(table: &mut Section<'_>, server: &mut Server) {
+fn limits(table: &mut Section<'_>, server: &mut Config) {
     table.set("max_connections", &mut server.max_connections);
     table.set("max_connections_per_client", &mut server.max_connections_per_client);
     table.set("max_tunnels", &mut server.max_tunnels);
     table.set("normalise_paths", &mut server.normalise_paths);
     table.set_positive("max_requests_per_connection", &mut server.max_requests_per_connection);
     table.set_size("max_body", &mut server.max_body);
-    table.set_size_from("max_head", Server::LEAST_HEAD, &mut server.max_head);
+    table.set_size_from("max_head", Config::LEAST_HEAD, &mut server.max_head);
     table.set_positive("max_fields", &mut server.max_fields);
     table.set_size_from("max_target", 1, &mut server.max_target);
 }

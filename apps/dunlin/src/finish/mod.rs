@@ -1,72 +1,103 @@
-//! The stage that edits a response on its way out: header fields and error pages.
+//! The stage that edits a response on its way out: header fields, CORS and error pages.
 //!
 //! It is outside the cache, so that stored responses contain nothing about one client. The edits
 //! are compiled from the configuration at start. A route without edits pays one branch.
 
-mod headers;
 mod pages;
-mod template;
 
-use dunlin_http::{Body, Reply};
+use dunlin_http::{Body, ClientInfo, Reply};
 use http::{HeaderValue, Request};
 
+use crate::admit::Cors;
+use crate::fields::{Facts, FieldEdits, IdentitySlot, Message, REQUEST_ID};
 use crate::reader::{Document, Section, Value};
 use crate::routes::Captures;
-use headers::HeaderEdits;
 use pages::ErrorPages;
-pub(crate) use template::Facts;
 
-/// The edits of a route's responses, compiled.
+/// The edits of a route's responses, as they were read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Finish {
-    headers: HeaderEdits,
+    fields: FieldEdits,
     pages: ErrorPages,
+}
+
+/// The edits of a route's responses, compiled.
+#[derive(Debug)]
+pub(crate) struct RouteFinish {
+    edits: Finish,
+    cors: Option<Cors>,
+    captures: Captures,
+    /// `true` if responses have the identifier of their request.
+    request_id: bool,
 }
 
 /// The facts about one request that its edits need, taken before the request is answered.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    /// The values that are made from the request, in the order of the templates.
-    values: Vec<Option<HeaderValue>>,
+    facts: Option<Facts>,
+    origin: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
     prefers_html: bool,
 }
 
 // === impl Finish ===
 
 impl Finish {
-    /// Reads the keys of a route, or of its defaults, key by key.
+    /// Reads the keys of a route and of its defaults, key by key.
     ///
-    /// `names` are the names in the route's path.
-    pub(crate) fn read(table: &mut Section<'_>, names: &[&str], document: &Document<'_>) -> Option<Self> {
-        let headers = HeaderEdits::read(table.both("response_headers"), Some(names));
-        let pages = ErrorPages::read(table.both("error_pages"), document);
-        Some(Self { headers: headers?, pages: pages? })
+    /// `names` are the names in the route's path; `None` if any may be there.
+    pub(crate) fn read(table: &mut Section<'_>, names: Option<&[&str]>, document: &Document<'_>) -> Option<Self> {
+        let fields = FieldEdits::read(table.all("response_headers"), Message::Response, names);
+        let pages = ErrorPages::read(table.all("error_pages"), document);
+        Some(Self { fields: fields?, pages: pages? })
     }
 
     /// Reads the keys of `[defaults]` for responses that no route gives.
     pub(crate) fn read_defaults(value: Value<'_>, document: &Document<'_>) -> Option<Self> {
-        let mut table = value.section("[defaults]")?;
-        let headers = HeaderEdits::read(table.both("response_headers"), None);
-        let pages = ErrorPages::read(table.both("error_pages"), document);
-        Some(Self { headers: headers?, pages: pages? })
+        Self::read(&mut value.section("[defaults]")?, None, document)
     }
 
-    /// Returns `true` if nothing is edited.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.headers.is_empty() && self.pages.is_empty()
+    fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.pages.is_empty()
+    }
+}
+
+// === impl RouteFinish ===
+
+impl RouteFinish {
+    /// The edits of a route; `None` if there are none.
+    pub(crate) fn new(edits: &Finish, cors: Option<&Cors>, captures: Captures, request_id: bool) -> Option<Box<Self>> {
+        let is_needed = !edits.is_empty() || cors.is_some() || request_id;
+        is_needed.then(|| Box::new(Self { edits: edits.clone(), cors: cors.cloned(), captures, request_id }))
     }
 
     /// Takes the facts that the edits of this request's response need.
-    pub(crate) fn begin(&self, request: &Request<Body>, facts: &Facts<'_>, captures: &Captures) -> Begun {
+    pub(crate) fn begin(&self, request: &Request<Body>, client: &ClientInfo, identity: Option<&IdentitySlot>) -> Begun {
+        let Finish { fields, pages } = &self.edits;
         Begun {
-            values: self.headers.values(request, facts, captures),
-            prefers_html: !self.pages.is_empty() && pages::prefers_html(request.headers()),
+            facts: fields.needs_facts().then(|| Facts::new(request, client, identity.cloned())),
+            origin: self.cors.as_ref().and_then(|_| request.headers().get(http::header::ORIGIN).cloned()),
+            request_id: self.request_id.then(|| request.headers().get(REQUEST_ID).cloned()).flatten(),
+            prefers_html: !pages.is_empty() && pages::prefers_html(request.headers()),
         }
     }
 
     /// Edits a reply.
     pub(crate) fn apply(&self, begun: Begun, reply: Reply) -> Reply {
-        let reply = self.pages.apply(begun.prefers_html, reply);
-        self.headers.apply(begun.values, reply)
+        let Begun { facts, origin, request_id, prefers_html } = begun;
+        let reply = self.edits.pages.apply(prefers_html, reply);
+        if self.edits.fields.is_empty() && self.cors.is_none() && request_id.is_none() {
+            return reply;
+        }
+        let mut response = reply.into_response();
+        let headers = response.headers_mut();
+        if let Some(cors) = &self.cors {
+            cors.apply(headers, origin.as_ref());
+        }
+        if let Some(id) = request_id {
+            headers.insert(REQUEST_ID, id);
+        }
+        self.edits.fields.apply(headers, facts.as_ref(), &self.captures);
+        Reply::Response(response)
     }
 }

@@ -53,11 +53,11 @@ const EXPECTED: &str = "a table of files by status, such as { 404 = \"404.html\"
 // === impl ErrorPages ===
 
 impl ErrorPages {
-    /// Reads the table of a route and the one of its defaults, which the route's own has precedence
-    /// over, key by key.
-    pub(super) fn read([own, default]: [Option<Value<'_>>; 2], document: &Document<'_>) -> Option<Self> {
+    /// Reads the tables of a route and of its defaults, the one with precedence first. A status has
+    /// the page of the first table that has one for it.
+    pub(super) fn read<'v>(tables: impl IntoIterator<Item = Value<'v>>, document: &Document<'_>) -> Option<Self> {
         let mut pages: Vec<Page> = Vec::new();
-        for value in [own, default].into_iter().flatten() {
+        for value in tables {
             for page in table(value, document)? {
                 if pages.iter().all(|other| other.statuses != page.statuses) {
                     pages.push(page);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::source::{Diagnostic, Source};
+use super::source::{Diagnostic, Source, Span};
 use super::value::{Errors, Value, nearest};
 
 /// The facts about the file that its sections need while they are read.
@@ -35,6 +35,23 @@ impl Document<'_> {
     /// An existing file.
     pub(crate) fn file(&self, value: Value<'_>) -> Option<PathBuf> {
         self.existing(value, Entry::File)
+    }
+
+    /// An existing file with a secret in it, which others should not be able to read.
+    pub(crate) fn secret_file(&self, value: Value<'_>) -> Option<PathBuf> {
+        let path = self.existing(value, Entry::File)?;
+        self.warn_of_readers(&path, value.span());
+        Some(path)
+    }
+
+    /// Warns if a file with a secret can be read by every user of the machine.
+    pub(super) fn warn_of_readers(&self, path: &Path, span: Span) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let is_readable = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
+        if is_readable {
+            let what = format!("every user of this machine can read {}", path.display());
+            self.warnings.push(Diagnostic::new(span, what).expected("chmod o-r on it"));
+        }
     }
 
     fn existing(&self, value: Value<'_>, entry: Entry) -> Option<PathBuf> {

@@ -14,8 +14,8 @@ pub(crate) struct Section<'d> {
     /// The name in messages: `[server]`, or the key of the table.
     name: &'static str,
     table: &'d DeTable<'d>,
-    /// A table with values for keys that are absent.
-    defaults: Option<&'d DeTable<'d>>,
+    /// Tables with values for keys that are absent, the one with precedence first.
+    defaults: Vec<&'d DeTable<'d>>,
     pub(crate) span: Span,
     asked: Vec<&'static str>,
     errors: &'d Errors,
@@ -24,26 +24,31 @@ pub(crate) struct Section<'d> {
 // === impl Section ===
 
 impl<'d> Section<'d> {
-    pub(crate) const fn new(name: &'static str, table: &'d DeTable<'d>, span: Span, errors: &'d Errors) -> Self {
-        Self { name, table, defaults: None, span, asked: Vec::new(), errors }
+    pub(crate) fn new(name: &'static str, table: &'d DeTable<'d>, span: Span, errors: &'d Errors) -> Self {
+        Self { name, table, defaults: Vec::new(), span, asked: Vec::new(), errors }
     }
 
-    /// The same table with `defaults` for the keys that it lacks.
-    pub(crate) fn with_defaults(self, defaults: Option<&'d DeTable<'d>>) -> Self {
-        Self { defaults, ..self }
+    /// The same table with `defaults` for the keys that it lacks, the one with precedence first.
+    pub(crate) fn with_defaults(self, defaults: impl IntoIterator<Item = &'d DeTable<'d>>) -> Self {
+        Self { defaults: defaults.into_iter().collect(), ..self }
     }
 
     /// The value of `key`, in the table itself or in its defaults.
     pub(crate) fn get(&mut self, key: &'static str) -> Option<Value<'d>> {
-        let [own, default] = self.both(key);
-        own.or(default)
+        self.asked.push(key);
+        let errors = self.errors;
+        self.tables().find_map(|table| table.get(key)).map(|raw| Value::new(key, raw, errors))
     }
 
-    /// The value of `key` in the table itself, and the one in its defaults.
-    pub(crate) fn both(&mut self, key: &'static str) -> [Option<Value<'d>>; 2] {
+    /// The values of `key` in the table itself and in each of its defaults.
+    pub(crate) fn all(&mut self, key: &'static str) -> Vec<Value<'d>> {
         self.asked.push(key);
-        let value = |table: &'d DeTable<'d>| table.get(key).map(|raw| Value::new(key, raw, self.errors));
-        [value(self.table), self.defaults.and_then(value)]
+        self.tables().filter_map(|table| table.get(key)).map(|raw| Value::new(key, raw, self.errors)).collect()
+    }
+
+    /// The table itself, and its defaults.
+    fn tables(&self) -> impl Iterator<Item = &'d DeTable<'d>> {
+        std::iter::once(self.table).chain(self.defaults.iter().copied())
     }
 
     /// Returns `true` if the table itself has `key`, known or not.
@@ -51,15 +56,23 @@ impl<'d> Section<'d> {
         self.table.contains_key(key)
     }
 
+    /// The names of the tables under `key`.
+    pub(crate) fn names(&self, key: &str) -> Vec<&'d str> {
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Table(tables)) => tables.keys().map(|name| &**name.get_ref()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The place of `key` itself.
     pub(crate) fn key_span(&self, key: &str) -> Span {
-        let entry = self.table.get_key_value(key).or_else(|| self.defaults?.get_key_value(key));
+        let entry = self.tables().find_map(|table| table.get_key_value(key));
         entry.map_or(self.span.clone(), |(key, _)| key.span())
     }
 
     /// The place of the value of `key`.
     pub(crate) fn value_span(&self, key: &str) -> Span {
-        let value = self.table.get(key).or_else(|| self.defaults?.get(key));
+        let value = self.tables().find_map(|table| table.get(key));
         value.map_or(self.span.clone(), Spanned::span)
     }
 

@@ -31,7 +31,7 @@ use crate::reader::{Document, Methods, Pattern, Section};
 pub(crate) use path::Captures;
 pub(crate) use policy::Cache;
 pub(crate) use query::Query;
-pub(crate) use redirect::Redirect;
+pub(crate) use redirect::{Redirect, Target};
 
 /// All kinds of route, in the order in which messages name them.
 pub(crate) const KINDS: [&Kind; 6] =

@@ -1,6 +1,7 @@
 //! `redirect` routes: another URL instead of an answer.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -40,11 +41,28 @@ pub(crate) struct Redirect {
     pub(crate) span: Span,
 }
 
+/// The place that a redirect leads to.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Target {
+    /// The host; `None` for the one that the request was for.
+    pub(crate) host: Option<String>,
+    pub(crate) is_https: bool,
+    pub(crate) path: String,
+}
+
 /// A part of the target.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Literal(String),
     Capture(String),
+}
+
+// === impl Target ===
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.host.as_deref().unwrap_or_default(), self.path)
+    }
 }
 
 // === impl Redirect ===
@@ -93,11 +111,17 @@ impl Redirect {
         }
     }
 
-    /// The path that a request for `path` is sent to; `None` if it may be on another host.
-    pub(crate) fn follow(&self, path: &str) -> Option<String> {
+    /// The place that a request for `path` is sent to; `None` if it has a port of its own.
+    pub(crate) fn follow(&self, path: &str) -> Option<Target> {
         let location = self.location(path, None);
-        let end = location.find(['?', '#']).unwrap_or(location.len());
-        location.starts_with('/').then(|| location[..end].to_owned())
+        let location = &location[..location.find(['?', '#']).unwrap_or(location.len())];
+        let Some((scheme, after)) = location.split_once("://").filter(|_| !location.starts_with('/')) else {
+            return Some(Target { host: None, is_https: false, path: location.to_owned() });
+        };
+        let (host, path) = after.split_at(after.find('/').unwrap_or(after.len()));
+        let path = if path.is_empty() { "/" } else { path };
+        let target = Target { host: Some(host.to_owned()), is_https: scheme == "https", path: path.to_owned() };
+        (!host.contains(':')).then_some(target)
     }
 
     /// A path that the pattern matches, with `rest` for its `{*rest}`.

@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 
+use crate::fields::REQUEST_ID;
+
 /// The parts of a request that its access line needs.
 pub(crate) struct Access {
     method: Method,
     uri: Uri,
     /// The client's address.
     ip: Option<IpAddr>,
+    request_id: Option<HeaderValue>,
 }
 
 /// The parts of an access line that only the end of the response brings.
 pub(crate) struct Line<'l> {
     pub(crate) route: &'l str,
+    /// The subject of a verified client.
+    pub(crate) user: Option<&'l str>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) bytes: u64,
     /// The bytes that a client sent through a tunnel.
@@ -30,19 +35,21 @@ pub(crate) struct Line<'l> {
 // === impl Access ===
 
 impl Access {
-    pub(crate) fn new<B>(request: &Request<B>, ip: Option<IpAddr>) -> Box<Self> {
+    pub(crate) fn new<B>(request: &Request<B>, ip: Option<IpAddr>, request_id: bool) -> Box<Self> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Box::new(Self { method, uri, ip })
+        let request_id = request_id.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
+        Box::new(Self { method, uri, ip, request_id })
     }
 
     /// Writes the line, without the query, which may contain secrets.
     pub(crate) fn write(&self, line: &Line<'_>) {
-        let Line { route, status, bytes, received, ttfb, duration, cache, aborted } = *line;
+        let Line { route, user, status, bytes, received, ttfb, duration, cache, aborted } = *line;
         tracing::info!(
             target: "access",
             method = self.method.as_str(),
             path = self.uri.path(),
             route,
+            user,
             status = status.map(|status| status.as_u16()),
             bytes,
             received,
@@ -51,6 +58,7 @@ impl Access {
             peer = self.ip.map(|ip| tracing::field::display(ip.to_canonical())),
             cache = cache.and_then(|value| value.to_str().ok()),
             aborted,
+            request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
         );
     }
 }

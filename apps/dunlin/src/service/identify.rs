@@ -15,12 +15,17 @@ pub(super) fn identify(route: &RouteState, request: &mut Request<Body>, peer: Cl
         return peer;
     }
     let client = forwarded::identify(request.headers_mut(), peer, &route.trusted);
-    if peer.ip.is_some_and(|ip| route.trusted.iter().any(|network| network.contains(ip)))
+    if is_trusted(route, peer)
         && let Some(uri) = effective_uri(request, client)
     {
         *request.uri_mut() = uri;
     }
     client
+}
+
+/// Returns `true` if the peer is a proxy that the route trusts.
+pub(super) fn is_trusted(route: &RouteState, peer: ClientInfo) -> bool {
+    peer.ip.is_some_and(|ip| route.trusted.iter().any(|network| network.contains(ip)))
 }
 
 /// The URI with the client's scheme and host, for a request that has both in its URI, as over

@@ -4,28 +4,30 @@
 //! loops write to nothing in it.
 
 mod access;
-mod admit;
 mod identify;
 mod observe;
 mod optional;
 mod plan;
+mod request_fields;
+mod request_id;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use dunlin_cache::CacheService;
 use dunlin_compress::Compress;
-use dunlin_http::{Body, ClientInfo, Context, Handler, Network, Problem, SharedHandler};
-use dunlin_server::{Connect, Connection, Exchange, Match, Router};
-use http::header::{ALLOW, HOST};
+use dunlin_http::{Body, ClientInfo, Context, Handler, Network, Problem, Reply, ReplyFuture, SharedHandler};
+use dunlin_server::{Connect, Connection, Exchange, Match};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW};
 use http::uri::Scheme;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 
-use crate::finish::{Facts, Finish};
-use crate::routes::Captures;
+use crate::admit::{Admit, Admitted, Verifying, is_preflight};
+use crate::fields::{IdentitySlot, host};
+use crate::finish::RouteFinish;
+use crate::hosts::HostRouter;
 use crate::telemetry::{LoopCounters, UNMATCHED};
 use access::Access;
-use admit::{Admit, Admitted};
 use observe::{Observe, Watch};
 use optional::Optional;
 pub(crate) use plan::Plan;
@@ -36,11 +38,15 @@ pub(crate) struct App(Arc<LoopState>);
 
 /// The parts that an event loop serves with.
 pub(crate) struct LoopState {
-    router: Router<usize>,
+    router: HostRouter<usize>,
     routes: Box<[RouteState]>,
     /// The part of requests that no route answers.
     unmatched: RouteState,
     counters: Arc<LoopCounters>,
+    /// `true` if each request gets an identifier.
+    request_id: bool,
+    /// `true` if a route admits cross-origin requests.
+    has_cors: bool,
 }
 
 /// A route of one event loop.
@@ -59,12 +65,6 @@ struct RouteState {
     trusted: Box<[Network]>,
     /// The number of the route's counters.
     counters: usize,
-}
-
-/// The edits of a route's responses.
-struct RouteFinish {
-    finish: Finish,
-    captures: Captures,
 }
 
 /// The handler behind an optional cache.
@@ -93,30 +93,44 @@ impl Handler<Exchange> for App {
     fn handle(&self, mut request: Request<Body>, exchange: &Exchange) -> Observe {
         let state = &self.0;
         let connection = exchange.connection();
-        let index = match state.router.find(request.method(), request.uri().path()) {
+        let peer = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
+        if state.router.has_hosts() {
+            // A trusted proxy may name another host, and the host decides about the route.
+            identify::identify(&state.unmatched, &mut request, peer);
+        }
+        let index = match state.router.find(|| host(&request), request.method(), request.uri().path()) {
             Match::Found { value: &index, .. } => Some(index),
+            _ if state.has_cors => state.preflighted(&request),
             _ => None,
         };
         let route = state.route(index);
-        let peer = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
         let mut context = Context::default();
         context.client = identify::identify(route, &mut request, peer);
         context.peer = Some(peer);
-        let access = route.log.then(|| Access::new(&request, context.client.ip));
-        let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client));
-        let tunnel = route.forwards.then(|| connection.clone());
-        let watch = Watch::new(state.clone(), index, access, tunnel, begun);
-        let Some(layers) = &route.layers else { return Observe::answered(state.refuse(&request), watch) };
-        if let Some(admit) = &route.admit
-            && let Admitted::Answered(response) = admit.decide(&mut request, &mut context)
-        {
-            return Observe::answered(response, watch);
+        if state.request_id {
+            request_id::assign(&mut request, identify::is_trusted(route, peer));
         }
+        let identity = route.admit.as_ref().filter(|admit| admit.has_auth()).map(|_| IdentitySlot::default());
+        let access = route.log.then(|| Access::new(&request, context.client.ip, state.request_id));
+        let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client, identity.as_ref()));
+        let tunnel = route.forwards.then(|| connection.clone());
+        let watch = Watch::new(state.clone(), index, access, tunnel, begun, identity.clone());
+        let Some(layers) = &route.layers else { return Observe::answered(state.refuse(&request, peer), watch) };
         if route.is_cached && context.client.https {
             request.extensions_mut().insert(Scheme::HTTPS);
         }
         if route.forwards {
             context.interim = exchange.interim();
+        }
+        if let Some(admit) = &route.admit {
+            match admit.decide(&mut request, &mut context, identity.as_ref()) {
+                Admitted::Passed => {}
+                Admitted::Answered(response) => return Observe::answered(response, watch),
+                Admitted::Waiting(verifying) => {
+                    let future = state.clone().verify_and_handle(index, verifying, request, context, identity);
+                    return Observe::boxed(ReplyFuture::boxed(future), watch);
+                }
+            }
         }
         Observe::new(layers.handle(request, &context), watch)
     }
@@ -143,9 +157,47 @@ fn refusal(missed: &Match<'_, usize>, knows: bool) -> Response<Body> {
 impl LoopState {
     /// The response to a request that no route answers.
     #[cold]
-    fn refuse(&self, request: &Request<Body>) -> Response<Body> {
-        let missed = self.router.at(request.method(), request.uri().path());
+    fn refuse(&self, request: &Request<Body>, peer: ClientInfo) -> Response<Body> {
+        let authority = host(request);
+        if peer.https && self.router.is_unknown(authority) {
+            // RFC 9110 §15.5.20: this server does not answer for the host of the target.
+            return Problem::new(StatusCode::MISDIRECTED_REQUEST).into_response();
+        }
+        let missed = self.router.find(|| authority, request.method(), request.uri().path());
         refusal(&missed, self.router.knows(request.method()))
+    }
+
+    /// The route that answers a preflight, which is the one of the method that it asks for.
+    #[cold]
+    fn preflighted(&self, request: &Request<Body>) -> Option<usize> {
+        let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| is_preflight(request))?;
+        let method = Method::from_bytes(method.as_bytes()).ok()?;
+        let Match::Found { value: &index, .. } = self.router.find(|| host(request), &method, request.uri().path())
+        else {
+            return None;
+        };
+        self.route(Some(index)).admit.as_ref().filter(|admit| admit.has_cors()).map(|_| index)
+    }
+
+    /// Goes on with a request when its credentials are verified.
+    async fn verify_and_handle(
+        self: Arc<Self>,
+        index: Option<usize>,
+        verifying: Verifying,
+        mut request: Request<Body>,
+        mut context: Context,
+        identity: Option<IdentitySlot>,
+    ) -> Result<Reply, Infallible> {
+        let route = self.route(index);
+        if let Some(admit) = &route.admit
+            && let Some(response) = admit.wait(verifying, &mut request, &mut context, identity.as_ref()).await
+        {
+            return Ok(Reply::Response(response));
+        }
+        match &route.layers {
+            Some(layers) => layers.handle(request, &context).await,
+            None => Ok(Reply::Response(self.refuse(&request, context.peer.unwrap_or_default()))),
+        }
     }
 
     /// The route of this number, or the part of requests that no route answers.
@@ -170,18 +222,5 @@ impl RouteState {
             trusted,
             counters,
         }
-    }
-}
-
-// === impl RouteFinish ===
-
-impl RouteFinish {
-    fn begin(&self, request: &Request<Body>, client: &ClientInfo) -> crate::finish::Begun {
-        // RFC 9112 §3.2.2: a host in the URI has precedence over `Host`.
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let host = authority.or_else(host).unwrap_or_default();
-        let facts = Facts { client_ip: client.ip, host, scheme: client.scheme() };
-        self.finish.begin(request, &facts, &self.captures)
     }
 }

@@ -21,6 +21,7 @@ use pin_project_lite::pin_project;
 use super::access::{Access, Line};
 use super::optional::OptionalFuture;
 use super::{LayersFuture, LoopState};
+use crate::fields::IdentitySlot;
 use crate::finish::Begun;
 
 pin_project! {
@@ -46,6 +47,8 @@ pub(crate) struct Watch {
     connection: Option<Arc<Connection>>,
     /// The facts for the edits of the response, if the route has edits.
     begun: Option<Box<Begun>>,
+    /// The client's identity, if the route verifies it.
+    identity: Option<IdentitySlot>,
     is_over: bool,
 }
 
@@ -77,7 +80,11 @@ impl Observe {
     /// A request that is answered without its route's layers.
     #[cold]
     pub(crate) fn answered(response: Response<Body>, watch: Watch) -> Self {
-        let future = ReplyFuture::ready(Reply::Response(response));
+        Self::boxed(ReplyFuture::ready(Reply::Response(response)), watch)
+    }
+
+    /// A request whose route's layers are called later, if at all.
+    pub(super) fn boxed(future: ReplyFuture, watch: Watch) -> Self {
         Self::new(OptionalFuture::Without { future: OptionalFuture::Without { future } }, watch)
     }
 }
@@ -104,9 +111,10 @@ impl Watch {
         access: Option<Box<Access>>,
         connection: Option<Arc<Connection>>,
         begun: Option<Begun>,
+        identity: Option<IdentitySlot>,
     ) -> Self {
         let begun = begun.map(Box::new);
-        Self { state, route, started: Instant::now(), access, connection, begun, is_over: false }
+        Self { state, route, started: Instant::now(), access, connection, begun, identity, is_over: false }
     }
 
     /// Takes the head of the response, and edits it if the route has edits.
@@ -116,7 +124,7 @@ impl Watch {
         if let Some(begun) = self.begun.take()
             && let Some(finish) = &self.state.route(self.route).finish
         {
-            *reply = finish.finish.apply(*begun, std::mem::take(reply));
+            *reply = finish.apply(*begun, std::mem::take(reply));
         }
         let head = Head { status: reply.status(), ttfb, cache };
         if head.status == StatusCode::SWITCHING_PROTOCOLS
@@ -139,10 +147,12 @@ impl Watch {
         self.state.counters.route(route.counters).answered(head.status, 0, head.ttfb, head.ttfb);
         let Some(access) = self.access.take() else { return };
         let (state, route, started) = (self.state.clone(), self.route, self.started);
+        let identity = self.identity.take();
         let (status, ttfb) = (Some(head.status), Some(head.ttfb));
         connection.on_tunnel_end(move |end: TunnelEnd| {
             access.write(&Line {
                 route: &state.route(route).path,
+                user: user(identity.as_ref()),
                 status,
                 bytes: end.sent,
                 received: Some(end.received),
@@ -166,7 +176,8 @@ impl Watch {
             let route = &*route.path;
             let Head { status, ttfb, cache } = head;
             let (status, ttfb, cache) = (Some(*status), Some(*ttfb), cache.as_ref());
-            access.write(&Line { route, status, bytes, received: None, ttfb, duration, cache, aborted });
+            let user = user(self.identity.as_ref());
+            access.write(&Line { route, user, status, bytes, received: None, ttfb, duration, cache, aborted });
         }
     }
 }
@@ -183,6 +194,7 @@ impl Drop for Watch {
             let aborted = Some("given up before an answer");
             access.write(&Line {
                 route,
+                user: user(self.identity.as_ref()),
                 status: None,
                 bytes: 0,
                 received: None,
@@ -193,6 +205,11 @@ impl Drop for Watch {
             });
         }
     }
+}
+
+/// The name of a verified client.
+fn user(identity: Option<&IdentitySlot>) -> Option<&str> {
+    identity?.get()?.subject()
 }
 
 // === impl Observed ===

@@ -1,5 +1,6 @@
 //! [`Plan`]: from the configuration to the service of each event loop.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,16 +11,18 @@ use dunlin_compress::{CompressLayer, DecompressLayer};
 use dunlin_fetch::Client;
 use dunlin_http::{Body, Clock, Context, Handler, Metric, ReplyFuture, SharedHandler};
 use dunlin_pg::{Database, Declared, Pool};
-use dunlin_server::Router;
 use http::Request;
 use tower_layer::Layer;
 
-use super::admit::Admit;
 use super::optional::Optional;
-use super::{App, Cached, Layers, LoopState, RouteFinish, RouteState};
+use super::request_fields::EditRequest;
+use super::{App, Cached, Layers, LoopState, RouteState};
+use crate::admit::auth;
+use crate::admit::{Admit, Reload};
 use crate::config::{Config, Route};
 use crate::failure::{Failure, is_coloured};
-use crate::finish::Finish;
+use crate::finish::RouteFinish;
+use crate::hosts::HostRouter;
 use crate::reader::{Diagnostic, Pattern};
 use crate::routes::{self, Captures, Clients, EventLoop, Prepared, Process, Query};
 use crate::telemetry::{Label, Telemetry};
@@ -33,6 +36,10 @@ pub(crate) struct Plan {
     compress: CompressLayer,
     /// The prepared part of each route, in the order of the configuration.
     prepared: Vec<Box<dyn Prepared>>,
+    /// The authenticators by the names of their tables.
+    auth: HashMap<String, auth::Prepared>,
+    /// The files that are read again when they change.
+    reload: Reload,
     clients: Clients,
     telemetry: Arc<Telemetry>,
     /// The groups that notices of the database invalidate; empty if there are no notices.
@@ -67,15 +74,21 @@ impl Plan {
                 Err(error) => wrong.push(Diagnostic::new(route.span.clone(), format!("{}: {error:#}", named(route)))),
             }
         }
+        let (mut auth, reload) = (HashMap::new(), Reload::default());
+        for one in &config.auth {
+            match one.prepare(&config.fetch, &reload) {
+                Ok(prepared) => drop(auth.insert(one.name.clone(), prepared)),
+                Err(error) => wrong.push(Diagnostic::new(one.span.clone(), format!("{error:#}"))),
+            }
+        }
         if !wrong.is_empty() {
             return Err(Failure::Config(config.explain(wrong, is_coloured())));
         }
-        let labels = config
-            .routes
-            .iter()
-            .map(|route| Label { path: route.path.as_str().to_owned(), methods: route.methods.to_string() });
+        let labels = config.routes.iter().map(|route| Label { path: route.name(), methods: route.methods.to_string() });
         Ok(Self {
             prepared,
+            auth,
+            reload,
             cache: match &config.cache.redis {
                 None => Cache::new(config.cache.config.clone()),
                 Some(store) => Cache::with_store(config.cache.config.clone(), Clock::system(), store.clone()),
@@ -120,6 +133,14 @@ impl Plan {
         })
     }
 
+    /// Begins to look after files that are read again when they change.
+    ///
+    /// # Errors
+    /// The thread for it cannot be started.
+    pub(crate) fn watch_files(&self) -> Result<()> {
+        Ok(self.reload.start()?)
+    }
+
     /// The figures of all parts.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let mut metrics = self.cache.stats().metrics();
@@ -128,6 +149,9 @@ impl Plan {
         metrics.extend(self.prepared.iter().flat_map(|prepared| prepared.metrics()));
         metrics.extend(self.config.database.iter().flat_map(|database| database.stats().metrics()));
         metrics.extend(self.clients.metrics());
+        metrics.extend(self.auth.values().flat_map(auth::Prepared::metrics));
+        let limits = self.config.routes.iter().filter_map(|route| route.admission.limit());
+        metrics.extend(limits.flat_map(|limit| limit.limiter().stats().metrics()));
         metrics
     }
 
@@ -135,10 +159,10 @@ impl Plan {
     pub(crate) fn build(&self) -> Result<(App, Option<Pool>)> {
         let client = self.clients.open(self.config.fetch.clone()).context("[fetch]")?;
         let pool = self.config.database.as_ref().map(Database::pool);
-        let mut router = Router::new();
+        let mut router = HostRouter::new();
         let mut routes = Vec::with_capacity(self.prepared.len());
         for (index, (route, prepared)) in self.config.routes.iter().zip(&self.prepared).enumerate() {
-            router.insert(route.methods.as_slice(), route.path.as_str(), index)?;
+            router.insert(&route.hosts, route.methods.as_slice(), route.path.as_str(), index)?;
             let event_loop = EventLoop {
                 client: &client,
                 clients: &self.clients,
@@ -147,24 +171,27 @@ impl Plan {
                 max_body: self.max_body(route),
             };
             let handler = prepared.build(&event_loop).with_context(|| named(route))?;
-            routes.push(self.route(index, route, handler));
+            routes.push(self.route(index, route, handler, &client));
         }
         let counters = self.telemetry.join();
-        let finish = finish(&self.config.finish, &Pattern::unknown());
+        let request_id = self.config.request_id;
+        let finish = RouteFinish::new(&self.config.finish, None, Captures::new(&Pattern::unknown()), request_id);
         let unmatched =
             RouteState::unmatched(self.access, finish, self.config.trusted_proxies.clone().into(), routes.len());
-        Ok((App(Arc::new(LoopState { router, routes: routes.into(), unmatched, counters })), pool))
+        let has_cors = self.config.routes.iter().any(|route| route.admission.cors.is_some());
+        let routes = routes.into();
+        let state = LoopState { router, routes, unmatched, counters, request_id, has_cors };
+        Ok((App(Arc::new(state)), pool))
     }
 
-    fn route(&self, index: usize, route: &Route, handler: SharedHandler<Context>) -> RouteState {
-        let max_body = self.max_body(route);
+    fn route(&self, index: usize, route: &Route, handler: SharedHandler<Context>, client: &Client) -> RouteState {
+        let (cors, request_id) = (route.admission.cors.as_ref(), self.config.request_id);
         RouteState {
-            path: route.path.as_str().to_owned(),
+            path: route.name(),
             log: self.access && route.log,
-            // The server enforces the largest limit of all routes.
-            admit: (max_body < self.config.server.max_body).then_some(Admit { max_body }),
+            admit: self.admit(route, client),
             layers: Some(self.layers(route, handler)),
-            finish: finish(&route.finish, &route.path),
+            finish: RouteFinish::new(&route.finish, cors, Captures::new(&route.path), request_id),
             forwards: route.kind.forwards,
             is_cached: matches!(route.cache, routes::Cache::Stored(_)),
             trusted: [&self.config.trusted_proxies, route.room.trusted()].concat().into(),
@@ -172,7 +199,19 @@ impl Plan {
         }
     }
 
+    fn admit(&self, route: &Route, client: &Client) -> Option<Admit> {
+        // The server enforces the largest limit of all routes.
+        let max_body = Some(self.max_body(route)).filter(|limit| *limit < self.config.server.max_body);
+        let names = route.admission.auth.iter().filter_map(|(name, _)| self.auth.get(name));
+        route.admission.build(max_body, names.map(|auth| auth.build(client)).collect())
+    }
+
     fn layers(&self, route: &Route, handler: SharedHandler<Context>) -> Layers {
+        let fields = &route.admission.request_fields;
+        let handler: SharedHandler<Context> = match fields.is_empty() {
+            true => handler,
+            false => Arc::new(EditRequest::new(fields.clone(), Captures::new(&route.path), handler)),
+        };
         let handler: SharedHandler<Context> = match route.decode {
             false => handler,
             true => Arc::new(Boxed(DecompressLayer::new(self.max_body(route)).layer(handler))),
@@ -205,14 +244,8 @@ impl Plan {
     }
 }
 
-/// The edits of a route, if there are any.
-fn finish(finish: &Finish, path: &Pattern) -> Option<Box<RouteFinish>> {
-    let captures = Captures::new(path);
-    (!finish.is_empty()).then(|| Box::new(RouteFinish { finish: finish.clone(), captures }))
-}
-
 fn named(route: &Route) -> String {
-    format!("the route {} {}", route.methods, route.path.as_str())
+    format!("the route {} {}", route.methods, route.name())
 }
 
 /// The groups of stored responses that come from the database, if its notices are followed.

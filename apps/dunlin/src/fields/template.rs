@@ -1,9 +1,8 @@
 //! [`Template`]: the value of a field, with placeholders for facts about the request.
 
-use std::net::IpAddr;
+use http::HeaderValue;
 
-use http::{HeaderValue, Request};
-
+use super::Facts;
 use crate::reader::{Diagnostic, Value, nearest};
 use crate::routes::Captures;
 
@@ -22,21 +21,17 @@ pub(super) enum Part {
     ClientIp,
     Host,
     Scheme,
+    RequestId,
     Path(String),
+    Claim(String),
 }
 
-/// The facts about a request's client that templates can name.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Facts<'f> {
-    pub(crate) client_ip: Option<IpAddr>,
-    pub(crate) host: &'f str,
-    pub(crate) scheme: &'f str,
-}
+/// The placeholders, apart from `{path.NAME}` and `{claim.NAME}`.
+const PLACEHOLDERS: &[(&str, Part)] =
+    &[("client_ip", Part::ClientIp), ("host", Part::Host), ("scheme", Part::Scheme), ("request_id", Part::RequestId)];
 
-/// The placeholders, apart from `{path.NAME}`.
-const PLACEHOLDERS: &[(&str, Part)] = &[("client_ip", Part::ClientIp), ("host", Part::Host), ("scheme", Part::Scheme)];
-
-const EXPECTED: &str = "a value with no placeholders but {client_ip}, {host}, {scheme} and {path.NAME}";
+const EXPECTED: &str =
+    "only the placeholders {client_ip}, {host}, {scheme}, {request_id}, {path.NAME} and {claim.NAME}";
 
 // === impl Template ===
 
@@ -96,9 +91,10 @@ fn parse(text: &str) -> Vec<Result<Part, String>> {
         if !literal.is_empty() {
             parts.push(Ok(Part::Text(std::mem::take(&mut literal))));
         }
-        parts.push(match name.strip_prefix("path.") {
-            Some(name) => Ok(Part::Path(name.to_owned())),
-            None => {
+        parts.push(match name.split_once('.') {
+            Some(("path", name)) => Ok(Part::Path(name.to_owned())),
+            Some(("claim", name)) if !name.is_empty() => Ok(Part::Claim(name.to_owned())),
+            _ => {
                 let known = PLACEHOLDERS.iter().find(|(known, _)| *known == name);
                 known.map(|(_, part)| part.clone()).ok_or_else(|| name.to_owned())
             }
@@ -113,12 +109,7 @@ fn parse(text: &str) -> Vec<Result<Part, String>> {
 }
 
 /// Makes the value of `parts`; `None` if it would be empty.
-pub(super) fn render<B>(
-    parts: &[Part],
-    request: &Request<B>,
-    facts: &Facts<'_>,
-    captures: &Captures,
-) -> Option<HeaderValue> {
+pub(super) fn render(parts: &[Part], facts: &Facts, captures: &Captures) -> Option<HeaderValue> {
     let mut text = String::new();
     for part in parts {
         match part {
@@ -126,14 +117,17 @@ pub(super) fn render<B>(
             Part::ClientIp => {
                 text.push_str(&facts.client_ip.map(|ip| ip.to_canonical().to_string()).unwrap_or_default());
             }
-            Part::Host => text.push_str(facts.host),
+            Part::Host => text.push_str(&facts.host),
             Part::Scheme => text.push_str(facts.scheme),
+            Part::RequestId => {
+                text.push_str(facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default());
+            }
             // As it was sent, percent-encoded, so that no control character can be in it.
-            Part::Path(name) => text.push_str(captures.raw(request.uri().path(), name).unwrap_or_default()),
+            Part::Path(name) => text.push_str(captures.raw(facts.uri.path(), name).unwrap_or_default()),
+            Part::Claim(name) => text.push_str(&facts.claim(name).unwrap_or_default()),
         }
     }
-    // RFC 9110 §5.5: a field value has no control characters. None of the facts can bring one in;
-    // this is the second lock on that door.
+    // RFC 9110 §5.5: a field value has no control characters. A claim may contain some.
     text.retain(|c| !c.is_control());
     HeaderValue::from_str(text.trim()).ok().filter(|value| !value.is_empty())
 }

@@ -1,23 +1,29 @@
-//! `response_headers`: fields that are set or removed.
+//! [`FieldEdits`]: `response_headers` and `request_headers`.
 
-use dunlin_http::{Body, Reply};
-use http::Request;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName};
 use toml::de::DeValue;
 
-use super::template::{Facts, Template, render};
+use super::Facts;
+use super::template::{Template, render};
 use crate::reader::{Diagnostic, Value};
 use crate::routes::Captures;
 
-/// The edits of header fields, in order.
+/// The edits of a message's header fields, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct HeaderEdits(Vec<Edit>);
+pub(crate) struct FieldEdits(Vec<Edit>);
 
 /// The edit of one field: its lines are replaced. Without new ones it is removed.
 #[derive(Clone, Debug)]
 struct Edit {
     name: HeaderName,
     values: Vec<Template>,
+}
+
+/// The message whose fields are edited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Message {
+    Request,
+    Response,
 }
 
 /// The fields that frame a message or belong to its connection, which only the server can write.
@@ -36,15 +42,21 @@ const RESERVED: [HeaderName; 10] = [
 
 const EXPECTED: &str = "a table such as { X-Frame-Options = \"DENY\", Server = false }";
 
-// === impl HeaderEdits ===
+// === impl FieldEdits ===
 
-impl HeaderEdits {
-    /// Reads the table of a route and the one of its defaults, which the route's own has precedence
-    /// over, key by key.
-    pub(super) fn read([own, default]: [Option<Value<'_>>; 2], names: Option<&[&str]>) -> Option<Self> {
+impl FieldEdits {
+    /// Reads the tables of a route and of its defaults, the one with precedence first. A field is
+    /// edited as the first table with its name says.
+    ///
+    /// `names` are the names in the route's path; `None` if any may be there.
+    pub(crate) fn read<'v>(
+        tables: impl IntoIterator<Item = Value<'v>>,
+        message: Message,
+        names: Option<&[&str]>,
+    ) -> Option<Self> {
         let mut edits: Vec<Edit> = Vec::new();
-        for value in [own, default].into_iter().flatten() {
-            for edit in table(value, names)? {
+        for value in tables {
+            for edit in table(value, message, names)? {
                 if edits.iter().all(|other| other.name != edit.name) {
                     edits.push(edit);
                 }
@@ -53,43 +65,23 @@ impl HeaderEdits {
         Some(Self(edits))
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The values that depend on the request, in the order of the templates.
-    pub(super) fn values(
-        &self,
-        request: &Request<Body>,
-        facts: &Facts<'_>,
-        captures: &Captures,
-    ) -> Vec<Option<HeaderValue>> {
-        let templates = self.0.iter().flat_map(|edit| &edit.values);
-        let made = templates.filter_map(|template| match template {
-            Template::Fixed(_) => None,
-            Template::Made(parts) => Some(render(parts, request, facts, captures)),
-        });
-        made.collect()
+    /// Returns `true` if a value depends on the request.
+    pub(crate) fn needs_facts(&self) -> bool {
+        self.0.iter().flat_map(|edit| &edit.values).any(|template| matches!(template, Template::Made(_)))
     }
 
-    /// Edits the fields of a reply.
-    pub(super) fn apply(&self, made: Vec<Option<HeaderValue>>, reply: Reply) -> Reply {
-        if self.0.is_empty() {
-            return reply;
-        }
-        let mut response = reply.into_response();
-        self.edit(response.headers_mut(), made);
-        Reply::Response(response)
-    }
-
-    fn edit(&self, headers: &mut HeaderMap, made: Vec<Option<HeaderValue>>) {
-        let mut made = made.into_iter();
+    /// Edits the fields. Without `facts`, values that depend on the request are left out.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, facts: Option<&Facts>, captures: &Captures) {
         for Edit { name, values } in &self.0 {
             headers.remove(name);
             for template in values {
                 let value = match template {
                     Template::Fixed(value) => Some(value.clone()),
-                    Template::Made(_) => made.next().flatten(),
+                    Template::Made(parts) => facts.and_then(|facts| render(parts, facts, captures)),
                 };
                 if let Some(value) = value {
                     headers.append(name, value);
@@ -99,8 +91,28 @@ impl HeaderEdits {
     }
 }
 
+// === impl Message ===
+
+impl Message {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Request => "request_headers",
+            Self::Response => "response_headers",
+        }
+    }
+
+    /// The reason why a field cannot be edited.
+    fn reserved(self, name: &HeaderName) -> Option<&'static str> {
+        match self {
+            Self::Request if *name == header::HOST => Some("preserve_host decides about it"),
+            _ if RESERVED.contains(name) => Some("the server computes it"),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the edits of one table.
-fn table(value: Value<'_>, names: Option<&[&str]>) -> Option<Vec<Edit>> {
+fn table(value: Value<'_>, message: Message, names: Option<&[&str]>) -> Option<Vec<Edit>> {
     let DeValue::Table(fields) = value.raw() else { return value.wrong_type(EXPECTED) };
     let mut edits: Vec<Option<Edit>> = Vec::new();
     for (key, raw) in fields {
@@ -113,8 +125,8 @@ fn table(value: Value<'_>, names: Option<&[&str]>) -> Option<Vec<Edit>> {
             edits.push(wrong(format!("\"{text}\" is not the name of a header field"), EXPECTED));
             continue;
         };
-        if RESERVED.contains(&name) {
-            let what = format!("{text} cannot be set, because the server computes it");
+        if let Some(why) = message.reserved(&name) {
+            let what = format!("{text} cannot be set, because {why}");
             edits.push(wrong(what, "another field"));
             continue;
         }
@@ -122,7 +134,7 @@ fn table(value: Value<'_>, names: Option<&[&str]>) -> Option<Vec<Edit>> {
             edits.push(wrong(format!("\"{text}\" is there twice"), "a list for several lines"));
             continue;
         }
-        edits.push(edit(name, value.at("response_headers", raw), names));
+        edits.push(edit(name, value.at(message.key(), raw), names));
     }
     edits.into_iter().collect()
 }
