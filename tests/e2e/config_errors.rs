@@ -143,12 +143,15 @@ fn hints_lead_to_the_right_place() {
     check(&format!("[server]\nread_timeout = \"1s\"\n{ROUTE}"), &["dunlin.toml:2:1", "body_timeout", "[fetch]"]);
     check(&format!("[server]\ntimeout = \"1s\"\n{ROUTE}"), &["header_timeout", "body_timeout", "write_timeout"]);
     check(&format!("[server]\nport = 80\n{ROUTE}"), &["dunlin.toml:2:1", "listen"]);
-    check(&format!("[server]\nserver_name = \"a\"\n{ROUTE}"), &["dunlin.toml:2:1", "every host name"]);
+    check(&format!("[server]\nserver_name = \"a\"\n{ROUTE}"), &["dunlin.toml:2:1", "\"host\""]);
     check(&format!("[server]\nlisten = \"80\"\n{ROUTE}"), &["dunlin.toml:2:10", "[::]:80\"?"]);
     check(&format!("[server]\nworkers = 1\nworkers = 2\n{ROUTE}"), &["dunlin.toml:3:1", "dunlin.toml:2:1: the first"]);
     check(&format!("[log]\n[server]\n[log]\n{ROUTE}"), &["dunlin.toml:3:", "dunlin.toml:1:2: the first"]);
     check("[[route]]\npath = \"/\"\ntetx = \"hi\"\n", &["dunlin.toml:3:1", "\"tetx\"", "\"text\"?"]);
-    check(&format!("[database]\nurl = \"${{DB}}\"\n{ROUTE}"), &["dunlin.toml:2:7", "DATABASE_URL"]);
+    check(
+        &format!("[database]\nurl = \"${{DUNLIN_ABSENT}}\"\n{ROUTE}"),
+        &["dunlin.toml:2:7", "no variable DUNLIN_ABSENT", ":-"],
+    );
     for url in ["http://unix:", "https://unix:/run/app.sock", "http://unix:/"] {
         check(
             &format!("[[route]]\npath = \"/x\"\nproxy = \"{url}\"\n"),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod admin;
+mod admission;
+mod auth;
 mod cache;
 mod chaos;
 mod cli;
@@ -16,6 +18,8 @@ mod files_change;
 mod finish;
 mod forwarded;
 mod headers;
+mod hosts;
+mod include;
 mod interim;
 mod limits;
 mod log;
@@ -28,6 +32,7 @@ mod restart;
 mod service;
 mod shared_cache;
 mod shutdown;
+mod site;
 mod text;
 mod tls;
 

@@ -71,7 +71,7 @@ impl Watched {
         match (self.read)() {
             Ok(()) => tracing::info!(file = %self.path.display(), "read again after a change"),
             Err(error) => {
-                tracing::error!(error = %format_args!("{error:#}"), "a changed file cannot be used; the earlier content stays in use")
+                tracing::error!(error = %format_args!("{error:#}"), "a changed file cannot be used; the earlier content stays in use");
             }
         }
     }

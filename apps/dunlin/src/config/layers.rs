@@ -7,7 +7,6 @@ use dunlin_compress::{Config as Compression, Levels, Types};
 use dunlin_fetch::Config as Outbound;
 use dunlin_http::negotiate::Coding;
 use dunlin_pg::{Config, Database, Pooler, Secret};
-use toml::de::DeValue;
 
 use crate::reader::{Diagnostic, Document, Field, Read, Section, Value};
 
@@ -164,15 +163,6 @@ pub(super) fn database(
 }
 
 fn fill(mut table: Section<'_>, url: Option<&str>, config: &mut Config, document: &Document<'_>) -> Option<()> {
-    if let Some(value) =
-        table.get("url").filter(|value| matches!(value.raw(), DeValue::String(text) if text.contains("${")))
-    {
-        let what = "variables are not replaced in this file";
-        let diagnostic =
-            Diagnostic::new(value.span(), what).expected("the URL itself, or DATABASE_URL in the environment");
-        document.errors.push(diagnostic.secret());
-        return None;
-    }
     let own: Option<String> = if url.is_some() { table.read("url") } else { table.require("url") };
     table.set("read_url", &mut config.read_url);
     table.set("listen_url", &mut config.listen_url);

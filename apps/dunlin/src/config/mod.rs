@@ -5,6 +5,8 @@
 //! route has the keys that its kind needs. An error that only a running part finds, such as a
 //! statement that does not prepare, is reported through [`Config::explain`] in the same form.
 
+mod expand;
+mod include;
 mod layers;
 mod route;
 mod sections;
@@ -21,6 +23,7 @@ use toml::de::{DeTable, DeValue};
 use crate::admit::auth::Auth;
 use crate::finish::Finish;
 use crate::reader::{Diagnostic, Document, Errors, Section, Source};
+use expand::Expansion;
 pub(crate) use layers::Cache;
 #[cfg(test)]
 pub(crate) use route::COMMON;
@@ -90,12 +93,19 @@ impl Config {
 
     /// Reads `text`. `name` stands for the file in messages.
     fn parse(name: &str, text: &str, dir: &Path, database_url: Option<&str>) -> Result<Self, Error> {
-        let source = Source { name: name.to_owned(), text: text.to_owned() };
+        let mut source = Source::new(name, text);
         let (errors, warnings) = (Errors::default(), Errors::default());
-        let (document, broken) = DeTable::parse_recoverable(text);
+        include::add(&mut source, dir, &errors);
+        let text = source.text.clone();
+        let (mut document, broken) = DeTable::parse_recoverable(&text);
         for error in &broken {
             errors.push(source.syntax(error.span().unwrap_or_default(), error.message()));
         }
+        let variable = |name: &str| std::env::var(name).ok();
+        let mut expansion =
+            Expansion { dir, variable: &variable, errors: &errors, warnings: &warnings, hidden: Vec::new() };
+        expansion.table(document.get_mut());
+        source.hide(expansion.hidden);
         let end = text.trim_end().len();
         let table = Section::new("the file", document.get_ref(), end..end, &errors);
         let has_database = database_url.is_some() || table.has("database");
@@ -119,6 +129,8 @@ impl Config {
         };
         let database = table.section("database", "[database]");
         let has_replica = database.as_ref().is_some_and(|table| table.has("read_url"));
+        // The files were added before.
+        table.get("include");
         let defaults = table.get("defaults");
         let finish = defaults.and_then(|value| Finish::read_defaults(value, document)).unwrap_or_default();
         let defaults = defaults.and_then(|value| match value.raw() {
@@ -186,7 +198,7 @@ impl Config {
 
     /// The file's name, as it was given.
     pub(crate) fn file(&self) -> &str {
-        &self.source.name
+        self.source.name()
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -202,7 +214,7 @@ impl Error {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let diagnostic = Diagnostic::new(at..at + 1, "this is no UTF-8, which the file must be");
-        Self::Wrong { source: Source { name: name.to_owned(), text }, diagnostics: vec![diagnostic] }
+        Self::Wrong { source: Source::new(name, text), diagnostics: vec![diagnostic] }
     }
 
     /// The message, coloured for a terminal.

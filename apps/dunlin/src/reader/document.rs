@@ -1,5 +1,6 @@
 //! [`Document`]: a file while it is read.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::source::{Diagnostic, Source, Span};
@@ -40,18 +41,10 @@ impl Document<'_> {
     /// An existing file with a secret in it, which others should not be able to read.
     pub(crate) fn secret_file(&self, value: Value<'_>) -> Option<PathBuf> {
         let path = self.existing(value, Entry::File)?;
-        self.warn_of_readers(&path, value.span());
-        Some(path)
-    }
-
-    /// Warns if a file with a secret can be read by every user of the machine.
-    pub(super) fn warn_of_readers(&self, path: &Path, span: Span) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let is_readable = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
-        if is_readable {
-            let what = format!("every user of this machine can read {}", path.display());
-            self.warnings.push(Diagnostic::new(span, what).expected("chmod o-r on it"));
+        if let Some(warning) = others_can_read(&path, value.span()) {
+            self.warnings.push(warning);
         }
+        Some(path)
     }
 
     fn existing(&self, value: Value<'_>, entry: Entry) -> Option<PathBuf> {
@@ -101,4 +94,12 @@ impl Entry {
             Self::Folder => path.is_dir(),
         }
     }
+}
+
+/// The warning about a file with a secret that every user of the machine can read.
+pub(crate) fn others_can_read(path: &Path, span: Span) -> Option<Diagnostic> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    let what = format!("every user of this machine can read {}", path.display());
+    (mode & 0o004 != 0)
+        .then(|| Diagnostic::new(span, what).expected("a file that only this service can read: chmod o-r"))
 }

@@ -13,11 +13,11 @@ mod source;
 mod units;
 mod value;
 
-pub(crate) use document::Document;
+pub(crate) use document::{Document, others_can_read};
 pub(crate) use methods::Methods;
 pub(crate) use names::{Field, Group, media_type, upstream_url};
 pub(crate) use pattern::{Pattern, Piece};
 pub(crate) use section::Section;
-pub(crate) use source::{Diagnostic, Source, Span};
+pub(crate) use source::{Diagnostic, Hidden, Source, Span};
 pub(crate) use units::{Size, show};
 pub(crate) use value::{Errors, Read, Value, nearest, one_of};

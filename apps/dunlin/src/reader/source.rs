@@ -11,13 +11,39 @@ const QUOTES: [char; 4] = ['"', '\'', '\r', '\n'];
 /// A range of bytes in the file.
 pub(crate) type Span = Range<usize>;
 
-/// A configuration file as it was read.
+/// A configuration as it was read: the text of its file, and of those that it includes.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
-    /// The name in messages: the path as it was given.
-    pub(crate) name: String,
+    /// The text of all files, one after the other.
     pub(crate) text: String,
+    /// The files, in the order of the text.
+    files: Vec<File>,
+    /// The values that no message may show.
+    hidden: Vec<Hidden>,
 }
+
+/// A file of a configuration.
+#[derive(Debug)]
+struct File {
+    /// The name in messages: the path as it was given.
+    name: String,
+    /// The place of its first byte in the text.
+    start: usize,
+}
+
+/// A value from outside the file that no message may show.
+#[derive(Debug)]
+pub(crate) struct Hidden {
+    /// The place of the value that it is a part of.
+    pub(crate) span: Span,
+    pub(crate) value: String,
+    /// The text that messages have in its place.
+    pub(crate) shown: String,
+}
+
+/// The length from which a hidden value is looked for in every message, and not only in those
+/// about its own place, where even a short one is.
+const MIN_HIDDEN: usize = 4;
 
 /// One error.
 #[derive(Clone, Debug)]
@@ -97,6 +123,48 @@ impl Diagnostic {
 // === impl Source ===
 
 impl Source {
+    /// The text of a file that includes no other.
+    pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { text: text.into(), files: vec![File { name: name.into(), start: 0 }], hidden: Vec::new() }
+    }
+
+    /// Adds the text of another file. Returns the place of its first byte.
+    pub(crate) fn add(&mut self, name: String, text: &str) -> usize {
+        self.text.push('\n');
+        let start = self.text.len();
+        self.files.push(File { name, start });
+        self.text.push_str(text);
+        start
+    }
+
+    /// Hides values in all messages from now on.
+    pub(crate) fn hide(&mut self, hidden: Vec<Hidden>) {
+        self.hidden.extend(hidden);
+    }
+
+    /// The name of the first file.
+    pub(crate) fn name(&self) -> &str {
+        self.files.first().map_or("", |file| &file.name)
+    }
+
+    /// The file that a byte is in.
+    fn file(&self, at: usize) -> (&str, usize) {
+        let file = self.files.iter().rev().find(|file| file.start <= at);
+        file.map_or(("", 0), |file| (&file.name, file.start))
+    }
+
+    /// The message of a diagnostic, without what is hidden.
+    fn message(&self, diagnostic: &Diagnostic) -> String {
+        let mut message = diagnostic.message();
+        for Hidden { span, value, shown } in &self.hidden {
+            let is_near = span.start <= diagnostic.span.start && diagnostic.span.start < span.end.max(span.start + 1);
+            if !value.is_empty() && (is_near || value.len() >= MIN_HIDDEN) && message.contains(&**value) {
+                message = message.replace(&**value, shown);
+            }
+        }
+        message
+    }
+
     /// The error of a file whose syntax is wrong.
     pub(crate) fn syntax(&self, span: Span, what: &str) -> Diagnostic {
         let diagnostic = Diagnostic::new(span.clone(), what);
@@ -152,7 +220,7 @@ impl Source {
     }
 
     pub(crate) fn place(&self, at: usize) -> Place {
-        let before = &self.text[..self.floor(at)];
+        let before = &self.text[self.file(at).1..self.floor(at)];
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Place { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
     }
@@ -162,7 +230,7 @@ impl Source {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         let mut out = String::new();
         for diagnostic in &diagnostics {
-            let message = diagnostic.message();
+            let message = self.message(diagnostic);
             let ink = Ink::error(colour);
             if diagnostic.secret || secret::is_secret(&self.text, diagnostic.span.start) {
                 self.head(&mut out, &diagnostic.span, &message, ink);
@@ -183,20 +251,22 @@ impl Source {
     /// A message with its place, on one line.
     pub(crate) fn line(&self, diagnostic: &Diagnostic) -> String {
         let place = self.place(diagnostic.span.start);
-        format!("{}:{}:{}: {}", self.name, place.line, place.column, diagnostic.message())
+        let (name, _) = self.file(diagnostic.span.start);
+        format!("{name}:{}:{}: {}", place.line, place.column, self.message(diagnostic))
     }
 
     /// Writes a message with its place.
     fn head(&self, out: &mut String, span: &Span, message: &str, Ink { bold, reset, .. }: Ink) -> Place {
         let place = self.place(span.start);
-        let _ = writeln!(out, "{bold}{}:{}:{}:{reset} {message}", self.name, place.line, place.column);
+        let (name, _) = self.file(span.start);
+        let _ = writeln!(out, "{bold}{name}:{}:{}:{reset} {message}", place.line, place.column);
         place
     }
 
     /// As [`Source::head`], with the line below.
     fn show(&self, out: &mut String, span: &Span, message: &str, ink: Ink) {
         let Place { line, column } = self.head(out, span, message, ink);
-        let text = self.text.lines().nth(line - 1).unwrap_or("").trim_end();
+        let text = self.text[self.line_start(span.start)..].lines().next().unwrap_or("").trim_end();
         let marked = self.text.get(self.floor(span.start)..self.floor(span.end)).unwrap_or("");
         let width = marked.lines().next().unwrap_or("").chars().count().max(1);
         // The width of a tab depends on the terminal, so a tab is indented by a tab.

@@ -225,7 +225,7 @@ fn all_is_said_at_once() {
               |
             8 | [[route]]
               | ^^^^^^^^^
-            dunlin.toml:10:1: unknown key "foo" in this route; expected one of path, method, compress, decode, cache, max_body, response_headers, error_pages, log, content_type, text
+            dunlin.toml:10:1: unknown key "foo" in this route; expected one of path, host, method, compress, decode, cache, max_body, allow, deny, rate_limit, cors, auth, require, request_headers, response_headers, error_pages, log, content_type, text
                |
             10 | foo = 1
                | ^^^

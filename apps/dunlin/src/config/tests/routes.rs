@@ -70,11 +70,11 @@ fn a_route_is_of_one_kind() {
     check(
         "[route]\npath = \"/\"\n",
         expect![[r#"
-        dunlin.toml:1:1: "route" is not a list; expected [[route]], once for each; did you mean "[[route]]"?
-          |
-        1 | [route]
-          | ^^^^^^^
-    "#]],
+            dunlin.toml:1:1: this is not a list of [[route]]; expected [[route]], once for each; did you mean "[[route]]"?
+              |
+            1 | [route]
+              | ^^^^^^^
+        "#]],
     );
     check(
         "[[route]]\npath = \"users/:id\"\ntext = \"a\"\n",
@@ -119,15 +119,15 @@ fn routes_that_clash() {
     check(
         "[[route]]\npath = \"/a/{id}\"\ntext = \"1\"\n[[route]]\npath = \"/a/{name}\"\ntext = \"2\"\n",
         expect![[r#"
-        dunlin.toml:5:8: GET /a/{name} clashes with the route on line 2; expected another path or another method
-          |
-        5 | path = "/a/{name}"
-          |        ^^^^^^^^^^^
-        dunlin.toml:2:8: the other is here
-          |
-        2 | path = "/a/{id}"
-          |        ^^^^^^^^^
-    "#]],
+            dunlin.toml:5:8: GET /a/{name} clashes with the route on line 2; expected another path, another method or another host
+              |
+            5 | path = "/a/{name}"
+              |        ^^^^^^^^^^^
+            dunlin.toml:2:8: the other is here
+              |
+            2 | path = "/a/{id}"
+              |        ^^^^^^^^^
+        "#]],
     );
 }
 

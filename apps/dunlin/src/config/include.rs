@@ -1,0 +1,71 @@
+//! `include`: files whose tables are added to the configuration.
+
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::reader::{Diagnostic, Errors, Source, Span};
+
+const EXPECTED: &str = "a path such as \"api.toml\" or \"sites/*.toml\", or a list of them";
+
+/// Adds the files that `include` names to `source`.
+pub(super) fn add(source: &mut Source, dir: &Path, errors: &Errors) {
+    let text = source.text.clone();
+    let (document, _) = DeTable::parse_recoverable(&text);
+    let Some(include) = document.get_ref().get("include") else { return };
+    let patterns: Vec<&Spanned<DeValue<'_>>> = match include.get_ref() {
+        DeValue::Array(patterns) => patterns.iter().collect(),
+        _ => vec![include],
+    };
+    for pattern in patterns {
+        let DeValue::String(text) = pattern.get_ref() else {
+            errors.push(Diagnostic::new(pattern.span(), "\"include\" is not a path").expected(EXPECTED));
+            continue;
+        };
+        for path in paths(dir, text, pattern.span(), errors) {
+            file(source, &path, pattern.span(), errors);
+        }
+    }
+}
+
+/// The files that a pattern names, in the order of their names.
+fn paths(dir: &Path, pattern: &str, span: Span, errors: &Errors) -> Vec<PathBuf> {
+    let path = dir.join(pattern);
+    if !pattern.contains(['*', '?', '[']) {
+        return vec![path];
+    }
+    // The folder's own name is no pattern.
+    let folder = glob::Pattern::escape(&dir.display().to_string());
+    match glob::glob(&Path::new(&folder).join(pattern).display().to_string()) {
+        Ok(found) => found.filter_map(Result::ok).filter(|path| path.is_file()).collect(),
+        Err(error) => {
+            errors.push(
+                Diagnostic::new(span, format!("\"include\" cannot be \"{pattern}\": {error}")).expected(EXPECTED),
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn file(source: &mut Source, path: &Path, span: Span, errors: &Errors) {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let what = format!("{} cannot be read: {error}", path.display());
+            return errors.push(Diagnostic::new(span, what).expected("a file, relative to this one"));
+        }
+    };
+    let start = source.add(path.display().to_string(), &text);
+    // Its tables have headers, so that none of its keys falls into a table of an earlier file.
+    let (document, _) = DeTable::parse_recoverable(&text);
+    for key in document.get_ref().keys() {
+        let Span { start: at, end } = key.span();
+        let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        if !text[line..at].trim_start().starts_with('[') {
+            let what = format!("\"{}\" stands outside of a table in a file that is included", key.get_ref());
+            let expected = "tables such as [[route]] only; the keys of the file itself belong to the first file";
+            errors.push(Diagnostic::new(start + at..start + end, what).expected(expected));
+        }
+    }
+}
