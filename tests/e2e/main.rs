@@ -27,6 +27,7 @@ mod metrics;
 mod never_stale;
 mod proxy;
 mod query;
+mod query_claims;
 mod redirect;
 mod restart;
 mod service;

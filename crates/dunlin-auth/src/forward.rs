@@ -135,7 +135,7 @@ fn subrequest(original: &Parts, client: &ClientInfo) -> Request<Body> {
         ("x-forwarded-method", HeaderValue::from_str(original.method.as_str()).ok()),
         ("x-forwarded-uri", HeaderValue::from_str(target).ok()),
         ("x-forwarded-proto", Some(HeaderValue::from_static(client.scheme()))),
-        ("x-forwarded-host", original.headers.get(HOST).cloned()),
+        ("x-forwarded-host", host(original)),
         ("x-forwarded-for", client.ip.and_then(|ip| HeaderValue::from_str(&ip.to_canonical().to_string()).ok())),
     ];
     for (name, value) in fields {
@@ -149,6 +149,13 @@ fn subrequest(original: &Parts, client: &ClientInfo) -> Request<Body> {
     *request.method_mut() = Method::GET;
     *request.headers_mut() = headers;
     request
+}
+
+/// The host that a request is for. RFC 9112 §3.2.2: a host in the URI has precedence over `Host`,
+/// which a request of HTTP/2 need not have.
+fn host(request: &Parts) -> Option<HeaderValue> {
+    let authority = request.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    authority.and_then(Result::ok).or_else(|| request.headers.get(HOST).cloned())
 }
 
 /// The service's response to the client, with a limited body.

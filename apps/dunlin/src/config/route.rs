@@ -9,7 +9,7 @@ use crate::admit::Admission;
 use crate::finish::Finish;
 use crate::hosts::{HostPattern, HostRouter};
 use crate::reader::{Diagnostic, Document, Methods, Pattern, Read as _, Section, Size, Span, Value, nearest, one_of};
-use crate::routes::{Cache, Head, KINDS, Key, Kind, Room, Target};
+use crate::routes::{Cache, Head, KINDS, Key, Kind, Query, Room, Target};
 
 /// The keys that a route of any kind has.
 pub(crate) const COMMON: &[Key] = &[
@@ -288,6 +288,21 @@ pub(super) fn check_auth(routes: &[Route], names: &[&str], document: &Document<'
                 Some(meant) => unknown.meant(Some(meant)),
                 None => unknown.expected("the name of an [auth.NAME] in this file"),
             });
+        }
+    }
+    for route in routes.iter().filter(|route| route.room.query().is_some_and(Query::reads_claims)) {
+        let wrong = |what: &str, expected: &str| {
+            document.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
+        };
+        if route.admission.auth.is_empty() {
+            wrong(
+                "the query of this route reads claims, and the route has no \"auth\"",
+                "auth = \"NAME\" on this route",
+            );
+        }
+        if matches!(route.cache, Cache::Stored(_)) {
+            let what = "the responses of this route depend on claims, so that the cache cannot share them";
+            wrong(what, "cache = false on this route");
         }
     }
 }

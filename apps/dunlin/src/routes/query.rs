@@ -7,8 +7,10 @@ use anyhow::{Context as _, Result};
 use dunlin_cache::QueryKey;
 use dunlin_http::{Body, Context, Handler, ReplyFuture, SharedHandler};
 use dunlin_pg::param::Param;
-use dunlin_pg::{Access, Declared, Formats, Isolation, Place, Query as Declaration, QueryService, Rows, Source};
-use http::{Request, StatusCode};
+use dunlin_pg::{
+    Access, Declared, Formats, Isolation, Place, Query as Declaration, QueryService, Role, Rows, Setting, Source,
+};
+use http::{HeaderName, Request, StatusCode};
 use toml::de::DeValue;
 
 use super::invalidates::{self, Invalidates};
@@ -27,6 +29,8 @@ pub(super) const KIND: Kind = Kind {
 const KEYS: &[Key] = &[
     Key::new("query", "", "a statement, or a list that runs in one transaction, of which the last one answers"),
     Key::new("params", "[]", "`\"name\"` of the path or else the query string, `\"body.name\"` of a JSON body"),
+    Key::new("settings", "{}", "settings of the transaction, for row-level security: a table of sources by name"),
+    Key::new("roles", "[]", "the database roles that the setting `role` may have"),
     Key::new("default", "{}", "values of absent parameters: `{ page = 1 }`"),
     Key::new("rows", "\"many\"", "`\"many\"`, or `\"one\"`, which is 404 without a row"),
     Key::new("status", "200", "the status of a success"),
@@ -127,6 +131,7 @@ impl Query {
         let invalidates = invalidates::read(table, head);
         declaration.statements = statements?.into_iter().map(|Sql(sql)| sql).collect();
         declaration.params = params?;
+        settings(table, head, &mut declaration)?;
         if let Err(error) = declaration.validate() {
             let what = format!("the query of {}: {error}", head.path.as_str());
             value.error(Diagnostic::new(value.span(), what));
@@ -151,6 +156,19 @@ fn warn_unused(declaration: &Declaration, table: &Section<'_>, head: &Head<'_>) 
     }
 }
 
+impl Query {
+    /// Returns `true` if a response depends on the claims of a verified client.
+    pub(crate) fn reads_claims(&self) -> bool {
+        self.sources().any(|source| source.place() == Place::Claim)
+    }
+
+    /// The sources of its parameters and settings.
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        let Declaration { params, settings, role, .. } = &self.declaration;
+        params.iter().chain(settings.iter().map(Setting::source)).chain(role.iter().map(Role::source))
+    }
+}
+
 impl Room for Query {
     fn describe(&self) -> String {
         self.declaration.statements.join("; ")
@@ -165,7 +183,7 @@ impl Room for Query {
 
     /// The parameters in the URL's query that the statements read.
     fn query_key(&self) -> Option<QueryKey> {
-        let url = self.declaration.params.iter().filter(|source| source.place() == Place::Url);
+        let url = self.sources().filter(|source| source.place() == Place::Url);
         let names = url.map(Source::name).filter(|name| self.names.iter().all(|own| own != name));
         Some(QueryKey::Only(names.map(str::to_owned).collect()))
     }
@@ -214,7 +232,8 @@ fn status(value: Value<'_>) -> Option<StatusCode> {
 /// Reads the source of a parameter: `name` or `body.name`.
 fn source(value: Value<'_>, head: &Head<'_>) -> Option<Source> {
     let Head { path, methods, .. } = head;
-    const EXPECTED: &str = "the name of a path or query parameter, or \"body.\" and the name of a field";
+    const EXPECTED: &str =
+        "the name of a path or query parameter, or \"body.\", \"header.\" or \"claim.\" and a name behind it";
     let text = value.str(EXPECTED)?;
     let nothing = |why: &str, expected: &str, meant: Option<String>| {
         let what = format!("nothing provides \"{text}\"{why}");
@@ -227,7 +246,8 @@ fn source(value: Value<'_>, head: &Head<'_>) -> Option<Source> {
             let meant = path.names().find(|name| *name == field).unwrap_or(field);
             nothing(&why, "a path or query parameter, or method = \"POST\"", Some(meant.to_owned()))
         }
-        Some(("body", field)) if !field.is_empty() => Some(Source::named(text)),
+        Some(("body" | "claim", field)) if !field.is_empty() => Some(Source::named(text)),
+        Some(("header", field)) if field.parse::<HeaderName>().is_ok() => Some(Source::named(text)),
         None if text == "body" && path.names().all(|name| name != "body") => {
             nothing(": the body is no parameter as a whole", "\"body.\" and the name of a field", None)
         }
@@ -238,6 +258,30 @@ fn source(value: Value<'_>, head: &Head<'_>) -> Option<Source> {
             nothing("", EXPECTED, field.map(|field| if safe { field.to_owned() } else { format!("body.{field}") }))
         }
     }
+}
+
+/// Reads `settings` and `roles`, the settings of the query's transaction.
+fn settings(table: &mut Section<'_>, head: &Head<'_>, declaration: &mut Declaration) -> Option<()> {
+    const EXPECTED: &str = "a table such as { \"app.user_id\" = \"claim.sub\", role = \"claim.role\" }";
+    let roles: Option<Vec<String>> = table.read("roles");
+    let span = table.value_span("roles");
+    let Some(value) = table.get("settings") else { return Some(()) };
+    let DeValue::Table(settings) = value.raw() else { return value.wrong_type(EXPECTED) };
+    for (key, raw) in settings {
+        let name: &str = key.get_ref();
+        let source = source(value.at("settings", raw), head)?;
+        if name != "role" {
+            declaration.settings.push(Setting::new(name, source));
+            continue;
+        }
+        let Some(roles) = roles.clone().filter(|roles| !roles.is_empty()) else {
+            let what = "\"role\" needs the roles that a request may have";
+            value.error(Diagnostic::new(span, what).expected("roles = [\"reader\", \"editor\"] beside \"settings\""));
+            return None;
+        };
+        declaration.role = Some(Role::new(source, roles));
+    }
+    Some(())
 }
 
 /// Adds the values of `default` to the parameters.
