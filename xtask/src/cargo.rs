@@ -1,4 +1,4 @@
-//! Calling cargo.
+//! Runs cargo and other commands.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,14 +10,14 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// `cargo` in the workspace's folder.
+/// A `cargo` command in the workspace's folder.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(args).current_dir(root());
     cargo
 }
 
-/// Runs a command to its end, its output shown.
+/// Runs a command to its end, with its output on the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{:?} did not start", command.get_program()))?;
     if !status.success() {
@@ -27,7 +27,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds the release of what `args` name and gives the executable's path.
+/// Builds a release with these arguments. Returns the path of the executable.
 pub(crate) fn build_release(args: &[&str]) -> Result<PathBuf> {
     let mut build = cargo(&["build", "--release", "--message-format=json-render-diagnostics"]);
     build.args(args);

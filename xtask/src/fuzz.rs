@@ -8,8 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::cargo::{cargo, root, run};
 use crate::say;
 
-/// The flags with which `cargo fuzz` instruments a program, without those that need a nightly
-/// compiler.
+/// The flags of `cargo fuzz` that instrument a program, without those that need a nightly compiler.
 const INSTRUMENT: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1";
@@ -50,7 +49,7 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
     wanted.into_iter().try_for_each(|target| target.run(options.seconds))
 }
 
-/// Compiles every fuzz target, so that none falls behind the code.
+/// Compiles every fuzz target, so that all of them stay up to date with the code.
 pub(crate) fn check() -> Result<()> {
     let mut manifests: Vec<PathBuf> = targets()?.into_iter().map(|target| target.manifest).collect();
     manifests.dedup();
@@ -86,7 +85,7 @@ fn names_in(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A folder of its own: other flags would rebuild everything else.
+/// The target folder of the fuzz targets. In the common one, their flags would rebuild everything.
 fn target_dir() -> PathBuf {
     root().join("target/fuzz")
 }
@@ -102,11 +101,11 @@ fn host() -> Result<String> {
 // === impl Target ===
 
 impl Target {
-    /// Builds the target and runs it for `seconds`. Inputs that found something new are kept for
-    /// the next run.
+    /// Builds the target and runs it for `seconds`. Inputs with new coverage are kept for the next
+    /// run.
     fn run(&self, seconds: u64) -> Result<()> {
         say(format_args!("building {} {}", self.package, self.name));
-        // With a named target, build scripts are compiled without the instruments.
+        // With `--target`, build scripts are compiled without the instrumentation.
         let host = host()?;
         let mut build = cargo(&["build", "--release", "--quiet", "--bin", &self.name, "--target", &host]);
         build.arg("--manifest-path").arg(&self.manifest);

@@ -29,13 +29,13 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Pass every test
+    /// Run every test
     Test {
         /// Passed on to `cargo test --workspace`
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Measure the service beside others, on the same work
+    /// Measure the service and other servers on the same work
     Bench(bench::Options),
     /// Run the fuzz targets of the crates
     Fuzz(fuzz::Options),
@@ -44,14 +44,14 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    let done = match Args::parse().command {
+    let result = match Args::parse().command {
         Command::Run { args } => run::run(&args),
         Command::Test { args } => test::test(&args),
         Command::Bench(options) => bench::bench(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Ci => ci::ci(),
     };
-    match done {
+    match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
@@ -60,7 +60,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// A line of progress.
+/// Prints a line of progress.
 fn say(what: impl std::fmt::Display) {
     let (bold, plain) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     eprintln!("{bold}xtask{plain} {what}");

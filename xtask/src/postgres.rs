@@ -1,4 +1,4 @@
-//! The demo's database: the caller's own, or a private cluster.
+//! [`Database`]: the caller's own database, or a private cluster.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -16,38 +16,42 @@ pub(crate) const HOW_TO_INSTALL: &str =
 
 const SCHEMA: &str = include_str!("../../apps/dunlin/demo/schema.sql");
 
-/// Where the demo's data is.
+/// The database of the demo.
 pub(crate) enum Database {
-    /// Where `DATABASE_URL` says.
-    Callers(String),
-    /// In a cluster that ends with this process.
+    /// The database at `DATABASE_URL`.
+    Own(String),
+    /// A cluster that ends with this process.
     Private(Cluster),
-    /// Nowhere: PostgreSQL is not installed.
+    /// No database, because PostgreSQL is not installed.
     None,
 }
 
 // === impl Database ===
 
 impl Database {
-    /// Finds or starts the demo's database and fills it if it is not filled yet.
+    /// Opens or starts the database, and fills it if it is empty.
     pub(crate) fn open() -> Result<Self> {
         if let Ok(url) = std::env::var("DATABASE_URL") {
-            fill_callers(&url)?;
-            return Ok(Self::Callers(url));
+            fill(&url)?;
+            return Ok(Self::Own(url));
         }
         let Some(programs) = find_or_install()? else {
-            say(format_args!("no PostgreSQL here, so the database's routes will answer 503. {HOW_TO_INSTALL}"));
+            say(format_args!(
+                "PostgreSQL is not installed, so the routes with a query respond with 503. {HOW_TO_INSTALL}"
+            ));
             return Ok(Self::None);
         };
         let dir = private_dir();
         if !dir.join("data").exists() {
             say(format_args!("making a database cluster in {}", dir.display()));
         }
-        let mut cluster = Cluster::open(programs, &dir).context("making the database cluster")?;
-        cluster.start().with_context(|| format!("is the demo running already? Its data is in {}", dir.display()))?;
+        let mut cluster = Cluster::open(programs, &dir).context("cannot make the database cluster")?;
+        cluster.start().with_context(|| {
+            format!("cannot start the database; is the demo running already? Its data is in {}", dir.display())
+        })?;
         if cluster.psql("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'demo'")? == "0" {
             say("filling the demo's database");
-            // Under another name until it is whole. CREATE DATABASE stands alone, never in a
+            // It has another name until it is complete. CREATE DATABASE cannot run in a
             // transaction.
             cluster.psql("postgres", "DROP DATABASE IF EXISTS demo_part")?;
             cluster.psql("postgres", "CREATE DATABASE demo_part")?;
@@ -57,17 +61,17 @@ impl Database {
         Ok(Self::Private(cluster))
     }
 
-    /// The URL for the service; `None` leaves the one of its configuration.
+    /// The URL for the service. `None` leaves the one of its configuration.
     pub(crate) fn url(&self) -> Option<String> {
         match self {
-            Self::Callers(url) => Some(url.clone()),
+            Self::Own(url) => Some(url.clone()),
             Self::Private(cluster) => Some(cluster.url("demo")),
             Self::None => None,
         }
     }
 }
 
-/// PostgreSQL's programs; as root on a Debian, installed when missing.
+/// Finds PostgreSQL's programs. As root on Debian, installs them if they are missing.
 pub(crate) fn find_or_install() -> Result<Option<Programs>> {
     if let Some(programs) = Programs::find() {
         return Ok(Some(programs));
@@ -79,8 +83,8 @@ pub(crate) fn find_or_install() -> Result<Option<Programs>> {
     Ok(Programs::find())
 }
 
-/// Installs the packages whose program of the same name is missing, where it can; a test that
-/// misses one says so itself.
+/// As root on Debian, installs the packages whose program of the same name is missing. Elsewhere, a
+/// test that needs one names the package.
 pub(crate) fn install_if_missing(packages: &[&str]) -> Result<()> {
     let mut dirs: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     dirs.push("/usr/sbin".into());
@@ -89,34 +93,34 @@ pub(crate) fn install_if_missing(packages: &[&str]) -> Result<()> {
     if missing.is_empty() || !can_install() { Ok(()) } else { install(&missing) }
 }
 
-/// As root on a Debian.
+/// Returns `true` for root on Debian.
 fn can_install() -> bool {
-    // SAFETY: it only asks.
+    // SAFETY: the call has no effect.
     let root = unsafe { libc::geteuid() } == 0;
     root && Command::new("apt-get").arg("--version").output().is_ok()
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    say(format_args!("installing {} by apt-get", packages.join(", ")));
+    say(format_args!("installing {} with apt-get", packages.join(", ")));
     let apt = |args: &[&str]| run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
     apt(&["update", "-qq"])?;
     apt(&[&["install", "-qq", "--no-install-recommends"], packages].concat())
 }
 
-/// Where the private cluster lies from one run to the next. The name is short, for a Unix socket's
-/// path must be, and it is not in the workspace when root calls, for the server's user may not be
-/// able to look in there.
+/// The folder of the private cluster, which outlives a run. Its path is short, as that of a Unix
+/// socket has to be. It is outside the workspace, because the server's user may have no access
+/// there.
 fn private_dir() -> PathBuf {
-    // SAFETY: it only asks.
+    // SAFETY: the call has no effect.
     let uid = unsafe { libc::geteuid() };
     let mut hasher = DefaultHasher::new();
     root().hash(&mut hasher);
     PathBuf::from(format!("/var/tmp/dunlin-demo-{uid}-{:08x}", hasher.finish() as u32))
 }
 
-/// Fills the caller's own database, unless it has the demo's tables already, or others of those
-/// names.
-fn fill_callers(url: &str) -> Result<()> {
+/// Fills the database at `DATABASE_URL`. Does nothing if it has the demo's tables already, and
+/// fails if it has other tables of these names.
+fn fill(url: &str) -> Result<()> {
     let psql = |sql: &str| -> Result<String> {
         let program = Programs::find().map_or_else(|| "psql".into(), |programs| programs.path("psql"));
         let mut psql = Command::new(program);

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: from a clone to a service with a database, in one command.
+//! `cargo xtask run`: builds the service, starts a database, and serves the demo.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -29,10 +29,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     status
 }
 
-/// Waits for the service's end and passes on the signals that ask for it.
+/// Waits for the end of the service. Passes on the signals that end it.
 fn wait(service: &mut Child, args: &[String], database: &Database) -> Result<()> {
     let started = Instant::now();
-    let mut told = false;
+    let mut has_announced = false;
     loop {
         if let Some(status) = service.try_wait()? {
             if !status.success() {
@@ -42,19 +42,19 @@ fn wait(service: &mut Child, args: &[String], database: &Database) -> Result<()>
         }
         if let Some(signal) = signals::take() {
             let pid = i32::try_from(service.id()).unwrap_or_default();
-            // SAFETY: the child has not been waited for, so its number is its own.
+            // SAFETY: the child has not been waited for, so that its number is not used again.
             unsafe { libc::kill(pid, signal) };
         }
-        if !told && (healthy() || started.elapsed() > Duration::from_secs(10)) {
-            told = true;
-            tell(args, database);
+        if !has_announced && (is_healthy() || started.elapsed() > Duration::from_secs(10)) {
+            has_announced = true;
+            announce(args, database);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// Puts the service into a process group of its own, so that each signal reaches it once, from
-/// here; and has it drain when this process is killed.
+/// Puts the service into a process group of its own, so that each signal reaches it once, from this
+/// process. If this process is killed, the service drains and ends.
 fn end_with_parent(serve: &mut Command) {
     serve.process_group(0);
     #[cfg(target_os = "linux")]
@@ -69,29 +69,29 @@ fn end_with_parent(serve: &mut Command) {
 
 const ADMIN: &str = "127.0.0.1:8081";
 
-fn healthy() -> bool {
-    let ask = || -> std::io::Result<bool> {
+fn is_healthy() -> bool {
+    let probe = || -> std::io::Result<bool> {
         let mut socket = TcpStream::connect(ADMIN)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
         socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = [0; 12];
-        socket.read_exact(&mut answer)?;
-        Ok(answer.ends_with(b"200"))
+        let mut status_line = [0; 12];
+        socket.read_exact(&mut status_line)?;
+        Ok(status_line.ends_with(b"200"))
     };
-    ask().unwrap_or(false)
+    probe().unwrap_or(false)
 }
 
-fn tell(args: &[String], database: &Database) {
+fn announce(args: &[String], database: &Database) {
     let listen = args.windows(2).rev().find(|pair| pair[0] == "--listen").map(|pair| pair[1].as_str());
     let base = format!("http://{}", listen.unwrap_or("127.0.0.1:8080"));
     eprintln!();
-    eprintln!("  dunlin is on the air");
-    eprintln!("  {base}/            the tips, at work in your browser");
+    eprintln!("  dunlin is running");
+    eprintln!("  {base}/            the demo page");
     eprintln!("  {base}/users/1     a row of PostgreSQL as JSON");
     eprintln!("  http://{ADMIN}/            status, health and metrics");
     if let Database::Private(cluster) = database {
         eprintln!("  psql -h {} -U postgres demo", cluster.socket().display());
     }
-    eprintln!("  Ctrl-C ends all of it.");
+    eprintln!("  Ctrl-C ends the service and its database.");
     eprintln!();
 }

@@ -1,11 +1,11 @@
-//! `cargo xtask test`: runs every test, with the real servers and tools that the tests need.
+//! `cargo xtask test`: runs every test, with real servers and tools.
 
 use anyhow::Result;
 
 use crate::cargo::{cargo, run};
 use crate::{postgres, say};
 
-/// The programs that tests start, each in the Debian package of its name.
+/// The programs that tests start. Each is in the Debian package of its name.
 const TOOLS: [&str; 5] = ["redis-server", "pgbouncer", "gzip", "brotli", "zstd"];
 
 pub(crate) fn test(args: &[String]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! A server process that does not outlive its owner.
+//! [`GuardedServer`]: a server process that ends with its owner.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -8,21 +8,22 @@ use std::time::{Duration, Instant};
 
 use crate::PATIENCE;
 
-/// A server under a small shell that ends it when the owner's end of a pipe closes: on drop, and
-/// also when the owner itself is killed.
+/// A server process under a small shell. The shell ends the server when the owner's end of a pipe
+/// closes. That happens on drop, and also when the owner itself is killed.
 #[derive(Debug)]
-pub(crate) struct Guarded {
+pub(crate) struct GuardedServer {
     shell: Child,
-    leash: Option<ChildStdin>,
+    pipe: Option<ChildStdin>,
     pid: i32,
 }
 
-// === impl Guarded ===
+// === impl GuardedServer ===
 
-impl Guarded {
-    /// Starts `command`, whose output goes to `log`, in a process group of its own, so that a
-    /// terminal's Ctrl-C is not for it. `signal` (`INT`, `QUIT`, …) is what ends it. When the owner
-    /// dies before it has ended the server, the folder `scratch` goes too.
+impl GuardedServer {
+    /// Starts `program` with its output in `log`.
+    ///
+    /// It has a process group of its own, so that Ctrl-C in a terminal does not reach it. `signal`,
+    /// such as `INT`, ends it. If the owner dies first, the folder `scratch` is removed as well.
     pub(crate) fn spawn(
         program: &Path,
         args: &[String],
@@ -50,74 +51,74 @@ read -r word; kill -{signal} $p 2>/dev/null; wait $p
             io::BufRead::read_line(&mut io::BufReader::new(out), &mut line)?;
         }
         let pid = line.trim().parse().map_err(|_| io::Error::other("the server did not start"))?;
-        Ok(Self { leash: shell.stdin.take(), shell, pid })
+        Ok(Self { pipe: shell.stdin.take(), shell, pid })
     }
 
     /// Waits until the server is `ready`.
     ///
     /// # Errors
-    /// When it ends before, or is not ready within [`PATIENCE`], with the end of its `log`.
+    /// Fails if it ends before, or is not ready within [`PATIENCE`]. The error has the end of its
+    /// `log`.
     pub(crate) fn wait_until(&mut self, log: &Path, mut ready: impl FnMut() -> bool) -> io::Result<()> {
-        let begun = Instant::now();
-        // It is to live beyond the answer: another one may have answered, on the port that this one
-        // did not get.
-        while !(ready() && self.alive()) {
-            let why = match self.alive() {
+        let start = Instant::now();
+        // `ready` alone is not enough: another server may have responded on the same port.
+        while !(ready() && self.is_alive()) {
+            let reason = match self.is_alive() {
                 false => "ended",
-                true if begun.elapsed() > PATIENCE => "does not answer",
+                true if start.elapsed() > PATIENCE => "does not respond",
                 true => {
                     std::thread::sleep(Duration::from_millis(20));
                     continue;
                 }
             };
-            return Err(io::Error::other(format!("it {why}:\n{}", tail(log))));
+            return Err(io::Error::other(format!("it {reason}; the end of its log:\n{}", tail(log))));
         }
         Ok(())
     }
 
-    /// Whether the server still runs.
-    fn alive(&mut self) -> bool {
+    /// Returns `true` if the server still runs.
+    fn is_alive(&mut self) -> bool {
         matches!(self.shell.try_wait(), Ok(None)) && runs(self.pid)
     }
 
-    /// Stops it where it is, or has it go on: what comes meanwhile waits.
+    /// Suspends or resumes the process. Its connections stay open.
     pub(crate) fn freeze(&self, frozen: bool) {
-        // SAFETY: the process is ours; its number cannot be another's before the shell has waited
-        // for it.
+        // SAFETY: the process is a child of the shell. Its number is not used again before the
+        // shell has waited for it.
         unsafe { libc::kill(self.pid, if frozen { libc::SIGSTOP } else { libc::SIGCONT }) };
     }
 
-    /// SIGKILL: no word of farewell.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) {
-        // SAFETY: the process is ours; its number cannot be another's before the shell has waited
-        // for it.
+        // SAFETY: the process is a child of the shell. Its number is not used again before the
+        // shell has waited for it.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
         self.end();
     }
 
-    /// Ends it by its signal and waits.
+    /// Ends it with its signal, and waits for it.
     pub(crate) fn end(&mut self) {
         self.freeze(false);
-        if let Some(mut leash) = self.leash.take() {
-            let _ = leash.write_all(b"keep\n");
+        if let Some(mut pipe) = self.pipe.take() {
+            let _ = pipe.write_all(b"keep\n");
         }
         let _ = self.shell.wait();
     }
 }
 
-impl Drop for Guarded {
+impl Drop for GuardedServer {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-/// Whether the process exists and has not ended; one that has exists until its parent has asked for
-/// its status.
+/// Returns `true` if the process runs. An ended process still exists until its parent reads its
+/// status.
 fn runs(pid: i32) -> bool {
-    // SAFETY: signal 0 only asks whether the process exists.
+    // SAFETY: signal 0 only checks that the process exists.
     let exists = unsafe { libc::kill(pid, 0) } == 0;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name may hold anything; the state comes after it.
+    // The name in brackets may contain any character. The state follows it.
     exists && !stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
 }
 

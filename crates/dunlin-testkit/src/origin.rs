@@ -6,26 +6,26 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A server that answers each request with the bytes that a script gives for it, and counts.
+/// A server that responds to each request with bytes from a script, and counts.
 ///
-/// Connections are kept alive while the answer's bytes do not say `Connection: close`. A script
-/// that gives no bytes hangs up.
+/// A connection is kept alive until a response has `Connection: close`. If the script returns no
+/// bytes, the connection is closed.
 #[derive(Debug)]
 pub struct Origin {
     addr: SocketAddr,
     shared: Arc<Shared>,
 }
 
-/// What the origin was asked.
+/// A request that an origin received.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The method.
     pub method: String,
-    /// The request target, as it came.
+    /// The request target, unchanged.
     pub target: String,
-    /// The fields in the order they came, names in lower case.
+    /// The fields in their order, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The content, its transfer coding undone.
+    /// The content, without its transfer coding.
     pub body: Vec<u8>,
 }
 
@@ -40,10 +40,11 @@ struct Shared {
 // === impl Origin ===
 
 impl Origin {
-    /// Starts one on a free port. `script` gives the whole answer, head and body, for each request.
+    /// Starts a server on a free port. `script` returns the whole response, header and body, for
+    /// each request.
     ///
     /// # Panics
-    /// When there is no port to listen on.
+    /// Panics if no port is free.
     pub fn start(script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a free port");
         let addr = listener.local_addr().expect("local address");
@@ -57,31 +58,31 @@ impl Origin {
                 accepted.connections.fetch_add(1, Ordering::Relaxed);
                 accepted.open.lock().expect("lock").extend(socket.try_clone());
                 let (script, shared) = (Arc::clone(&script), Arc::clone(&accepted));
-                thread::spawn(move || converse(&socket, &*script, &shared));
+                thread::spawn(move || serve(&socket, &*script, &shared));
             }
         });
         Self { addr, shared }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// `http://…`, without a slash at the end.
+    /// The base URL, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// How many requests it was asked so far.
+    /// The number of requests so far.
     #[must_use]
     pub fn count(&self) -> usize {
         self.shared.requests.load(Ordering::Acquire)
     }
 
-    /// How many connections it took so far.
+    /// The number of accepted connections so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Acquire)
@@ -91,21 +92,22 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
-        let _ = TcpStream::connect(self.addr); // Wakes the thread that accepts.
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.addr);
         for socket in self.shared.open.lock().expect("lock").drain(..) {
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
 }
 
-fn converse(socket: &TcpStream, script: &dyn Fn(&Request) -> Vec<u8>, shared: &Shared) {
+fn serve(socket: &TcpStream, script: &dyn Fn(&Request) -> Vec<u8>, shared: &Shared) {
     let mut reader = BufReader::new(socket);
     let mut writer = socket;
     while let Some(request) = read_request(&mut reader) {
         shared.requests.fetch_add(1, Ordering::AcqRel);
-        let answer = script(&request);
-        let head = String::from_utf8_lossy(&answer[..answer.len().min(4096)]).to_ascii_lowercase();
-        if answer.is_empty() || writer.write_all(&answer).is_err() || head.contains("connection: close") {
+        let response = script(&request);
+        let head = String::from_utf8_lossy(&response[..response.len().min(4096)]).to_ascii_lowercase();
+        if response.is_empty() || writer.write_all(&response).is_err() || head.contains("connection: close") {
             break;
         }
     }
@@ -147,7 +149,7 @@ fn line(reader: &mut impl BufRead) -> Option<String> {
 // === impl Request ===
 
 impl Request {
-    /// The first field `name`, given in lower case.
+    /// The value of the first field with this name. `name` is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

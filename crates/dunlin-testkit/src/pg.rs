@@ -1,4 +1,4 @@
-//! Finding PostgreSQL's programs, and running a private cluster with them.
+//! Finds PostgreSQL's programs, and runs private clusters with them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::child::Guarded;
+use crate::child::GuardedServer;
 
 /// The folder of PostgreSQL's server programs.
 #[derive(Clone, Debug)]
@@ -16,9 +16,9 @@ pub struct Programs(PathBuf);
 
 /// A cluster in a folder, and its server while it runs.
 ///
-/// The server listens on a Unix socket beside the data and, where a port is given, on the loopback
-/// address; it trusts whoever reaches it. It runs as an ordinary user, also when the caller is
-/// root, and ends with its owner.
+/// The server listens on a Unix socket beside the data, and on the loopback address if it has a
+/// port. It trusts every client. It runs as an ordinary user, even if the caller is root, and ends
+/// with its owner.
 #[derive(Debug)]
 pub struct Cluster {
     programs: Programs,
@@ -27,34 +27,34 @@ pub struct Cluster {
     settings: Vec<String>,
     user: Option<(u32, u32)>,
     scratch: bool,
-    server: Option<Guarded>,
+    server: Option<GuardedServer>,
 }
 
 // === impl Programs ===
 
 impl Programs {
-    /// Looks on the PATH, then where the distributions and Homebrew put them; the newest version
-    /// wins.
+    /// Finds the programs on the PATH, else in the usual folders of distributions and Homebrew. The
+    /// newest version has precedence.
     #[must_use]
     pub fn find() -> Option<Self> {
         let on_path =
             std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
         on_path.chain(usual_places()).find_map(|dir| {
-            // A link on the PATH leads to the folder where the other programs are.
+            // A link on the PATH leads to the folder of the other programs.
             let dir = fs::canonicalize(dir.join("postgres")).ok()?.parent()?.to_owned();
             dir.join("initdb").is_file().then_some(Self(dir))
         })
     }
 
-    /// The path of one program, `psql` say.
+    /// The path of a program, such as `psql`.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
 
-/// Debian and Ubuntu; Red Hat's community packages; Homebrew on both kinds of Mac; MacPorts;
-/// Postgres.app.
+/// The folders of Debian and Ubuntu, of the community packages for Red Hat, of Homebrew on both
+/// kinds of Mac, of MacPorts and of Postgres.app.
 fn usual_places() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (base, prefix, tail) in [
@@ -84,10 +84,11 @@ fn version(name: &str) -> u32 {
 // === impl Cluster ===
 
 impl Cluster {
-    /// The cluster in `dir`, made if it is not there yet. Nothing runs before [`Cluster::start`].
+    /// Opens the cluster in `dir`, and makes it if there is none. The server runs only after
+    /// [`Cluster::start`].
     ///
     /// # Errors
-    /// When the folder cannot be made, or initdb fails, with what it said.
+    /// Fails if the folder cannot be made, or if initdb fails. The error has initdb's message.
     pub fn open(programs: Programs, dir: &Path) -> io::Result<Self> {
         let user = server_user()?;
         let cluster = Self {
@@ -105,11 +106,11 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A hot standby of `primary`, which has to run, in `dir`, with the same settings: a copy that
-    /// follows it. Nothing runs before [`Cluster::start`].
+    /// Makes a hot standby of `primary` in `dir`, with the same settings. `primary` has to run. The
+    /// standby runs only after [`Cluster::start`].
     ///
     /// # Errors
-    /// When the folder cannot be made, or pg_basebackup fails, with what it said.
+    /// Fails if the folder cannot be made, or if pg_basebackup fails. The error has its message.
     pub fn standby(primary: &Self, dir: &Path) -> io::Result<Self> {
         let standby = Self {
             programs: primary.programs.clone(),
@@ -128,22 +129,22 @@ impl Cluster {
         Ok(standby)
     }
 
-    /// Listens on this port of the loopback address too.
+    /// Sets a port of the loopback address to listen on.
     pub fn set_port(&mut self, port: u16) {
         self.port = Some(port);
     }
 
-    /// A setting of postgresql.conf for the next start, as `name=value`.
+    /// Adds a setting of postgresql.conf for the next start, as `name=value`.
     pub fn set(&mut self, setting: impl Into<String>) {
         self.settings.push(setting.into());
     }
 
-    /// The folder goes when this process dies while the server runs.
+    /// Marks the folder for removal if this process dies while the server runs.
     pub fn set_scratch(&mut self) {
         self.scratch = true;
     }
 
-    /// Where the data lies.
+    /// The folder of the data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.dir.join("data")
@@ -155,10 +156,10 @@ impl Cluster {
         &self.dir
     }
 
-    /// Gives a file or folder to the user whom the server runs as.
+    /// Makes the server's user the owner of a file or folder.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the operating system.
     pub fn give(&self, path: &Path) -> io::Result<()> {
         self.user.map_or(Ok(()), |(uid, gid)| chown(path, Some(uid), Some(gid)))
     }
@@ -167,8 +168,8 @@ impl Cluster {
         fs::create_dir_all(&self.dir)?;
         fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700))?;
         self.give(&self.dir)?;
-        // Under another name until it is whole, so that a run cut short leaves nothing that looks
-        // finished.
+        // The data has another name until it is complete, so that an interrupted run leaves nothing
+        // that looks finished.
         let part = self.dir.join("data.part");
         let _ = fs::remove_dir_all(&part);
         let mut initdb = Command::new(self.programs.path("initdb"));
@@ -177,10 +178,11 @@ impl Cluster {
         fs::rename(part, self.data())
     }
 
-    /// Starts the server and waits until it answers.
+    /// Starts the server and waits until it responds.
     ///
     /// # Errors
-    /// When it ends or does not answer within [`PATIENCE`](crate::PATIENCE), with the end of its log.
+    /// Fails if it ends, or does not respond within [`PATIENCE`](crate::PATIENCE). The error has
+    /// the end of its log.
     pub fn start(&mut self) -> io::Result<()> {
         let mut args =
             vec!["-D".to_owned(), self.data().display().to_string(), "-k".into(), self.dir.display().to_string()];
@@ -192,37 +194,37 @@ impl Cluster {
         }
         let log = self.dir.join("log");
         let scratch = self.scratch.then_some(&*self.dir);
-        let mut server = Guarded::spawn(&self.programs.path("postgres"), &args, self.user, "INT", &log, scratch)?;
+        let mut server = GuardedServer::spawn(&self.programs.path("postgres"), &args, self.user, "INT", &log, scratch)?;
         server
-            .wait_until(&log, || self.ready(port))
-            .map_err(|error| io::Error::other(format!("PostgreSQL does not start: {error}")))?;
+            .wait_until(&log, || self.is_ready(port))
+            .map_err(|error| io::Error::other(format!("PostgreSQL did not start: {error}")))?;
         self.server = Some(server);
         Ok(())
     }
 
-    fn ready(&self, port: u16) -> bool {
-        let mut ask = Command::new(self.programs.path("pg_isready"));
-        ask.arg("-q").arg("-h").arg(&self.dir).args(["-p", &port.to_string(), "-t", "5"]);
-        ask.status().is_ok_and(|status| status.success())
+    fn is_ready(&self, port: u16) -> bool {
+        let mut pg_isready = Command::new(self.programs.path("pg_isready"));
+        pg_isready.arg("-q").arg("-h").arg(&self.dir).args(["-p", &port.to_string(), "-t", "5"]);
+        pg_isready.status().is_ok_and(|status| status.success())
     }
 
-    /// Stops the server in order, if it runs.
+    /// Shuts the server down, if it runs.
     pub fn stop(&mut self) {
         self.server = None;
     }
 
-    /// Kills the server, as a power cut would.
+    /// Kills the server, as in a power failure.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill();
         }
     }
 
-    /// Runs SQL in `database` by psql, stopping at the first error, and gives what it printed: rows
-    /// alone, `|` between columns.
+    /// Runs SQL in `database` with psql, up to the first error. Returns the rows, with `|` between
+    /// columns.
     ///
     /// # Errors
-    /// What psql said.
+    /// Returns psql's message.
     pub fn psql(&self, database: &str, sql: &str) -> io::Result<String> {
         let mut psql = Command::new(self.programs.path("psql"));
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
@@ -234,7 +236,7 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
     }
 
-    /// The connection URL over TCP where there is a port, else over the Unix socket.
+    /// The connection URL: over TCP if there is a port, else over the Unix socket.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         match self.port {
@@ -270,10 +272,12 @@ impl Cluster {
     }
 }
 
-/// Whom the server runs as: nobody else when the caller is an ordinary user. PostgreSQL refuses to
-/// run as root, so root becomes `postgres`, whom the packages make, or else `nobody`.
+/// The user and group that the server runs as. Returns `None` if the caller is an ordinary user.
+///
+/// PostgreSQL refuses to run as root. So root becomes `postgres`, a user of the packages, or else
+/// the unprivileged user of the system.
 pub(crate) fn server_user() -> io::Result<Option<(u32, u32)>> {
-    // SAFETY: it only asks.
+    // SAFETY: the call has no effect.
     if unsafe { libc::geteuid() } != 0 {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! [`PgBouncer`]: a pooler before a test's own PostgreSQL.
+//! [`PgBouncer`]: a pooler in front of a test's PostgreSQL.
 
 use std::fs;
 use std::net::TcpStream;
@@ -6,32 +6,32 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::child::Guarded;
+use crate::child::GuardedServer;
 use crate::{Postgres, free_port, pg};
 
-/// A PgBouncer on a free port that hands out few connections by transaction, gone when it is
-/// dropped.
+/// A PgBouncer on a free port. It assigns few connections, one transaction at a time. It ends on
+/// drop.
 #[derive(Debug)]
 pub struct PgBouncer {
-    server: Option<Guarded>,
+    server: Option<GuardedServer>,
     port: u16,
     dir: TempDir,
 }
 
-/// So few that clients come to share them.
+/// The number of server connections. It is small, so that clients share them.
 const CONNECTIONS: usize = 3;
 
 // === impl PgBouncer ===
 
 impl PgBouncer {
-    /// Starts one before `postgres`.
+    /// Starts a pooler in front of `postgres`.
     ///
     /// # Panics
-    /// When PgBouncer is not installed or does not start.
+    /// Panics if PgBouncer is not installed, or does not start.
     #[must_use]
     pub fn start(postgres: &Postgres) -> Self {
         let dir = tempfile::Builder::new().prefix("dunlin-bouncer-").tempdir_in("/tmp").expect("make a folder");
-        postgres.cluster().give(dir.path()).expect("give the folder away");
+        postgres.cluster().give(dir.path()).expect("change the owner of the folder");
         let port = free_port();
         let config = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=postgres\n\
@@ -51,34 +51,34 @@ impl PgBouncer {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Kills it: nobody is told.
+    /// Kills it. Its clients get no message.
     pub fn stop_hard(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill();
         }
     }
 
-    /// Starts it on the same port.
+    /// Starts it again on the same port.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// Panics if it does not start.
     pub fn restart(&mut self) {
         self.stop_hard();
         let program =
             program().expect("PgBouncer is not installed: apt-get install pgbouncer, or brew install pgbouncer");
-        // It does not run as root, as PostgreSQL does not.
+        // Like PostgreSQL, it refuses to run as root.
         let user = pg::server_user().expect("a user for the pooler");
         let args = [self.dir.path().join("ini").display().to_string()];
         let log = self.dir.path().join("log");
         let mut server =
-            Guarded::spawn(&program, &args, user, "TERM", &log, Some(self.dir.path())).expect("start PgBouncer");
-        let answers = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
-        server.wait_until(&log, answers).unwrap_or_else(|error| panic!("PgBouncer does not start: {error}"));
+            GuardedServer::spawn(&program, &args, user, "TERM", &log, Some(self.dir.path())).expect("start PgBouncer");
+        let is_ready = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        server.wait_until(&log, is_ready).unwrap_or_else(|error| panic!("PgBouncer did not start: {error}"));
         self.server = Some(server);
     }
 }
 
-/// It stands where an ordinary user's PATH may not lead.
+/// Finds the program. Its folder may not be on an ordinary user's PATH.
 fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_stands_before_a_server_and_comes_back() {
+    fn it_pools_connections_and_restarts() {
         let postgres = Postgres::start();
         let mut bouncer = PgBouncer::start(&postgres);
         let psql = |url: String| {

@@ -1,4 +1,4 @@
-//! [`Postgres`]: a cluster of a test's own.
+//! [`Postgres`]: a PostgreSQL server for one test.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,31 +8,31 @@ use tempfile::TempDir;
 use crate::pg::{Cluster, Programs};
 use crate::{PATIENCE, free_port};
 
-/// A PostgreSQL server of a test's own, on a free port and a Unix socket, gone when it is dropped.
+/// A PostgreSQL server for one test, on a free port and a Unix socket. It is removed on drop.
 #[derive(Debug)]
 pub struct Postgres {
     cluster: Cluster,
     port: u16,
-    // After the cluster, so that the server has ended before its folder goes.
+    // Dropped after the cluster, so that the server has ended before its folder is removed.
     _dir: TempDir,
 }
 
 // === impl Postgres ===
 
 impl Postgres {
-    /// Starts one.
+    /// Starts a server.
     ///
     /// # Panics
-    /// When PostgreSQL is not installed or does not start.
+    /// Panics if PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// Starts one with settings of postgresql.conf, each as `name=value`.
+    /// Starts a server with settings of postgresql.conf, each as `name=value`.
     ///
     /// # Panics
-    /// When PostgreSQL is not installed or does not start.
+    /// Panics if PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn with(settings: &[&str]) -> Self {
         let programs = Programs::find()
@@ -45,11 +45,11 @@ impl Postgres {
         Self::run(cluster, dir)
     }
 
-    /// Starts a hot standby of this server, which follows it by streaming replication. It can be
-    /// read from, and written to once it is promoted (`SELECT pg_promote()`).
+    /// Starts a hot standby of this server, with streaming replication. It is read-only until it is
+    /// promoted (`SELECT pg_promote()`).
     ///
     /// # Panics
-    /// When the server does not run, or the standby does not start.
+    /// Panics if this server does not run, or the standby does not start.
     #[must_use]
     pub fn standby(&self) -> Self {
         let dir = folder();
@@ -83,35 +83,35 @@ impl Postgres {
         self.port
     }
 
-    /// The cluster itself, for its folders.
+    /// The cluster, for access to its folders.
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Runs SQL by psql and gives what it printed.
+    /// Runs SQL with psql, and returns its output.
     ///
     /// # Panics
-    /// With what psql said, when it fails.
+    /// Panics with psql's message if it fails.
     #[track_caller]
     pub fn psql(&self, sql: &str) -> String {
         self.try_psql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Runs SQL by psql and gives what it printed.
+    /// Runs SQL with psql, and returns its output.
     ///
     /// # Errors
-    /// What psql said.
+    /// Returns psql's message.
     pub fn try_psql(&self, sql: &str) -> io::Result<String> {
         self.cluster.psql("postgres", sql)
     }
 
-    /// Kills the server, as a power cut would: nobody is told.
+    /// Kills the server, as in a power failure. Its clients get no message.
     pub fn stop_hard(&mut self) {
         self.cluster.kill();
     }
 
-    /// Stops the server in order; who is connected is cut off with a word.
+    /// Shuts the server down. Its clients get a message.
     pub fn stop(&mut self) {
         self.cluster.stop();
     }
@@ -119,19 +119,20 @@ impl Postgres {
     /// Starts it again on the same port.
     ///
     /// # Panics
-    /// When it does not come back.
+    /// Panics if it does not start.
     pub fn restart(&mut self) {
         self.cluster.stop();
-        // Workers of a server that was killed may hold its memory for a moment longer.
-        let begun = Instant::now();
+        // Processes of a killed server may keep its shared memory for a moment.
+        let start = Instant::now();
         while let Err(error) = self.cluster.start() {
-            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not come back: {error}");
+            assert!(start.elapsed() < PATIENCE, "PostgreSQL did not restart: {error}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 }
 
-/// Not under TMPDIR: the path of a Unix socket is short, and the server's user must reach it.
+/// Makes a folder. It is not in TMPDIR, because the path of a Unix socket has to be short, and the
+/// server's user needs access to it.
 fn folder() -> TempDir {
     tempfile::Builder::new().prefix("dunlin-pg-").tempdir_in("/tmp").expect("make a folder")
 }
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_starts_answers_dies_and_comes_back() {
+    fn it_keeps_its_data_after_a_kill() {
         let mut pg = Postgres::start();
         assert_eq!(pg.psql("CREATE TABLE t(a int); INSERT INTO t VALUES (7) RETURNING a"), "7");
         pg.stop_hard();
@@ -152,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_follows_and_takes_over() {
+    fn a_standby_replicates_and_can_be_promoted() {
         let mut primary = Postgres::start();
         primary.psql("CREATE TABLE t(a int); INSERT INTO t VALUES (7)");
         let standby = primary.standby();
         assert_eq!(standby.psql("SELECT a FROM t"), "7");
         primary.psql("UPDATE t SET a = 8");
-        crate::eventually("it follows", || standby.psql("SELECT a FROM t") == "8");
+        crate::eventually("the standby has the update", || standby.psql("SELECT a FROM t") == "8");
         assert!(standby.try_psql("UPDATE t SET a = 9").is_err());
         primary.stop_hard();
         assert_eq!(standby.psql("SELECT pg_promote()"), "t");

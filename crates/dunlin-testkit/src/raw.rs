@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that sends exactly what it is told.
+//! An HTTP/1.1 client that sends exactly the given bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,32 +12,32 @@ pub struct Connection {
     buffer: Vec<u8>,
 }
 
-/// One answer.
+/// One response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The fields in the order they came, names in lower case.
+    /// The fields in their order, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The content, its transfer coding undone.
+    /// The content, without its transfer coding.
     pub body: Vec<u8>,
 }
 
-/// Connects, sends a GET, reads the answer, closes.
+/// Connects, sends a GET request, reads the response, and closes.
 ///
 /// # Panics
-/// When there is no answer.
+/// Panics if there is no response.
 #[must_use]
 #[track_caller]
 pub fn get(addr: SocketAddr, target: &str) -> Response {
     request(addr, "GET", target, &[], b"")
 }
 
-/// Connects, sends a request with these fields besides Host, Connection and Content-Length, reads
-/// the answer, closes.
+/// Connects, sends a request, reads the response, and closes. `headers` come in addition to `Host`,
+/// `Connection` and `Content-Length`.
 ///
 /// # Panics
-/// When there is no answer.
+/// Panics if there is no response.
 #[must_use]
 #[track_caller]
 pub fn request(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
@@ -52,7 +52,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Panics
-    /// When nobody listens.
+    /// Panics if no server listens.
     #[must_use]
     #[track_caller]
     pub fn open(addr: SocketAddr) -> Self {
@@ -68,13 +68,14 @@ impl Connection {
         &self.socket
     }
 
-    /// Sends these bytes as they are. A peer that has closed already is no error here: the answer
-    /// tells.
+    /// Sends these bytes as they are. Ignores an error if the peer has closed already: a later read
+    /// reports it.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.socket.write_all(bytes.as_ref());
     }
 
-    /// Sends a request with Host, and Content-Length where there is a body or the method has one.
+    /// Sends a request with `Host`. It has `Content-Length` if there is a body, or if the method
+    /// defines one.
     pub fn send_request(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut head = format!("{method} {target} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -90,15 +91,17 @@ impl Connection {
         self.send([head.as_bytes(), body].concat());
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side of the connection.
     pub fn finish(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Reads one final answer to a request of `method`; interim ones (1xx but 101) are passed over.
+    /// Reads the final response to a request with `method`. Skips interim responses (1xx except
+    /// 101).
     ///
     /// # Errors
-    /// When the peer closes before the answer is whole, it is malformed, or a read takes longer than [`PATIENCE`].
+    /// Fails if the peer closes before the response is complete, if it is malformed, or if a read
+    /// takes longer than [`PATIENCE`].
     pub fn read(&mut self, method: &str) -> io::Result<Response> {
         loop {
             let mut response = self.read_head()?;
@@ -112,10 +115,10 @@ impl Connection {
         }
     }
 
-    /// Reads the head of an answer, interim ones too.
+    /// Reads the header of a response, which may be an interim one.
     ///
     /// # Errors
-    /// As [`Connection::read`].
+    /// Fails like [`Connection::read`].
     pub fn read_head(&mut self) -> io::Result<Response> {
         let end = self.fill_until(|buffer| find(buffer, b"\r\n\r\n"))?;
         let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
@@ -146,10 +149,10 @@ impl Connection {
         }
     }
 
-    /// Reads the next chunk of a chunked body; `None` after the last one and its trailers.
+    /// Reads the next chunk of a chunked body. Returns `None` after the last one and its trailers.
     ///
     /// # Errors
-    /// As [`Connection::read`].
+    /// Fails like [`Connection::read`].
     pub fn read_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let line = self.read_line()?;
         let size = usize::from_str_radix(line.split(';').next().unwrap_or("").trim(), 16);
@@ -169,19 +172,20 @@ impl Connection {
         Ok(String::from_utf8_lossy(&line[..end]).into_owned())
     }
 
-    /// Reads that many bytes.
+    /// Reads `length` bytes.
     ///
     /// # Errors
-    /// As [`Connection::read`].
+    /// Fails like [`Connection::read`].
     pub fn read_exact(&mut self, length: usize) -> io::Result<Vec<u8>> {
         self.fill_until(|buffer| (buffer.len() >= length).then_some(()))?;
         Ok(self.buffer.drain(..length).collect())
     }
 
-    /// Whether the peer has closed: true at its end or reset, false when bytes come.
+    /// Waits for the peer. Returns `true` if it has closed or reset the connection, `false` if
+    /// bytes arrive.
     ///
     /// # Panics
-    /// When neither happens within [`PATIENCE`].
+    /// Panics if neither happens within [`PATIENCE`].
     #[must_use]
     pub fn closed(&mut self) -> bool {
         if !self.buffer.is_empty() {
@@ -218,7 +222,7 @@ impl Connection {
 // === impl Response ===
 
 impl Response {
-    /// The first field `name`, given in lower case.
+    /// The value of the first field with this name. `name` is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -1,4 +1,4 @@
-//! [`Redis`]: a server of a test's own.
+//! [`Redis`]: a Redis server for one test.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,16 +6,15 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::child::Guarded;
+use crate::child::GuardedServer;
 use crate::free_port;
 
-/// A Redis or Valkey server of a test's own on a free port, without persistence, gone when it is
-/// dropped.
+/// A Redis or Valkey server for one test, on a free port, without persistence. It ends on drop.
 #[derive(Debug)]
 pub struct Redis {
-    server: Option<Guarded>,
+    server: Option<GuardedServer>,
     port: u16,
-    /// Where it speaks TLS, if it does.
+    /// The port for TLS.
     tls: Option<u16>,
     dir: TempDir,
 }
@@ -23,10 +22,10 @@ pub struct Redis {
 // === impl Redis ===
 
 impl Redis {
-    /// Starts one.
+    /// Starts a server.
     ///
     /// # Panics
-    /// When neither Redis nor Valkey is installed, or it does not start.
+    /// Panics if neither Redis nor Valkey is installed, or if it does not start.
     #[must_use]
     pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("dunlin-redis-").tempdir().expect("make a folder");
@@ -35,10 +34,10 @@ impl Redis {
         redis
     }
 
-    /// Starts one that speaks TLS as well, with this certificate and key, in PEM.
+    /// Starts a server that accepts TLS as well, with this certificate and key in PEM.
     ///
     /// # Panics
-    /// As [`Redis::start`].
+    /// Panics like [`Redis::start`].
     #[must_use]
     pub fn start_tls(certificate: &str, key: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("dunlin-redis-").tempdir().expect("make a folder");
@@ -50,10 +49,10 @@ impl Redis {
         redis
     }
 
-    /// The connection URL with TLS, the certificate's name being `localhost`.
+    /// The connection URL with TLS. The certificate has to be for `localhost`.
     ///
     /// # Panics
-    /// When it was started without.
+    /// Panics if it was started without TLS.
     #[must_use]
     pub fn tls_url(&self) -> String {
         format!("rediss://localhost:{}/", self.tls.expect("started without TLS"))
@@ -78,17 +77,17 @@ impl Redis {
         }
     }
 
-    /// Has it hang, or go on: connections stay, and nothing is answered.
+    /// Suspends or resumes it. Connections stay open, but get no response while it is suspended.
     pub fn freeze(&self, frozen: bool) {
         if let Some(server) = &self.server {
             server.freeze(frozen);
         }
     }
 
-    /// Starts it on the same port, empty.
+    /// Starts it again on the same port, without data.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// Panics if it does not start.
     pub fn restart(&mut self) {
         self.stop_hard();
         let program = program().expect("Redis is not installed: apt-get install redis-server");
@@ -103,20 +102,20 @@ impl Redis {
         }
         let log = self.dir.path().join("log");
         let mut server =
-            Guarded::spawn(&program, &args, None, "TERM", &log, Some(self.dir.path())).expect("start Redis");
-        let answers = || self.command("PING").is_some_and(|answer| answer.starts_with("+PONG"));
-        server.wait_until(&log, answers).unwrap_or_else(|error| panic!("Redis does not start: {error}"));
+            GuardedServer::spawn(&program, &args, None, "TERM", &log, Some(self.dir.path())).expect("start Redis");
+        let is_ready = || self.command("PING").is_some_and(|response| response.starts_with("+PONG"));
+        server.wait_until(&log, is_ready).unwrap_or_else(|error| panic!("Redis did not start: {error}"));
         self.server = Some(server);
     }
 
-    /// Sends one inline command and gives what comes back at once, for a look inside.
+    /// Sends one inline command, and returns the first bytes of the response.
     #[must_use]
     pub fn command(&self, line: &str) -> Option<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         socket.write_all(format!("{line}\r\n").as_bytes()).ok()?;
-        let mut answer = vec![0; 64 * 1024];
-        let n = socket.read(&mut answer).ok()?;
-        Some(String::from_utf8_lossy(&answer[..n]).into_owned())
+        let mut response = vec![0; 64 * 1024];
+        let n = socket.read(&mut response).ok()?;
+        Some(String::from_utf8_lossy(&response[..n]).into_owned())
     }
 }
 
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_starts_and_comes_back_empty() {
+    fn it_has_no_data_after_a_restart() {
         let mut redis = Redis::start();
         assert_eq!(redis.command("SET a 1").unwrap(), "+OK\r\n");
         redis.stop_hard();

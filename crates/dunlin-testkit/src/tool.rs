@@ -1,4 +1,4 @@
-//! Command-line programs as judges: encoders and decoders that are not ours.
+//! [`tool()`]: command-line encoders and decoders, as other implementations to compare with.
 
 mod library;
 
@@ -41,21 +41,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gives_what_the_tool_makes() {
+    fn returns_the_output_of_the_tool() {
         assert_eq!(tool("tr a b", b"banana"), b"bbnbnb");
-        let much = vec![7; 1 << 20];
-        assert!(tool("cat", &much) == much);
+        let long = vec![7; 1 << 20];
+        assert!(tool("cat", &long) == long);
     }
 
     #[test]
     #[should_panic(expected = "apt-get install no-such-tool")]
-    fn one_that_is_missing_fails_the_test() {
+    fn a_missing_tool_fails_the_test() {
         tool("no-such-tool -d", b"");
     }
 
     #[test]
     #[should_panic(expected = "`false -x`")]
-    fn one_that_fails_does_so_too() {
+    fn a_failing_tool_fails_the_test() {
         tool("false -x", b"never read");
     }
 }

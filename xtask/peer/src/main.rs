@@ -28,7 +28,7 @@ impl User {
     }
 }
 
-/// In a transaction, as database code is commonly written.
+/// Reads in a transaction, as is common in database code.
 async fn one(pool: Data<Pool>, id: Path<i64>) -> Result<Json<User>> {
     let mut connection = pool.get().await.map_err(Unavailable)?;
     let transaction = connection.transaction().await.map_err(Internal)?;
@@ -47,7 +47,7 @@ async fn twenty(pool: Data<Pool>, id: Path<i64>) -> Result<Json<Vec<User>>> {
     Ok(Json(rows.iter().map(User::of).collect()))
 }
 
-/// The leanest that the libraries allow.
+/// Reads with the least overhead that the libraries allow.
 async fn twenty_bare(pool: Data<Pool>, id: Path<i64>) -> Result<Json<Vec<User>>> {
     let connection = pool.get().await.map_err(Unavailable)?;
     let statement = connection.prepare_cached(TWENTY).await.map_err(Internal)?;

@@ -1,10 +1,10 @@
-//! `cargo xtask bench --database`: queries beside actix-web with deadpool-postgres, which is built
-//! for it.
+//! `cargo xtask bench --database`: measures queries, and compares with actix-web and
+//! deadpool-postgres.
 //!
-//! PostgreSQL shares the generator's core, so that the server has its own to itself and often
-//! sleeps. Its figures are comparable with those that have about the same sleeps per request, and
-//! with no others: where PostgreSQL may run beside the server both do the same work for a third
-//! less, since answers come in larger batches and no other core is woken.
+//! PostgreSQL shares the load generator's core. The server has a core to itself, and often sleeps.
+//! Only figures with about the same sleeps per request are comparable. If PostgreSQL could share
+//! the server's core, both servers would need a third less time for the same work: responses would
+//! come in larger batches, and no other core would be woken.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,16 +23,16 @@ const USERS: &str = "CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NU
 INSERT INTO users SELECT n, 'User ' || n, 'user' || n || '@example.com' FROM generate_series(1, 100000) n;
 ANALYZE users";
 
-/// Work, and where each server has it; the peer has no cache.
+/// The work, with the path on each server. The peer has no cache.
 const WORK: [(&str, &str, Option<&str>); 5] = [
     ("hello", "/", Some("/")),
     ("one row", "/one/", Some("/one/")),
     ("20 rows", "/twenty/", Some("/twenty/")),
     ("20 rows, no transaction", "/twenty/", Some("/bare/")),
-    ("one row, kept", "/kept/", None),
+    ("one row, cached", "/cached/", None),
 ];
 
-/// Keys are drawn from so many.
+/// The number of keys.
 const KEYS: usize = 10_000;
 
 pub(super) fn database(exe: &Path, folder: &Path, options: &Options) -> Result<()> {
@@ -43,9 +43,9 @@ pub(super) fn database(exe: &Path, folder: &Path, options: &Options) -> Result<(
     let mut figures = vec![[Vec::new(), Vec::new()]; WORK.len()];
     for round in 1..=options.rounds {
         say(format_args!("round {round} of {}", options.rounds));
-        for (at, server) in [ours, theirs].into_iter().enumerate() {
+        for (at, start) in [start_dunlin, start_peer].into_iter().enumerate() {
             let exe = if at == 0 { exe } else { &peer };
-            let server = server(exe, folder, &postgres.url())?;
+            let server = start(exe, folder, &postgres.url())?;
             for ((name, ours, theirs), figures) in WORK.iter().zip(&mut figures) {
                 let path = if at == 0 { Some(*ours) } else { *theirs };
                 if let Some(path) = path.filter(|_| options.wants(name)) {
@@ -84,18 +84,18 @@ fn print(figures: &[[Vec<Figure>; 2]]) {
     }
 }
 
-/// How much memory an answer of 100,000 rows takes while it is sent.
+/// Prints the memory that a response of 100,000 rows takes while it is sent.
 fn memory(exe: &Path, folder: &Path, url: &str) -> Result<()> {
-    let server = ours(exe, folder, url)?;
+    let server = start_dunlin(exe, folder, url)?;
     let _ = raw::get(server.addr(), "/one/1");
     let idle = server.memory()?;
     let size = raw::get(server.addr(), "/all").body.len();
-    let most = server.memory()?.peak.saturating_sub(idle.now);
-    println!("100,000 rows, {:.1} MB: at most {:.1} MiB above idle", size as f64 / 1e6, most as f64 / 1_048_576.0);
+    let peak = server.memory()?.peak.saturating_sub(idle.now);
+    println!("100,000 rows, {:.1} MB: at most {:.1} MiB above idle", size as f64 / 1e6, peak as f64 / 1_048_576.0);
     Ok(())
 }
 
-fn ours(exe: &Path, folder: &Path, url: &str) -> Result<Server> {
+fn start_dunlin(exe: &Path, folder: &Path, url: &str) -> Result<Server> {
     let addr = free_addr();
     let route = |path: &str, sql: &str, rest: &str| {
         format!("[[route]]\npath = \"{path}\"\nquery = \"SELECT * FROM users {sql}\"\n{rest}\n")
@@ -104,7 +104,7 @@ fn ours(exe: &Path, folder: &Path, url: &str) -> Result<Server> {
     let config = format!(
         "[server]\nlisten = \"{addr}\"\nworkers = 1\n[log]\naccess = false\n[database]\nurl = \"{url}\"\n[[route]]\npath = \"/\"\ntext = \"Hello, World!\"\n"
     ) + &route("/one/{id}", "WHERE id = $1", one)
-        + &route("/kept/{id}", "WHERE id = $1", &format!("{one}\ncache = {{ age = \"1h\", groups = [\"users\"] }}"))
+        + &route("/cached/{id}", "WHERE id = $1", &format!("{one}\ncache = {{ age = \"1h\", groups = [\"users\"] }}"))
         + &route("/twenty/{id}", "WHERE id BETWEEN $1 AND $1 + 19", "params = [\"id\"]")
         + &route("/all", "", "");
     write(folder, "database.toml", config)?;
@@ -112,7 +112,7 @@ fn ours(exe: &Path, folder: &Path, url: &str) -> Result<Server> {
     Server::start(exe, &["serve", "--config", &config], addr, "0")
 }
 
-fn theirs(exe: &Path, _: &Path, url: &str) -> Result<Server> {
+fn start_peer(exe: &Path, _: &Path, url: &str) -> Result<Server> {
     let addr = free_addr();
     Server::start(exe, &[&addr.to_string(), url], addr, "0")
 }
@@ -121,7 +121,7 @@ fn free_addr() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
-/// Has wrk ask for `path` with keys that are drawn at random.
+/// Measures requests by wrk for `path` with random keys.
 fn measure(server: &Server, folder: &Path, path: &str, seconds: u32) -> Result<Figure> {
     let key = if path.len() > 1 { format!(" .. math.random({KEYS})") } else { String::new() };
     let script = format!("request = function() return wrk.format(\"GET\", \"{path}\"{key}) end\n");

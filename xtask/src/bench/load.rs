@@ -1,4 +1,4 @@
-//! The load: the same request by many connections, or each file once by one.
+//! The load: the same request on many connections, or one request for each file on one connection.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -9,14 +9,14 @@ use dunlin_testkit::raw::{self, Connection};
 
 use super::Work;
 
-/// What a server was asked.
+/// The requests of a measurement.
 pub(super) struct Load {
     pub(super) requests: f64,
     /// Requests per second.
     pub(super) rate: f64,
 }
 
-/// Has wrk ask for `work` again and again.
+/// Repeats the request of `work` with wrk.
 pub(super) fn repeat(addr: SocketAddr, work: &Work, time: Duration) -> Result<Load> {
     let mut args = Vec::new();
     for (name, value) in work.fields {
@@ -26,7 +26,7 @@ pub(super) fn repeat(addr: SocketAddr, work: &Work, time: Duration) -> Result<Lo
     wrk(work.name, work.connections, time, &args)
 }
 
-/// Runs wrk, with what else it is to be told; an answer that is no success is an error.
+/// Runs wrk with these further arguments. Fails if a response is not a success.
 pub(super) fn wrk(work: &str, connections: u32, time: Duration, args: &[String]) -> Result<Load> {
     let (connections, time) = (format!("-c{connections}"), format!("-d{}s", time.as_secs()));
     let out = Command::new("taskset").args(["-c", "1", "wrk", "-t1", &connections, &time]).args(args).output()?;
@@ -38,10 +38,10 @@ pub(super) fn wrk(work: &str, connections: u32, time: Duration, args: &[String])
         |mark: &str| text.lines().find(|line| line.contains(mark))?.split_whitespace().next()?.parse().ok();
     let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
     let load = word_before(" requests in ").zip(rate).map(|(requests, rate)| Load { requests, rate });
-    load.with_context(|| format!("wrk said:\n{text}"))
+    load.with_context(|| format!("unexpected output of wrk:\n{text}"))
 }
 
-/// Asks for `work` once for each of `numbers`, one after the other on one connection.
+/// Sends one request of `work` for each of `numbers`, in turn on one connection.
 pub(super) fn each(addr: SocketAddr, work: &Work, numbers: std::ops::Range<usize>) -> Result<Load> {
     let mut connection = Connection::open(addr);
     let (start, requests) = (Instant::now(), numbers.len() as f64);
@@ -53,7 +53,7 @@ pub(super) fn each(addr: SocketAddr, work: &Work, numbers: std::ops::Range<usize
     Ok(Load { requests, rate: requests / start.elapsed().as_secs_f64() })
 }
 
-/// How many bytes of content the answer to `work` has.
+/// The length of the content of `work`, in bytes.
 pub(super) fn size(addr: SocketAddr, work: &Work) -> usize {
     raw::request(addr, "GET", &work.target(0), work.fields, b"").body.len()
 }

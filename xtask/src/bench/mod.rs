@@ -1,9 +1,9 @@
-//! `cargo xtask bench`: the service beside nginx, on the same work, in one run.
+//! `cargo xtask bench`: measures the service and nginx on the same work, in one run.
 //!
-//! One server at a time has the first core to itself, the load generator (wrk) the second. Rounds
-//! interleave the servers, so that a drift of the machine hits all alike. What lasts is the ratio
-//! of CPU time per request: the server's own user and system time, divided by the requests it
-//! answered. Throughput beside it is capped by the generator.
+//! One server at a time has the first core to itself. The load generator (wrk) has the second.
+//! Rounds interleave the servers, so that a drift of the machine affects all of them alike. The
+//! figure that lasts is the ratio of CPU time per request: the server's user and system time,
+//! divided by its requests. The generator limits the throughput.
 
 mod database;
 mod load;
@@ -22,10 +22,10 @@ use crate::say;
 use process::Server;
 use servers::Kind;
 
-/// One kind of work: a path to ask for, by how many connections, with which fields.
+/// A kind of work: the request, and the number of connections.
 struct Work {
     name: &'static str,
-    /// With `*`, each request is for another file, which the server has not seen yet.
+    /// The path. With `*`, each request is for another file, which the server has not read yet.
     path: &'static str,
     connections: u32,
     fields: &'static [(&'static str, &'static str)],
@@ -38,34 +38,34 @@ const WORK: [Work; 10] = [
     Work { name: "static 4 KB", path: "/static/small.css", connections: 64, fields: &[] },
     Work { name: "static 88 KB", path: "/static/medium.js", connections: 64, fields: &[] },
     Work { name: "static 10 MB", path: "/static/big.bin", connections: 8, fields: &[] },
-    Work { name: "88 KB, gzip asked for", path: "/static/medium.js", connections: 64, fields: GZIP },
+    Work { name: "88 KB, gzip", path: "/static/medium.js", connections: 64, fields: GZIP },
     Work { name: "88 KB, gzip, first time", path: "/static/first/*.js", connections: 1, fields: GZIP },
     Work { name: "13 KB from the cache", path: "/cached/rows", connections: 64, fields: &[] },
-    Work { name: "the same, gzip asked for", path: "/cached/rows", connections: 64, fields: GZIP },
+    Work { name: "13 KB, cached, gzip", path: "/cached/rows", connections: 64, fields: GZIP },
     Work { name: "13 KB proxied, gzip", path: "/proxied/rows", connections: 64, fields: GZIP },
-    Work { name: "a connection for each", path: "/", connections: 64, fields: &[("Connection", "close")] },
+    Work { name: "a connection per request", path: "/", connections: 64, fields: &[("Connection", "close")] },
 ];
 
-/// The first of the files that each server is warmed up with; those before it are measured.
+/// The first of the files for the warm-up. The files before it are measured.
 const WARM_UP: usize = servers::FILES - 40;
 
-/// What one run of a server at one kind of work came to.
+/// The figures of one measurement.
 #[derive(Clone, Copy)]
 struct Figure {
     /// Microseconds of CPU time per request.
     cpu: f64,
     /// Requests per second.
     rate: f64,
-    /// Bytes of an answer's content.
+    /// The length of a response's content, in bytes.
     size: usize,
-    /// How often the server had nothing to do, per request.
+    /// The waits of the server's threads per request.
     sleeps: f64,
 }
 
-/// What is measured, and how long.
+/// The arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// How often each is measured; the median counts
+    /// Measurements of each kind of work; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Seconds for each measurement
@@ -74,7 +74,7 @@ pub(crate) struct Options {
     /// Only the work whose name contains this
     #[arg(long)]
     only: Option<String>,
-    /// Instead: queries, beside actix-web with deadpool-postgres
+    /// Instead: queries, compared with actix-web and deadpool-postgres
     #[arg(long)]
     database: bool,
     /// Instead: two loops against one, and hello's latency beside 15,000 idle connections
@@ -83,10 +83,12 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
-    for (program, why) in [("wrk", "the load generator"), ("nginx", "the peer"), ("taskset", "to pin each to a core")] {
+    for (program, purpose) in
+        [("wrk", "the load generator"), ("nginx", "the peer"), ("taskset", "to pin each to a core")]
+    {
         let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output()?.status.success();
         if !found {
-            bail!("{program} is missing ({why}): apt-get install wrk nginx util-linux");
+            bail!("{program} is missing ({purpose}): apt-get install wrk nginx util-linux");
         }
     }
     say("building the release");
@@ -95,11 +97,11 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     if options.scale {
         return scale::scale(&exe, folder.path(), options.rounds, options.seconds);
     }
-    // Whatever works for the load stays off the server's core.
+    // This process stays off the server's core.
     let own = std::process::id().to_string();
     ensure!(
         Command::new("taskset").args(["-cp", "1", &own]).output()?.status.success(),
-        "there are two cores to pin to"
+        "cannot pin to the second core: the benchmark needs two"
     );
     if options.database {
         return database::database(&exe, folder.path(), options);
@@ -134,7 +136,7 @@ impl Options {
 // === impl Work ===
 
 impl Work {
-    /// What the request of this number asks for.
+    /// The request target with this number.
     fn target(&self, number: usize) -> String {
         self.path.replace('*', &number.to_string())
     }
@@ -152,7 +154,7 @@ fn measure(server: &Server, work: &Work, seconds: u32) -> Result<Figure> {
     load(1, warm)?;
     let (cpu, sleeps) = (server.cpu()?, server.sleeps()?);
     let load::Load { requests, rate } = load(seconds.into(), measured)?;
-    // A thread that has ended takes its count along.
+    // The count of a thread is lost when it ends.
     let (cpu, sleeps) = (server.cpu()? - cpu, server.sleeps()?.saturating_sub(sleeps));
     Ok(Figure { cpu: cpu.as_secs_f64() / requests * 1e6, rate, size, sleeps: sleeps as f64 / requests })
 }
@@ -181,5 +183,5 @@ fn median(figures: &[Figure]) -> Option<Figure> {
 
 /// Writes a file of the benchmark.
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
-    std::fs::write(folder.join(name), content).with_context(|| format!("writing {name}"))
+    std::fs::write(folder.join(name), content).with_context(|| format!("cannot write {name}"))
 }

@@ -1,4 +1,4 @@
-//! A server under measurement.
+//! [`Server`]: a server under measurement.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::net::{SocketAddr, TcpStream};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use dunlin_testkit::PATIENCE;
 
-/// A server on its cores, with the processes it starts; all of them are ended on drop.
+/// A server process, pinned to cores. It and its children end on drop.
 pub(crate) struct Server {
     child: Child,
     addr: SocketAddr,
 }
 
-/// Bytes of memory that a process has, and has had at most.
+/// The resident memory of a process, in bytes.
 pub(crate) struct Memory {
     pub(crate) now: u64,
     pub(crate) peak: u64,
@@ -27,27 +27,27 @@ pub(crate) struct Memory {
 impl Server {
     /// Starts it and waits until it listens.
     pub(crate) fn start(program: &Path, args: &[&str], addr: SocketAddr, cores: &str) -> Result<Self> {
-        let mut said = tempfile::tempfile().context("a file for what the server says")?;
+        let mut log = tempfile::tempfile().context("cannot make a file for the server's log")?;
         let mut command = Command::new("taskset");
         command.args(["-c", cores]).arg(program).args(args).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
-        let child = command.spawn().with_context(|| format!("{} does not start", program.display()))?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?);
+        let child = command.spawn().with_context(|| format!("{} did not start", program.display()))?;
         let mut server = Self { child, addr };
-        let begun = Instant::now();
-        let why = loop {
-            // It is to live beyond that: another one may listen there.
+        let start = Instant::now();
+        let reason = loop {
+            // A connection alone is not enough: another server may listen there.
             let ended = server.child.try_wait()?;
             match (ended, TcpStream::connect(addr)) {
                 (Some(status), _) => break format!("ended ({status})"),
                 (None, Ok(_)) => return Ok(server),
-                (None, Err(_)) if begun.elapsed() > PATIENCE => break format!("does not listen on {addr}"),
+                (None, Err(_)) if start.elapsed() > PATIENCE => break format!("does not listen on {addr}"),
                 (None, Err(_)) => std::thread::sleep(Duration::from_millis(20)),
             }
         };
-        let mut words = String::new();
-        said.seek(SeekFrom::Start(0))?;
-        said.read_to_string(&mut words)?;
-        bail!("{} {why}: {}", program.display(), words.trim());
+        let mut text = String::new();
+        log.seek(SeekFrom::Start(0))?;
+        log.read_to_string(&mut text)?;
+        bail!("{} {reason}: {}", program.display(), text.trim());
     }
 
     pub(crate) const fn addr(&self) -> SocketAddr {
@@ -62,11 +62,10 @@ impl Server {
             Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
         };
         let memory = bytes("VmRSS").zip(bytes("VmHWM")).map(|(now, peak)| Memory { now, peak });
-        memory.context("the system does not tell a process's memory")
+        memory.context("/proc has no memory figures of the process")
     }
 
-    /// How often the threads that the process and its descendants have now have waited for
-    /// something so far.
+    /// The number of waits so far, of all living threads of the process and its descendants.
     pub(crate) fn sleeps(&self) -> Result<u64> {
         let mut sleeps = 0;
         for pid in self.tree() {
@@ -97,12 +96,12 @@ impl Server {
         let mut ticks = 0;
         for pid in self.tree() {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-            // The name may hold spaces and brackets; what counts comes after it.
+            // The name may contain spaces and brackets. The figures follow it.
             let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
             let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
             ticks += number(11) + number(12);
         }
-        // SAFETY: it only asks.
+        // SAFETY: the call has no effect.
         let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
         Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
     }
@@ -114,7 +113,8 @@ impl Drop for Server {
             return;
         }
         let group = i32::try_from(self.child.id()).unwrap_or_default();
-        // SAFETY: the child leads the group and has not been waited for.
+        // SAFETY: the child leads the group and has not been waited for, so that its number is not
+        // used again.
         unsafe { libc::kill(-group, libc::SIGTERM) };
         let _ = self.child.wait();
     }

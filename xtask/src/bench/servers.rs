@@ -1,4 +1,4 @@
-//! The servers that are compared, each set up for the same work.
+//! The servers that are compared. Their configurations do the same work.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use dunlin_testkit::free_port;
 use super::process::Server;
 use super::write;
 
-/// Which server.
+/// A server to measure.
 pub(crate) enum Kind {
-    /// This one, by its executable.
+    /// The service, by its executable.
     Dunlin(PathBuf),
     /// The peer.
     Nginx,
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    /// Starts it with one worker, serving `folder/static` and what `origin` says.
+    /// Starts it with one worker. It serves `folder/static` and the responses of `origin`.
     pub(crate) fn start(&self, folder: &Path, origin: SocketAddr) -> Result<Server> {
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         match self {
@@ -39,10 +39,10 @@ impl Kind {
     }
 }
 
-/// How many files there are to be asked for once.
+/// The number of files that are requested once.
 pub(super) const FILES: usize = 400;
 
-/// The upstream: another nginx, on the generator's core, with an answer of 13 KB that may be kept
+/// Starts the upstream: another nginx, on the generator's core. Its response has 13 KB and is fresh
 /// for an hour.
 pub(crate) fn origin(folder: &Path) -> Result<Server> {
     let rows: Vec<_> = (0..200)
@@ -53,7 +53,7 @@ pub(crate) fn origin(folder: &Path) -> Result<Server> {
     write(&folder, "rows", serde_json::Value::from(rows).to_string())?;
     let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let name = folder.display().to_string();
-    let answers = format!(
+    let server = format!(
         r#"  open_file_cache max=10;
   default_type application/json;
   server {{
@@ -64,12 +64,12 @@ pub(crate) fn origin(folder: &Path) -> Result<Server> {
   }}
 "#
     );
-    write(&folder, "nginx.conf", nginx(&name, &answers))?;
+    write(&folder, "nginx.conf", nginx(&name, &server))?;
     let config = folder.join("nginx.conf").display().to_string();
     Server::start(Path::new("nginx"), &["-p", &name, "-c", &config], addr, "1")
 }
 
-/// The files that are served: sizes as they are on the web, content that people wrote.
+/// Writes the files that are served. They have typical sizes, and real text as content.
 pub(crate) fn write_files(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder.join("static/first"))?;
     let script = script()?;
@@ -83,7 +83,7 @@ pub(crate) fn write_files(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// More than 88 KiB of code: made-up code would compress as none does.
+/// More than 88 KiB of real code. Generated code would not compress like real code.
 fn script() -> Result<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/dunlin-static/src");
     let mut files: Vec<_> =
@@ -94,11 +94,11 @@ fn script() -> Result<String> {
     for file in files {
         script.extend(std::fs::read_to_string(file)?.chars().filter(char::is_ascii));
     }
-    ensure!(script.len() > 88 * 1024, "the crate has become small: take another one's code");
+    ensure!(script.len() > 88 * 1024, "the code of dunlin-static is shorter than 88 KiB: use that of another crate");
     Ok(script)
 }
 
-/// Greets, by so many loops.
+/// A configuration with one text route and this number of loops.
 pub(super) fn scale_config(addr: SocketAddr, workers: usize) -> String {
     let server = format!("[server]\nlisten = \"{addr}\"\nworkers = {workers}\nmax_connections_per_client = 20000\n");
     server + "[log]\naccess = false\n[[route]]\npath = \"/\"\ntext = \"Hello, World!\"\n"
@@ -155,9 +155,10 @@ fn nginx_config(addr: SocketAddr, origin: SocketAddr, folder: &str) -> String {
     nginx(folder, &work)
 }
 
-/// One worker of nginx that does this, with its files in `folder`.
-fn nginx(folder: &str, work: &str) -> String {
-    // SAFETY: it only asks.
+/// A configuration of nginx with one worker. `http` is part of its `http` block, and its files are
+/// in `folder`.
+fn nginx(folder: &str, http: &str) -> String {
+    // SAFETY: the call has no effect.
     let user = if unsafe { libc::geteuid() } == 0 { "user root;\n" } else { "" };
     format!(
         r#"{user}worker_processes 1;
@@ -169,7 +170,7 @@ http {{
   access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
   keepalive_timeout 75s; keepalive_requests 100000000;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-{work}}}
+{http}}}
 "#
     )
 }

@@ -1,14 +1,14 @@
-//! The codings by libraries, for machines without the command-line programs.
+//! The content codings by libraries, for machines without the command-line programs.
 
 use std::io::Read as _;
 
 use flate2::Compression;
 use flate2::read::{GzEncoder, MultiGzDecoder};
 
-/// Does the work of `program`; `None` if it is none of the known ones. `-d` among `args` decodes.
+/// Does the work of `program`. Returns `None` for an unknown program. `-d` among `args` decodes.
 ///
 /// # Panics
-/// Panics if `input` is to be decoded and is not valid.
+/// Panics if `input` cannot be decoded.
 pub(super) fn run(program: &str, args: &str, input: &[u8]) -> Option<Vec<u8>> {
     let decodes = args.split_whitespace().any(|arg| arg.starts_with('-') && arg.contains('d'));
     let mut output = Vec::new();
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decodes_what_it_encodes() {
+    fn encodings_decode_to_the_input() {
         let text = b"a line of text\n".repeat(50_000);
         for program in ["gzip", "brotli", "zstd"] {
             let encoded = run(program, "-c", &text).unwrap();
