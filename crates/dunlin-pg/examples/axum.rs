@@ -1,7 +1,7 @@
-//! A query in an axum app: `DATABASE_URL=postgres://… cargo run --example axum`, then ask
-//! `http://127.0.0.1:3000/cities/1` and `http://127.0.0.1:3000/cities?name=Oslo`.
+//! A query in an axum app. Start it with `DATABASE_URL=postgres://… cargo run --example axum`, and
+//! open `http://127.0.0.1:3000/cities/1` and `http://127.0.0.1:3000/cities?name=Oslo`.
 //!
-//! The one thing that axum has to be told is to hand over what its router matched.
+//! A middleware passes on the path parameters that axum's router matched.
 
 use axum::Router;
 use axum::extract::{RawPathParams, Request};

@@ -1,7 +1,6 @@
-//! How long a row takes to become JSON: `cargo run --release --example encode`.
+//! Measures the time from a row to JSON: `cargo run --release --example encode`.
 //!
-//! The rows are made here as the server would send them, so that nothing but the encoder is
-//! measured.
+//! The rows are made here in the server's format, so that only the encoder is measured.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -16,7 +15,7 @@ fn main() -> Result<(), Error> {
     let micros = 848_570_400_123_456i64.to_be_bytes();
     let id = 4711i64.to_be_bytes();
     let price = 1234.5678f64.to_be_bytes();
-    // 123456.78: two digits of base 10,000 before the point, one after.
+    // 123456.78: two digits of base 10,000 before the point, and one after it.
     let amount = [0, 3, 0, 1, 0, 0, 0, 2, 0, 12, 0x0d, 0x80, 0x1e, 0x78];
     let note = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor. ".repeat(8);
 

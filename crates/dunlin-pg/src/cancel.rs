@@ -1,8 +1,8 @@
-//! Cancelling what a connection is doing, through a pooler that must not be hurried.
+//! Cancellation through a pooler.
 //!
-//! Who asks PgBouncer to cancel something and goes away before that is done ends it: 1.18 with a
-//! fatal error, each time that it is the quicker of the two (pgbouncer#801). So the asker waits
-//! until the pooler has closed the connection, as libpq does.
+//! A client that asks PgBouncer to cancel a statement must not close its connection before the
+//! pooler does. PgBouncer 1.18 ends with a fatal error if the client is faster (pgbouncer#801). So
+//! this waits for the pooler, as libpq does.
 
 use std::io;
 use std::pin::Pin;
@@ -15,29 +15,28 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A stream whose end is the other side's: to shut it down is to wait for that.
-struct Patient(Pin<Box<dyn Stream>>);
+/// A stream whose shutdown waits until the other side has closed it.
+struct WaitingStream(Pin<Box<dyn Stream>>);
 
 trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
-/// Asks each host, for which one the connection leads to is not told. Those that do not know it do
-/// nothing.
+/// Asks each host, because it is unknown which of them has the connection. The others do nothing.
 pub(crate) async fn through_pooler(token: &CancelToken, hosts: &[Config], tls: &MakeRustlsConnect) {
     for host in hosts {
         let name = if let Some(Host::Tcp(name)) = host.get_hosts().first() { name } else { "" };
-        let tls = MakeTlsConnect::<Patient>::make_tls_connect(&mut tls.clone(), name);
-        // One that fails has nobody to tell: the statement's own timeout ends it.
+        let tls = MakeTlsConnect::<WaitingStream>::make_tls_connect(&mut tls.clone(), name);
+        // If it fails, the statement's own timeout ends it.
         if let (Ok(stream), Ok(tls)) = (open(host).await, tls) {
-            let _ = token.cancel_query_raw(Patient(stream), tls).await;
+            let _ = token.cancel_query_raw(WaitingStream(stream), tls).await;
         }
     }
 }
 
 async fn open(host: &Config) -> io::Result<Pin<Box<dyn Stream>>> {
     let port = host.get_ports().first().copied().unwrap_or(5432);
-    // libpq: the address is where it is, whatever its name.
+    // As in libpq, the address has precedence over the name.
     Ok(match (host.get_hostaddrs().first(), host.get_hosts().first()) {
         (Some(addr), _) => Box::pin(TcpStream::connect((*addr, port)).await?),
         (None, Some(Host::Tcp(name))) => Box::pin(TcpStream::connect((name.as_str(), port)).await?),
@@ -48,15 +47,15 @@ async fn open(host: &Config) -> io::Result<Pin<Box<dyn Stream>>> {
     })
 }
 
-// === impl Patient ===
+// === impl WaitingStream ===
 
-impl AsyncRead for Patient {
+impl AsyncRead for WaitingStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.0.as_mut().poll_read(cx, out)
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for WaitingStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.as_mut().poll_write(cx, bytes)
     }

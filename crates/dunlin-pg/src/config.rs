@@ -1,94 +1,91 @@
-//! [`Config`]: where the database is, how many connections, how long to wait.
+//! [`Config`]: the configuration of a database.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::target::Target;
-use crate::tls::SslMode;
+use crate::config_error::ConfigError;
+use crate::ssl_mode::SslMode;
+use crate::target::{Target, from_passfile};
 
-/// Where the database is and how it is used. Give it to [`Database::new`](crate::Database::new),
-/// which validates it.
+/// The configuration of a database. [`Database::new`](crate::Database::new) validates it.
 ///
-/// Its `Debug` never shows a password.
+/// Its `Debug` form never shows a password.
 #[derive(Clone)]
 pub struct Config {
-    /// `postgres://user@host:port/database?…`, or `key=value` words, as libpq takes them. Several
-    /// hosts are tried in order, and one that says nothing for half a second has the next one tried
-    /// beside it; with `postgres://a,b/db?target_session_attrs=read-write` a failover is followed.
-    /// Understood besides tokio-postgres's own options: every `sslmode`, `sslrootcert`, `sslcert`
-    /// with `sslkey`, `passfile`, and `primary`, `standby` and `prefer-standby` as
-    /// `target_session_attrs`; these three come with a startup option, which PgBouncer has to be
-    /// told to take.
+    /// `postgres://user@host:port/database?…`, or `key=value` words, as in libpq.
+    ///
+    /// Several hosts are tried in order. If one does not answer for half a second, the next one is
+    /// tried beside it. `postgres://a,b/db?target_session_attrs=read-write` follows a failover.
+    ///
+    /// Besides the options of tokio-postgres these are known: every `sslmode`, `sslrootcert`,
+    /// `sslcert` with `sslkey`, `passfile`, and `primary`, `standby` and `prefer-standby` as
+    /// `target_session_attrs`. The last three use a startup option that PgBouncer refuses unless it
+    /// is configured to ignore it.
     pub url: String,
-    /// Where reads go instead, replicas say. Their rows may be older than the primary's.
+    /// The URL for reads, for example of replicas. Their rows may be older than the primary's.
     pub read_url: Option<String>,
-    /// Where notices are heard: a way around a pooler that hands out connections by transaction,
-    /// which cannot carry `LISTEN`. `None`: as `url`.
+    /// The URL for notifications. It goes around a pooler that hands out connections by
+    /// transaction, because that cannot carry `LISTEN`. `None` is the same as `url`.
     pub listen_url: Option<String>,
-    /// The password, when it is not in the URL.
+    /// The password, if it is not in the URL.
     pub password: Option<Secret>,
-    /// A file of passwords in libpq's format, for when neither has one. Others than its owner must
-    /// not read it.
+    /// A password file in libpq's format, for URLs without a password. Other users must not be able
+    /// to read it.
     pub passfile: Option<PathBuf>,
     /// Overrides the URL's `sslmode`.
     pub ssl_mode: Option<SslMode>,
     /// Overrides the URL's `sslrootcert`: the trusted roots in PEM, or `system`.
     pub ssl_root_cert: Option<PathBuf>,
-    /// The most connections that this process holds, over all pools and both URLs. A
+    /// The limit of connections of this process, over all pools and both URLs. A
     /// [`Listener`](crate::Listener) has one more.
     pub pool_size: usize,
     /// The number of pools, one for each event loop. Each has the shared connections that `shared`
     /// says. If there are more pools, they divide those connections.
     pub pools: usize,
-    /// How many connections each pool keeps open and shares for reads. Zero: half of them all
-    /// together, at most 4 each; none when there are too few.
+    /// The number of shared connections of each pool. With 0, shared connections take half of
+    /// `pool_size`, at most 4 in each pool.
     pub shared: usize,
-    /// How long opening a connection may take, over all hosts, TLS and password included.
+    /// The limit of the time to open a connection, over all hosts, with TLS and authentication.
     pub connect_timeout: Duration,
-    /// How long a request may wait for a connection. Zero: not at all.
+    /// The limit of the time that a request waits for a connection. With zero it does not wait.
     pub acquire_timeout: Duration,
-    /// How long the server may work on a statement. For an answer in a stream it counts for each
-    /// part of it.
+    /// The limit of the time that the server works on a statement. In a stream it applies to each
+    /// part.
     pub statement_timeout: Duration,
-    /// How long a transaction may stand idle before the server ends its session.
+    /// The time after which the server ends an idle transaction.
     pub idle_transaction_timeout: Duration,
-    /// After how long without use a connection is asked whether it still lives before it is used
-    /// again.
+    /// The idle time after which a connection is checked before it is used again.
     pub validate_after: Duration,
-    /// How long a connection lives, give or take a tenth. Zero: for ever.
+    /// The lifetime of a connection, which varies by a tenth. Zero is no limit.
     pub max_lifetime: Duration,
-    /// What `pg_stat_activity` shows, unless the URL says it.
+    /// The name in `pg_stat_activity`, unless the URL has one.
     pub application_name: String,
-    /// What stands between here and the database.
+    /// The pooler between this process and the database.
     pub pooler: Pooler,
-    /// How often a transaction is run again after a serialization failure or a deadlock.
+    /// The limit of retries of a transaction after a serialization failure or a deadlock.
     pub retries: u32,
-    /// From how many bytes an answer is streamed instead of held in memory. What is streamed has no
-    /// `ETag`. What a write answers is always held, for only its end tells whether it was done, and
-    /// is 64 MiB at most: [`Error::TooLarge`](crate::Error) beyond it.
+    /// The size in bytes from which an answer is streamed instead of held in memory. A stream has
+    /// no `ETag`. The answer of a write is always held, because only its end tells whether it
+    /// succeeded. It is limited to 64 MiB: see [`Error::TooLarge`](crate::Error::TooLarge).
     pub stream_from: usize,
 }
 
-/// What stands between a pool and PostgreSQL.
+/// A pooler between a pool and PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pooler {
-    /// Nothing, or a pooler that gives each session a connection of its own.
+    /// No pooler, or one that gives each session a connection of its own.
     #[default]
     None,
-    /// A pooler that hands connections out by transaction, as PgBouncer does: no named statements,
-    /// no settings that outlive a transaction. A [`Listener`](crate::Listener) needs
-    /// [`Config::listen_url`], which goes around it.
+    /// A pooler that hands out connections by transaction, such as PgBouncer: no named statements,
+    /// and no settings that outlive a transaction. A [`Listener`](crate::Listener) needs
+    /// [`Config::listen_url`].
     Transaction,
 }
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
-
-/// A configuration that cannot work. It never has a password in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(String);
 
 // === impl Config ===
 
@@ -99,7 +96,7 @@ impl Config {
         Self { url: url.into(), ..Self::default() }
     }
 
-    /// The shared connections of each pool.
+    /// The number of shared connections of each pool.
     pub(crate) fn shared_count(&self) -> usize {
         match (self.pooler, self.shared) {
             (Pooler::Transaction, _) => 0,
@@ -108,15 +105,40 @@ impl Config {
         }
     }
 
+    /// The destination at `url`, with the rest of the configuration: password, names, times.
+    pub(crate) fn target(&self, url: &str) -> Result<Target, ConfigError> {
+        let mut target = Target::parse(url)?;
+        target.ssl_mode = self.ssl_mode.or(target.ssl_mode);
+        target.ssl_root_cert = self.ssl_root_cert.clone().or(target.ssl_root_cert);
+        if target.pg.get_connect_timeout().is_none() {
+            target.pg.connect_timeout(self.connect_timeout);
+        }
+        if target.pg.get_application_name().is_none() {
+            target.pg.application_name(self.application_name.as_str());
+        }
+        if let Some(password) = &self.password
+            && target.pg.get_password().is_none()
+        {
+            target.pg.password(password.reveal());
+        }
+        if target.pg.get_password().is_none()
+            && let Some(file) = self.passfile.as_ref().or(target.passfile.as_ref())
+            && let Some(password) = from_passfile(file, &target.pg)?
+        {
+            target.pg.password(password);
+        }
+        Ok(target)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         if self.pools == 0 {
-            return Err(ConfigError::new("pools is 0, and one is the least"));
+            return Err(ConfigError::new("pools must be at least 1"));
         }
-        // What is shared, and one for everything else, is the least that works.
+        // The shared connections and one dedicated connection are the minimum.
         let least = self.shared_count() * self.pools + 1;
         if self.pool_size < least {
             let (have, pools) = (self.pool_size, self.pools);
-            return Err(ConfigError::new(format!("pool_size is {have}, but {pools} event loops take {least} or more")));
+            return Err(ConfigError::new(format!("pool_size is {have}, but {pools} event loops need {least} or more")));
         }
         let finite = [
             ("connect_timeout", self.connect_timeout),
@@ -134,8 +156,8 @@ impl Config {
 }
 
 impl Default for Config {
-    /// The local server, 16 connections; 3 s to connect, 1 s to acquire, 5 s a statement, 10 s idle
-    /// in a transaction.
+    /// The local server with 16 connections. The limits are 3 s to connect, 1 s to wait for a
+    /// connection, 5 s for a statement, and 10 s for an idle transaction.
     fn default() -> Self {
         Self {
             url: "postgres:///postgres".into(),
@@ -164,7 +186,7 @@ impl Default for Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An URL that does not parse is not shown: its password cannot be told from the rest.
+        // A URL that does not parse is not shown, because it is unknown where its password is.
         let place = |url: &str| Target::parse(url).map_or_else(|_| "invalid".to_owned(), |target| target.to_string());
         f.debug_struct("Config")
             .field("url", &place(&self.url))
@@ -207,22 +229,6 @@ impl From<String> for Secret {
     }
 }
 
-// === impl ConfigError ===
-
-impl ConfigError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +245,20 @@ mod tests {
         assert!(format!("{config:?}").contains("u@h"), "{config:?}");
         let broken = Config::new("postgres://u:hush@h:port/d");
         assert!(!format!("{broken:?}").contains("hush"), "{broken:?}");
+    }
+
+    #[test]
+    fn the_url_has_precedence() {
+        let config = Config { password: Some(Secret::new("theirs")), ..Config::default() };
+        for (url, password, timeout) in [
+            ("postgres://u:own@h/d?connect_timeout=1", "own", 1),
+            ("postgres://u@h/d", "theirs", 3),
+            ("host=h password=own connect_timeout=2", "own", 2),
+        ] {
+            let pg = config.target(url).unwrap().pg;
+            assert_eq!(pg.get_password(), Some(password.as_bytes()), "{url}");
+            assert_eq!(pg.get_connect_timeout(), Some(&Duration::from_secs(timeout)), "{url}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the database says of declared queries, before any is run.
+//! [`Description`]: the types of declared queries, from the database.
 
 use std::sync::Arc;
 
@@ -6,28 +6,37 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{Format, Type};
 
 use crate::config::Pooler;
-use crate::database::{Database, Declared};
+use crate::database::Database;
+use crate::declared::Declared;
 use crate::error::Error;
 use crate::json::Column;
 use crate::param::{self, type_name};
-use crate::pool::set;
-use crate::query::{Access, Source};
-use crate::settings::Settings;
+use crate::query::{Access, Settings, Source};
 
-/// What PostgreSQL says of a query's statements.
+/// The types of a declared query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The type of each of the query's parameters, as the first statement that uses it has it.
+    /// The type of each parameter, by the first statement that uses it.
     pub params: Vec<String>,
-    /// Name and type of each column of the last statement; empty when it answers no rows.
+    /// The name and type of each column of the last statement. It is empty if that returns no rows.
     pub columns: Vec<(String, String)>,
 }
 
-pub(crate) async fn all(
-    database: &Database,
-    queries: &[Arc<Declared>],
-) -> Result<Vec<Result<Description, Error>>, Error> {
-    // By the connections that the queries would use: a replica may be behind in its tables.
+// === impl Database ===
+
+impl Database {
+    /// Asks the database about declared queries, without running them. It prepares each statement,
+    /// and checks the columns, the defaults of parameters, and the settings.
+    ///
+    /// # Errors
+    /// No connection. The error of a query is in its place in the list.
+    pub async fn describe(&self, queries: &[Arc<Declared>]) -> Result<Vec<Result<Description, Error>>, Error> {
+        all(self, queries).await
+    }
+}
+
+async fn all(database: &Database, queries: &[Arc<Declared>]) -> Result<Vec<Result<Description, Error>>, Error> {
+    // The connections are those that the queries would use: a replica's tables may be older.
     let (mut reads, mut writes) = (None, None);
     let mut answers = Vec::with_capacity(queries.len());
     let limit = database.0.config.statement_timeout;
@@ -37,7 +46,7 @@ pub(crate) async fn all(
         let place = if query.access == Access::Read { &mut reads } else { &mut writes };
         let asked = match place {
             Some(asked) => asked,
-            None => place.insert(database.connector(query.access).open_alone().await?),
+            None => place.insert(database.connector(query.access).open_extra().await?),
         };
         if functions.is_any_volatile(&query.effects.calls).is_none() && !is_pooled {
             tokio::time::timeout(limit, functions.look_up(&asked.client))
@@ -46,8 +55,7 @@ pub(crate) async fn all(
         }
         let answer = tokio::time::timeout(limit, one(query, &asked.client, is_pooled)).await;
         if is_pooled {
-            // The client library keeps statements of its own, which the next transaction's session
-            // may not have.
+            // The session of the next transaction may not have the client library's own statements.
             *place = None;
         }
         match answer.unwrap_or(Err(Error::Timeout(limit))) {
@@ -59,8 +67,8 @@ pub(crate) async fn all(
 }
 
 async fn one(query: &Declared, client: &Client, is_pooled: bool) -> Result<Description, Error> {
-    // A pooler keeps one server session for a transaction, so that a named statement is safe in it.
-    // None may survive it there, and one of an earlier client may have.
+    // A pooler keeps one session for a transaction, so that a named statement is safe in it. None
+    // may remain there afterwards. An earlier client may have left some.
     let begin = if is_pooled { "BEGIN; DEALLOCATE ALL; SAVEPOINT described" } else { "BEGIN; SAVEPOINT described" };
     client.batch_execute(begin).await?;
     let description = prepare(query, client).await;
@@ -101,17 +109,17 @@ async fn check_settings(settings: &Settings, client: &Client) -> Result<(), Erro
     for role in settings.allowed.iter().flatten() {
         let mut values = vec![String::new(); settings.sources().len() - 1];
         values.push(role.to_string());
-        set(client, settings, &values.into()).await?;
+        settings.set(client, &values.into()).await?;
         client.batch_execute("SET LOCAL ROLE NONE").await?;
     }
     if settings.allowed.is_none() {
-        set(client, settings, &vec![String::new(); settings.sources().len()].into()).await?;
+        settings.set(client, &vec![String::new(); settings.sources().len()].into()).await?;
     }
     Ok(())
 }
 
-/// Checks that the default of a parameter is a value of its type. A value that is sent as text is
-/// read by PostgreSQL.
+/// Checks that the default of a parameter is a value of its type. PostgreSQL reads a value that is
+/// sent as text.
 async fn check_default(source: &Source, ty: &Type, client: &Client) -> Result<(), Error> {
     let Some(default) = source.default() else { return Ok(()) };
     let wrong = |reason: String| Error::Parameter {

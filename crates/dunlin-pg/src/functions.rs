@@ -1,4 +1,4 @@
-//! [`Functions`]: the functions that declared statements call, and which of them are volatile.
+//! [`Functions`]: the volatile functions among those that statements call.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-/// The time after which the functions are looked up again: a migration may have changed them.
+/// The interval of look-ups. A migration may change the functions.
 const RECHECK: Duration = Duration::from_secs(60);
 
 /// The functions that statements call, by name. A volatile function outside of `pg_catalog` may
-/// change its session, for example with `set_config`, and its body cannot be seen.
+/// change its session, for example with `set_config`. Its body is unknown here.
 #[derive(Default)]
 pub(crate) struct Functions {
     /// For each name: `true` if a function of that name is volatile, `None` if that is unknown.
@@ -43,8 +43,7 @@ impl Functions {
         names.iter().all(|name| of(name).is_some()).then_some(false)
     }
 
-    /// Returns `true` if there are functions whose last look-up was long ago. The caller is the one
-    /// that looks them up.
+    /// Returns `true` if the last look-up is too old. The caller then does the next one.
     pub(crate) fn take_due(&self, now: Instant) -> bool {
         let mut looked_up = self.looked_up.lock();
         let due = looked_up.is_some_and(|last| now.duration_since(last) >= RECHECK);
@@ -60,7 +59,7 @@ impl Functions {
         if names.is_empty() {
             return Ok(());
         }
-        // `name` is the same without a prepared statement, which a pooler's session would keep.
+        // A simple query leaves no prepared statement in a pooler's session.
         let messages = client.simple_query(&question(&names)).await?;
         let volatile: Vec<&str> = messages
             .iter()

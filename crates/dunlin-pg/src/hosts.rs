@@ -1,33 +1,33 @@
-//! The hosts of a target, each as a configuration of its own.
+//! The hosts of a target, each with a configuration of its own.
 //!
-//! The client library tries several hosts by itself, one after the other, so that one which takes
-//! connections and then says nothing, as a machine does that hangs, would use up the time of all.
-//! Here each is tried by itself.
+//! The client library tries several hosts one after the other. A machine that hangs accepts
+//! connections and does not answer, so that it would use up the time of all hosts. Here each host
+//! is tried by itself.
 
 use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
 
-use crate::target::{Session, Target};
+use crate::target::{ServerKind, Target};
 
-/// What a host has to be, in the order in which all of them are asked.
-pub(crate) const fn wishes(session: Session) -> &'static [TargetSessionAttrs] {
-    match session {
-        Session::Any => &[TargetSessionAttrs::Any],
-        Session::ReadWrite | Session::Primary => &[TargetSessionAttrs::ReadWrite],
-        Session::ReadOnly | Session::Standby => &[TargetSessionAttrs::ReadOnly],
-        Session::PreferStandby => &[TargetSessionAttrs::ReadOnly, TargetSessionAttrs::Any],
+/// The session attributes that a host may have, in the order in which all hosts are tried.
+pub(crate) const fn accepted(kind: ServerKind) -> &'static [TargetSessionAttrs] {
+    match kind {
+        ServerKind::Any => &[TargetSessionAttrs::Any],
+        ServerKind::ReadWrite | ServerKind::Primary => &[TargetSessionAttrs::ReadWrite],
+        ServerKind::ReadOnly | ServerKind::Standby => &[TargetSessionAttrs::ReadOnly],
+        ServerKind::PreferStandby => &[TargetSessionAttrs::ReadOnly, TargetSessionAttrs::Any],
     }
 }
 
-/// The target's hosts, in its order. `direct` says that no pooler is known to stand between.
+/// The target's hosts, in its order. `direct` is `true` if there is no pooler.
 pub(crate) fn of(target: &Target, direct: bool) -> Vec<tokio_postgres::Config> {
-    // The server is asked whether a transaction would be read-only. That tells a standby where the
-    // setting does not say the same of a primary. A pooler may refuse options.
-    let by_recovery = matches!(target.session, Session::Primary | Session::Standby | Session::PreferStandby);
+    // A server with read-only transactions counts as a standby, so a primary must not have them as
+    // its default. A pooler may refuse options.
+    let by_recovery = matches!(target.server, ServerKind::Primary | ServerKind::Standby | ServerKind::PreferStandby);
     let option = (by_recovery && direct).then_some("-c default_transaction_read_only=off");
     (0..target.pg.get_hosts().len()).map(|at| one(&target.pg, at, option)).collect()
 }
 
-/// An order to try them in: their own, unless the URL wants any.
+/// The order in which hosts are tried: their own, unless the URL asks for a random one.
 pub(crate) fn order(hosts: &[tokio_postgres::Config]) -> Vec<&tokio_postgres::Config> {
     let mut order: Vec<_> = hosts.iter().collect();
     if order.first().is_some_and(|host| host.get_load_balance_hosts() == LoadBalanceHosts::Random) {

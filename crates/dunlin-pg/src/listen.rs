@@ -1,4 +1,4 @@
-//! [`Listener`]: LISTEN on a connection of its own, with the gaps told.
+//! [`Listener`]: notifications, with the gaps between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,36 +7,52 @@ use tokio::sync::mpsc;
 use tokio_postgres::AsyncMessage;
 
 use crate::connect::Connector;
+use crate::database::Database;
 use crate::error::Error;
 
-/// What a [`Listener`] heard.
+/// An event of a [`Listener`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A notification, as `NOTIFY` or `pg_notify` sent it.
     Notice {
-        /// Where it was sent to.
+        /// The channel.
         channel: String,
-        /// What was sent.
+        /// The payload.
         payload: String,
     },
-    /// It listens from now on and may have missed what was sent before: told once at the start, and
-    /// after each reconnect. Whatever was derived from earlier notices is to be thrown away.
+    /// The listener listens from now on, and notifications may have been lost before. It comes once
+    /// at the start and after each reconnect. Discard everything that was derived from earlier
+    /// notifications.
     Gap,
-    /// It does not hear anything now: the connection was lost. A [`Event::Gap`] follows when it is
+    /// The connection was lost, so no notifications arrive. A [`Event::Gap`] follows when it is
     /// back.
     Lost,
 }
 
-/// Hears what is notified on its channels, on a connection of its own. It reconnects by itself,
-/// with pauses that grow and are drawn at random. Dropped, it closes.
+/// Receives the notifications of its channels, on a connection beside the budget. It reconnects by
+/// itself, with random pauses that grow. A drop closes it.
 #[derive(Debug)]
 pub struct Listener {
     events: mpsc::Receiver<Event>,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// A connection that is silent for so long is asked whether it lives.
+/// The time without a message after which the connection is checked.
 const SILENCE: Duration = Duration::from_secs(10);
+
+// === impl Database ===
+
+impl Database {
+    /// Listens on channels, on a connection beside the budget. If [`Database::can_listen`] is
+    /// `false`, there is never an event, not even [`Event::Gap`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn listen<S: Into<String>>(&self, channels: impl IntoIterator<Item = S>) -> Listener {
+        Listener::new(self.0.notices.clone(), channels.into_iter().map(Into::into).collect())
+    }
+}
 
 // === impl Listener ===
 
@@ -46,18 +62,20 @@ impl Listener {
         let task = tokio::spawn(async move {
             match connector {
                 Some(connector) => run(connector, channels, sender).await,
-                None => tracing::warn!("a pooler that hands out connections by transaction carries no notices"),
+                None => tracing::warn!(
+                    "no notifications arrive through a pooler that hands out connections by transaction; set listen_url"
+                ),
             }
         });
         Self { events, task }
     }
 
-    /// The next event. It never ends.
+    /// Waits for the next event. There is always another one.
     pub async fn next(&mut self) -> Event {
         match self.events.recv().await {
             Some(event) => event,
-            // The task has ended: with the runtime, and then nobody waits here, or since there is
-            // nothing to hear.
+            // The task has ended: either with the runtime, or because there is no connection for
+            // notifications.
             None => std::future::pending().await,
         }
     }
@@ -72,14 +90,14 @@ impl Drop for Listener {
 async fn run(connector: Arc<Connector>, channels: Vec<String>, events: mpsc::Sender<Event>) {
     let mut pause = Duration::from_millis(50);
     loop {
-        let mut heard = false;
-        if let Err(error) = listen(&connector, &channels, &events, &mut heard).await {
-            tracing::debug!(%error, "the listener has no connection");
+        let mut connected = false;
+        if let Err(error) = listen(&connector, &channels, &events, &mut connected).await {
+            tracing::debug!(%error, "the connection for notifications failed; reconnecting");
         }
         if events.is_closed() {
             return;
         }
-        if heard {
+        if connected {
             pause = Duration::from_millis(50);
             let _ = events.send(Event::Lost).await;
         }
@@ -93,14 +111,14 @@ async fn listen(
     connector: &Connector,
     channels: &[String],
     events: &mpsc::Sender<Event>,
-    heard: &mut bool,
+    connected: &mut bool,
 ) -> Result<(), Error> {
     let names: Vec<_> = channels.iter().map(|name| format!("LISTEN \"{}\"", name.replace('"', "\"\""))).collect();
     let names = names.join("; ");
-    // A standby refuses it, so that among several hosts it is the primary which is listened to.
+    // A standby refuses LISTEN, so that the primary is chosen among several hosts.
     let (client, mut connection) = connector.open_raw(&names).await?;
-    *heard = true;
-    // Only now: what is committed from here on will be heard.
+    *connected = true;
+    // Notifications of later commits arrive, so the gap ends here.
     let _ = events.send(Event::Gap).await;
     let mut probe: Option<std::pin::Pin<Box<dyn Future<Output = _> + Send>>> = None;
     loop {
@@ -118,9 +136,8 @@ async fn listen(
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(()),
             },
-            // A connection that is gone without a word would be listened to for ever. To listen
-            // again changes nothing, and who looks at `pg_stat_activity` still sees what the
-            // connection is for.
+            // A check finds a connection that broke without a message. A repeated LISTEN changes
+            // nothing, and shows the purpose of the connection in `pg_stat_activity`.
             () = tokio::time::sleep(SILENCE), if probe.is_none() => {
                 let ask = tokio::time::timeout(SILENCE, client.batch_execute(&names));
                 probe = Some(Box::pin(ask));
@@ -129,7 +146,7 @@ async fn listen(
                 probe = None;
                 match alive {
                     Ok(answer) => answer?,
-                    Err(_) => return Err(Error::Unreachable("the listener's connection is silent".into())),
+                    Err(_) => return Err(Error::Unreachable("the connection for notifications does not answer".into())),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A URL of libpq's, read: what tokio-postgres knows goes there, the rest is kept here.
+//! [`Target`]: a libpq URL. tokio-postgres gets the options that it knows. The others are here.
 
 use std::fmt;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 
-use crate::config::{Config, ConfigError};
-use crate::tls::SslMode;
+use crate::config_error::ConfigError;
+use crate::ssl_mode::SslMode;
 
-/// Where connections go.
+/// The destination of connections.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) pg: tokio_postgres::Config,
@@ -18,19 +18,19 @@ pub(crate) struct Target {
     pub(crate) ssl_root_cert: Option<PathBuf>,
     pub(crate) ssl_cert: Option<PathBuf>,
     pub(crate) ssl_key: Option<PathBuf>,
-    pub(crate) session: Session,
-    passfile: Option<PathBuf>,
+    pub(crate) server: ServerKind,
+    pub(crate) passfile: Option<PathBuf>,
 }
 
-/// Which servers will do (libpq's `target_session_attrs`).
+/// The kind of server that is acceptable (libpq's `target_session_attrs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Session {
+pub(crate) enum ServerKind {
     Any,
     ReadWrite,
     ReadOnly,
     Primary,
     Standby,
-    /// A standby, else any.
+    /// A standby, or else any.
     PreferStandby,
 }
 
@@ -39,31 +39,31 @@ pub(crate) enum Session {
 impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, ConfigError> {
         let mut rest = String::with_capacity(url.len());
-        let mut ours = Ours::default();
+        let mut extra = ExtraOptions::default();
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let (base, query) = url.split_once('?').unwrap_or((url, ""));
             rest.push_str(base);
             for pair in query.split('&').filter(|pair| !pair.is_empty()) {
                 let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
                 let plain = percent_decode(value);
-                if !ours.take(key, &plain)? {
+                if !extra.take(key, &plain)? {
                     rest.push(if rest.contains('?') { '&' } else { '?' });
                     rest.push_str(pair);
                 }
             }
         } else {
             for (word, key, value) in words(url) {
-                if !ours.take(key, &value)? {
+                if !extra.take(key, &value)? {
                     rest.push_str(word);
                     rest.push(' ');
                 }
             }
         }
-        // The library's message names the option, never its value.
+        // The library's message contains the option, but never its value.
         let mut pg: tokio_postgres::Config =
             rest.parse().map_err(|error: tokio_postgres::Error| ConfigError::new(crate::error::one_line(&error)))?;
         if pg.get_hosts().is_empty() {
-            // As libpq has it, an address is the name too, for TLS and in a file of passwords.
+            // As in libpq, an address is also the name, for TLS and in a password file.
             for addr in pg.get_hostaddrs().to_vec() {
                 pg.host(addr.to_string());
             }
@@ -80,48 +80,23 @@ impl Target {
         if (addrs > 0 && addrs != hosts) || (ports > 1 && ports != hosts) {
             return Err(ConfigError::new(format!("{hosts} hosts do not go with {addrs} hostaddrs and {ports} ports")));
         }
-        let session = ours.session.unwrap_or(match pg.get_target_session_attrs() {
-            TargetSessionAttrs::ReadWrite => Session::ReadWrite,
-            TargetSessionAttrs::ReadOnly => Session::ReadOnly,
-            _ => Session::Any,
+        let server = extra.server.unwrap_or(match pg.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => ServerKind::ReadWrite,
+            TargetSessionAttrs::ReadOnly => ServerKind::ReadOnly,
+            _ => ServerKind::Any,
         });
-        let Ours { ssl_mode, ssl_root_cert, ssl_cert, ssl_key, passfile, .. } = ours;
-        Ok(Self { pg, ssl_mode, ssl_root_cert, ssl_cert, ssl_key, session, passfile })
+        let ExtraOptions { ssl_mode, ssl_root_cert, ssl_cert, ssl_key, passfile, .. } = extra;
+        Ok(Self { pg, ssl_mode, ssl_root_cert, ssl_cert, ssl_key, server, passfile })
     }
 
-    /// The target with everything that the configuration adds: password, names, times.
-    pub(crate) fn resolve(url: &str, config: &Config) -> Result<Self, ConfigError> {
-        let mut target = Self::parse(url)?;
-        target.ssl_mode = config.ssl_mode.or(target.ssl_mode);
-        target.ssl_root_cert = config.ssl_root_cert.clone().or(target.ssl_root_cert);
-        if target.pg.get_connect_timeout().is_none() {
-            target.pg.connect_timeout(config.connect_timeout);
-        }
-        if target.pg.get_application_name().is_none() {
-            target.pg.application_name(config.application_name.as_str());
-        }
-        if let Some(password) = &config.password
-            && target.pg.get_password().is_none()
-        {
-            target.pg.password(password.reveal());
-        }
-        if target.pg.get_password().is_none()
-            && let Some(file) = config.passfile.as_ref().or(target.passfile.as_ref())
-            && let Some(password) = from_passfile(file, &target.pg)?
-        {
-            target.pg.password(password);
-        }
-        Ok(target)
-    }
-
-    /// The mode that holds: libpq knows no TLS on a Unix socket.
+    /// The mode in effect. As in libpq, a Unix socket has no TLS.
     pub(crate) fn effective_ssl(&self) -> SslMode {
         let local = self.pg.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         if local { SslMode::Disable } else { self.ssl_mode.unwrap_or_default() }
     }
 }
 
-/// Where it goes, without a secret.
+/// The user, hosts and name of the database, without a secret.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(user) = self.pg.get_user() {
@@ -132,7 +107,7 @@ impl fmt::Display for Target {
             let comma = if index == 0 { "" } else { "," };
             match host {
                 Host::Tcp(name) => {
-                    // One port is for all hosts, and none is PostgreSQL's own.
+                    // One port is for all hosts. Without a port it is PostgreSQL's own.
                     let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
                     write!(f, "{comma}{name}:{port}")?;
                 }
@@ -143,18 +118,18 @@ impl fmt::Display for Target {
     }
 }
 
-/// The options that tokio-postgres does not know, or not all values of.
+/// The options that tokio-postgres does not know, or of which it does not know all values.
 #[derive(Default)]
-struct Ours {
+struct ExtraOptions {
     ssl_mode: Option<SslMode>,
     ssl_root_cert: Option<PathBuf>,
     ssl_cert: Option<PathBuf>,
     ssl_key: Option<PathBuf>,
     passfile: Option<PathBuf>,
-    session: Option<Session>,
+    server: Option<ServerKind>,
 }
 
-impl Ours {
+impl ExtraOptions {
     fn take(&mut self, key: &str, value: &str) -> Result<bool, ConfigError> {
         match key {
             "sslmode" => self.ssl_mode = Some(value.parse()?),
@@ -163,13 +138,13 @@ impl Ours {
             "sslkey" => self.ssl_key = Some(value.into()),
             "passfile" => self.passfile = Some(value.into()),
             "target_session_attrs" => {
-                self.session = Some(match value {
-                    "any" => Session::Any,
-                    "read-write" => Session::ReadWrite,
-                    "read-only" => Session::ReadOnly,
-                    "primary" => Session::Primary,
-                    "standby" => Session::Standby,
-                    "prefer-standby" => Session::PreferStandby,
+                self.server = Some(match value {
+                    "any" => ServerKind::Any,
+                    "read-write" => ServerKind::ReadWrite,
+                    "read-only" => ServerKind::ReadOnly,
+                    "primary" => ServerKind::Primary,
+                    "standby" => ServerKind::Standby,
+                    "prefer-standby" => ServerKind::PreferStandby,
                     _ => return Err(ConfigError::new(format!("target_session_attrs {value:?} is not known"))),
                 });
             }
@@ -180,20 +155,20 @@ impl Ours {
 }
 
 fn percent_decode(text: &str) -> String {
-    // A plus is itself here, not a space.
+    // A plus sign is no space here.
     let text = text.replace('+', "%2B");
     let pair = format!("v={text}");
     dunlin_http::query::pairs(&pair).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-/// The words `key=value` of libpq's other form: the word as it stands, its key, its value without
+/// The words `key=value` of libpq's other form. Each has its text, its key, and its value without
 /// quotes.
 fn words(text: &str) -> Vec<(&str, &str, String)> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let Some(equals) = rest.find('=') else {
-            // No option: tokio-postgres says so.
+            // It is no option, which tokio-postgres reports.
             words.push((rest, rest, String::new()));
             break;
         };
@@ -207,7 +182,7 @@ fn words(text: &str) -> Vec<(&str, &str, String)> {
     words
 }
 
-/// A value up to its end, and how long it was: a backslash escapes, single quotes hold spaces.
+/// A value up to its end, and its length. A backslash escapes, and single quotes hold spaces.
 fn word_value(text: &str) -> (String, usize) {
     let quoted = text.starts_with('\'');
     let mut value = String::new();
@@ -223,17 +198,18 @@ fn word_value(text: &str) -> (String, usize) {
     (value, text.len())
 }
 
-/// The first line that fits: `host:port:database:user:password`, `*` fits anything (libpq §34.16).
-fn from_passfile(file: &Path, pg: &tokio_postgres::Config) -> Result<Option<String>, ConfigError> {
+/// The password of the first line `host:port:database:user:password` that matches. A `*` matches
+/// anything (PostgreSQL §34.16).
+pub(crate) fn from_passfile(file: &Path, pg: &tokio_postgres::Config) -> Result<Option<String>, ConfigError> {
     let fail = |why: &dyn fmt::Display| ConfigError::new(format!("passfile {}: {why}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
     let mode = fs::metadata(file).map_err(|error| fail(&error))?.permissions().mode();
     if mode & 0o077 != 0 {
-        return Err(fail(&"others may read it; set its mode to 0600"));
+        return Err(fail(&"other users may read it; set its mode to 0600"));
     }
     let host = match pg.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
-        // libpq: a socket in the default folder is `localhost` here.
+        // As in libpq, a socket in the default folder is `localhost`.
         Some(Host::Unix(_)) => "localhost".to_owned(),
         None => String::new(),
     };
@@ -273,7 +249,7 @@ mod tests {
             let target = Target::parse(url).unwrap();
             assert_eq!(target.ssl_mode, Some(SslMode::VerifyFull), "{url}");
             assert_eq!(target.ssl_root_cert.as_deref(), Some(Path::new("/ca.pem")));
-            assert_eq!(target.session, Session::Primary);
+            assert_eq!(target.server, ServerKind::Primary);
             assert_eq!(target.pg.get_application_name(), Some("x"));
             assert_eq!(target.pg.get_ports(), [1, 2]);
             assert_eq!(target.to_string(), "u@a:1,b:2/d");
@@ -284,20 +260,6 @@ mod tests {
         assert!(Target::parse("host=a,b port=1,2,3").is_err());
         assert!(Target::parse("host=a,b hostaddr=10.0.0.1").is_err());
         assert_eq!(Target::parse("hostaddr=10.0.0.1 user=u dbname=d").unwrap().to_string(), "u@10.0.0.1:5432/d");
-    }
-
-    #[test]
-    fn what_the_url_says_comes_first() {
-        let config = Config { password: Some(crate::Secret::new("theirs")), ..Config::default() };
-        for (url, password, timeout) in [
-            ("postgres://u:own@h/d?connect_timeout=1", "own", 1),
-            ("postgres://u@h/d", "theirs", 3),
-            ("host=h password=own connect_timeout=2", "own", 2),
-        ] {
-            let pg = Target::resolve(url, &config).unwrap().pg;
-            assert_eq!(pg.get_password(), Some(password.as_bytes()), "{url}");
-            assert_eq!(pg.get_connect_timeout(), Some(&std::time::Duration::from_secs(timeout)), "{url}");
-        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,83 +13,20 @@ use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
+use crate::ssl_mode::SslMode;
 
-/// Whether the connection is encrypted and the server proven, as libpq's `sslmode` has it. On a
-/// Unix socket there is no TLS, whatever the mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never encrypted.
-    Disable,
-    /// As [`SslMode::Prefer`]: libpq would try without TLS first, which protects less and asks as
-    /// much.
-    Allow,
-    /// Encrypted when the server offers it; nothing is proven. A handshake that fails is an error
-    /// and not a reason to go on in plain text, which is stricter than libpq.
-    #[default]
-    Prefer,
-    /// Encrypted or not at all. The server is not proven, unless a root certificate is given: then
-    /// as [`SslMode::VerifyCa`].
-    Require,
-    /// Encrypted, and the server's certificate comes from a trusted root.
-    VerifyCa,
-    /// The same, and it is for the host that was asked for.
-    VerifyFull,
-}
-
-/// How a server's certificate is looked at.
+/// A check of the server's certificate that is weaker than the usual one.
 #[derive(Debug)]
 enum Trust {
-    /// Not at all, but the handshake must be signed by it.
+    /// The handshake must be signed by the certificate, which may be any.
     Anyone(Arc<CryptoProvider>),
-    /// It comes from one of the roots; its name does not matter.
+    /// The certificate has one of these roots. Its name does not matter.
     Authority(Arc<RootCertStore>, Arc<CryptoProvider>),
 }
 
-// === impl SslMode ===
-
-impl SslMode {
-    /// As libpq spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Allow => "allow",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
-    }
-
-    /// What the protocol does about it.
-    pub(crate) const fn negotiated(self) -> tokio_postgres::config::SslMode {
-        use tokio_postgres::config::SslMode as Mode;
-        match self {
-            Self::Disable => Mode::Disable,
-            Self::Allow | Self::Prefer => Mode::Prefer,
-            Self::Require | Self::VerifyCa | Self::VerifyFull => Mode::Require,
-        }
-    }
-}
-
-impl FromStr for SslMode {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull]
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| {
-                ConfigError::new(format!(
-                    "sslmode {text:?} is none of disable, allow, prefer, require, verify-ca, verify-full"
-                ))
-            })
-    }
-}
-
-/// A connector for the mode, which shows the client's certificate, if there is one with its key, to
-/// a server that asks. Reads files, so it belongs to start-up.
+/// Makes a connector for the mode. It presents the client's certificate to a server that asks for
+/// one. It reads files, so it belongs to the start of a program.
 pub(crate) fn connector(
     mode: SslMode,
     root: Option<&Path>,
@@ -100,7 +36,7 @@ pub(crate) fn connector(
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| ConfigError::new(format!("TLS: {error}")))?;
-    // libpq: with a root certificate at hand `require` means `verify-ca`.
+    // As in libpq, `require` with a root certificate means `verify-ca`.
     let mode = if mode == SslMode::Require && root.is_some() { SslMode::VerifyCa } else { mode };
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
         SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => Arc::new(Trust::Anyone(provider)),
@@ -119,7 +55,7 @@ pub(crate) fn connector(
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// The client's certificate and those between it and its root.
+/// The client's certificate, and those between it and its root.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let fail = |why: &dyn std::fmt::Display| ConfigError::new(format!("sslcert {}: {why}", file.display()));
     let pem = fs::read(file).map_err(|error| fail(&error))?;
@@ -127,8 +63,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError
     if chain.is_empty() { Err(fail(&"there is no certificate in it")) } else { Ok(chain) }
 }
 
-/// The client's private key. As libpq has it, nobody else may read it; one that belongs to root,
-/// its group may.
+/// The client's private key. As in libpq, no other user may read it. If it belongs to root, its
+/// group may.
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
     use std::os::unix::fs::MetadataExt;
     let fail = |why: &dyn std::fmt::Display| ConfigError::new(format!("sslkey {}: {why}", file.display()));
@@ -144,7 +80,8 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
     })
 }
 
-/// The trusted roots: of the file, or the system's where none is given or it is `system`.
+/// The trusted roots: those of the file, or those of the system if there is no file or it is
+/// `system`.
 fn roots(file: Option<&Path>) -> Result<Arc<RootCertStore>, ConfigError> {
     let mut roots = RootCertStore::empty();
     match file.filter(|file| *file != Path::new("system")) {

@@ -1,8 +1,7 @@
-//! SQL that makes a table notify when its rows change.
+//! SQL for triggers that notify when a table changes.
 //!
-//! A trigger for each statement, not for each row: a million rows in one `UPDATE` are one notice.
-//! PostgreSQL sends the notice when the transaction commits, and identical ones of a transaction
-//! once. `TRUNCATE` notifies too.
+//! There is one notification for each statement, not for each row. PostgreSQL sends it when the
+//! transaction commits, and sends identical ones of a transaction once. `TRUNCATE` notifies too.
 //!
 //! ```
 //! let sql = dunlin_pg::triggers::install("dunlin_cache", "public.users", &["users", "people"])?;
@@ -13,19 +12,19 @@
 
 use std::fmt;
 
-/// Why there can be no such trigger.
+/// The reason why there is no such trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(String);
 
-/// The most bytes of a payload (PostgreSQL, NOTIFY).
+/// The limit of a payload in bytes (PostgreSQL, NOTIFY).
 const MAX_PAYLOAD: usize = 7999;
 
-/// A script that makes `table` notify `channel` of `groups`, separated by spaces, after each
-/// statement that changes it. It may be run again, and replaces what it made before. `table` may
-/// have its schema: `public.users`, `"Odd".name`.
+/// Writes a script that makes `table` notify `channel` after each statement that changes it. The
+/// payload is `groups`, separated by spaces. The script may run again, and replaces its earlier
+/// triggers. `table` may have a schema: `public.users`, `"Odd".name`.
 ///
 /// # Errors
-/// A name that is empty or too long, a group with a space in it.
+/// A name that is empty or too long, or a group with a space.
 pub fn install(channel: &str, table: &str, groups: &[&str]) -> Result<String, Error> {
     let names = Names::new(channel, table)?;
     let bad = groups.iter().find(|group| group.is_empty() || group.contains(char::is_whitespace));
@@ -55,7 +54,7 @@ COMMIT;
     ))
 }
 
-/// A script that takes away what [`install`] made.
+/// Writes a script that removes the trigger of [`install`].
 ///
 /// # Errors
 /// As [`install`], for the names.
@@ -75,12 +74,12 @@ struct Names {
 impl Names {
     fn new(channel: &str, table: &str) -> Result<Self, Error> {
         let parts = split(table)?;
-        // PostgreSQL cuts a longer name, and two channels could become one.
+        // PostgreSQL cuts longer names, so that two channels could become one.
         if channel.is_empty() || channel.len() > 63 {
             return Err(Error(format!("channel {channel:?} has to have 1 to 63 bytes")));
         }
         let trigger = identifier(&cut(&format!("{channel}_notify")));
-        // Beside its table, so that two schemas do not share it.
+        // The function is in the schema of the table, so that two schemas do not share it.
         let mut function: Vec<_> = parts.iter().map(|part| identifier(part)).collect();
         if let Some(last) = function.last_mut() {
             let name = parts.last().map_or("", String::as_str);
@@ -91,12 +90,12 @@ impl Names {
     }
 }
 
-/// At most 63 bytes, told from others that begin alike.
+/// Cuts a name to 63 bytes, and keeps it different from others with the same start.
 fn cut(name: &str) -> String {
     if name.len() <= 63 {
         return name.to_owned();
     }
-    // FNV-1a: any hash that stays the same will do.
+    // FNV-1a. Any hash that never changes is good.
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
@@ -104,7 +103,7 @@ fn cut(name: &str) -> String {
     format!("{}_{hash:016x}", &name[..end])
 }
 
-/// The parts of a name as PostgreSQL reads it: folded to lower case unless quoted.
+/// The parts of a name as PostgreSQL reads it: in lower case unless it is quoted.
 fn split(table: &str) -> Result<Vec<String>, Error> {
     let fail = || Error(format!("{table:?} is no name of a table"));
     let mut parts = vec![];
@@ -151,7 +150,7 @@ fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A literal that holds no `$`, so that it cannot end the function's body.
+/// Writes a literal without `$`, so that it cannot end the function's body.
 fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if text.contains(['\\', '$']) {

@@ -1,4 +1,4 @@
-//! What can go wrong, and what a client is told of it.
+//! [`Error`]: the reason why a query has no answer.
 
 mod problem;
 mod state;
@@ -13,88 +13,87 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use crate::query::Access;
 use crate::{json, param};
 
-pub(crate) use state::{is_about_a_name, is_about_a_value, is_lost_object, reason};
+pub(crate) use state::{is_about_a_name, is_about_a_value, reason};
 
-/// Why a query gave no answer. Cheap to clone, since one read may answer several requests.
+/// The reason why a query has no answer. It is cheap to clone, because one read may answer several
+/// requests.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A parameter that is missing, or no value of the type that the statement wants.
+    /// A parameter that is missing or not a value of the statement's type.
     Parameter {
-        /// Its name as declared: `user_id`, `body.email`.
+        /// The name as declared: `user_id`, `body.email`.
         name: Arc<str>,
-        /// What is wrong with it, for the client.
+        /// The reason, for the client.
         reason: Arc<str>,
     },
     /// A claim that the client's identity lacks, or a role that it may not have.
     Identity {
         /// The name of the source: `claim.sub`.
         name: Arc<str>,
-        /// What is wrong with it, for the client.
+        /// The reason, for the client.
         reason: Arc<str>,
     },
-    /// The settings of a query's transaction could not be set. The declaration is wrong, or a role
-    /// is missing.
+    /// The settings of the transaction could not be set: the declaration is wrong, or a role is
+    /// missing.
     Settings(Arc<tokio_postgres::Error>),
-    /// A value that the statement cannot work with, for example a regular expression that is none.
-    /// The cause is PostgreSQL's own text, for a log.
+    /// A value that the statement cannot work with, for example an invalid regular expression.
     Value {
-        /// What is wrong with it, for the client.
+        /// The reason, for the client.
         reason: &'static str,
-        /// The error that PostgreSQL reported.
+        /// The error that PostgreSQL reported, for a log.
         cause: Arc<tokio_postgres::Error>,
     },
-    /// The request's body is no JSON object, or could not be read.
+    /// A request body that is not a JSON object, or that could not be read.
     Body {
         /// 400, 408, 413 or 415.
         status: StatusCode,
-        /// What is wrong with it, for the client.
+        /// The reason, for the client.
         reason: Arc<str>,
     },
-    /// No connection came free in time: the budget is exhausted.
+    /// No connection became free in time: the budget is exhausted.
     Exhausted,
-    /// The database cannot be reached, or the connection broke.
+    /// The database cannot be reached, or the connection was lost.
     Unreachable(Arc<str>),
-    /// A wait of this side's own came to its end: the server did not answer in time.
+    /// The server did not answer within this time.
     Timeout(Duration),
-    /// What PostgreSQL answered, or what the client library made of it.
+    /// An error that PostgreSQL or the client library reported.
     Database(Arc<tokio_postgres::Error>),
-    /// A row has a value that could not be written.
+    /// A row has a value that cannot be written.
     Encode(Arc<json::Error>),
-    /// What a write answers is more than so many bytes, which is as much as is held in memory. A
-    /// transaction is rolled back; a statement by itself is cancelled, which may come too late to
-    /// undo it.
+    /// The answer of a write is larger than this limit in bytes. A transaction is rolled back. A
+    /// single statement is cancelled, which may be too late to undo it.
     TooLarge(usize),
 }
 
-/// What an [`Error`] means to the one who asked.
+/// The meaning of an [`Error`] for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request is wrong: 400.
+    /// The request is not valid: 400.
     Input,
     /// A unique, exclusion or foreign-key constraint does not allow it: 409.
     Conflict,
-    /// A check or not-null constraint, or a view's, does not allow it: 422.
+    /// A check constraint, a not-null constraint or a view's check option does not allow it: 422.
     Constraint,
     /// There is no such row: 404.
     Missing,
-    /// The database role, or a policy for rows, does not allow it: 403.
+    /// The database role or a row-level policy does not allow it: 403.
     Forbidden,
-    /// The database raised it for the client, with this status.
+    /// The database chose this status for the client.
     Raised(StatusCode),
-    /// The statement ran out of time: 504.
+    /// The statement took too long: 504.
     Timeout,
-    /// The database cannot take it now; later it can: 503 with `Retry-After`.
+    /// The database cannot take the request now: 503 with `Retry-After`.
     Unavailable,
-    /// Anything else is this side's fault: 500.
+    /// Any other error, which is not the client's fault: 500.
     Internal,
 }
 
 // === impl Error ===
 
 impl Error {
-    /// What it means to the one who asked.
+    /// The meaning for the client.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -111,7 +110,7 @@ impl Error {
         }
     }
 
-    /// What PostgreSQL itself said, when it was PostgreSQL.
+    /// The error that PostgreSQL reported, if it did.
     #[must_use]
     pub fn as_db_error(&self) -> Option<&DbError> {
         match self {
@@ -120,8 +119,8 @@ impl Error {
         }
     }
 
-    /// The place of the error in the statement, counted in characters from one, if PostgreSQL gave
-    /// it.
+    /// The position of the error in the statement, in characters from 1, if PostgreSQL reported
+    /// one.
     #[must_use]
     pub fn position(&self) -> Option<u32> {
         match self.as_db_error()?.position()? {
@@ -130,20 +129,20 @@ impl Error {
         }
     }
 
-    /// Whether a transaction that failed so may succeed when it is run again: serialization failure
-    /// or deadlock.
+    /// Returns `true` after a serialization failure or a deadlock: the transaction may succeed when
+    /// it is run again.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let code = self.as_db_error().map(DbError::code);
         code == Some(&SqlState::T_R_SERIALIZATION_FAILURE) || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
     }
 
-    /// Whether the connection was lost, so that a read may be asked again on another.
+    /// Returns `true` if the connection was lost, so that a read may be sent again on another one.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
             Self::Database(error) => match error.as_db_error() {
-                // An administrator's command or a crash ends the session, and so does a pooler
-                // whose server is gone; a cancelled statement does not.
+                // A command of an administrator, a crash, and a pooler without a server end the
+                // session. A cancellation does not.
                 Some(error) => matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
                 None => error.is_closed() || is_io(error),
             },
@@ -151,9 +150,9 @@ impl Error {
         }
     }
 
-    /// Returns `true` if the prepared statement has to be prepared again: its result changed type,
-    /// what its parameters were taken for no longer fits, or it is gone. Nothing was done then, or
-    /// it was undone.
+    /// Returns `true` if the statement has to be prepared again: its result or its parameters have
+    /// other types, or it is gone. The error came before the statement did anything, or it undid
+    /// it.
     pub(crate) fn is_stale_plan(&self) -> bool {
         let Self::Database(database) = self else { return false };
         param::blamed(database).is_none()
@@ -162,28 +161,27 @@ impl Error {
                 .is_some_and(|error| self.is_statement_of_another_session() || state::is_stale(error))
     }
 
-    /// Returns `true` if a value may name something that does not exist. A statement that was
-    /// prepared before a migration may fail in the same way, so it is prepared anew once.
+    /// Returns `true` if a value may name something that does not exist. A stale plan may fail in
+    /// the same way, so the statement is prepared again once.
     pub(crate) fn is_about_a_name(&self) -> bool {
         let Self::Database(database) = self else { return false };
         param::blamed(database).is_none() && database.as_db_error().is_some_and(is_about_a_name)
     }
 
-    /// Whether the session is not the one that a statement was prepared in, or another one's
-    /// statement has its name: a pooler stands between.
+    /// Returns `true` if the statement was prepared in another session, or if another one has its
+    /// name. That happens behind a pooler.
     pub(crate) fn is_statement_of_another_session(&self) -> bool {
         let code = self.as_db_error().map(DbError::code);
         code == Some(&SqlState::INVALID_SQL_STATEMENT_NAME) || code == Some(&SqlState::DUPLICATE_PSTATEMENT)
     }
 
-    /// Whether the rows are not what the description says: a type that they are made of has
-    /// changed, of which the server gives no word.
+    /// Returns `true` if the rows do not match their description. The server does not report that a
+    /// part of a type has changed.
     pub(crate) fn is_stale_description(&self) -> bool {
         matches!(self, Self::Encode(error) if !matches!(**error, json::Error::Unsupported { .. }))
     }
 
-    /// Whether the server can only read, where a write was wanted, or a transaction that may write:
-    /// it is a standby.
+    /// Returns `true` if the server is a standby, and the statement or the transaction may write.
     pub(crate) fn is_read_only_server(&self) -> bool {
         self.as_db_error().is_some_and(|error| {
             *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION
@@ -191,8 +189,8 @@ impl Error {
         })
     }
 
-    /// What it is to one who wanted to write, or to read: a server that only reads is the wrong one
-    /// for a write, and the right one will be there again; a read that writes is declared wrongly.
+    /// Turns the error of a standby into one of the connection, if the query writes: the primary
+    /// will be back. A read that writes is a wrong declaration.
     pub(crate) fn for_access(self, access: Access) -> Self {
         if access == Access::Write && self.is_read_only_server() {
             return Self::Unreachable("the server is a standby, which cannot be written to".into());
@@ -200,7 +198,7 @@ impl Error {
         self
     }
 
-    /// An error of the statement that sets the settings. The client has no part in it, unless the
+    /// An error of the statement that sets the settings. It is not the client's fault, unless the
     /// connection was lost or the time is over.
     pub(crate) fn settings(error: tokio_postgres::Error) -> Self {
         let error = Self::from(error);
@@ -244,7 +242,7 @@ impl fmt::Display for Error {
                 None => write_chain(f, &**error),
             },
             Self::Encode(error) => write!(f, "a row could not be written: {error}"),
-            Self::TooLarge(most) => write!(f, "the answer of a write is more than {most} bytes: return fewer rows"),
+            Self::TooLarge(limit) => write!(f, "the answer of a write is more than {limit} bytes: return fewer rows"),
         }
     }
 }
@@ -259,7 +257,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// PostgreSQL's message with its detail, hint and place, as psql shows them but on one line.
+/// Writes PostgreSQL's message with its detail, hint and position, on one line.
 fn write_db(f: &mut fmt::Formatter<'_>, error: &DbError) -> fmt::Result {
     write!(f, "{} ({})", error.message(), error.code().code())?;
     if let Some(tokio_postgres::error::ErrorPosition::Original(at)) = error.position() {
@@ -276,14 +274,14 @@ fn write_db(f: &mut fmt::Formatter<'_>, error: &DbError) -> fmt::Result {
 
 fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
     write!(f, "{error}")?;
-    // The library's own text already carries the first cause for some kinds; say none twice.
-    let mut said = error.to_string();
+    // The library's text already contains the first cause for some kinds of errors.
+    let mut shown = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if !said.contains(&text) {
+        if !shown.contains(&text) {
             write!(f, ": {text}")?;
-            said = text;
+            shown = text;
         }
         cause = error.source();
     }

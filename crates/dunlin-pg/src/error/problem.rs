@@ -38,7 +38,7 @@ impl Error {
                 }
                 Problem::new(StatusCode::FORBIDDEN).detail("the database does not allow this request")
             }
-            // A status that was chosen other than by RAISE, without a text for the client.
+            // The status was chosen without RAISE, so there is no text for the client.
             ErrorKind::Raised(status) => Problem::new(status),
             ErrorKind::Timeout => {
                 Problem::new(StatusCode::GATEWAY_TIMEOUT).detail("the database did not answer in time")
@@ -85,7 +85,7 @@ impl Error {
         if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(1) } else { problem }
     }
 
-    /// The constraint, and the column where there is one, for the program that reads the problem.
+    /// Adds the constraint, and the column if there is one, for programs.
     fn constrained(&self, mut problem: Problem) -> Problem {
         if let Some(error) = self.as_db_error() {
             if let Some(name) = error.constraint() {

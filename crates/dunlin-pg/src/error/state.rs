@@ -1,9 +1,10 @@
-//! SQLSTATEs (PostgreSQL, appendix A) and what they mean to the client of a request.
+//! SQLSTATEs (PostgreSQL, appendix A) and their meaning for the client.
 
 use http::StatusCode;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::ErrorKind;
+use crate::param::is_lost_object;
 
 /// The meaning of an error that PostgreSQL reports.
 ///
@@ -14,20 +15,18 @@ pub(super) fn kind_of(error: &DbError) -> ErrorKind {
     }
     let kind = kind_of_state(error.code());
     match kind {
-        // RAISE without a code of its own, or with one that has no other meaning, is for the
-        // client.
+        // RAISE is for the client, if its SQLSTATE has no other meaning.
         ErrorKind::Internal if is_raised(error) => ErrorKind::Raised(StatusCode::BAD_REQUEST),
         kind => kind,
     }
 }
 
-/// Returns `true` if the error was made by RAISE in PL/pgSQL, so that its text is the application's
-/// own word.
+/// Returns `true` if RAISE in PL/pgSQL made the error, so that its text is the application's own.
 pub(super) fn is_raised(error: &DbError) -> bool {
     error.routine() == Some("exec_stmt_raise")
 }
 
-/// The status that `RAISE … USING ERRCODE = 'PT404'` names, as PostgREST has it.
+/// The status of `RAISE … USING ERRCODE = 'PT404'`, as in PostgREST.
 fn chosen_status(state: &SqlState) -> Option<StatusCode> {
     let status: u16 = state.code().strip_prefix("PT")?.parse().ok()?;
     (400..600).contains(&status).then(|| StatusCode::from_u16(status).ok()).flatten()
@@ -39,13 +38,12 @@ fn kind_of_state(state: &SqlState) -> ErrorKind {
         "23505" | "23P01" | "23503" | "23001" => ErrorKind::Conflict,
         // check_violation, not_null_violation, with_check_option_violation
         "23514" | "23502" | "44000" => ErrorKind::Constraint,
-        // no_data_found, as SELECT INTO STRICT has it
+        // no_data_found, for example of SELECT INTO STRICT
         "P0002" => ErrorKind::Missing,
-        // insufficient_privilege: a missing privilege, or a policy for rows
+        // insufficient_privilege: a missing privilege or a row-level policy
         "42501" => ErrorKind::Forbidden,
         "57014" => ErrorKind::Timeout,
-        // Serialization failure and deadlock past the last retry; a lock that was not to be waited
-        // for.
+        // Serialization failures and deadlocks after the last retry, and NOWAIT.
         "40001" | "40P01" | "55P03" | "25P03" => ErrorKind::Unavailable,
         "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Unavailable,
         code if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,
@@ -53,9 +51,8 @@ fn kind_of_state(state: &SqlState) -> ErrorKind {
     }
 }
 
-/// Returns `true` if the error is about a value, so that a request's parameter may be the cause:
-/// class 22, and the languages within values, such as those of `tsquery` and `jsonpath`, whose
-/// errors have the class of SQL's own syntax.
+/// Returns `true` if the error is about a value, so that a parameter may be the cause. That is
+/// class 22, and the syntax errors of languages within values, such as `tsquery` and `jsonpath`.
 pub(crate) fn is_about_a_value(error: &DbError) -> bool {
     const LANGUAGES: [&str; 8] = [
         "tsquery.c",
@@ -73,17 +70,17 @@ pub(crate) fn is_about_a_value(error: &DbError) -> bool {
         || (code == "42601" && error.file().is_some_and(|file| LANGUAGES.contains(&file)))
 }
 
-/// Returns `true` if a value is nested too deeply, or has too many parts. An error within a function
-/// has a context: then the function may be the cause.
+/// Returns `true` if a value is nested too deeply or has too many parts. Within a function, which
+/// the context shows, the function may be the cause.
 fn is_too_complex(error: &DbError) -> bool {
     matches!(error.code().code(), "54000" | "54001") && error.where_().is_none()
 }
 
-/// Returns `true` if the error may be about a name that a value has, such as that of a table in a
-/// text that the statement casts to `regclass`.
+/// Returns `true` if the error may be about a name in a value, such as the name of a table that the
+/// statement casts to `regclass`.
 ///
-/// The re-analysis of a prepared statement after a migration reports the same SQLSTATEs, but with a
-/// place in the statement. Errors within a function have a context.
+/// After a migration, the analysis of a prepared statement reports the same SQLSTATEs, but with a
+/// position. An error within a function has a context.
 pub(crate) fn is_about_a_name(error: &DbError) -> bool {
     // undefined_object, undefined_table, undefined_function, undefined_column, ambiguous_function,
     // invalid_name, name_too_long, wrong_object_type, syntax_error, invalid_schema_name
@@ -96,16 +93,7 @@ pub(crate) fn is_about_a_name(error: &DbError) -> bool {
     is_free && NAMES.contains(&error.code().code())
 }
 
-/// Returns `true` if the server has lost something that a plan was made of, for example a type that
-/// was dropped and created again. The texts of internal errors are in English everywhere.
-pub(crate) fn is_lost_object(error: &DbError) -> bool {
-    *error.code() == SqlState::INTERNAL_ERROR
-        && ["cache lookup failed for", "could not open relation with OID"]
-            .iter()
-            .any(|start| error.message().starts_with(start))
-}
-
-/// Returns `true` if a prepared statement does not fit the database any more.
+/// Returns `true` if a prepared statement no longer fits the database.
 pub(super) fn is_stale(error: &DbError) -> bool {
     const OTHER_TYPES: [SqlState; 4] = [
         SqlState::UNDEFINED_FUNCTION,
@@ -120,8 +108,8 @@ pub(super) fn is_stale(error: &DbError) -> bool {
     by_analysis || by_result || is_lost_object(error)
 }
 
-/// The reason of an error about a value, without anything of the database in it: PostgreSQL's own
-/// text may have a stored value.
+/// The reason of an error about a value. It has nothing of the database in it, because PostgreSQL's
+/// own text may contain a stored value.
 pub(crate) fn reason(error: &DbError) -> &'static str {
     match error.code().code() {
         "2201B" => "a value is not a valid regular expression",

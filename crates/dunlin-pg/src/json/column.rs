@@ -1,4 +1,4 @@
-//! Columns, and a row by them.
+//! [`Column`]: the name and the encoder of a column.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Kind, Type};
@@ -6,8 +6,7 @@ use tokio_postgres::types::{FromSql, Kind, Type};
 use super::encoder::{Encoder, key};
 use super::reader::Malformed;
 
-/// A column of an answer: its name, escaped once, and how its values are written, chosen once by
-/// its type.
+/// A column of an answer. Its name is escaped once, and its encoder is chosen once by the type.
 #[derive(Clone, Debug)]
 pub struct Column {
     name: Box<str>,
@@ -16,11 +15,11 @@ pub struct Column {
     pub(crate) encoder: Encoder,
 }
 
-/// Why an answer cannot be written.
+/// The reason why an answer cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Values of this type have no form here. The statement has to cast them.
+    /// Values of this type have no form in JSON. The statement has to convert them.
     #[error("column \"{column}\" is of type {type_name}, which cannot be written as it is: use {advice}")]
     Unsupported {
         /// The column's name.
@@ -36,8 +35,8 @@ pub enum Error {
         /// The name.
         column: Box<str>,
     },
-    /// A value is not what its type says: text that is no UTF-8 (of a database whose encoding is
-    /// `SQL_ASCII`), or bytes of a server whose format is not known here.
+    /// A value does not match its type. It is text in another encoding than UTF-8 (of a database
+    /// with `SQL_ASCII`), or bytes in an unknown format of the server.
     #[error("column \"{column}\" holds a value that is not a readable {type_name}")]
     Malformed {
         /// The column's name.
@@ -45,13 +44,12 @@ pub enum Error {
         /// The type's name in `pg_type`.
         type_name: Box<str>,
     },
-    /// A row has not the columns that were described: the statement's result has changed its shape
-    /// since.
+    /// A row has other columns than described: the result of the statement has changed since.
     #[error("a row has {found} columns where {expected} were described")]
     Shape {
-        /// How many columns were described.
+        /// The number of columns in the description.
         expected: usize,
-        /// How many the row has.
+        /// The number of columns in the row.
         found: usize,
     },
 }
@@ -63,9 +61,7 @@ pub struct RawValue<'a>(pub &'a [u8]);
 /// Appends a row as one JSON object: `{"id":7,"name":"O\"Hara"}`.
 ///
 /// # Errors
-///
-/// When the row has not these columns, or a value cannot be read; what was appended by then is
-/// removed.
+/// A row with other columns, or a value that cannot be read. The partial output is removed.
 pub fn write_row(out: &mut Vec<u8>, columns: &[Column], row: &Row) -> Result<(), Error> {
     write_object(out, columns, values(columns, row)?)
 }
@@ -103,12 +99,11 @@ pub(crate) fn write_object<'r>(
 // === impl Column ===
 
 impl Column {
-    /// The column `name` whose values are of type `ty`, as the statement's description says.
+    /// Makes the column `name` with values of type `ty`, which are those of the statement's
+    /// description.
     ///
     /// # Errors
-    ///
-    /// [`Error::Unsupported`] when values of this type, or of one that it is made of, have no form
-    /// here.
+    /// [`Error::Unsupported`] if values of this type, or of a type within it, have no form in JSON.
     pub fn new(name: &str, ty: &Type) -> Result<Column, Error> {
         match Encoder::of(ty) {
             Some(encoder) => Ok(Column { name: name.into(), type_name: ty.name().into(), key: key(name), encoder }),
@@ -129,16 +124,15 @@ impl Column {
         }
     }
 
-    /// The columns of a statement.
+    /// Makes the columns of a statement.
     ///
     /// # Errors
-    ///
-    /// As [`Column::new`], for the first one that cannot be written.
+    /// As [`Column::new`], for the first column that cannot be written.
     pub fn all(columns: &[tokio_postgres::Column]) -> Result<Box<[Column]>, Error> {
         columns.iter().map(|column| Column::new(column.name(), column.type_())).collect()
     }
 
-    /// Its name.
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -157,7 +151,8 @@ fn advice(name: &str, ty: &Type) -> String {
         _ => (ty, ""),
     };
     match element.name() {
-        // Two digits behind the point are only one of the forms that lc_monetary may choose.
+        // lc_monetary chooses the number of digits after the point, so an amount with two may be
+        // wrong.
         "money" => format!("{name}::numeric{array}"),
         "record" | "_record" => format!("to_json({name})"),
         "geometry" | "geography" if array.is_empty() => format!("ST_AsGeoJSON({name})::json"),

@@ -1,4 +1,4 @@
-//! Arrays, composites, ranges: values made of values.
+//! Arrays, composites, ranges and hstore.
 
 use super::encoder::{Encoder, Field};
 use super::quote;
@@ -7,24 +7,24 @@ use super::scalar::Scalar;
 use super::time::Style;
 
 /// PostgreSQL's `MAXDIM`.
-const MOST_DIMENSIONS: usize = 6;
+const MAX_DIMENSIONS: usize = 6;
 
-/// An array of any number of dimensions. As in `to_json`, its lower bounds do not show.
+/// Writes an array of any number of dimensions. As in `to_json`, its lower bounds are left out.
 pub(crate) fn array(raw: &[u8], element: &Encoder, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     let count = raw.count()?;
     let (_has_null, _element_oid) = (raw.i32()?, raw.u32()?);
-    let mut lengths = [0; MOST_DIMENSIONS];
+    let mut lengths = [0; MAX_DIMENSIONS];
     for length in lengths.get_mut(..count).ok_or(Malformed)? {
         (*length, _) = (raw.count()?, raw.i32()?);
     }
     let elements = lengths[..count].iter().try_fold(1usize, |all, &length| all.checked_mul(length));
-    // No dimension, or for the vector types one without length.
+    // An empty array has no dimension. A vector type has one without elements.
     if count == 0 || elements == Some(0) {
         out.extend_from_slice(b"[]");
         return raw.end();
     }
-    // An element takes four bytes at least, so what is announced cannot be more than what came.
+    // An element has at least four bytes, so a larger count cannot be right.
     if elements.is_none_or(|elements| elements > raw.0.len() / 4) {
         return Err(Malformed);
     }
@@ -58,7 +58,7 @@ pub(crate) fn composite(raw: &[u8], fields: &[Field], out: &mut Vec<u8>) -> Resu
             out.push(b',');
         }
         out.extend_from_slice(&field.key);
-        // Another type than was described: the composite has changed since.
+        // The field has another type than described: the composite has changed since.
         if raw.u32()? != field.oid {
             return Err(Malformed);
         }
@@ -68,7 +68,7 @@ pub(crate) fn composite(raw: &[u8], fields: &[Field], out: &mut Vec<u8>) -> Resu
     raw.end()
 }
 
-/// `[1,10)`
+/// Writes a range, such as `[1,10)`.
 pub(crate) fn range(raw: &[u8], bound: Scalar, out: &mut Vec<u8>) -> Result<(), Malformed> {
     const EMPTY: u8 = 0x01;
     const LOWER_INCLUSIVE: u8 = 0x02;
@@ -113,7 +113,7 @@ fn range_bound(raw: Option<&[u8]>, bound: Scalar, out: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// `{[1,3),[5,7)}`
+/// Writes a multirange, such as `{[1,3),[5,7)}`.
 pub(crate) fn multirange(raw: &[u8], bound: Scalar, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     out.push(b'{');
@@ -127,7 +127,7 @@ pub(crate) fn multirange(raw: &[u8], bound: Scalar, out: &mut Vec<u8>) -> Result
     raw.end()
 }
 
-/// An `hstore`, as the cast to `json` that comes with it: an object of strings.
+/// Writes an `hstore` as its own cast to `json` does: an object of strings.
 pub(crate) fn hstore(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     out.push(b'{');

@@ -1,11 +1,11 @@
-//! RFC 4180: comma-separated values.
+//! Comma-separated values (RFC 4180).
 
 use super::column::{Column, Error};
 use super::encoder::Encoder;
 use super::reader::Malformed;
 use super::time::Style;
 
-/// The line of names.
+/// Writes the line of names.
 pub(crate) fn header(columns: &[Column], out: &mut Vec<u8>) {
     for (i, column) in columns.iter().enumerate() {
         if i > 0 {
@@ -18,7 +18,7 @@ pub(crate) fn header(columns: &[Column], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A line of values. NULL is nothing, an empty text is `""`; an array or a composite is a cell of
+/// Writes a line of values. NULL is empty, and an empty text is `""`. An array or a composite is
 /// JSON.
 pub(crate) fn line<'r>(
     out: &mut Vec<u8>,
@@ -52,9 +52,9 @@ fn cell(encoder: &Encoder, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malforme
     }
 }
 
-// RFC 4180 §2: fields with line breaks, quotes and commas are quoted, quotes in them doubled. Empty
-// ones are quoted too, so that they are not taken for NULL, and those with blanks at an end, so
-// that no reader trims them.
+// RFC 4180 §2: fields with line breaks, quotes or commas are quoted, and their quotes doubled.
+// Empty texts are quoted too, so that they differ from NULL, and so are texts with white space at
+// an end, so that no reader trims them.
 fn quote_if_needed(start: usize, out: &mut Vec<u8>) {
     let text = &out[start..];
     let special = |b: &u8| matches!(b, b',' | b'"' | b'\r' | b'\n');
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// The fields of one record, by the grammar of RFC 4180 §2; an empty one without quotes is
+    /// The fields of one record, by the grammar of RFC 4180 §2. An empty one without quotes is
     /// NULL.
     fn parse(record: &str) -> Vec<Option<String>> {
         let mut rest = record.strip_suffix("\r\n").unwrap();

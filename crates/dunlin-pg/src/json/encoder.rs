@@ -1,4 +1,4 @@
-//! How values of one type are written, chosen once.
+//! [`Encoder`]: the form of the values of one type, chosen once.
 
 use tokio_postgres::types::{Kind, Type};
 
@@ -16,7 +16,7 @@ pub(crate) enum Encoder {
     Hstore,
 }
 
-/// A field of a composite: its name as `"name":`, and how it is written.
+/// A field of a composite: its name as `"name":`, and its encoder.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) key: Box<[u8]>,
@@ -27,7 +27,7 @@ pub(crate) struct Field {
 /// A name as `"name":`.
 pub(crate) fn key(name: &str) -> Box<[u8]> {
     let mut key = Vec::with_capacity(name.len() + 3);
-    // A `str` is UTF-8, which is all that can fail.
+    // It cannot fail, because a `str` is UTF-8.
     let _ = quote::string(name.as_bytes(), &mut key);
     key.push(b':');
     key.into()
@@ -36,7 +36,7 @@ pub(crate) fn key(name: &str) -> Box<[u8]> {
 // === impl Encoder ===
 
 impl Encoder {
-    /// How values of `ty` are written; `None` when that is unknown.
+    /// The encoder of `ty`, or `None` if there is none.
     pub(crate) fn of(ty: &Type) -> Option<Encoder> {
         if let Some(scalar) = Scalar::of(ty) {
             return Some(Encoder::Scalar(scalar));
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes with many zeros and small numbers, as lengths and counts are.
+    /// Bytes with many zeros and small numbers, like lengths and counts.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(prop_oneof![Just(0u8), 0u8..6, Just(0xff), any::<u8>()], 0..60)
     }
@@ -106,7 +106,7 @@ mod tests {
             for ty in (1..7000).filter_map(Type::from_oid) {
                 let Some(encoder) = Encoder::of(&ty) else { continue };
                 let mut out = Vec::new();
-                // What is in a json value is PostgreSQL's own word.
+                // PostgreSQL guarantees the content of a json value.
                 if encoder.json(&raw, &mut out).is_ok() && !ty.name().contains("json") {
                     let json = serde_json::from_slice::<serde::de::IgnoredAny>(&out);
                     prop_assert!(json.is_ok(), "{}: {:?}", ty, String::from_utf8_lossy(&out));

@@ -1,27 +1,26 @@
-//! The forms of an answer of rows.
+//! [`Format`]: the format of an answer with rows.
 
 use tokio_postgres::Row;
 
 use super::column::{Column, Error, values, write_object};
 use super::csv;
 
-/// How an answer of many rows is laid out: what stands before the first one, between them, and
-/// after the last.
+/// The format of an answer with many rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// An array of objects (RFC 8259).
     Json,
-    /// An object a line (`application/x-ndjson`).
+    /// One object per line (`application/x-ndjson`).
     Ndjson,
-    /// A line of names, and a line for each row (RFC 4180). NULL is an empty field, an empty text
-    /// is `""`.
+    /// A line of names, and a line for each row (RFC 4180). NULL is an empty field, and an empty
+    /// text is `""`.
     Csv,
 }
 
 // === impl Format ===
 
 impl Format {
-    /// The `Content-Type` that says so.
+    /// The `Content-Type` of the format.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -31,7 +30,7 @@ impl Format {
         }
     }
 
-    /// Appends what stands before the first row.
+    /// Appends the text before the first row.
     pub fn begin(self, columns: &[Column], out: &mut Vec<u8>) {
         match self {
             Format::Json => out.push(b'['),
@@ -40,20 +39,18 @@ impl Format {
         }
     }
 
-    /// Appends a row; `first` tells whether it is the answer's first one.
+    /// Appends a row. `first` is `true` for the first row of the answer.
     ///
     /// # Errors
-    ///
-    /// As [`write_row`](super::write_row); what was appended by then is removed.
+    /// As [`write_row`](super::write_row). The partial output is removed.
     pub fn row(self, columns: &[Column], row: &Row, first: bool, out: &mut Vec<u8>) -> Result<(), Error> {
         self.values(columns, values(columns, row)?, first, out)
     }
 
-    /// Appends a row of raw values, in the server's binary format: those of a row that did not come
-    /// by `tokio_postgres`.
+    /// Appends a row of raw values in the server's binary format, for rows that do not come from
+    /// `tokio_postgres`.
     ///
     /// # Errors
-    ///
     /// As [`Format::row`].
     pub fn values<'r>(
         self,
@@ -81,7 +78,7 @@ impl Format {
         }
     }
 
-    /// Appends what stands after the last row.
+    /// Appends the text after the last row.
     pub fn end(self, out: &mut Vec<u8>) {
         if self == Format::Json {
             out.push(b']');
@@ -89,8 +86,8 @@ impl Format {
     }
 }
 
-/// A `json` value may hold line breaks, which stand between its tokens only: there a blank does as
-/// well.
+/// A `json` value may have line breaks. They are between its tokens, where a space has the same
+/// meaning.
 fn one_line(object: &mut [u8]) {
     for byte in object {
         if matches!(byte, b'\n' | b'\r') {

@@ -1,18 +1,18 @@
-//! Rows straight to JSON: from the server's binary values to the bytes of a body, with nothing in
-//! between.
+//! Rows to JSON, from the server's binary values to the bytes of a body, without a value between.
 //!
-//! What is written is what PostgreSQL's own `to_json` writes, byte for byte: numbers and booleans
-//! as themselves, `json` and `jsonb` untouched, arrays as arrays, composites as objects, everything
-//! else as a string of its text form. Times are those of a session whose `TimeZone` is `UTC`,
-//! intervals those of `IntervalStyle` `iso_8601` (`P1Y2M3DT4H5M6S`). `NaN` and the infinities are strings, for JSON has no numbers for them. One thing differs:
-//! of floats this takes the shortest digits that read back, where PostgreSQL takes one digit more
-//! when they stand right between two floats (`1e+23`, not `9.999999999999999e+22`).
+//! The output is that of PostgreSQL's own `to_json`, byte for byte. Numbers and booleans are
+//! themselves, `json` and `jsonb` are unchanged, arrays are arrays, composites are objects, and any
+//! other value is a string of its text form. Times are those of a session with the `TimeZone`
+//! `UTC`, and intervals those of the `IntervalStyle` `iso_8601` (`P1Y2M3DT4H5M6S`). `NaN` and the
+//! infinities are strings, because JSON has no numbers for them. One thing differs: a float has the
+//! shortest digits that read back. PostgreSQL uses one digit more if they are exactly between two
+//! floats (`9.999999999999999e+22`, not `1e+23`).
 //!
-//! How a column is written is chosen once, when its statement is described ([`Column::new`]); a row
-//! then costs no allocation of its own. A type that has no form here is an error at that time,
-//! which says what to select instead: nothing is guessed from bytes of unknown meaning. Two such
-//! types are `money`, whose amount depends on `lc_monetary`, and `record`, whose fields have no
-//! names. Extension types that are known are `citext`, `ltree`, `lquery`, `ltxtquery` and `hstore`.
+//! The encoder of a column is chosen once, when its statement is described ([`Column::new`]). A row
+//! costs no allocation of its own. A type without a form is an error at that time, which says what
+//! to select instead. Two such types are `money`, whose amount depends on `lc_monetary`, and
+//! `record`, whose fields have no names. The known extension types are `citext`, `ltree`, `lquery`,
+//! `ltxtquery` and `hstore`.
 //!
 //! ```
 //! use dunlin_pg::json::{Column, Format};

@@ -7,7 +7,7 @@ const IPV4: u8 = 2;
 const IPV6: u8 = 3;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// An `inet`, or a `cidr`, which always tells its length.
+/// Writes an `inet` or a `cidr`. A `cidr` always has its prefix length.
 pub(crate) fn address(raw: &[u8], cidr: bool, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     let (family, bits, _is_cidr, len) = (raw.u8()?, raw.u8()?, raw.u8()?, raw.u8()?);
@@ -38,8 +38,8 @@ fn dotted(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// As PostgreSQL's `inet_net_ntop` writes it, which is not RFC 5952 §5 to the letter: an address
-/// that embeds one of IPv4 shows it.
+/// Writes an IPv6 address as PostgreSQL's `inet_net_ntop` does. Deviates from RFC 5952 §5: an
+/// address that embeds an IPv4 address shows it.
 fn ipv6(octets: &[u8], out: &mut Vec<u8>) {
     let mut words = [0u16; 8];
     for (word, pair) in words.iter_mut().zip(octets.chunks_exact(2)) {
@@ -67,7 +67,7 @@ fn ipv6(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Where the longest run of at least two zero words begins, and how long it is.
+/// The index and the length of the longest run of at least two zero words.
 fn longest_zeros(words: &[u16; 8]) -> (usize, usize) {
     let mut best = (0, 0);
     let mut start = 0;
@@ -88,7 +88,7 @@ fn hex_word(word: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[zeros..]);
 }
 
-/// A `macaddr` or `macaddr8`.
+/// Writes a `macaddr` or a `macaddr8`.
 pub(crate) fn mac(octets: &[u8], out: &mut Vec<u8>) {
     for (i, &octet) in octets.iter().enumerate() {
         if i > 0 {
@@ -108,7 +108,7 @@ pub(crate) fn uuid(octets: &[u8; 16], out: &mut Vec<u8>) {
     out.extend_from_slice(&text);
 }
 
-/// A `bytea`: `\xdeadbeef`.
+/// Writes a `bytea`, such as `\xdeadbeef`.
 pub(crate) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(2 + bytes.len() * 2);
     out.extend_from_slice(b"\\x");
@@ -121,7 +121,7 @@ fn hex_digits(byte: u8) -> [u8; 2] {
     [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
 }
 
-/// A `bit` or `varbit`: `1010`.
+/// Writes a `bit` or a `varbit`, such as `1010`.
 pub(crate) fn bits(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     let count = raw.count()?;

@@ -6,7 +6,7 @@ pub(crate) fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// A `double precision`, finite or not.
+/// Writes a `double precision`, finite or not.
 pub(crate) fn float8(value: f64, out: &mut Vec<u8>) {
     match not_finite(value) {
         Some(name) => out.extend_from_slice(name),
@@ -14,7 +14,7 @@ pub(crate) fn float8(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// A `real`, finite or not.
+/// Writes a `real`, finite or not.
 pub(crate) fn float4(value: f32, out: &mut Vec<u8>) {
     match not_finite(f64::from(value)) {
         Some(name) => out.extend_from_slice(name),
@@ -34,8 +34,8 @@ fn not_finite(value: f64) -> Option<&'static [u8]> {
     }
 }
 
-/// Writes the shortest digits that read back as the same number, laid out as PostgreSQL does: with
-/// an exponent below 1e-4 and from 10 to the `precision` on, without a fraction that is zero.
+/// Writes the shortest digits that read back as the same number, in PostgreSQL's layout. Numbers
+/// below 1e-4, and from 10 to the `precision` on, have an exponent. A fraction of zero is left out.
 fn shortest(ryu: &str, precision: i32, out: &mut Vec<u8>) {
     let (sign, ryu) = ryu.strip_prefix('-').map_or(("", ryu), |rest| ("-", rest));
     out.extend_from_slice(sign.as_bytes());
@@ -44,7 +44,7 @@ fn shortest(ryu: &str, precision: i32, out: &mut Vec<u8>) {
     {
         return out.extend_from_slice(whole.as_bytes());
     }
-    // The common case, which both lay out alike.
+    // In the common case both layouts are the same.
     if let Some(point) = ryu.find('.')
         && point as i32 <= precision
         && !ryu.ends_with(".0")
@@ -57,7 +57,7 @@ fn shortest(ryu: &str, precision: i32, out: &mut Vec<u8>) {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let exponent: i32 = exponent.parse().unwrap_or(0);
 
-    // All digits, of which the first one is not zero, and the power of ten of that first one.
+    // All digits from the first one that is not zero, and the power of ten of that digit.
     let mut digits = [0u8; 32];
     let mut len = 0;
     for &digit in whole.as_bytes().iter().chain(fraction.as_bytes()) {
@@ -107,12 +107,12 @@ const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const NEGATIVE_INFINITY: u16 = 0xF000;
 
-/// Whether a `numeric` is a number, and not `NaN` or an infinity.
+/// Returns `true` if a `numeric` is neither `NaN` nor an infinity.
 pub(crate) fn numeric_is_finite(raw: &[u8]) -> bool {
     raw.get(4).is_some_and(|sign| sign & 0xC0 != 0xC0)
 }
 
-/// A `numeric`: digits of base 10,000, none lost and none added.
+/// Writes a `numeric`, whose digits have base 10,000, without loss.
 pub(crate) fn numeric(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     let count = i32::from(raw.u16()?);
@@ -135,7 +135,7 @@ pub(crate) fn numeric(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     };
 
     if weight > 0 && digit(0) == 0 {
-        // The server strips leading zeros, and JSON has no number with them.
+        // The server has no leading zeros, and JSON allows none.
         return Err(Malformed);
     }
     if weight < 0 {

@@ -10,7 +10,7 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 pub(crate) fn string(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     out.reserve(text.len() + 2);
     if !is_plain(text) {
-        // A database whose encoding is SQL_ASCII keeps any bytes, and JSON is UTF-8.
+        // A database with the encoding SQL_ASCII may have any bytes, and JSON is UTF-8.
         std::str::from_utf8(text).map_err(|_| Malformed)?;
         out.push(b'"');
         escaped(text, out);
@@ -22,11 +22,12 @@ pub(crate) fn string(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Whether it is ASCII that stands in a JSON string as it is, as most text does: told in one pass.
+/// Returns `true` if the text is ASCII that needs no escapes. It takes one pass.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
-    // The last eight bytes, which some of the words have too; or what there is, after blanks.
+    // The last eight bytes, which may overlap with the words before, or the short text after
+    // spaces.
     let tail = match text.last_chunk::<8>() {
         Some(tail) => u64::from_le_bytes(*tail),
         None => rest.iter().fold(ONES * u64::from(b' '), |word, &byte| word << 8 | u64::from(byte)),
@@ -38,7 +39,7 @@ fn is_plain(text: &[u8]) -> bool {
     found & HIGH == 0
 }
 
-/// Writes as a JSON string what `write` appends, which is escaped only if it needs to be.
+/// Writes as a JSON string the text that `write` appends. It is escaped only if it needs to be.
 pub(crate) fn quoted(
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), Malformed>,
@@ -82,7 +83,7 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// Where the first byte stands that JSON does not allow in a string: a control character, `"` or
+/// The index of the first byte that JSON does not allow in a string: a control character, `"` or
 /// `\`.
 fn first_special(text: &[u8]) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
@@ -96,8 +97,8 @@ fn first_special(text: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + at)
 }
 
-/// Sets the high bit of each byte that JSON does not allow in a string; the lowest one that is set
-/// is exact, those above it may be false.
+/// Sets the high bit of each byte that JSON does not allow in a string. The lowest bit that is set
+/// is exact; higher ones may be false.
 #[inline]
 const fn special(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * 0x20) & !word;

@@ -1,13 +1,13 @@
-//! A cursor over the server's binary values, which never reads past their end.
+//! [`Reader`]: a cursor over the server's binary values.
 
-/// The bytes are not a value of the type that the server described.
+/// Bytes that are not a value of the described type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// What is left to read.
+/// The bytes that are left to read.
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
-/// The `N` bytes that a fixed-size value has.
+/// The `N` bytes of a value of fixed size.
 pub(crate) fn fixed<const N: usize>(raw: &[u8]) -> Result<[u8; N], Malformed> {
     raw.try_into().map_err(|_| Malformed)
 }
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
         usize::try_from(self.i32()?).map_err(|_| Malformed)
     }
 
-    /// A value behind its length; -1 is NULL.
+    /// A value after its length. A length of -1 is NULL.
     pub(crate) fn value(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         match self.i32()? {
             -1 => Ok(None),
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes up to the next NUL, which is consumed.
+    /// The bytes up to the next NUL, which is skipped.
     pub(crate) fn c_str(&mut self) -> Result<&'a [u8], Malformed> {
         let n = self.0.iter().position(|&b| b == 0).ok_or(Malformed)?;
         let s = self.bytes(n)?;
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         Ok(s)
     }
 
-    /// Nothing may follow.
+    /// Checks that nothing is left.
     pub(crate) fn end(&self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }

@@ -1,4 +1,4 @@
-//! Types whose values are one piece of text.
+//! [`Scalar`]: types whose values are one text.
 
 use tokio_postgres::types::{Kind, Type};
 
@@ -16,7 +16,7 @@ pub(crate) enum Scalar {
     Float8,
     Numeric,
     Json,
-    /// Behind a version byte, as are those of the next two.
+    /// This and the next one have a version byte before the text.
     Jsonb,
     VersionedText,
     Text,
@@ -53,7 +53,7 @@ pub(crate) enum Scalar {
 // === impl Scalar ===
 
 impl Scalar {
-    /// How values of this type are read, if it is a scalar type that is known.
+    /// The scalar type of `ty`, if it is a known one.
     pub(crate) fn of(ty: &Type) -> Option<Scalar> {
         Some(match *ty {
             Type::BOOL => Scalar::Bool,
@@ -123,7 +123,7 @@ impl Scalar {
         match self {
             Scalar::Text => quote::string(raw, out),
             _ if self.is_bare(raw) => self.text(raw, Style::Iso, out),
-            // Digits and signs, of which none needs an escape.
+            // Digits and signs need no escapes.
             Scalar::Uuid | Scalar::Date | Scalar::Time | Scalar::Timestamp | Scalar::TimestampTz => {
                 out.push(b'"');
                 self.text(raw, Style::Iso, out)?;
@@ -134,7 +134,7 @@ impl Scalar {
         }
     }
 
-    /// Whether this value is JSON as it stands, without quotes.
+    /// Returns `true` if the value is JSON without quotes.
     #[inline]
     pub(crate) fn is_bare(self, raw: &[u8]) -> bool {
         match self {
@@ -201,7 +201,7 @@ fn utf8(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A `"char"`: nothing for zero, octal beyond ASCII.
+/// Writes a `"char"`: nothing for zero, and an octal escape beyond ASCII.
 fn char(byte: u8, out: &mut Vec<u8>) {
     match byte {
         0 => {}

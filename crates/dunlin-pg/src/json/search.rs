@@ -1,13 +1,12 @@
-//! Text search: `tsvector` and `tsquery`.
+//! Text search types: `tsvector` and `tsquery`.
 
 use super::number::integer;
 use super::reader::{Malformed, Reader};
 
-/// How deep a query may nest: more would be a threat to the stack, and is no query that a person
-/// wrote.
-const DEEPEST: usize = 500;
+/// The limit of the depth of a query, which bounds the stack.
+const MAX_DEPTH: usize = 500;
 
-/// `'fat':2A 'rat':3`
+/// Writes a `tsvector`, such as `'fat':2A 'rat':3`.
 pub(crate) fn vector(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     for i in 0..raw.count()? {
@@ -49,19 +48,19 @@ enum Node<'a> {
     Phrase(i16),
 }
 
-/// `'fat' & !( 'rat' | 'cat' )`
+/// Writes a `tsquery`, such as `'fat' & !( 'rat' | 'cat' )`.
 pub(crate) fn query(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     if raw.count()? > 0 {
         let mut nodes = raw;
-        infix(&mut nodes, 0, false, DEEPEST, out)?;
+        infix(&mut nodes, 0, false, MAX_DEPTH, out)?;
         raw = nodes;
     }
     raw.end()
 }
 
-/// Writes the expression that begins here. The server sends operators before their operands, the
-/// right one first.
+/// Writes the expression at the cursor. The server sends an operator before its operands, and the
+/// right operand first.
 fn infix(
     raw: &mut Reader<'_>,
     outer: u8,

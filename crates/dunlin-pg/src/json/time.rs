@@ -8,7 +8,7 @@ const EPOCH: i64 = 10_957;
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// How a timestamp stands: as `to_json` writes it, or as its cast to text.
+/// The form of a timestamp: that of `to_json`, or that of its cast to text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// `2026-11-22T10:00:00+00:00`
@@ -29,7 +29,7 @@ pub(crate) fn date(days: i32, out: &mut Vec<u8>) {
     }
 }
 
-/// A timestamp, with the zone that `zone` says, which is UTC's.
+/// Writes a timestamp. With `zone` it has the zone of UTC.
 pub(crate) fn timestamp(micros: i64, zone: bool, style: Style, out: &mut Vec<u8>) {
     match micros {
         i64::MAX => return out.extend_from_slice(b"infinity"),
@@ -55,7 +55,7 @@ pub(crate) fn time(micros: i64, out: &mut Vec<u8>) {
     fraction((micros % SECOND) as u32, out);
 }
 
-/// A time of day, and its zone in seconds west of UTC.
+/// Writes a time of day, and its zone in seconds west of UTC.
 pub(crate) fn time_with_zone(micros: i64, west: i32, out: &mut Vec<u8>) {
     time(micros, out);
     out.push(if west > 0 { b'-' } else { b'+' });
@@ -72,14 +72,15 @@ pub(crate) fn time_with_zone(micros: i64, west: i32, out: &mut Vec<u8>) {
     }
 }
 
-/// An interval in ISO 8601, as `IntervalStyle` `iso_8601` writes it: every field with its own sign.
+/// Writes an interval in ISO 8601, as `IntervalStyle` `iso_8601` does: each field has a sign of its
+/// own.
 pub(crate) fn interval(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut raw = Reader(raw);
     let (micros, days, months) = (raw.i64()?, raw.i32()?, raw.i32()?);
     raw.end()?;
     match (micros, days, months) {
         (0, 0, 0) => out.extend_from_slice(b"PT0S"),
-        // PostgreSQL 17 and later.
+        // Only PostgreSQL 17 and later have infinite intervals.
         (i64::MAX, i32::MAX, i32::MAX) => out.extend_from_slice(b"infinity"),
         (i64::MIN, i32::MIN, i32::MIN) => out.extend_from_slice(b"-infinity"),
         _ => {
@@ -116,7 +117,7 @@ fn seconds_part(micros: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// The microseconds of a second, without the zeros at their end.
+/// Writes the microseconds of a second, without trailing zeros.
 fn fraction(micros: u32, out: &mut Vec<u8>) {
     if micros == 0 {
         return;
@@ -129,7 +130,7 @@ fn fraction(micros: u32, out: &mut Vec<u8>) {
 }
 
 fn year_month_day(year: i64, month: u32, day: u32, out: &mut Vec<u8>) {
-    // There is no year zero: 1 BC comes before AD 1.
+    // There is no year 0: 1 BC comes before AD 1.
     let year = if year > 0 { year } else { 1 - year };
     let ([m, n], [d, e]) = (pair(month), pair(day));
     if year < 10_000 {
@@ -161,8 +162,8 @@ fn pair(n: u32) -> [u8; 2] {
     PAIRS[n as usize % 100]
 }
 
-/// Year, month and day of a day counted from 2000-01-01, in the proleptic Gregorian calendar with a
-/// year zero.
+/// The year, month and day of a day counted from 2000-01-01, in the proleptic Gregorian calendar
+/// with a year 0.
 ///
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
 fn civil(days: i64) -> (i64, u32, u32) {
@@ -178,7 +179,7 @@ fn civil(days: i64) -> (i64, u32, u32) {
     (year, month, day)
 }
 
-/// The day counted from 2000-01-01 of a date with a year zero: the inverse of [`civil`].
+/// The day, counted from 2000-01-01, of a date with a year 0. It is the inverse of [`civil`].
 pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -1,4 +1,4 @@
-//! Arrays.
+//! Array parameters.
 
 use serde_json::value::RawValue;
 use tokio_postgres::types::{Format, Type};
@@ -7,10 +7,10 @@ use super::json::Level;
 use super::{Bound, Refused, base, bind_json, bind_text, is_json, literal, text};
 
 /// PostgreSQL's `MAXDIM`.
-const MOST_DIMENSIONS: usize = 6;
+const MAX_DIMENSIONS: usize = 6;
 
-/// What a nested JSON array comes to: its values in the order of storage, and how long the arrays
-/// of each depth are.
+/// The shape of a nested JSON array: its values in the order of storage, and the length of the
+/// arrays of each depth.
 #[derive(Default)]
 struct Shape<'v> {
     lengths: Vec<usize>,
@@ -19,12 +19,12 @@ struct Shape<'v> {
     bottom: Option<usize>,
 }
 
-/// Whether one text for an array of `element` can only be meant as PostgreSQL's own form of arrays.
+/// Returns `true` if a text for an array of `element` can only be PostgreSQL's own form of arrays.
 pub(super) fn is_literal(element: &Type, text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) && text::is_read_here(base(element)) && !text::is_free(base(element))
 }
 
-/// An array of one dimension.
+/// Makes an array of one dimension.
 pub(super) fn of_texts<'t>(element: &Type, texts: impl Iterator<Item = &'t str>) -> Result<Bound, Refused> {
     if text::is_binary(base(element)) {
         let values = texts.map(|text| bind_text(element, text)).collect::<Result<Vec<_>, _>>()?;
@@ -43,7 +43,7 @@ pub(super) fn of_texts<'t>(element: &Type, texts: impl Iterator<Item = &'t str>)
     Ok(Bound::from_vec(out.into_bytes(), Format::Text))
 }
 
-/// An array of as many dimensions as `values` is deep.
+/// Makes an array with as many dimensions as `values` is deep.
 pub(super) fn of_json(element: &Type, values: &[&RawValue]) -> Result<Bound, Refused> {
     let mut shape = Shape::default();
     if !values.is_empty() {
@@ -83,12 +83,13 @@ fn binary(element: &Type, lengths: &[usize], values: &[Bound]) -> Result<Bound, 
 // === impl Shape ===
 
 impl<'v> Shape<'v> {
-    /// Arrays of one depth have one length, and hold arrays alone, or values alone.
+    /// Collects the values. Arrays of one depth have one length, and contain either only arrays or
+    /// only values.
     fn collect(&mut self, values: &[&'v RawValue], depth: usize, of_json: bool) -> Result<(), Refused> {
         if depth == self.lengths.len() {
             self.lengths.push(values.len());
         }
-        if depth >= MOST_DIMENSIONS || values.is_empty() || self.lengths[depth] != values.len() {
+        if depth >= MAX_DIMENSIONS || values.is_empty() || self.lengths[depth] != values.len() {
             return Err(Refused::Invalid);
         }
         for &value in values {

@@ -1,16 +1,17 @@
-//! A value that is ready to be sent.
+//! [`Bound`]: a parameter in the form that is sent.
 
 use std::fmt;
 
 use bytes::BytesMut;
 use smallvec::SmallVec;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
-/// Most parameters are numbers, which stay where the value is.
+/// The bytes of a value. Most parameters are numbers, which need no allocation.
 pub(super) type Buffer = SmallVec<[u8; 24]>;
 
-/// A value as the server takes it, or NULL. Its `Debug` form does not show it: parameters are the
-/// client's own matter, and have no place in a log.
+/// A value in the form that is sent, or NULL. Its `Debug` form does not show the value, because
+/// parameters do not belong in a log.
 #[derive(Clone)]
 pub struct Bound {
     value: Option<Buffer>,
@@ -19,29 +20,38 @@ pub struct Bound {
 
 /// Returns the index of the parameter that the server refused, if the error says so.
 ///
-/// Types that [`bind`](super::bind) does not read itself are sent as text. The type's input function
+/// Types that [`bind`](super::bind) does not read are sent as text. The type's input function
 /// refuses a value with an error whose context names the parameter. Most have an SQLSTATE of class
 /// 22, but a `regclass` of an unknown name has 42P01, and a value that is nested too deeply 54001.
-/// Errors that no value causes, such as a lost type or a cancellation, give `None`.
+/// An error that no value causes, such as a lost type or a cancellation, gives `None`.
 #[must_use]
 pub fn blamed(error: &tokio_postgres::Error) -> Option<usize> {
     let error = error.as_db_error()?;
     let code = error.code().code();
     let by_value = match code.get(..2) {
         Some("42") => code != "42501",
-        Some("XX") => !crate::error::is_lost_object(error),
+        Some("XX") => !is_lost_object(error),
         Some("0A" | "3D" | "3F" | "54") => true,
         _ => code.starts_with('2'),
     };
     if by_value { parameter_in(error.where_()?) } else { None }
 }
 
-/// The index of the parameter that the context of an error names. That is its outermost line, for
-/// example `unnamed portal parameter $1 = '...'`, whose words depend on `lc_messages`.
+/// Returns `true` if the server has lost a part of a plan, for example a type that was dropped and
+/// created again. The texts of internal errors are always in English.
+pub(crate) fn is_lost_object(error: &DbError) -> bool {
+    *error.code() == SqlState::INTERNAL_ERROR
+        && ["cache lookup failed for", "could not open relation with OID"]
+            .iter()
+            .any(|start| error.message().starts_with(start))
+}
+
+/// Returns the index of the parameter in the context of an error. The context's outermost line is,
+/// for example, `unnamed portal parameter $1 = '...'`. Its words depend on `lc_messages`.
 fn parameter_in(context: &str) -> Option<usize> {
     let line = context.lines().next_back()?;
     let (before, number) = line.split_once('$')?;
-    // A statement in quotes, or a function whose name has a dollar sign.
+    // It is a statement in quotes, or a function whose name has a dollar sign.
     let is_quoted = before.matches('"').count() % 2 == 1 || before.matches('»').count() != before.matches('«').count();
     if is_quoted || before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
         return None;
@@ -73,14 +83,13 @@ impl Bound {
         matches!(self.format, Format::Binary)
     }
 
-    /// The bytes to send; `None` is NULL.
+    /// The bytes to send, or `None` for NULL.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         self.value.as_deref()
     }
 
-    /// Whether the bytes are in the binary format of the type that they were bound for, and not in
-    /// its text format.
+    /// The format of the bytes: the type's binary format or its text format.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format

@@ -1,4 +1,4 @@
-//! [`Json`]: a JSON value whose text is kept.
+//! [`Json`]: a JSON value with its text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-/// A JSON value with its text as the client sent it, so that a number keeps its digits, and a
-/// `json` column gets the text itself: its order, its repeated keys, its spaces.
+/// A JSON value with the text that the client sent. A number keeps its digits, and a `json` column
+/// gets the text itself with its order, repeated keys and spaces.
 #[derive(Clone)]
 pub struct Json(Box<RawValue>);
 
@@ -15,11 +15,11 @@ pub struct Json(Box<RawValue>);
 pub(super) enum Level<'v> {
     Null,
     Bool(bool),
-    /// The number's text.
+    /// The text of the number.
     Number(&'v str),
     String(Cow<'v, str>),
     Array(Vec<&'v RawValue>),
-    /// The members by name; the last one of a name counts.
+    /// The members by name. The last one of a name counts.
     Object(BTreeMap<Cow<'v, str>, &'v RawValue>),
 }
 
@@ -29,7 +29,7 @@ impl Json {
     /// Reads a JSON text.
     ///
     /// # Errors
-    /// Returns serde_json's error if the text is no JSON value.
+    /// serde_json's error if the text is not JSON.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text).map(Self)
     }
@@ -57,12 +57,12 @@ impl PartialEq for Json {
 
 impl From<&serde_json::Value> for Json {
     fn from(value: &serde_json::Value) -> Self {
-        // The text of a value is JSON.
+        // It cannot fail: the text of a value is JSON.
         Self(RawValue::from_string(value.to_string()).unwrap_or_default())
     }
 }
 
-/// Shows no value: parameters have no place in a log.
+/// The `Debug` form shows no value, because parameters do not belong in a log.
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Json")
@@ -72,8 +72,8 @@ impl fmt::Debug for Json {
 // === impl Level ===
 
 impl<'v> Level<'v> {
-    /// Reads the outermost level. The text is known to be JSON; what cannot be read all the same,
-    /// such as a lone surrogate in a string, is `None`.
+    /// Reads the outermost level of a JSON text. It is `None` for a string that is no text, for
+    /// example with a lone surrogate.
     pub(super) fn of(raw: &'v RawValue) -> Option<Self> {
         let text = raw.get();
         match text.as_bytes().first()? {

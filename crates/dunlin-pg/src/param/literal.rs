@@ -9,8 +9,8 @@ use tokio_postgres::types::{Field, Kind, Type};
 use super::json::Level;
 use super::{Bound, Refused, base, is_json, text};
 
-/// How a value stands within a literal; `None` is NULL. It is known to be a value of its type,
-/// where types are read here at all.
+/// Returns the text of a value within a literal, or `None` for NULL. It is checked if values of its
+/// type are read here.
 pub(super) fn checked<'v>(ty: &Type, value: &'v RawValue) -> Result<Option<Cow<'v, str>>, Refused> {
     let ty = base(ty);
     let literal = match (ty.kind(), Level::of(value).ok_or(Refused::Invalid)?) {
@@ -27,7 +27,8 @@ pub(super) fn checked<'v>(ty: &Type, value: &'v RawValue) -> Result<Option<Cow<'
     Ok(Some(literal))
 }
 
-/// The text form of a value that is no array and not null, which the type has yet to accept.
+/// Returns the text of a value that is neither an array nor null. The caller checks it against the
+/// type.
 pub(super) fn scalar<'v>(ty: &Type, value: Level<'v>) -> Result<Cow<'v, str>, Refused> {
     match value {
         Level::String(text) if *ty != Type::BOOL && !matches!(ty.kind(), Kind::Array(_)) => Ok(text),
@@ -45,7 +46,7 @@ fn numeral<'v>(ty: &Type, text: &'v str) -> Result<Cow<'v, str>, Refused> {
     match *ty {
         Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC | Type::MONEY => Ok(Cow::Borrowed(text)),
         Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => {
-            // RFC 8259 §6 does not tell 1, 1.0 and 1e0 apart.
+            // RFC 8259 §6: 1, 1.0 and 1e0 are the same number.
             let digits = text.strip_prefix('-').unwrap_or(text);
             if digits.bytes().all(|b| b.is_ascii_digit()) {
                 return Ok(Cow::Borrowed(text));
@@ -60,7 +61,7 @@ fn numeral<'v>(ty: &Type, text: &'v str) -> Result<Cow<'v, str>, Refused> {
     }
 }
 
-/// `{1,NULL,3}`; arrays within are further dimensions.
+/// Writes an array, such as `{1,NULL,3}`. Arrays within it are further dimensions.
 pub(super) fn array(element: &Type, values: &[&RawValue], out: &mut String) -> Result<(), Refused> {
     let delimiter = if *base(element) == Type::BOX { ';' } else { ',' };
     out.push('{');
@@ -80,8 +81,8 @@ pub(super) fn array(element: &Type, values: &[&RawValue], out: &mut String) -> R
     Ok(())
 }
 
-/// `(1,,"x y")`: the fields by name; those that are missing are NULL, those that the type has not
-/// are an error.
+/// Writes a composite, such as `(1,,"x y")`. Missing fields are NULL, and unknown ones are an
+/// error.
 fn composite(fields: &[Field], members: &BTreeMap<Cow<'_, str>, &RawValue>) -> Result<String, Refused> {
     if members.keys().any(|name| fields.iter().all(|field| field.name() != name)) {
         return Err(Refused::Invalid);

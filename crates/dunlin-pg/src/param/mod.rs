@@ -1,25 +1,23 @@
-//! Parameters from text or JSON to what a statement expects, as PostgreSQL's own description of it
-//! says.
+//! Parameters: from the text or JSON of a request to the types of a statement.
 //!
-//! What comes with a request, a part of a path, a field of a query string, a member of a JSON body,
-//! is read by the type of the parameter it is meant for, before the server is asked: so what does
-//! not parse is the client's error, known at once, with the type that was expected. The common
-//! types are checked and sent in binary; any other type is sent as text, and PostgreSQL's own input
-//! function is the judge ([`blamed`] tells which parameter it refused).
+//! A value of a request is read by the type of its parameter, before anything is sent. An invalid
+//! value is the client's error, and the error names the expected type. The common types are checked
+//! and sent in binary. Any other type is sent as text, and PostgreSQL's own input function reads
+//! it; [`blamed`] tells which parameter it refused.
 //!
-//! | what comes | what it may become |
+//! | in the request | as a parameter |
 //! |---|---|
 //! | text | any type, from its text form: numbers as PostgreSQL reads them, dates and times by ISO 8601 and RFC 3339 |
-//! | several texts | an array of them |
-//! | a JSON number | a type of numbers, without loss; an integer only from what has no fraction |
+//! | several texts | an array |
+//! | a JSON number | a numeric type, without loss; an integer only without a fraction |
 //! | a JSON boolean | `boolean` |
-//! | a JSON string | any type but `boolean`, from its text form; `json` and `jsonb` take it as a string |
-//! | a JSON array | an array, of several dimensions when nested; `json`, `jsonb` |
-//! | a JSON object | a composite, by its fields' names; `json`, `jsonb` |
+//! | a JSON string | any type but `boolean`, from its text form; a string in `json` and `jsonb` |
+//! | a JSON array | an array, of several dimensions if it is nested; `json`, `jsonb` |
+//! | a JSON object | a composite, by the names of its fields; `json`, `jsonb` |
 //! | JSON's `null` | NULL |
 //!
-//! One text for an array is an array of one. Where that cannot be meant, `{1,2}` for `integer[]`,
-//! it is PostgreSQL's own form.
+//! One text for an array is an array of one. If that is not possible, as in `{1,2}` for
+//! `integer[]`, it is PostgreSQL's own form.
 //!
 //! ```
 //! use dunlin_pg::param::{Param, bind};
@@ -44,16 +42,17 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_postgres::types::{Kind, Type};
 
+pub(crate) use self::bound::is_lost_object;
 pub use self::bound::{Bound, blamed};
 pub use self::json::Json;
 pub use self::name::type_name;
 
 use self::json::Level;
 
-/// What a request gave for a parameter.
+/// A value for a parameter, as it was in the request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Param {
-    /// Nothing: NULL.
+    /// NULL.
     Null,
     /// A part of a path, or a field of a query string.
     Text(String),
@@ -63,25 +62,25 @@ pub enum Param {
     Many(Vec<String>),
 }
 
-/// What was given is not what the statement expects.
+/// A value that is not valid for its parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is no value of this type.
+    /// It is not a value of this type.
     #[error("expected {expected}")]
     Invalid {
-        /// The type, by the name that SQL gives it: `bigint`, `timestamp with time zone`, `text[]`.
+        /// The name of the type in SQL: `bigint`, `timestamp with time zone`, `text[]`.
         expected: String,
     },
-    /// It would be one, were it smaller, or were there such a day.
+    /// It is too large or too small for this type, or there is no such day.
     #[error("out of range for {expected}")]
     OutOfRange {
-        /// The type, by the name that SQL gives it.
+        /// The name of the type in SQL.
         expected: String,
     },
 }
 
-/// Why one value is refused; the type is added where it is known.
+/// The reason why a value is refused, without the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     Invalid,
@@ -91,9 +90,8 @@ enum Refused {
 /// Reads `param` as a value of type `ty`.
 ///
 /// # Errors
-///
-/// When it is none, or one out of range. Types that are sent as text are not read here: the server
-/// refuses what it cannot read, with an SQLSTATE of class 22.
+/// A value that is not valid or out of range. Types that are sent as text are not read here: the
+/// server refuses invalid values; see [`blamed`].
 pub fn bind(ty: &Type, param: &Param) -> Result<Bound, Error> {
     let bound = match param {
         Param::Null => Ok(Bound::null()),
@@ -108,7 +106,7 @@ pub fn bind(ty: &Type, param: &Param) -> Result<Bound, Error> {
     bound.map_err(|refused| refused.name(ty))
 }
 
-/// The type that a domain is made of.
+/// The type under a domain.
 fn base(ty: &Type) -> &Type {
     match ty.kind() {
         Kind::Domain(ty) => base(ty),
@@ -123,7 +121,7 @@ fn is_json(ty: &Type) -> bool {
 fn bind_text(ty: &Type, text: &str) -> Result<Bound, Refused> {
     let ty = base(ty);
     match ty.kind() {
-        // These two have a text form of their own: `1 2 3`.
+        // These two have a text form of their own, such as `1 2 3`.
         _ if matches!(*ty, Type::INT2_VECTOR | Type::OID_VECTOR) => text::bind(ty, text),
         Kind::Array(element) if !array::is_literal(element, text) => array::of_texts(element, std::iter::once(text)),
         _ => text::bind(ty, text),
@@ -188,7 +186,7 @@ impl<T: Into<Param>> From<Option<T>> for Param {
 // === impl Error ===
 
 impl Error {
-    /// The type that was expected, by the name that SQL gives it.
+    /// The name of the expected type in SQL.
     #[must_use]
     pub fn expected(&self) -> &str {
         match self {

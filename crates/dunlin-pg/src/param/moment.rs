@@ -1,18 +1,18 @@
-//! Dates and times by ISO 8601 and RFC 3339, as PostgreSQL prints them too.
+//! Dates and times in the forms of ISO 8601 and RFC 3339, and as PostgreSQL prints them.
 //!
-//! What PostgreSQL reads beyond that (`tomorrow`, `22/11/2026`, `Nov 22`) is refused: it depends on
-//! settings, or on the day.
+//! Other forms that PostgreSQL reads, such as `tomorrow`, `22/11/2026` and `Nov 22`, are refused,
+//! because they depend on settings or on the day.
 
 use super::Refused;
 use crate::json::days_of;
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
-/// 4714-11-24 BC, the first day of Julian day numbers, counted from 2000-01-01.
+/// 4714-11-24 BC, the first Julian day, counted from 2000-01-01.
 const FIRST_DAY: i64 = -2_451_545;
 /// The day after the last `date`, 5874897-12-31.
 const END_OF_DATES: i64 = 2_145_031_949;
-/// The day after the last one of timestamps, 294276-12-31.
+/// The day after the last `timestamp`, 294276-12-31.
 const END_OF_TIMESTAMPS: i64 = 106_751_983;
 
 struct Moment {
@@ -24,7 +24,7 @@ struct Moment {
     zone: i64,
 }
 
-/// Days since 2000-01-01. A time and a zone may follow, and do not matter.
+/// Reads a date, in days since 2000-01-01. A time and a zone may follow and are ignored.
 pub(super) fn date(text: &str) -> Result<i32, Refused> {
     match infinite(text) {
         Some(true) => return Ok(i32::MAX),
@@ -38,7 +38,8 @@ pub(super) fn date(text: &str) -> Result<i32, Refused> {
     i32::try_from(moment.day).map_err(|_| Refused::OutOfRange)
 }
 
-/// Microseconds since 2000-01-01. `zoned` tells whether a zone counts; without one it is UTC's.
+/// Reads a timestamp, in microseconds since 2000-01-01. If `zoned` is `true`, the zone counts, and
+/// it is UTC by default.
 pub(super) fn timestamp(text: &str, zoned: bool) -> Result<i64, Refused> {
     match infinite(text) {
         Some(true) => return Ok(i64::MAX),
@@ -55,7 +56,7 @@ pub(super) fn timestamp(text: &str, zoned: bool) -> Result<i64, Refused> {
     i64::try_from(micros).map_err(|_| Refused::OutOfRange)
 }
 
-/// Microseconds since midnight, and the zone in seconds west of UTC.
+/// Reads a time: microseconds since midnight, and the zone in seconds west of UTC.
 pub(super) fn time(text: &str) -> Result<(i64, i32), Refused> {
     let (time, rest) = clock(text)?;
     let zone = zone(rest)?;
@@ -74,15 +75,15 @@ fn infinite(text: &str) -> Option<bool> {
 }
 
 fn moment(text: &str) -> Result<Moment, Refused> {
-    let (text, before_christ) = match text.len().checked_sub(3).and_then(|at| text.split_at_checked(at)) {
+    let (text, is_bc) = match text.len().checked_sub(3).and_then(|at| text.split_at_checked(at)) {
         Some((rest, era)) if era.eq_ignore_ascii_case(" bc") => (rest, true),
         _ => (text, false),
     };
     let (year, rest) = digits(text, 4, 7)?;
     let (month, rest) = digits(rest.strip_prefix('-').ok_or(Refused::Invalid)?, 1, 2)?;
     let (day, rest) = digits(rest.strip_prefix('-').ok_or(Refused::Invalid)?, 1, 2)?;
-    // There is no year zero: 1 BC comes before AD 1.
-    let year = match (year, before_christ) {
+    // There is no year 0: 1 BC comes before AD 1.
+    let year = match (year, is_bc) {
         (0, _) => return Err(Refused::OutOfRange),
         (year, true) => 1 - year,
         (year, false) => year,
@@ -107,7 +108,7 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// `10:00`, `10:00:00`, `10:00:00.123456`; up to `24:00:00`, and with a 60th second.
+/// Reads `10:00`, `10:00:00` or `10:00:00.123456`, up to `24:00:00`. A 60th second is valid.
 fn clock(text: &str) -> Result<(i64, &str), Refused> {
     let (hour, rest) = digits(text, 1, 2)?;
     let (minute, rest) = digits(rest.strip_prefix(':').ok_or(Refused::Invalid)?, 2, 2)?;
@@ -130,14 +131,15 @@ fn clock(text: &str) -> Result<(i64, &str), Refused> {
     Ok((time, rest))
 }
 
-/// Seconds east of UTC: `Z`, `+02`, `+02:00`, `+0200`, `-00:00:30`; nothing is UTC's.
+/// Reads a zone, in seconds east of UTC: `Z`, `+02`, `+02:00`, `+0200`, `-00:00:30`. Without one it
+/// is UTC.
 fn zone(text: &str) -> Result<i64, Refused> {
     let text = text.strip_prefix(' ').unwrap_or(text);
     if text.is_empty() || ["z", "utc"].iter().any(|name| text.eq_ignore_ascii_case(name)) {
         return Ok(0);
     }
     let offset = text.strip_prefix(['+', '-']).ok_or(Refused::Invalid)?;
-    // Each of two digits, so that `+0530` can do without colons.
+    // Each part has two digits, so that `+0530` needs no colons.
     let mut parts = [0; 3];
     let mut rest = offset;
     for (i, part) in parts.iter_mut().enumerate() {
@@ -160,10 +162,10 @@ fn zone(text: &str) -> Result<i64, Refused> {
     Ok(if text.starts_with('-') { -east } else { east })
 }
 
-/// A number of so many digits, and what follows.
-fn digits(text: &str, least: usize, most: usize) -> Result<(i64, &str), Refused> {
+/// Reads a number with a limited number of digits, and returns the rest.
+fn digits(text: &str, min: usize, max: usize) -> Result<(i64, &str), Refused> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    if !(least..=most).contains(&end) {
+    if !(min..=max).contains(&end) {
         return Err(Refused::Invalid);
     }
     Ok((text[..end].parse().map_err(|_| Refused::Invalid)?, &text[end..]))

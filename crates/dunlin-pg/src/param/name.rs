@@ -1,10 +1,10 @@
-//! What people call a type.
+//! The names of types.
 
 use std::borrow::Cow;
 
 use tokio_postgres::types::{Kind, Type};
 
-/// The name that SQL gives a type: `bigint` for `int8`, `text[]` for an array of `text`.
+/// The name of a type in SQL: `bigint` for `int8`, `text[]` for an array of `text`.
 #[must_use]
 pub fn type_name(ty: &Type) -> Cow<'_, str> {
     Cow::Borrowed(match *ty {

@@ -1,4 +1,4 @@
-//! One text, read as a scalar type.
+//! Texts as values of scalar types.
 
 use std::num::IntErrorKind;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use tokio_postgres::types::{Format, Type};
 
 use super::{Bound, Refused, moment};
 
-/// A type of which nothing is known, so that PostgreSQL reads it.
+/// Sends the text to PostgreSQL, which reads it.
 fn unread(text: &str) -> Result<Bound, Refused> {
     if text.contains('\0') { Err(Refused::Invalid) } else { Ok(Bound::text(text)) }
 }
 
-/// Whether values of this type are sent in binary.
+/// Returns `true` if values of this type are sent in binary.
 pub(super) fn is_binary(ty: &Type) -> bool {
     is_free(ty)
         || matches!(
@@ -35,17 +35,17 @@ pub(super) fn is_binary(ty: &Type) -> bool {
         )
 }
 
-/// Whether values of this type are read here, and not by PostgreSQL alone.
+/// Returns `true` if values of this type are read here, and not by PostgreSQL alone.
 pub(super) fn is_read_here(ty: &Type) -> bool {
     is_binary(ty) || *ty == Type::NUMERIC
 }
 
-/// Whether any text is a value of this type.
+/// Returns `true` if every text is a value of this type.
 pub(super) fn is_free(ty: &Type) -> bool {
     matches!(*ty, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::BYTEA)
 }
 
-/// Reads a text as a value of `ty`, which is no domain.
+/// Reads a text as a value of `ty`, which is not a domain.
 pub(super) fn bind(ty: &Type, text: &str) -> Result<Bound, Refused> {
     let trimmed = text.trim_matches(is_space);
     match *ty {
@@ -82,17 +82,17 @@ pub(super) fn bind(ty: &Type, text: &str) -> Result<Bound, Refused> {
             Ok(IgnoredAny) => Ok(Bound::text(text)),
             Err(_) => Err(Refused::Invalid),
         },
-        // An enum's labels may have changed since they were looked up, so PostgreSQL is the judge.
+        // PostgreSQL also reads enums, because their labels may have changed since the look-up.
         _ => unread(text),
     }
 }
 
-/// What C's `isspace` takes for a blank.
+/// The white space of C's `isspace`.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
-/// As PostgreSQL reads it: unique prefixes of true, false, yes and no, on, off, 1, 0.
+/// Reads a boolean as PostgreSQL does: unique prefixes of true, false, yes and no, on, off, 1, 0.
 fn boolean(text: &str) -> Result<bool, Refused> {
     let is_prefix = |word: &str, least: usize| {
         text.len() >= least && word.get(..text.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(text))
@@ -109,7 +109,7 @@ fn boolean(text: &str) -> Result<bool, Refused> {
 fn integer<T: FromStr<Err = std::num::ParseIntError>>(text: &str) -> Result<T, Refused> {
     text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
         IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Refused::OutOfRange,
-        // An unsigned type calls a minus sign an invalid digit.
+        // An unsigned type reports a minus sign as an invalid digit.
         _ if text.strip_prefix('-').is_some_and(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())) => {
             Refused::OutOfRange
         }
@@ -121,7 +121,7 @@ fn float<T: FromStr>(text: &str) -> Result<T, Refused> {
     text.parse().map_err(|_| Refused::Invalid)
 }
 
-/// A number that became infinite, or zero, was none that the type can hold.
+/// Refuses a number that became infinite or zero, because it is out of range.
 fn in_range(text: &str, value: f64) -> Result<(), Refused> {
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
     let digits = || mantissa.bytes().filter(u8::is_ascii_digit);
@@ -130,9 +130,9 @@ fn in_range(text: &str, value: f64) -> Result<(), Refused> {
     if overflow || underflow { Err(Refused::OutOfRange) } else { Ok(()) }
 }
 
-/// Checks that PostgreSQL will read this as a `numeric`, and hold it.
+/// Checks that PostgreSQL can read the text as a `numeric` and store it.
 fn numeric(text: &str) -> Result<(), Refused> {
-    // The most digits before and after the point.
+    // The limits of digits before and after the point.
     const WHOLE: i64 = 131_072;
     const FRACTION: i64 = 16_383;
 
@@ -166,8 +166,7 @@ fn numeric(text: &str) -> Result<(), Refused> {
     if (!is_zero && before > WHOLE) || after > FRACTION { Err(Refused::OutOfRange) } else { Ok(()) }
 }
 
-/// In hexadecimal, or in the older form where a backslash begins three octal digits or another
-/// backslash.
+/// Reads hexadecimal, or the older form: a backslash with three octal digits, or two backslashes.
 fn bytea(text: &str) -> Result<Vec<u8>, Refused> {
     let bytes = text.as_bytes();
     if let Some(hex) = bytes.strip_prefix(b"\\x") {
@@ -211,7 +210,7 @@ fn nibble(digit: u8) -> Result<u8, Refused> {
     char::from(digit).to_digit(16).map(|d| d as u8).ok_or(Refused::Invalid)
 }
 
-/// With or without braces, and hyphens after any group of four digits.
+/// Reads a UUID. It may have braces, and hyphens after any group of four digits.
 fn uuid(text: &str) -> Result<[u8; 16], Refused> {
     let inner = match text.strip_prefix('{') {
         Some(rest) => rest.strip_suffix('}').ok_or(Refused::Invalid)?,

@@ -1,9 +1,9 @@
-//! Identical reads that wait at one moment become one.
+//! Collapses identical reads that are in flight at one time.
 //!
-//! For each read at most one is under way and one waits. Who comes while one is under way may not
-//! have its answer, for that may be older than what the newcomer has seen; it waits for the next
-//! one, and with it all who come meanwhile. So a crowd costs two reads, and every answer is at
-//! least as new as its request.
+//! For each read, at most one is in flight and one waits. A request that comes while one is in
+//! flight may not have its answer, because that may be older than what the client has seen. It
+//! waits for the next read, and shares it with all requests that come meanwhile. So a crowd costs
+//! two reads, and every answer is at least as new as its request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,42 +14,42 @@ use tokio::sync::watch;
 
 use crate::error::Error;
 
-/// What a read is told by: the query and its parameters.
+/// The identity of a read: the query and its parameters.
 pub(super) type Key = (usize, SmallVec<[u8; 32]>);
 
-/// The reads that are under way, each with the next of its kind.
+/// The reads in flight, each with the next one of its key.
 pub(super) struct Flights<T>(Mutex<Map<T>>);
 
 type Map<T> = HashMap<Key, Option<Next<T>>, foldhash::fast::RandomState>;
 
 type Next<T> = Arc<watch::Sender<Phase<T>>>;
 
-/// How far the read is that waits for the one under way.
+/// The phase of the read that waits for the one in flight.
 enum Phase<T> {
     Waiting,
     Go,
     Done(Result<T, Error>),
 }
 
-/// What one who came is to do.
+/// The part of one request in its read.
 pub(super) enum Flight<'a, T> {
-    /// To read, and to tell by [`Turn::done`].
-    Read(Turn<'a, T>),
-    /// Nothing: another has read since this one came.
+    /// The request reads, and passes the result to [`ReadTurn::done`].
+    Read(ReadTurn<'a, T>),
+    /// Another request has read since this one came.
     Joined(Result<T, Error>),
 }
 
-/// A read that is under way. When it ends, or is dropped, the next of its kind begins; those that
-/// wait for its answer and get none find another.
-pub(super) struct Turn<'a, T> {
+/// A read in flight. When it ends or is dropped, the next one of its key begins. Requests that
+/// wait for its answer and get none take another turn.
+pub(super) struct ReadTurn<'a, T> {
     flights: &'a Flights<T>,
     key: &'a Key,
-    /// Where the others wait, if it had to wait for its turn itself.
+    /// The channel to the other requests, if this read waited for its turn itself.
     phase: Option<Next<T>>,
 }
 
 enum Role<'a, T> {
-    Read(Turn<'a, T>),
+    Read(ReadTurn<'a, T>),
     Follow(watch::Receiver<Phase<T>>),
 }
 
@@ -62,20 +62,19 @@ impl<T> Default for Flights<T> {
 }
 
 impl<T: Clone> Flights<T> {
-    /// Comes with a read, and waits for its turn or for the answer of another one that began after
-    /// this was called.
+    /// Waits for a turn to read, or for the answer of another read that began after this call.
     pub(super) async fn enter<'a>(&'a self, key: &'a Key) -> Flight<'a, T> {
         loop {
             match self.role(key) {
                 Role::Read(turn) => {
                     if let Some(phase) = &turn.phase {
-                        // It cannot fail: this holds a sender.
+                        // It cannot fail: the turn holds a sender.
                         let _ = phase.subscribe().wait_for(|phase| matches!(phase, Phase::Go)).await;
                     }
                     return Flight::Read(turn);
                 }
                 Role::Follow(mut phase) => {
-                    // It fails when the one that was to read gave up: the loop finds another.
+                    // It fails if the reading request gave up. The loop takes another turn.
                     if let Ok(phase) = phase.wait_for(|phase| matches!(phase, Phase::Done(_))).await
                         && let Phase::Done(result) = &*phase
                     {
@@ -96,12 +95,12 @@ impl<T: Clone> Flights<T> {
             Some(Some(next)) => return Role::Follow(next.subscribe()),
             Some(next) => next.insert(Arc::new(watch::Sender::new(Phase::Waiting))).clone().into(),
         };
-        Role::Read(Turn { flights: self, key, phase })
+        Role::Read(ReadTurn { flights: self, key, phase })
     }
 }
 
-impl<T: Clone> Turn<'_, T> {
-    /// Tells the answer to those that wait for it.
+impl<T: Clone> ReadTurn<'_, T> {
+    /// Passes the answer to the requests that wait for it.
     pub(super) fn done(self, result: &Result<T, Error>) {
         if let Some(phase) = &self.phase {
             phase.send_replace(Phase::Done(result.clone()));
@@ -110,8 +109,8 @@ impl<T: Clone> Turn<'_, T> {
 }
 
 impl<T> Flights<T> {
-    /// The one under way has ended: the next begins, if there is one. From here on newcomers wait
-    /// for the one after it.
+    /// Ends the read in flight. The next one begins, if there is one. Requests that come from here
+    /// on wait for the one after it.
     fn ended(&self, key: &Key) {
         let mut map = self.map();
         match map.get_mut(key).map(Option::take) {
@@ -126,14 +125,14 @@ impl<T> Flights<T> {
     }
 }
 
-impl<T> Drop for Turn<'_, T> {
+impl<T> Drop for ReadTurn<'_, T> {
     fn drop(&mut self) {
         if let Some(phase) = &self.phase {
             let mut map = self.flights.map();
             if let Some(next) = map.get_mut(self.key)
                 && next.as_ref().is_some_and(|next| Arc::ptr_eq(next, phase))
             {
-                // Its turn has not come.
+                // The turn has not come yet.
                 *next = None;
                 return;
             }
@@ -170,14 +169,14 @@ mod tests {
         }
     }
 
-    /// A read that ends when it is told to, and counts that it began.
+    /// A read that ends on a signal, and counts its start.
     async fn read(began: &AtomicU32, end: oneshot::Receiver<u32>) -> Result<u32, Error> {
         began.fetch_add(1, Ordering::Relaxed);
         Ok(end.await.unwrap())
     }
 
     #[tokio::test]
-    async fn a_crowd_costs_two_reads_and_none_gets_an_older_answer() {
+    async fn a_crowd_costs_two_reads_and_no_answer_is_old() {
         let (flights, key, began) = (Flights::default(), key(), AtomicU32::new(0));
         let (end_first, first) = oneshot::channel();
         let (end_second, second) = oneshot::channel();
@@ -204,24 +203,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leads_may_leave() {
+    async fn the_reading_request_may_leave() {
         let (flights, key) = (Flights::default(), key());
-        for turn_came in [false, true] {
+        for has_turn in [false, true] {
             let (end, first) = oneshot::channel();
             let began = AtomicU32::new(0);
             let mut one = Box::pin(join(&flights, &key, || read(&began, first)));
             assert!(one.as_mut().now_or_never().is_none());
-            let mut lead = Box::pin(join(&flights, &key, std::future::pending));
-            assert!(lead.as_mut().now_or_never().is_none());
+            let mut second = Box::pin(join(&flights, &key, std::future::pending));
+            assert!(second.as_mut().now_or_never().is_none());
             let mut follower = Box::pin(join(&flights, &key, || async { Ok(3) }));
             assert!(follower.as_mut().now_or_never().is_none());
-            if turn_came {
+            if has_turn {
                 end.send(1).unwrap();
                 assert!(matches!(one.await, (Ok(1), false)));
-                assert!(lead.as_mut().now_or_never().is_none());
-                drop(lead);
+                assert!(second.as_mut().now_or_never().is_none());
+                drop(second);
             } else {
-                drop(lead);
+                drop(second);
                 end.send(1).unwrap();
                 assert!(matches!(one.await, (Ok(1), false)));
             }

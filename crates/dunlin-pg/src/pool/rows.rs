@@ -24,9 +24,10 @@ impl Pool {
     /// # let url = postgres.url();
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
     /// let pool = Database::new(Config::new(url))?.pool();
-    /// let rows = pool.query("SELECT n, n::text AS digits FROM generate_series(1, $1) n", &[&3]).await?;
-    /// let pairs: Vec<(i32, String)> = rows.iter().map(|row| (row.get("n"), row.get("digits"))).collect();
-    /// assert_eq!(pairs[2], (3, "3".to_owned()));
+    /// let sql = "SELECT n, n::text AS digits FROM generate_series(1, $1) n";
+    /// let rows = pool.query(sql, &[&3]).await?;
+    /// let last: (i32, String) = (rows[2].get("n"), rows[2].get("digits"));
+    /// assert_eq!(last, (3, "3".to_owned()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -44,7 +45,7 @@ impl Pool {
                 return result;
             }
             is_retry = true;
-            self.retried();
+            self.count_retry();
         }
     }
 
@@ -93,7 +94,7 @@ impl Pool {
     async fn session_for(&self, access: Access, sql: &str) -> Result<Session, Error> {
         let mut session = self.checkout(access).await?;
         session.note(&Effects::of(sql), false).await?;
-        self.counted();
+        self.count_query();
         session.busy();
         Ok(session)
     }

@@ -1,4 +1,4 @@
-//! [`Session`]: a connection that was checked out, and what state it is in.
+//! [`Session`]: a dedicated connection and its state.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -8,53 +8,52 @@ use deadpool_postgres::Object;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
-use crate::config::Pooler;
 use crate::connect::CANCELLATIONS;
 use crate::error::{Error, ErrorKind};
 use crate::query::Access;
 use crate::sql::Effects;
 
-/// How long after the server's own limit an answer may come, and how long a rollback may take.
+/// The time for an answer after the server's own limit, and the limit of a rollback.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A connection that was checked out. Dropping it costs a round trip only when it is dirty: a clean
-/// one goes back as it is, an open transaction is rolled back first, a statement under way is
-/// cancelled and the connection closed.
+/// A dedicated connection. Its drop depends on its state: a clean one goes back to the pool, an
+/// open transaction is rolled back first, a running statement is cancelled and the connection
+/// closed.
 pub(super) struct Session {
-    /// Taken only by `Drop`.
+    /// `None` only within `Drop`.
     object: Option<Object>,
     permit: Option<OwnedSemaphorePermit>,
     access: Access,
     pool: Pool,
     state: State,
-    /// `true` if a statement left something in the session that outlives its transaction.
-    is_touched: bool,
+    /// `true` if a statement may have left something in the session that outlives its transaction.
+    is_dirty: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Clean,
-    /// In a transaction that waits for its next statement.
+    /// In a transaction, between statements.
     Open,
-    /// A statement is under way.
+    /// A statement runs.
     Busy,
     /// Not to be used again.
     Broken,
 }
 
-/// Cleans a session, as DISCARD ALL does, but for the prepared statements. The settings that a
-/// connection begins with come behind it.
+/// Cleans a session as DISCARD ALL does, except for the prepared statements. The settings of a new
+/// connection follow it.
 const RESET: &str = "; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *; \
     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; ";
 
-/// The command that ends a transaction. Behind a pooler, no statement may survive it: the client
-/// library has its own about types, which the next client of the server's session would meet.
+/// The command that ends a transaction. Behind a pooler, it removes all prepared statements: the
+/// client library has some for types, which the next client of the server's session would meet.
 pub(super) fn end(command: &str, is_pooled: bool) -> String {
     match (command, is_pooled) {
         (command, false) => command.to_owned(),
         // Before it, because a COMMIT that fails ends the transaction as well.
         ("COMMIT", true) => "DEALLOCATE ALL; COMMIT".to_owned(),
-        // Behind it, because a failed transaction takes no other command.
+        // After it, because a failed transaction accepts no other command.
         (command, true) => format!("{command}; DEALLOCATE ALL"),
     }
 }
@@ -63,22 +62,22 @@ pub(super) fn end(command: &str, is_pooled: bool) -> String {
 
 impl Session {
     pub(super) fn new(object: Object, permit: OwnedSemaphorePermit, access: Access, pool: Pool) -> Self {
-        Self { object: Some(object), permit: Some(permit), access, pool, state: State::Clean, is_touched: false }
+        Self { object: Some(object), permit: Some(permit), access, pool, state: State::Clean, is_dirty: false }
     }
 
-    /// Has the session cleaned before another request gets it.
-    pub(super) const fn touch(&mut self) {
-        self.is_touched = true;
+    /// Makes sure that the session is cleaned before another request gets it.
+    pub(super) const fn mark_dirty(&mut self) {
+        self.is_dirty = true;
     }
 
-    /// Has the session cleaned if a statement with these effects may leave something in it. Which
-    /// functions are volatile is asked once.
+    /// Marks the session as dirty if a statement with these effects may leave something in it. The
+    /// server is asked once whether the functions that it calls are volatile.
     pub(super) async fn note(&mut self, effects: &Effects, in_transaction: bool) -> Result<(), Error> {
         if effects.is_dirty() {
-            self.touch();
+            self.mark_dirty();
         }
         // A pooler's session cannot be cleaned from here.
-        if self.is_touched || effects.calls.is_empty() || self.is_pooled() {
+        if self.is_dirty || effects.calls.is_empty() || self.is_pooled() {
             return Ok(());
         }
         let pool = self.pool.clone();
@@ -86,18 +85,18 @@ impl Session {
         if functions.is_any_volatile(&effects.calls).is_none() {
             functions.register(&effects.calls);
             self.busy();
-            let asked = async { Ok(functions.look_up(self.object()?).await?) };
-            let result = Self::within(self.limit(), asked).await;
+            let look_up = async { Ok(functions.look_up(self.object()?).await?) };
+            let result = Self::within(self.limit(), look_up).await;
             self.done(in_transaction, &result);
             result?;
         }
         if functions.is_any_volatile(&effects.calls) == Some(true) {
-            self.touch();
+            self.mark_dirty();
         }
         Ok(())
     }
 
-    /// The connection. It is there until the session is dropped.
+    /// The connection. It exists until the session is dropped.
     pub(super) fn object(&self) -> Result<&Object, Error> {
         self.object.as_ref().ok_or_else(|| Error::Unreachable("the connection was given back".into()))
     }
@@ -106,8 +105,8 @@ impl Session {
         self.object.as_mut().ok_or_else(|| Error::Unreachable("the connection was given back".into()))
     }
 
-    /// Has each connection of its pool prepare a statement anew, for a migration makes all of them
-    /// stale at once.
+    /// Makes each connection of the pool prepare a statement again, because a migration makes the
+    /// plans of all of them stale.
     pub(super) fn forget(&self, sql: &str) {
         let Some(object) = &self.object else { return };
         if let Some(pool) = Object::pool(object) {
@@ -120,26 +119,26 @@ impl Session {
         object.clear_type_cache();
     }
 
-    /// Marks what runs now, until [`Session::done`]: dropped meanwhile, it is cancelled.
+    /// Marks the start of a statement. If the session is dropped before [`Session::done`], the
+    /// statement is cancelled.
     pub(super) const fn busy(&mut self) {
         self.state = State::Busy;
     }
 
-    /// What ran has come to its end, well or not, and left the session inside of a transaction or
-    /// outside of any.
+    /// Marks the end of a statement, after which the session is in a transaction or in none.
     pub(super) fn done<T>(&mut self, in_transaction: bool, result: &Result<T, Error>) {
         if let Err(error) = result {
             self.pool.0.counters.failed(error);
         }
         self.state = match result.as_ref().err() {
             Some(error) if error.is_lost() => State::Broken,
-            // The client library has its own questions about types prepared, in what is another
-            // session by now.
+            // The client library's own statements for types belong to another session of the
+            // pooler by now.
             Some(error) if error.is_statement_of_another_session() && self.is_pooled() => State::Broken,
-            // The writer's server has become a standby: the next connection goes where writing is.
+            // The server has become a standby. The next connection goes to the new primary.
             Some(error) if error.is_read_only_server() && self.access == Access::Write => State::Broken,
-            // Only the server's word tells that the statement is over; a parameter is refused
-            // before it is sent.
+            // Only an answer of the server tells that the statement has ended. A parameter is
+            // refused before anything is sent.
             Some(error) if error.as_db_error().is_none() && error.kind() != ErrorKind::Input => State::Busy,
             _ if in_transaction => State::Open,
             _ => State::Clean,
@@ -151,26 +150,28 @@ impl Session {
         self.state = State::Broken;
     }
 
-    /// Waits no longer than the server may take, and a moment for a server that is gone.
+    /// Waits for a step, no longer than `limit`.
     pub(super) async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout(limit, step).await.unwrap_or(Err(Error::Timeout(limit)))
     }
 
-    /// Whether a pooler stands between, so that no statement may be prepared for longer than a
+    /// Returns `true` if a pooler stands between, so that no prepared statement may outlive its
     /// transaction.
     pub(super) fn is_pooled(&self) -> bool {
-        self.pool.0.database.0.config.pooler == Pooler::Transaction
+        self.pool.is_pooled()
     }
 
+    /// The limit of a wait for an answer: the server's own limit and some time for a server that is
+    /// gone.
     pub(super) fn limit(&self) -> Duration {
-        self.pool.0.database.0.config.statement_timeout + GRACE
+        self.pool.config().statement_timeout + GRACE
     }
 
-    /// The permit leaves with the connection: while it is cleaned it still counts as at work.
+    /// Rolls back and cleans. The permit is held meanwhile, so the connection still counts as busy.
     fn clean(&mut self, object: Object) -> impl Future<Output = ()> + Send + 'static {
         let permit = self.permit.take();
         let mut sql = end("ROLLBACK", self.is_pooled());
-        if self.is_touched {
+        if self.is_dirty {
             sql.push_str(RESET);
             sql.push_str(self.pool.0.database.connector(self.access).setup());
         }
@@ -191,12 +192,12 @@ impl Session {
         async move {
             for pause in CANCELLATIONS {
                 connector.cancel(&token).await;
-                // What is sent behind the statement is answered when that is over.
+                // The answer to this comes when the statement before it has ended.
                 if tokio::time::timeout(pause, object.simple_query("")).await.is_ok() {
                     break;
                 }
             }
-            // Closed rather than used again: a cancellation that is late must not hit the next
+            // The connection is closed, because a late cancellation must not hit the next
             // statement.
             drop(Object::take(object));
             drop(permit);
@@ -209,10 +210,10 @@ impl Drop for Session {
         let Some(object) = self.object.take() else { return };
         let runtime = tokio::runtime::Handle::try_current();
         match (self.state, runtime) {
-            (State::Clean, _) if !self.is_touched => drop(object),
+            (State::Clean, _) if !self.is_dirty => drop(object),
             (State::Clean | State::Open, Ok(runtime)) => drop(runtime.spawn(self.clean(object))),
             (State::Busy, Ok(runtime)) => drop(runtime.spawn(self.cancel(object))),
-            // Closing ends what runs there, only later.
+            // Without a runtime, the close ends the statement, only later.
             (State::Broken | State::Clean | State::Open | State::Busy, _) => drop(Object::take(object)),
         }
     }

@@ -1,11 +1,10 @@
-//! Many rows on a connection of their own, as they come: first bytes before the last row, memory
-//! bounded.
+//! Lists that are streamed from a dedicated connection, in bounded memory.
 //!
-//! A task reads the rows through a portal, part by part: a part is as many rows as fill a chunk.
-//! The server's limit for a statement counts for each part and not for the client's time to read
-//! it; a client that stops reading leaves the transaction idle, which has a limit of its own. A
-//! client that goes away closes the channel, and the task with its session is dropped, which
-//! cancels what runs.
+//! A task reads the rows through a portal, part by part. A part is as many rows as fill a chunk.
+//! The server's limit for a statement applies to each part, and not to the time that the client
+//! takes to read it. A client that stops reading leaves the transaction idle, which has a limit of
+//! its own. A client that goes away closes the channel. Then the task is dropped with its session,
+//! which cancels the statement.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -20,37 +19,37 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 use tokio_postgres::Statement;
 
-use super::Pool;
-use super::own::weigh;
-use super::read::{Answer, Binding, bind, blame};
+use super::answer::Answer;
+use super::binding::{Binding, bind, blame};
+use super::call::Call;
 use super::session::Session;
-use super::{pipeline, transaction};
-use crate::database::Declared;
+use super::{Pool, transaction};
+use crate::declared::Declared;
 use crate::error::Error;
 use crate::json::{Column, Format};
 use crate::param::Param;
-use crate::settings::Values;
+use crate::query::SettingValues;
 
-/// How many rows the first part has; what they weigh tells how many the next ones have.
+/// The number of rows of the first part. Their size decides the number of the next ones.
 const FIRST_ROWS: i32 = 256;
-const MOST_ROWS: i32 = 8192;
+const MAX_ROWS: i32 = 8192;
 
 enum Part {
-    /// All there is.
+    /// The complete answer.
     Whole(Vec<u8>),
     Chunk(Vec<u8>),
     Last(Vec<u8>),
     Failed(Error),
 }
 
-/// The body of an answer whose rows still come.
+/// The body of an answer whose rows are still arriving.
 struct Rows {
     first: Option<Bytes>,
     parts: mpsc::Receiver<Part>,
     ended: bool,
 }
 
-/// How far a reader is.
+/// The progress of a reader.
 #[derive(Default)]
 struct Progress {
     /// The index of the statement.
@@ -63,13 +62,13 @@ struct Reader {
     query: Arc<Declared>,
     params: Vec<Param>,
     /// The values of the transaction's settings.
-    values: Option<Values>,
+    values: Option<SettingValues>,
     format: Format,
-    /// A chunk, and the most that is held back to be a whole answer.
+    /// The size of a chunk, and the limit of an answer that is not streamed.
     size: usize,
-    /// How long a client may take to read a chunk.
+    /// The time that a client may take to read a chunk.
     idle: Duration,
-    /// What the transaction has to be told first.
+    /// The commands that set the transaction's limits.
     limits: Option<String>,
     parts: mpsc::Sender<Part>,
 }
@@ -77,24 +76,22 @@ struct Reader {
 // === impl Pool ===
 
 impl Pool {
-    pub(super) async fn stream(
-        &self,
-        query: &Arc<Declared>,
-        params: &[Param],
-        format: Format,
-    ) -> Result<Answer, Error> {
+    /// Reads a list. The answer is complete if it is small, and otherwise a stream.
+    pub(super) async fn stream(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let Call { query, params, format } = call;
         let values = query.setting_values(params)?;
         let mut session = self.checkout_for(query).await?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let (sender, mut parts) = mpsc::channel(1);
+        let config = self.config();
         let reader = Reader {
             query: query.clone(),
             params: params.to_vec(),
             values,
             format,
-            size: self.0.database.0.config.stream_from,
-            idle: self.0.database.0.config.idle_transaction_timeout,
-            limits: transaction::limits(&self.0.database.0.config),
+            size: config.stream_from,
+            idle: config.idle_transaction_timeout,
+            limits: transaction::limits(config),
             parts: sender,
         };
         tokio::spawn(async move {
@@ -112,7 +109,7 @@ impl Pool {
         });
         let first = parts.recv().await;
         if let Some(Part::Whole(_) | Part::Chunk(_)) = first {
-            weigh(query, begun, matches!(first, Some(Part::Chunk(_))));
+            query.note_cost(started, matches!(first, Some(Part::Chunk(_))));
         }
         match first {
             Some(Part::Whole(bytes)) => Ok(Answer::Rows(bytes.into())),
@@ -133,7 +130,7 @@ impl Reader {
         session.busy();
         let mut progress = Progress::default();
         let mut result = self.read_on(session.object_mut()?, limit, &mut progress).await;
-        if matches!(result, Err(Error::Parameter { .. })) && self.query.may_have_changed() {
+        if matches!(result, Err(Error::Parameter { .. })) && self.query.take_recheck() {
             session.forget(&self.query.statements()[progress.at].sql);
             progress = Progress::default();
             result = self.read_on(session.object_mut()?, limit, &mut progress).await;
@@ -163,7 +160,7 @@ impl Reader {
         }
         if let (Some(settings), Some(values)) = (&self.query.settings, &self.values) {
             let client: &tokio_postgres::Transaction<'_> = &transaction;
-            Session::within(limit, pipeline::set(client, settings, values)).await?;
+            Session::within(limit, settings.set(client, values)).await?;
         }
         let last = self.query.statements().len() - 1;
         while progress.at < last {
@@ -174,7 +171,7 @@ impl Reader {
         let (prepared, bound) = Session::within(limit, self.prepare(&transaction, progress)).await?;
         let columns = Column::all(prepared.columns())?;
         let portal = Session::within(limit, async { Ok(transaction.bind_raw(&prepared, bound).await?) }).await?;
-        // Nothing but the portal holds it now, so that behind a pooler it does not outlive the
+        // Only the portal holds the statement now, so that behind a pooler it does not outlive the
         // transaction.
         drop(prepared);
 
@@ -207,7 +204,7 @@ impl Reader {
         self.format.end(&mut out);
         drop(portal);
         if self.limits.is_some() {
-            // The client library's statements about types must not survive in the pooler's session.
+            // The client library's statements for types must not stay in the pooler's session.
             Session::within(limit, async { Ok(transaction.batch_execute("DEALLOCATE ALL").await?) }).await?;
         }
         Session::within(limit, async { Ok(transaction.commit().await?) }).await?;
@@ -222,7 +219,7 @@ impl Reader {
         let statement = &self.query.statements()[progress.at];
         let prepared = match self.limits {
             None => transaction.prepare_cached(&statement.sql).await?,
-            // A pooler's session is another one the next time.
+            // The next transaction may be in another session of the pooler.
             Some(_) => transaction.prepare(&statement.sql).await?,
         };
         progress.is_prepared = true;
@@ -231,7 +228,7 @@ impl Reader {
     }
 
     async fn send(&self, part: Part) -> Result<(), Error> {
-        // As long as the server lets the transaction stand idle; by then its connection is gone.
+        // After this time the server ends the idle transaction and its connection.
         let limit = self.idle;
         match tokio::time::timeout(limit, self.parts.send(part)).await {
             Ok(sent) => sent.map_err(|_| Error::Unreachable("the client is gone".into())),
@@ -240,10 +237,10 @@ impl Reader {
     }
 }
 
-/// How many rows make a chunk of `size` bytes, by the last ones.
+/// The number of rows for a chunk of `size` bytes, if they are as large as the last `rows`.
 fn rows_for(size: usize, bytes: usize, rows: i32) -> i32 {
     let each = (bytes / usize::try_from(rows.max(1)).unwrap_or(1)).max(1);
-    i32::try_from(size / each).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS)
+    i32::try_from(size / each).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS)
 }
 
 // === impl Rows ===
@@ -267,7 +264,7 @@ impl http_body::Body for Rows {
         Poll::Ready(match part {
             Some(Part::Last(bytes)) => Some(Ok(Frame::data(bytes.into()))),
             Some(Part::Failed(error)) => Some(Err(error.into())),
-            // The task is gone without a word: some rows are missing.
+            // The task ended without a last part, so some rows are missing.
             _ => Some(Err("the rows broke off".into())),
         })
     }
@@ -278,9 +275,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_has_rows_by_their_weight() {
+    fn the_size_of_rows_decides_their_number() {
         assert_eq!(rows_for(65536, 25600, 256), 655);
         assert_eq!(rows_for(65536, 10_000_000, 10), 1);
-        assert_eq!(rows_for(65536, 0, 0), MOST_ROWS);
+        assert_eq!(rows_for(65536, 0, 0), MAX_ROWS);
     }
 }

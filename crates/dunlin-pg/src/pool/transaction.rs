@@ -1,4 +1,4 @@
-//! Transactions: begun, ended, rolled back when dropped, run again when they lose.
+//! [`Transaction`]: a transaction by hand, and the commands of all transactions.
 
 use std::fmt;
 use std::future::Future;
@@ -9,29 +9,28 @@ use futures_util::future::join;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::Pool;
 use super::session::{self, Session};
-use super::{Pool, pipeline};
 use crate::config::{Config, Pooler};
-use crate::database::Declared;
+use crate::declared::Declared;
 use crate::error::Error;
-use crate::query::{Access, Isolation};
-use crate::settings::Values;
+use crate::query::{Access, Isolation, SettingValues};
 use crate::sql::Effects;
 
-/// How a transaction begins.
+/// The options of a transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransactionOptions {
-    /// A read goes to the read URL and cannot write.
+    /// A read goes to the URL for reads, and its transaction is read-only.
     pub access: Access,
-    /// `None` is the database's default.
+    /// The isolation level. `None` is the database's default.
     pub isolation: Option<Isolation>,
 }
 
-/// A transaction on a connection of its own. Dropped before [`Transaction::commit`] it is rolled
-/// back; dropped while a statement is under way, that is cancelled.
+/// A transaction on a dedicated connection. If it is dropped before [`Transaction::commit`], it is
+/// rolled back. If it is dropped while a statement runs, the statement is cancelled.
 pub struct Transaction {
     session: Session,
-    /// Why the server takes nothing more until it is rolled back.
+    /// The error after which the server accepts nothing but a rollback.
     failed: Option<Error>,
 }
 
@@ -41,17 +40,17 @@ impl Pool {
     /// Begins a transaction.
     ///
     /// # Errors
-    /// No connection, or what PostgreSQL said.
+    /// No connection, or an error that PostgreSQL reported.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
         let mut session = self.checkout(options.access).await?;
-        self.counted();
+        self.count_query();
         begin(&mut session, options, self).await?;
         Ok(Transaction { session, failed: None })
     }
 
-    /// Runs `work`, which begins and commits a transaction, again after a serialization failure or
-    /// a deadlock, as often as [`Config::retries`](crate::Config::retries) says, with a pause that
-    /// grows and is drawn at random.
+    /// Runs `work`, which begins and commits a transaction. After a serialization failure or a
+    /// deadlock it runs again, at most [`Config::retries`](crate::Config::retries) times. The
+    /// pauses grow and are random.
     ///
     /// # Errors
     /// The last error of `work`.
@@ -62,8 +61,8 @@ impl Pool {
         let mut attempt = 0;
         loop {
             match work().await {
-                Err(error) if error.is_transient() && attempt < self.0.database.0.config.retries => {
-                    self.retried();
+                Err(error) if error.is_transient() && attempt < self.config().retries => {
+                    self.count_retry();
                     pause(attempt).await;
                     attempt += 1;
                 }
@@ -76,12 +75,12 @@ impl Pool {
 // === impl Transaction ===
 
 impl Transaction {
-    /// The rows of a statement, which is prepared once for each connection; behind a pooler, each
-    /// time. It stays prepared as long as the connection lives, so what varies belongs in `params`,
-    /// not in the text.
+    /// Runs a statement and returns its rows. It is prepared once for each connection; behind a
+    /// pooler, each time. It stays prepared as long as the connection lives, so values belong in
+    /// `params` and not in the text.
     ///
     /// # Errors
-    /// What PostgreSQL said.
+    /// The error that PostgreSQL reported.
     pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let pooled = self.session.is_pooled();
         self.note(sql).await?;
@@ -96,10 +95,10 @@ impl Transaction {
         .await
     }
 
-    /// How many rows a statement changed.
+    /// Runs a statement and returns the number of rows that it changed.
     ///
     /// # Errors
-    /// What PostgreSQL said.
+    /// The error that PostgreSQL reported.
     pub async fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let pooled = self.session.is_pooled();
         self.note(sql).await?;
@@ -114,36 +113,36 @@ impl Transaction {
         .await
     }
 
-    /// Commits. When it gives an error that is not PostgreSQL's own, nobody knows whether it was.
-    /// Where a statement failed before, and no savepoint was gone back to since, all is rolled back
-    /// and that is the error.
+    /// Commits. If a statement failed and no rollback to a savepoint followed, all is rolled back,
+    /// and the error is the one of that statement.
     ///
     /// # Errors
-    /// What PostgreSQL said.
+    /// The error that PostgreSQL reported. After an error of the connection the outcome is unknown:
+    /// the transaction may have committed.
     pub async fn commit(mut self) -> Result<(), Error> {
         if let Some(error) = self.failed.take() {
-            // PostgreSQL would roll back at `COMMIT` as well, and not call it an error.
+            // PostgreSQL rolls back at `COMMIT` as well, but reports no error.
             end(&mut self.session, "ROLLBACK").await?;
             return Err(error);
         }
         end(&mut self.session, "COMMIT").await
     }
 
-    /// Rolls back and waits for it; dropping it does so in the background.
+    /// Rolls back and waits for the end. A drop rolls back in the background.
     ///
     /// # Errors
-    /// What PostgreSQL said.
+    /// The error that PostgreSQL reported.
     pub async fn rollback(mut self) -> Result<(), Error> {
         end(&mut self.session, "ROLLBACK").await
     }
 
-    /// Has the session cleaned afterwards if the statement may leave something in it.
+    /// Makes sure that the session is cleaned if the statement may leave something in it.
     async fn note(&mut self, sql: &str) -> Result<(), Error> {
         let effects = Effects::of(sql);
         if self.failed.is_some() {
-            // The server answers no question until the transaction is rolled back.
+            // The server answers nothing until the transaction is rolled back.
             if effects.is_dirty() || !effects.calls.is_empty() {
-                self.session.touch();
+                self.session.mark_dirty();
             }
             return Ok(());
         }
@@ -170,8 +169,8 @@ impl fmt::Debug for Transaction {
     }
 }
 
-/// The parameters with their types, for a statement without a name: one with a name would outlive
-/// the transaction in a pooler's session as long as any of its rows.
+/// The parameters with their types, for a statement without a name. A named statement would stay in
+/// the pooler's session as long as any of its rows.
 async fn typed<'a>(
     object: &Object,
     sql: &str,
@@ -196,12 +195,12 @@ pub(super) async fn begin(session: &mut Session, options: TransactionOptions, po
     command(session, &begin_with_limits(options, pool), true).await
 }
 
-/// Begins a transaction with the settings of a query, in one round trip. A statement may follow
-/// only when both are done.
+/// Begins a transaction with the settings of a query, in one round trip. No statement may be sent
+/// before both have succeeded.
 pub(super) async fn begin_for(
     session: &mut Session,
     query: &Declared,
-    values: Option<&Values>,
+    values: Option<&SettingValues>,
     pool: &Pool,
 ) -> Result<(), Error> {
     let options = TransactionOptions { access: query.access, isolation: query.isolation };
@@ -212,7 +211,7 @@ pub(super) async fn begin_for(
     session.busy();
     let both = async {
         let client: &tokio_postgres::Client = session.object()?;
-        let (begun, set) = join(client.batch_execute(&sql), pipeline::set(client, settings, values)).await;
+        let (begun, set) = join(client.batch_execute(&sql), settings.set(client, values)).await;
         begun?;
         set
     };
@@ -223,15 +222,15 @@ pub(super) async fn begin_for(
 
 fn begin_with_limits(options: TransactionOptions, pool: &Pool) -> String {
     let mut sql = begin_sql(options.access, options.isolation);
-    if let Some(limits) = limits(&pool.0.database.0.config) {
+    if let Some(limits) = limits(pool.config()) {
         sql.push_str("; ");
         sql.push_str(&limits);
     }
     sql
 }
 
-/// What a transaction has to be told of the limits: behind a pooler nothing was set when the
-/// session began.
+/// The commands that set the limits in a transaction. Behind a pooler, the start of a session sets
+/// nothing.
 pub(super) fn limits(config: &Config) -> Option<String> {
     let (statement, idle) = (config.statement_timeout.as_millis(), config.idle_transaction_timeout.as_millis());
     (config.pooler == Pooler::Transaction).then(|| {
@@ -253,8 +252,8 @@ async fn command(session: &mut Session, sql: &str, in_transaction: bool) -> Resu
     result
 }
 
-/// From 0 to 5, 10, 20, … ms, so that those who met do not meet again.
+/// Waits for up to 5, 10, 20, … ms, at random, so that transactions in conflict do not meet again.
 pub(super) async fn pause(attempt: u32) {
-    let most = Duration::from_millis(5 << attempt.min(6));
-    tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
+    let limit = Duration::from_millis(5 << attempt.min(6));
+    tokio::time::sleep(limit.mul_f64(fastrand::f64())).await;
 }

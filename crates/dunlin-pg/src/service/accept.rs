@@ -1,4 +1,4 @@
-//! Which format an answer of many rows has (RFC 9110 §12.5.1).
+//! The choice of a format by `Accept` (RFC 9110 §12.5.1).
 
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -6,8 +6,9 @@ use http::header::ACCEPT;
 use crate::json::Format;
 use crate::query::Formats;
 
-/// The format that the client likes best among those that are offered. JSON wins a tie, and is what
-/// a client gets that takes none of them: RFC 9110 §12.5.1 allows that, and it tells more than 406.
+/// Returns the format with the highest weight among those that are offered. JSON wins a tie. A
+/// client that accepts none of them gets JSON as well: RFC 9110 §12.5.1 allows that, and it is more
+/// useful than 406.
 pub(super) fn choose(formats: Formats, headers: &HeaderMap) -> Format {
     if formats == Formats::default() {
         return Format::Json;
@@ -25,7 +26,7 @@ pub(super) fn choose(formats: Formats, headers: &HeaderMap) -> Format {
     best.0
 }
 
-/// How much a type is liked, in thousandths: the most specific range that names it decides.
+/// The weight of a media type, in thousandths. The most specific range that matches decides.
 fn weight(lines: &[&str], kind: &str, subtype: &str) -> u32 {
     let mut best = (0, 0);
     for range in lines.iter().flat_map(|line| line.split(',')) {

@@ -8,14 +8,14 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use crate::database::Declared;
+use crate::declared::Declared;
 use crate::error::Error;
 use crate::param::{Json, Param};
 use crate::query::{Place, Source};
 
 pub(super) type Params = SmallVec<[Param; 2]>;
 
-/// The members of a JSON body by name; the last one of a name counts.
+/// The members of a JSON body by name. The last one of a name counts.
 pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// The parts of a request that hold parameters.
@@ -34,7 +34,7 @@ pub(super) fn of(query: &Declared, mut parts: Parts<'_>) -> Result<Params, Error
         .map(|source| {
             let given = match source.place() {
                 Place::Url => from_url(source.key(), parts.path, parts.uri.query()),
-                // Taken unless it is wanted twice, so that a large one is not copied.
+                // A field that is used once is taken, so that a large one is not copied.
                 Place::Body if query.sources().filter(|other| other.name() == source.name()).count() > 1 => {
                     parts.fields.get(source.key()).cloned().map(Json::from_raw).map(Param::Json)
                 }
@@ -99,8 +99,8 @@ fn missing(source: &Source) -> Error {
     Error::Parameter { name: source.shared_name().clone(), reason: reason.into() }
 }
 
-/// The body as a JSON object. Its media type is not asked: many clients announce a form where
-/// nobody told them otherwise, and what is no JSON shows itself.
+/// Reads the body as a JSON object. Its media type is ignored, because many clients announce a form
+/// by default, and a body that is no JSON is refused anyway.
 pub(super) async fn read(body: Body, max_body: usize) -> Result<Fields, Error> {
     let bytes = body.collect(max_body).await.map_err(|error| match error {
         BodyError::Other(error) => {

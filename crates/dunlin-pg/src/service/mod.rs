@@ -21,27 +21,29 @@ use tower_service::Service;
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::arguments::Params;
-use crate::database::Declared;
+use crate::declared::Declared;
 use crate::error::{Error, ErrorKind};
 use crate::json::Format;
 use crate::pool::{Answer, Pool};
 use crate::query::{Access, Place, Rows, Source};
 
-/// The most that a JSON body may have by default.
+/// The default limit of a JSON body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Answers HTTP requests with a declared query. It takes parameters from the path
-/// ([`PathParams`](dunlin_http::PathParams) in the request's extensions), the query string and a
-/// JSON body, and answers itself in every case: errors are problem documents.
+/// Answers HTTP requests with a declared query. Parameters come from the path
+/// ([`PathParams`](dunlin_http::PathParams) in the request's extensions), the query string, the
+/// head, a JSON body, and the client's [`Identity`](dunlin_http::Identity). Errors are problem
+/// documents.
 ///
-/// Of axum's routes, whose parameters are its own, `examples/axum.rs` makes
+/// axum has path parameters of its own; `examples/axum.rs` turns them into
 /// [`PathParams`](dunlin_http::PathParams).
 ///
-/// A complete answer to a read has an `ETag` from its content, and `If-None-Match` is 304.
+/// A complete answer to a read has an `ETag` from its content, and `If-None-Match` is evaluated. An
+/// answer that depends on a claim is `Cache-Control: private`.
 #[derive(Clone)]
 pub struct QueryService(Arc<Inner>);
 
-/// Behind a count of the service's own: the query's is that of all event loops.
+/// It has a reference count for each event loop, so that loops do not contend for the query's.
 #[derive(Clone)]
 struct Inner {
     pool: Pool,
@@ -53,22 +55,22 @@ struct Inner {
     is_private: bool,
 }
 
-/// The answer of a [`QueryService`].
-pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+/// The future of a [`QueryService`].
+pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// What the answer depends on besides the parameters.
-struct Asked {
+/// The facts about a request that the answer depends on, besides the parameters.
+struct RequestInfo {
     format: Format,
     /// GET or HEAD.
     reads: bool,
-    /// Only where there are any.
+    /// The method and the fields, if there is a condition.
     conditions: Option<Box<(Method, HeaderMap)>>,
 }
 
 // === impl QueryService ===
 
 impl QueryService {
-    /// The query on the pool of this event loop.
+    /// Makes a service of the query on the pool of this event loop.
     #[must_use]
     pub fn new(pool: Pool, query: Arc<Declared>) -> Self {
         let vary = vary(&query);
@@ -76,23 +78,23 @@ impl QueryService {
         Self(Arc::new(Inner { pool, query, max_body: MAX_BODY, vary, is_private }))
     }
 
-    /// The most bytes that a JSON body may have; 1 MiB unless told. More is 413.
+    /// Sets the limit of a JSON body, in bytes. It is 1 MiB by default. A larger body is 413.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         Arc::make_mut(&mut self.0).max_body = bytes;
         self
     }
 
-    /// Answers a request whose path's parameters the caller has in hand. As a [`Service`] it takes
-    /// them from the request's extensions.
-    pub fn answer(&self, request: Request<Body>, path: &PathParams) -> Answering {
+    /// Answers a request with these path parameters. The [`Service`] takes them from the request's
+    /// extensions instead.
+    pub fn answer(&self, request: Request<Body>, path: &PathParams) -> AnswerFuture {
         let identity = request.extensions().get::<Arc<Identity>>().cloned();
         Box::pin(ResponseFuture::new(self.reply(request, path, identity)))
     }
 
     fn reply(&self, request: Request<Body>, path: &PathParams, identity: Option<Arc<Identity>>) -> ReplyFuture {
         let this = self.0.clone();
-        // What is rare is left out of the future of a read, which stays small so.
+        // The rare case has a future of its own, so that the future of a read stays small.
         if this.query.reads_body() {
             let path = path.clone();
             return ReplyFuture::response(async move {
@@ -104,7 +106,7 @@ impl QueryService {
                     }
                     Err(error) => Err(error),
                 };
-                this.respond(params, Asked::of(&this.query, parts.method, parts.headers)).await
+                this.respond(params, RequestInfo::of(&this.query, parts.method, parts.headers)).await
             });
         }
         let (parts, body) = request.into_parts();
@@ -112,16 +114,16 @@ impl QueryService {
         let (uri, headers, identity) = (&parts.uri, &parts.headers, identity.as_deref());
         let fields = arguments::Fields::new();
         let params = arguments::of(&this.query, arguments::Parts { uri, path, headers, identity, fields });
-        let asked = Asked::of(&this.query, parts.method, parts.headers);
-        ReplyFuture::response(async move { this.respond(params, asked).await })
+        let info = RequestInfo::of(&this.query, parts.method, parts.headers);
+        ReplyFuture::response(async move { this.respond(params, info).await })
     }
 }
 
 // === impl Inner ===
 
 impl Inner {
-    async fn respond(&self, params: Result<Params, Error>, asked: Asked) -> Response<Body> {
-        let mut response = self.answer(params, asked).await;
+    async fn respond(&self, params: Result<Params, Error>, info: RequestInfo) -> Response<Body> {
+        let mut response = self.answer(params, info).await;
         if self.is_private {
             // RFC 9111 §5.2.2.7: no shared cache may store it.
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
@@ -129,22 +131,22 @@ impl Inner {
         response
     }
 
-    async fn answer(&self, params: Result<Params, Error>, asked: Asked) -> Response<Body> {
-        if self.refuses(&asked) {
+    async fn answer(&self, params: Result<Params, Error>, info: RequestInfo) -> Response<Body> {
+        if self.refuses(&info) {
             return precondition_failed();
         }
         let answer = match params {
-            Ok(params) => self.pool.run(&self.query, &params, asked.format).await,
+            Ok(params) => self.pool.run(&self.query, &params, info.format).await,
             Err(error) => Err(error),
         };
         match answer {
-            Ok(Answer::Rows(bytes)) => self.whole(bytes, asked),
-            // What streams has no validator, so If-Match cannot hold.
-            Ok(Answer::Stream(_)) if asked.has(&IF_MATCH) => precondition_failed(),
-            Ok(Answer::Stream(body)) => self.with_type(Response::new(body), asked.format),
+            Ok(Answer::Rows(bytes)) => self.whole(bytes, info),
+            // A stream has no validator, so If-Match cannot hold.
+            Ok(Answer::Stream(_)) if info.has(&IF_MATCH) => precondition_failed(),
+            Ok(Answer::Stream(body)) => self.with_type(Response::new(body), info.format),
             Ok(Answer::Changed(count)) if count > 0 || self.query.rows == Rows::Many => {
                 let mut response = Response::new(Body::empty());
-                // RFC 9110 §15.3.5: done, and there is nothing to send.
+                // RFC 9110 §15.3.5: success without content.
                 let plain = self.query.status == StatusCode::OK;
                 *response.status_mut() = if plain { StatusCode::NO_CONTENT } else { self.query.status };
                 response
@@ -162,20 +164,20 @@ impl Inner {
         }
     }
 
-    /// Returns `true` for a write with a condition about what is there now, which this route does
-    /// not know. RFC 9110 §13.1.1: the method must not be performed unless the condition holds.
-    fn refuses(&self, asked: &Asked) -> bool {
-        let writes = self.query.access == Access::Write || !asked.reads;
-        writes && (asked.has(&IF_MATCH) || asked.has(&IF_NONE_MATCH))
+    /// Returns `true` for a write with a condition about the current state, which is unknown here.
+    /// RFC 9110 §13.1.1: the method must not be performed unless the condition holds.
+    fn refuses(&self, info: &RequestInfo) -> bool {
+        let writes = self.query.access == Access::Write || !info.reads;
+        writes && (info.has(&IF_MATCH) || info.has(&IF_NONE_MATCH))
     }
 
-    fn whole(&self, bytes: Bytes, asked: Asked) -> Response<Body> {
-        // RFC 9110 §8.8.3: what was written is no representation to be asked for again.
-        if self.query.access == Access::Write || !asked.reads {
-            return self.with_type(Response::new(Body::from(bytes)), asked.format);
+    fn whole(&self, bytes: Bytes, info: RequestInfo) -> Response<Body> {
+        // RFC 9110 §8.8.3: the answer of a write is no representation that a later request gets.
+        if self.query.access == Access::Write || !info.reads {
+            return self.with_type(Response::new(Body::from(bytes)), info.format);
         }
         let etag = etag(&bytes);
-        let outcome = asked.conditions.map_or(Outcome::Proceed, |asked| evaluate(&etag, &asked.0, &asked.1));
+        let outcome = info.conditions.map_or(Outcome::Proceed, |info| evaluate(&etag, &info.0, &info.1));
         if outcome == Outcome::Failed {
             return precondition_failed();
         }
@@ -185,7 +187,7 @@ impl Inner {
             self.vary(response.headers_mut());
             response
         } else {
-            self.with_type(Response::new(Body::from(bytes)), asked.format)
+            self.with_type(Response::new(Body::from(bytes)), info.format)
         };
         response.headers_mut().insert(ETAG, etag);
         response
@@ -210,7 +212,7 @@ impl Inner {
         match error.kind() {
             ErrorKind::Internal => tracing::error!(query, %error, "a query failed"),
             ErrorKind::Timeout => tracing::warn!(query, %error, "a query took too long"),
-            // One line for each request of an outage would drown the one that tells of it.
+            // An outage has a line of its own, which one line per request would hide.
             _ => tracing::debug!(query, %error, "a query was refused"),
         }
     }
@@ -232,13 +234,13 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = AnswerFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Answering {
+    fn call(&mut self, request: Request<B>) -> AnswerFuture {
         let mut request = request.map(Body::new);
         let path = request.extensions_mut().remove::<PathParams>().unwrap_or_default();
         self.answer(request, &path)
@@ -251,9 +253,9 @@ impl fmt::Debug for QueryService {
     }
 }
 
-// === impl Asked ===
+// === impl RequestInfo ===
 
-impl Asked {
+impl RequestInfo {
     /// Returns `true` if the request has this condition.
     fn has(&self, name: &HeaderName) -> bool {
         self.conditions.as_ref().is_some_and(|conditions| conditions.1.contains_key(name))
@@ -278,7 +280,7 @@ fn vary(query: &Declared) -> Option<HeaderValue> {
     if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() }
 }
 
-/// Checked when this is compiled, not for each answer.
+/// The media type of a format. The values are checked at compile time.
 fn content_type(format: Format) -> HeaderValue {
     const JSON: HeaderValue = HeaderValue::from_static(Format::Json.content_type());
     const CSV: HeaderValue = HeaderValue::from_static(Format::Csv.content_type());
@@ -290,9 +292,9 @@ fn content_type(format: Format) -> HeaderValue {
     }
 }
 
-/// A strong tag: 128 bits of the content's XXH3, which no two answers share by chance, and the same
-/// for every instance. It need not withstand design: who could make two answers with one tag would
-/// hide a change of their own rows from those who revalidate the first.
+/// A strong tag: 128 bits of the content's XXH3, which is the same in every instance. It does not
+/// have to withstand attacks: a client that makes two answers with one tag only hides a change of
+/// its own rows.
 fn etag(bytes: &[u8]) -> HeaderValue {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let digest = xxh3_128(bytes).to_be_bytes();

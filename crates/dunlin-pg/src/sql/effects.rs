@@ -1,4 +1,4 @@
-//! The effects of a statement on its transaction and its session, as far as its text shows them.
+//! The effects of a statement on its transaction and its session, as far as the text shows them.
 
 use super::{Token, tokens};
 
@@ -27,7 +27,7 @@ pub(crate) struct Effects {
     /// `true` if it leaves something in the session that outlives the transaction: a setting, an
     /// advisory lock, a temporary table.
     pub(crate) touches: bool,
-    /// `true` if it may do so where its text does not show it: DO and CALL.
+    /// `true` if it may do so in code that is not in the text, such as DO and CALL.
     pub(crate) hides: bool,
     /// The names of the functions that it calls.
     pub(crate) calls: Vec<Box<str>>,
@@ -102,7 +102,7 @@ impl Effects {
             let before = tokens[at - 1].word();
             self.touches |= matches!(before.as_deref(), Some("CREATE" | "INTO" | "LOCAL" | "GLOBAL" | "REPLACE"));
         }
-        // A name with Unicode escapes may be any.
+        // A name with Unicode escapes may be any name.
         if matches!(tokens[at], Token::Word("U" | "u"))
             && matches!(next, Some(Token::Symbol(b'&')))
             && tokens.get(at + 2).is_some_and(Token::is_quoted_name)
@@ -111,7 +111,8 @@ impl Effects {
         }
         let Some(name) = tokens[at].name() else { return };
         match next {
-            // What is made in this schema is temporary. Its tables are used by whoever made them.
+            // Objects in this schema are temporary. The statement that creates one is dirty, and so
+            // are the others in its transaction.
             Some(Token::Symbol(b'.')) => self.touches |= name == "pg_temp",
             Some(Token::Symbol(b'(')) => {
                 self.touches |=
@@ -146,8 +147,7 @@ fn is_local(call: &[Token<'_>]) -> bool {
     }
 }
 
-/// The placeholder of another language that a statement has, `?` or `:name`, where PostgreSQL has
-/// `$1`.
+/// The placeholder of another language in a statement, `?` or `:name`. PostgreSQL has `$1`.
 pub(crate) fn foreign_placeholder(sql: &str) -> Option<String> {
     let tokens: Vec<Token<'_>> = tokens(sql).collect();
     (0..tokens.len()).find_map(|at| {

@@ -1,5 +1,4 @@
-//! The parts of SQL that have to be known here: the places of its parameters, and its effects on a
-//! session.
+//! A reader for the parts of SQL that matter here: parameters, effects on a session, writes.
 
 mod effects;
 mod writes;
@@ -7,12 +6,12 @@ mod writes;
 pub(crate) use effects::{Effects, foreign_placeholder, refusal};
 pub(crate) use writes::{skips_conflicts, write};
 
-/// A statement whose parameters are numbered without gaps, and what they were numbered before.
+/// Numbers the parameters of a statement without gaps, and returns their old numbers.
 ///
-/// PostgreSQL cannot tell the type of a `$1` that a statement does not use. So that several
-/// statements may share one list of parameters, each gets numbers of its own:
-/// `UPDATE t SET n = $3 WHERE id = $1` becomes `… n = $2 WHERE id = $1` with `[1, 3]`. A statement
-/// that is dense and in order already stays as it is, to the byte.
+/// PostgreSQL cannot infer the type of a `$1` that a statement does not use. So that several
+/// statements can share one list of parameters, each gets numbers of its own: `UPDATE t SET n = $3
+/// WHERE id = $1` becomes `… n = $2 WHERE id = $1` with `[1, 3]`. A statement without gaps is
+/// unchanged.
 pub(crate) fn renumber(sql: &str) -> (String, Vec<usize>) {
     let places = places(sql);
     let mut used: Vec<usize> = places.iter().map(|place| place.number).collect();
@@ -41,7 +40,7 @@ pub(crate) struct Place {
     number: usize,
 }
 
-/// A part of a statement (PostgreSQL §4.1). Comments and blanks are left out.
+/// A token of a statement (PostgreSQL §4.1). There is none for comments and white space.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Token<'s> {
     /// A key word, or a name without quotes.
@@ -63,7 +62,7 @@ impl Token<'_> {
         }
     }
 
-    /// The name as the catalogues have it: in lower case unless it is quoted.
+    /// The name as in the catalogues: in lower case unless it is quoted.
     pub(crate) fn name(&self) -> Option<String> {
         match self {
             Token::Word(word) => Some(word.to_ascii_lowercase()),
@@ -83,7 +82,7 @@ fn places(sql: &str) -> Vec<Place> {
     tokens(sql).filter_map(parameter).collect()
 }
 
-/// The parts of a statement, in order.
+/// The tokens of a statement, in order.
 pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -99,7 +98,7 @@ pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// The token at `at`, if one begins there, and the place behind it.
+/// The token at `at`, if one begins there, and the index of the byte behind it.
 fn token_at(sql: &str, at: usize) -> (Option<Token<'_>>, usize) {
     let bytes = sql.as_bytes();
     let quoted = |start: usize, end: usize| (sql.get(start..end).map(Token::Quoted), end);
@@ -159,7 +158,7 @@ fn after_comment(bytes: &[u8], open: usize) -> usize {
     bytes.len()
 }
 
-/// `$tag$ … $tag$`; a lone `$` is passed over.
+/// The end of `$tag$ … $tag$`. A single `$` is skipped.
 fn after_dollar_quoted(bytes: &[u8], open: usize) -> usize {
     let tag = bytes[open + 1..].iter().take_while(|&&byte| is_name(byte) && byte != b'$').count();
     let end = open + 1 + tag;

@@ -1,4 +1,4 @@
-//! The statements that write, as far as their text shows it.
+//! Statements that write, as far as the text shows it.
 
 use super::{Token, tokens};
 
@@ -21,7 +21,7 @@ pub(crate) fn write(sql: &str) -> Option<&'static str> {
     if !matches!(word(first), "SELECT" | "WITH" | "VALUES" | "TABLE") {
         return None;
     }
-    // The words before the parentheses that are open.
+    // For each open parenthesis, the word before it.
     let mut open: Vec<&str> = Vec::new();
     for at in first..tokens.len() {
         match tokens[at] {
@@ -52,7 +52,7 @@ pub(crate) fn write(sql: &str) -> Option<&'static str> {
     None
 }
 
-/// The lock that the words behind FOR ask for.
+/// The lock that the words after FOR request.
 fn locks(first: &str, second: &str) -> Option<&'static str> {
     match (first, second) {
         ("UPDATE", _) => Some("FOR UPDATE"),
@@ -72,7 +72,7 @@ fn call(tokens: &[Token<'_>], at: usize) -> Option<&'static str> {
     ["nextval", "setval"].into_iter().find(|known| *known == name)
 }
 
-/// Returns `true` for an INSERT that gives no row where a row exists already.
+/// Returns `true` for an INSERT that returns no row if the row exists already.
 pub(crate) fn skips_conflicts(sql: &str) -> bool {
     let words: Vec<String> = tokens(sql).filter_map(|token| token.word()).collect();
     let has = |pair: [&str; 2]| words.windows(2).any(|words| words[0] == pair[0] && words[1] == pair[1]);

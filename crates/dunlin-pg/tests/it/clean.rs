@@ -1,4 +1,4 @@
-//! A session that a request has touched is clean when the next one gets it.
+//! A session is clean when the next request gets it.
 
 use dunlin_pg::{Access, Config, Database, Pooler, Query, QueryService, Rows, TransactionOptions};
 
@@ -14,7 +14,7 @@ fn write(fixture: &Fixture, sql: &str, params: &[&str]) -> QueryService {
 }
 
 #[tokio::test]
-async fn a_setting_of_one_client_reaches_no_other() {
+async fn a_setting_of_one_client_never_reaches_another() {
     let fixture = Fixture::new(config("clean_settings"));
     let set = one(&fixture, "SELECT set_config('app.client', $1, false) AS v", &["name"]);
     let seen = one(&fixture, "SELECT coalesce(current_setting('app.client', true), '') AS v", &[]);
@@ -30,7 +30,7 @@ async fn a_setting_of_one_client_reaches_no_other() {
 }
 
 #[tokio::test]
-async fn locks_roles_and_temporary_tables_go() {
+async fn locks_roles_and_temporary_tables_are_removed() {
     postgres().psql("CREATE ROLE clean_other");
     let fixture = Fixture::new(Config { shared: 0, ..config("clean_locks") });
     for sql in [
@@ -63,7 +63,7 @@ async fn locks_roles_and_temporary_tables_go() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_seen_leave_nothing() {
+async fn functions_do_and_call_leave_nothing_behind() {
     postgres().psql(
         "CREATE FUNCTION clean_set(text) RETURNS text LANGUAGE sql AS 'SELECT set_config(''app.hidden'', $1, false)';
          CREATE SCHEMA clean_schema; CREATE FUNCTION clean_schema.\"clean Set\"(text) RETURNS text LANGUAGE sql AS
@@ -111,7 +111,7 @@ async fn bodies_that_are_not_seen_leave_nothing() {
     }
 }
 
-/// A function that is not volatile cannot change a setting, so its reads are shared.
+/// A function that is not volatile cannot change a setting, so its reads stay shared.
 #[tokio::test]
 async fn stable_functions_stay_on_shared_connections() {
     postgres().psql("CREATE FUNCTION clean_stable(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1'");
@@ -119,7 +119,7 @@ async fn stable_functions_stay_on_shared_connections() {
     let early = one(&fixture, "SELECT clean_stable($1) AS v, count(*) AS n", &["q"]);
     for _ in 0..4 {
         assert_eq!(text(&ask(&early, get("/?q=bob", &[])).await), r#"{"v":"bob","n":1}"#);
-        // Declared when the connections are open.
+        // It is declared after the connections were opened.
         let late = one(&fixture, "SELECT upper(clean_stable($1)) AS v", &["q"]);
         assert_eq!(text(&ask(&late, get("/?q=bob", &[])).await), r#"{"v":"BOB"}"#);
     }
@@ -127,7 +127,7 @@ async fn stable_functions_stay_on_shared_connections() {
 }
 
 #[tokio::test]
-async fn temporary_tables_by_schema_go() {
+async fn tables_in_pg_temp_are_removed() {
     let fixture = Fixture::new(Config { shared: 0, ..config("clean_pg_temp") });
     let make = fixture.service(Query {
         access: Access::Write,
@@ -154,7 +154,7 @@ async fn a_transaction_by_hand_leaves_a_clean_session() {
 }
 
 #[test]
-fn transaction_control_and_a_poolers_sessions_are_refused() {
+fn transaction_control_is_refused_and_behind_a_pooler_settings_too() {
     let refused = |config: Config, sql: &str| {
         let database = Database::new(config).unwrap();
         database.declare(Query { access: Access::Write, ..Query::new([sql]) }).unwrap_err().to_string()

@@ -1,9 +1,9 @@
-//! What linking this crate changes in somebody's build.
+//! The effect of this crate on the build of an application.
 
 use std::process::Command;
 
-/// Cargo unifies features, so that one of ours would be everybody's. `arbitrary_precision` changes
-/// how serde_json reads numbers, and breaks untagged and flattened types (serde-rs/json#505).
+/// Cargo unifies features over a build. `arbitrary_precision` would change how serde_json reads
+/// numbers in the whole application, and break untagged and flattened types (serde-rs/json#505).
 #[test]
 fn serde_json_keeps_its_numbers() {
     let tree = Command::new(env!("CARGO"))

@@ -1,4 +1,4 @@
-//! What heals by itself.
+//! Recovery without a restart.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use dunlin_testkit::Postgres;
 use crate::support::{Fixture, ask, config, connections, eventually, get, named, post, postgres, text};
 
 #[tokio::test]
-async fn a_migration_that_changes_the_type_is_not_noticed() {
+async fn a_migration_that_changes_a_type_does_not_show() {
     postgres().psql("CREATE TABLE h_plan (id int PRIMARY KEY, n int); INSERT INTO h_plan VALUES (1, 1)");
     let fixture = Fixture::new(config("h_plan"));
     let one = fixture.service(Query {
@@ -23,9 +23,9 @@ async fn a_migration_that_changes_the_type_is_not_noticed() {
     assert_eq!(text(&ask(&one, get("/?id=1", &[])).await), r#"{"id":1,"n":"1","more":"x"}"#);
 }
 
-/// Each way to the database has connections that all hold the plan of before.
+/// On each path to the database, all connections have the old plan.
 #[tokio::test]
-async fn a_migration_is_not_noticed_however_many_connections_have_the_old_plan() {
+async fn a_migration_does_not_show_on_any_number_of_connections() {
     postgres().psql("CREATE TABLE h_plans (id int PRIMARY KEY, n int); INSERT INTO h_plans VALUES (1, 1)");
     let fixture = Fixture::new(Config { pool_size: 8, ..config("h_plans") });
     let slow = "SELECT h.*, pg_sleep(0.2) FROM h_plans AS h WHERE id = $1";
@@ -55,9 +55,9 @@ async fn a_migration_is_not_noticed_however_many_connections_have_the_old_plan()
     }
 }
 
-/// No word from the server tells of it: the composite's own bytes do.
+/// The server does not report such a change. Only the bytes of the composite show it.
 #[tokio::test]
-async fn a_composite_that_changed_is_described_anew() {
+async fn a_composite_that_changed_is_described_again() {
     postgres().psql("CREATE TYPE h_pair AS (a int, b int); CREATE TABLE h_made (id int, pair h_pair); INSERT INTO h_made VALUES (1, '(1,2)')");
     let fixture = Fixture::new(config("h_made"));
     let query = Query { rows: Rows::One, ..Query::new(["SELECT pair FROM h_made"]) };
@@ -73,14 +73,14 @@ async fn a_composite_that_changed_is_described_anew() {
         assert_eq!(ask(&own, post("")).await.status(), 200);
         postgres().psql(&format!("ALTER TYPE h_pair {change}"));
         assert_eq!(text(&ask(&one, get("/", &[])).await), expect);
-        // What may have been written is not run again; the next one is right.
+        // A write is not run again, because it may have succeeded. The next one is right.
         ask(&own, post("")).await;
         assert_eq!(text(&ask(&own, post("")).await), expect);
     }
 }
 
 #[tokio::test]
-async fn terminated_connections_are_replaced_and_none_leaks() {
+async fn terminated_connections_are_replaced_without_leaks() {
     let fixture = Fixture::new(config("h_terminate"));
     let one = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
     for _ in 0..20 {
@@ -95,7 +95,7 @@ async fn terminated_connections_are_replaced_and_none_leaks() {
 }
 
 #[tokio::test]
-async fn connections_live_their_time_and_no_answer_is_lost_when_it_ends() {
+async fn no_answer_is_lost_at_the_end_of_a_lifetime() {
     let lifetime = Duration::from_millis(200);
     let fixture = Fixture::new(Config { max_lifetime: lifetime, ..config("h_lifetime") });
     let query = Query { rows: Rows::One, ..Query::new(["SELECT pg_backend_pid() AS pid"]) };
@@ -114,12 +114,12 @@ async fn connections_live_their_time_and_no_answer_is_lost_when_it_ends() {
 }
 
 #[tokio::test]
-async fn what_has_idled_is_asked_whether_it_lives() {
+async fn idle_connections_are_checked_before_use() {
     let fixture = Fixture::new(Config { validate_after: Duration::from_millis(1), ..config("h_idle") });
     let write = fixture.service(Query { access: Access::Write, ..Query::new(["SELECT 1 AS one"]) });
     assert_eq!(ask(&write, post("")).await.status(), 200);
     postgres().psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'h_idle'");
-    // A write is never sent twice, so the connection has to be found dead before it is used.
+    // A write is never sent twice, so the broken connection has to be found before it is used.
     assert_eq!(ask(&write, post("")).await.status(), 200);
 }
 

@@ -1,4 +1,4 @@
-//! LISTEN: notices, gaps, and never a stale answer.
+//! Notifications and their gaps.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use dunlin_pg::{Access, Event, TransactionOptions, triggers};
 use crate::support::{Fixture, config, next, postgres};
 
 #[tokio::test]
-async fn notices_come_and_gaps_are_told() {
+async fn notifications_arrive_and_gaps_are_reported() {
     let fixture = Fixture::new(config("l_gaps"));
     let mut listener = fixture.database.listen(["l_one", "L \"two\""]);
     assert_eq!(next(&mut listener).await, Event::Gap, "what was before is not known");
@@ -50,7 +50,7 @@ async fn triggers_notify_once_for_each_statement_and_may_be_installed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_notice_is_quick() {
+async fn a_notification_is_fast() {
     let fixture = Fixture::new(config("l_quick"));
     let mut listener = fixture.database.listen(["l_quick"]);
     assert_eq!(next(&mut listener).await, Event::Gap);

@@ -1,4 +1,4 @@
-//! Against a real PostgreSQL.
+//! Tests with a real PostgreSQL.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

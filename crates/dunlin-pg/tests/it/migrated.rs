@@ -1,4 +1,4 @@
-//! Migrations while the service runs: the types of parameters are looked up again.
+//! Migrations at run time: the types of parameters are looked up again.
 
 use dunlin_pg::{Access, Query, QueryService, Rows};
 use dunlin_testkit::PgBouncer;
@@ -70,14 +70,14 @@ async fn behind_a_pooler_too() {
 }
 
 #[tokio::test]
-async fn no_statement_survives_in_a_pooler() {
+async fn no_statement_remains_in_a_pooler() {
     postgres().psql(
         "CREATE TYPE m_mood AS ENUM ('fine'); CREATE TABLE m_moods (m m_mood); INSERT INTO m_moods VALUES ('fine')",
     );
     let bouncer = PgBouncer::start(postgres());
     let config = dunlin_pg::Config { url: bouncer.url(), pooler: dunlin_pg::Pooler::Transaction, ..config("m_left") };
     for round in 0..6 {
-        // A process of its own, as far as the pooler can tell.
+        // For the pooler, this is another process.
         let fixture = Fixture::new(config.clone());
         let query = fixture.declare(Query::new(["SELECT m FROM m_moods"]));
         for description in fixture.database.describe(&[query.clone(), query.clone()]).await.unwrap() {

@@ -1,4 +1,4 @@
-//! Behind PgBouncer, which hands out connections by transaction.
+//! PgBouncer, which hands out connections by transaction.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn behind_config(bouncer: &PgBouncer, name: &str) -> Config {
     Config { url: bouncer.url(), pooler: Pooler::Transaction, pool_size: 8, ..config(name) }
 }
 
-/// Eight at once, over three connections of the pooler's.
+/// Asks eight times at once, over three connections of the pooler.
 async fn crowd(service: &QueryService, uri: &str, expect: &str) {
     for _ in 0..5 {
         for answer in futures_util::future::join_all((0..8).map(|_| ask(service, get(uri, &[])))).await {
@@ -43,7 +43,7 @@ async fn reads_of_every_kind_of_type_go_through_a_pooler() {
     let fixture = behind(bouncer(), "p_kinds");
     let of = |rows, sql: &str| fixture.service(Query { params: named(&["id"]), rows, ..Query::new([sql]) });
     crowd(&of(Rows::One, "SELECT id FROM p_kinds WHERE id = $1"), "/?id=1", r#"{"id":1}"#).await;
-    // Each has a type that no other one has, so the client library asks about it at another time.
+    // Each has a type of its own, so that the client library looks each up at another time.
     crowd(&of(Rows::One, "SELECT mood FROM p_kinds WHERE id = $1"), "/?id=1", r#"{"mood":"fine"}"#).await;
     crowd(&of(Rows::One, "SELECT pair FROM p_kinds WHERE id = $1"), "/?id=1", r#"{"pair":{"a":1,"b":"x"}}"#).await;
     crowd(
@@ -103,7 +103,7 @@ async fn writes_and_transactions_go_through_a_pooler() {
         postgres().try_psql("SELECT n FROM p_sums WHERE id = 1 FOR UPDATE NOWAIT").is_ok_and(|n| n == "0")
     })
     .await;
-    // Nothing is left that the next client of the pooler could meet.
+    // The next client of the pooler must not meet a statement.
     let left = fixture.service(Query {
         rows: Rows::One,
         ..Query::new(["SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE '%p_sums%'"])
@@ -128,13 +128,13 @@ async fn many_rows_come_in_parts_through_a_pooler() {
 }
 
 #[tokio::test]
-async fn what_a_request_gave_up_is_cancelled_through_a_pooler() {
+async fn an_abandoned_statement_is_cancelled_through_a_pooler() {
     let bouncer = PgBouncer::start(postgres());
     let port = bouncer.url().rsplit([':', '/']).nth(1).unwrap().to_owned();
-    // An address alone will do, and a name that leads nowhere beside it.
+    // The address is enough, and has precedence over a name that does not resolve.
     let by_address = format!("hostaddr=127.0.0.1 port={port} user=postgres dbname=postgres");
     for url in [bouncer.url(), format!("{by_address} host=nowhere.invalid"), by_address] {
-        // So long that nothing but a cancellation ends what sleeps.
+        // The time is so long that only a cancellation ends the statement.
         let statement_timeout = Duration::from_secs(60);
         let fixture =
             Fixture::new(Config { url: url.clone(), statement_timeout, ..behind_config(&bouncer, "p_cancel") });
@@ -176,7 +176,7 @@ async fn parameters_are_typed_as_without_a_pooler() {
             let answer = ask(service, get(uri, &[])).await;
             assert!(answer.status() == status && text(&answer).contains(part), "{uri}: {}", text(&answer));
         }
-        // The types that were asked for are remembered, until they do not fit any more.
+        // The types are remembered until they no longer fit.
         postgres().psql("ALTER TABLE p_typed ALTER COLUMN id TYPE text");
         assert_eq!(text(&ask(&one, get("/?id=1", &[])).await), r#"{"name":"one"}"#);
         postgres().psql("ALTER TABLE p_typed ALTER COLUMN id TYPE int USING id::int");
@@ -185,7 +185,7 @@ async fn parameters_are_typed_as_without_a_pooler() {
 }
 
 #[tokio::test]
-async fn what_gives_no_row_is_answered_as_without_a_pooler() {
+async fn answers_without_a_row_are_the_same_without_a_pooler() {
     postgres().psql("CREATE TABLE p_empty (id int)");
     let write = |sql: &str| Query { access: Access::Write, ..Query::new([sql]) };
     let cases = [
@@ -217,13 +217,13 @@ async fn a_restart_of_the_pooler_or_of_its_servers_heals() {
     for _ in 0..3 {
         crowd(&one, "/", r#"{"one":1}"#).await;
         bouncer.restart();
-        // A pool of connections that are all gone is not noticed by a read.
+        // All connections of the pool are gone, and no read fails.
         crowd(&one, "/", r#"{"one":1}"#).await;
         bouncer.stop_hard();
         assert_eq!(ask(&one, get("/", &[])).await.status(), 503);
         bouncer.restart();
         eventually("it heals", async || ask(&one, get("/", &[])).await.status() == 200).await;
-        // The pooler's servers are ended under it: all of those that stand idle are its own.
+        // The connections of the pooler to the server end: all idle ones are its own.
         let own = "backend_type = 'client backend' AND application_name = 'p_heal'";
         postgres().psql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {own}"));
         eventually("it heals again", async || ask(&one, get("/", &[])).await.status() == 200).await;
@@ -231,11 +231,11 @@ async fn a_restart_of_the_pooler_or_of_its_servers_heals() {
 }
 
 #[tokio::test]
-async fn notices_need_a_way_around_the_pooler() {
-    let through = behind(bouncer(), "p_deaf");
+async fn notifications_need_a_url_around_the_pooler() {
+    let through = behind(bouncer(), "p_cut_off");
     assert!(!through.database.can_listen());
-    let mut deaf = through.database.listen(["p_notices"]);
-    assert!(tokio::time::timeout(Duration::from_millis(300), deaf.next()).await.is_err(), "it would hear nothing");
+    let mut cut_off = through.database.listen(["p_notices"]);
+    assert!(tokio::time::timeout(Duration::from_millis(300), cut_off.next()).await.is_err(), "there is no event");
 
     let around = Fixture::new(Config {
         url: bouncer().url(),

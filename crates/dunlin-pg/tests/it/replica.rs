@@ -10,7 +10,8 @@ use tokio::sync::Mutex;
 
 use crate::support::{Fixture, active, ask, config_of, eventually, get, hold, next, post, text};
 
-/// Servers of tests that stop none; each uses tables of its own. The standby makes no read wait.
+/// The servers of tests that stop none of them. Each test has tables of its own. The standby delays
+/// no read.
 fn pair() -> &'static (Postgres, Postgres) {
     static PAIR: OnceLock<(Postgres, Postgres)> = OnceLock::new();
     PAIR.get_or_init(|| {
@@ -20,7 +21,7 @@ fn pair() -> &'static (Postgres, Postgres) {
     })
 }
 
-/// Held by who pauses the standby, and by who needs it to go on.
+/// The lock of tests that pause the standby, or that need it to go on.
 static REPLAY: Mutex<()> = Mutex::const_new(());
 
 /// A URL with these hosts.
@@ -29,7 +30,7 @@ fn url(ports: &[u16], options: &str) -> String {
     format!("postgres://postgres@{}/postgres?{options}", hosts.join(","))
 }
 
-/// One row, read.
+/// A read of one row.
 fn read(fixture: &Fixture, sql: &str) -> QueryService {
     fixture.service(Query { rows: Rows::One, ..Query::new([sql]) })
 }
@@ -38,7 +39,7 @@ fn write(fixture: &Fixture, sql: &str) -> QueryService {
     fixture.service(Query { rows: Rows::One, access: Access::Write, ..Query::new([sql]) })
 }
 
-/// Waits until the standby has all that the primary has.
+/// Waits until the standby has caught up with the primary.
 async fn catch_up(primary: &Postgres, standby: &Postgres) {
     let at = primary.psql("SELECT pg_current_wal_lsn()");
     eventually("the standby follows", async || {
@@ -47,7 +48,7 @@ async fn catch_up(primary: &Postgres, standby: &Postgres) {
     .await;
 }
 
-/// The port of the server that a connection leads to; `None` when there is none.
+/// The port of the server at the other end of a connection, or `None` if there is no connection.
 async fn led_to(url: String, config: &Config) -> Option<u16> {
     let fixture = Fixture::new(Config { url, pool_size: 2, shared: 1, ..config.clone() });
     let server = write(&fixture, "SELECT inet_server_port() AS port");
@@ -82,14 +83,14 @@ async fn target_session_attrs_choose_among_a_primary_and_its_standby() {
     check(&[s], "read-write", None).await;
     check(&[p], "standby", None).await;
     check(&[p], "prefer-standby", Some(p)).await;
-    // A host that is gone, and one that takes connections and says nothing, are passed over.
+    // A host that is down, and one that accepts connections without an answer, are skipped.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().map(|addr| (silent, addr.port())).unwrap();
     check(&[free_port(), silent.1, s, p], "primary", Some(p)).await;
     check(&[silent.1, s], "any", Some(s)).await;
     check(&[silent.1, p], "prefer-standby", Some(p)).await;
 
-    // libpq: what a transaction may do is one question, what the server is another.
+    // As in libpq, the read-only default of transactions and the kind of server are two things.
     primary.psql("CREATE DATABASE r_attrs");
     primary.psql("ALTER DATABASE r_attrs SET default_transaction_read_only = on");
     catch_up(primary, standby).await;
@@ -114,7 +115,7 @@ async fn reads_go_to_the_standby_and_writes_to_the_primary() {
     let rows = read(&fixture, "SELECT n, pg_is_in_recovery() AS standby FROM r_rows");
     let add = write(&fixture, "UPDATE r_rows SET n = n + 1 RETURNING n, pg_is_in_recovery() AS standby");
     assert_eq!(text(&ask(&rows, get("/", &[])).await), r#"{"n":0,"standby":true}"#);
-    // A standby that is behind answers what was, not what is.
+    // A standby that is behind returns old rows.
     standby.psql("SELECT pg_wal_replay_pause()");
     assert_eq!(text(&ask(&add, post("")).await), r#"{"n":1,"standby":false}"#);
     assert_eq!(text(&ask(&rows, get("/", &[])).await), r#"{"n":0,"standby":true}"#);
@@ -124,7 +125,7 @@ async fn reads_go_to_the_standby_and_writes_to_the_primary() {
 }
 
 #[tokio::test]
-async fn a_write_that_comes_to_a_standby_is_for_later() {
+async fn a_write_on_a_standby_is_503() {
     let (primary, standby) = pair();
     let _replay = REPLAY.lock().await;
     primary.psql("CREATE TABLE r_late (n int); INSERT INTO r_late VALUES (0)");
@@ -137,13 +138,13 @@ async fn a_write_that_comes_to_a_standby_is_for_later() {
         let answer = ask(service, post("")).await;
         assert_eq!(answer.status(), 503, "{}", text(&answer));
     }
-    // A read that writes, in a body that is not seen, is declared wrongly.
+    // A read that writes in a function's body is a wrong declaration.
     let wrong = fixture.service(Query::new(["DO $$ BEGIN UPDATE r_late SET n = 1; END $$"]));
     assert_eq!(ask(&wrong, get("/", &[])).await.status(), 500);
 }
 
-/// The statement is sent with BEGIN, which a standby refuses here. It must not answer without the
-/// settings.
+/// The statement is sent together with BEGIN, which a standby refuses here. Without the settings it
+/// must not answer.
 #[tokio::test]
 async fn a_read_whose_transaction_does_not_begin_has_no_answer() {
     let (_, standby) = pair();
@@ -165,7 +166,7 @@ async fn a_read_whose_transaction_does_not_begin_has_no_answer() {
 }
 
 #[tokio::test]
-async fn a_read_that_the_standby_cancels_is_asked_again() {
+async fn a_read_that_the_standby_cancels_is_retried() {
     let (primary, standby) = pair();
     let _replay = REPLAY.lock().await;
     primary.psql("CREATE TABLE r_cancel (n int); INSERT INTO r_cancel VALUES (7)");
@@ -178,7 +179,7 @@ async fn a_read_that_the_standby_cancels_is_asked_again() {
         standby.psql("SELECT confl_lock + confl_snapshot FROM pg_stat_database_conflicts WHERE datname = 'postgres'")
     };
     eventually("it runs", async || active(standby, "r_cancel") == 1).await;
-    // The standby cannot go on while somebody reads the table.
+    // The standby cannot continue while a query reads the table.
     primary.psql("ALTER TABLE r_cancel ADD COLUMN more int");
     eventually("it was cancelled once", async || conflicts() != "0").await;
     drop(held);
@@ -195,13 +196,13 @@ async fn the_listener_finds_the_primary_among_the_hosts() {
     assert_eq!(next(&mut listener).await, Event::Gap);
     primary.psql("NOTIFY r_listen, 'a'");
     assert_eq!(next(&mut listener).await, Event::Notice { channel: "r_listen".into(), payload: "a".into() });
-    // A standby carries no notices, and nobody is told that it did.
+    // A standby carries no notifications, so there is no event.
     let alone = Fixture::new(config_of(standby, "r_listen"));
-    let mut deaf = alone.database.listen(["r_listen"]);
-    assert!(tokio::time::timeout(Duration::from_millis(500), deaf.next()).await.is_err());
+    let mut cut_off = alone.database.listen(["r_listen"]);
+    assert!(tokio::time::timeout(Duration::from_millis(500), cut_off.next()).await.is_err());
 }
 
-/// What one who asks again and again was answered.
+/// The answers to a client that asks again and again.
 #[derive(Default)]
 struct Seen {
     good: AtomicU64,
@@ -209,7 +210,7 @@ struct Seen {
     over: AtomicBool,
 }
 
-/// Reads until it is over; an answer is the number that was written, or 503.
+/// Reads until the end of the test. An answer is a number that was written, or 503.
 fn reader(service: &QueryService, newest: &Arc<AtomicU64>) -> (Arc<Seen>, tokio::task::JoinHandle<()>) {
     let (service, seen, newest) = (service.clone(), Arc::<Seen>::default(), newest.clone());
     let told = seen.clone();
@@ -277,7 +278,7 @@ async fn a_failover_is_followed_without_a_restart() {
     let read = promoted.elapsed();
     println!("after the promotion it was written to in {written:?}, read from in {read:?}, {tries} tries");
     assert!(written.max(read) < Duration::from_secs(20), "{written:?}, {read:?}");
-    // What was acknowledged before is there.
+    // The write that was acknowledged before is there.
     assert_eq!(text(&ask(&rows(&strict), get("/", &[])).await), r#"{"n":2}"#);
     assert_eq!(next(&mut listener).await, Event::Gap);
     standby.psql("NOTIFY r_fail, 'after'");
@@ -285,7 +286,7 @@ async fn a_failover_is_followed_without_a_restart() {
 
     for (seen, task) in [(strict_seen, strict_reads), (relaxed_seen, relaxed_reads)] {
         seen.over.store(true, Relaxed);
-        // It fails if any answer was neither a row nor 503.
+        // It fails if an answer was neither a row nor 503.
         task.await.unwrap();
     }
 }

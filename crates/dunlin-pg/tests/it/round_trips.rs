@@ -1,4 +1,4 @@
-//! What goes over the wire for a read, seen by a relay between.
+//! Round trips of reads, as a relay on the wire sees them.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Fixture, ask, config, get, named, postgres, text};
 
-/// What clients said, turn by turn: a turn ends when the server has answered.
+/// The client's bytes by turn. A turn ends when the server answers.
 #[derive(Clone, Default)]
 struct Said(Arc<Mutex<(Vec<Vec<u8>>, bool)>>);
 
@@ -27,7 +27,7 @@ impl Said {
     }
 }
 
-/// Listens, and passes on what comes to the server at `to`.
+/// Listens, and relays to the server at `to`.
 async fn relay(to: SocketAddr, said: Said) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -55,7 +55,7 @@ async fn relay(to: SocketAddr, said: Said) -> SocketAddr {
     addr
 }
 
-/// The kinds of a client's messages: each is a letter, and a length that counts itself.
+/// The types of a client's messages. Each message is a letter and a length that includes itself.
 fn kinds(mut bytes: &[u8]) -> String {
     let mut kinds = String::new();
     while let [kind, a, b, c, d, ..] = *bytes {
@@ -96,18 +96,18 @@ async fn a_read_with_settings_is_one_round_trip() {
 }
 
 #[tokio::test]
-async fn a_declared_read_is_one_round_trip_and_no_transaction_around_it() {
+async fn a_declared_read_is_one_round_trip_without_a_transaction() {
     let said = Said::default();
     let fixture = relayed("r_trips", &said).await;
     let query = Query { params: named(&["n"]), rows: Rows::One, ..Query::new(["SELECT $1::bigint AS n"]) };
     let service = fixture.service(query);
-    // The first opens the connection, on which the statement is prepared once.
+    // The first read opens the connection, on which the statement is prepared once.
     assert_eq!(text(&ask(&service, get("/", &[("n", "0")])).await), r#"{"n":0}"#);
     said.take();
     for n in 1..=3 {
         assert_eq!(text(&ask(&service, get("/", &[("n", &n.to_string())])).await), format!(r#"{{"n":{n}}}"#));
         let turns = said.take();
-        // Bind, Execute, Sync: PostgreSQL's extended query without Parse, in one go.
+        // Bind, Execute, Sync: the extended query without Parse, in one message group.
         assert_eq!(turns.iter().map(|turn| kinds(turn)).collect::<Vec<_>>(), ["BES"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Queries by HTTP: rows, writes, and what is refused.
+//! Queries over HTTP: rows, writes, and errors.
 
 use dunlin_pg::{Access, Formats, Query, Rows};
 use http::StatusCode;
@@ -6,7 +6,7 @@ use http::StatusCode;
 use crate::support::{Fixture, ask, config, get, named, post, postgres, text};
 
 #[tokio::test]
-async fn rows_are_read_with_parameters_from_path_query_and_default() {
+async fn parameters_come_from_the_path_the_query_and_defaults() {
     postgres().psql(
         "CREATE TABLE s_notes (id bigint PRIMARY KEY, text text, tags text[]);
          INSERT INTO s_notes VALUES (1, 'one', '{a,b}'), (2, 'two', NULL), (3, 'three', '{}')",
@@ -58,7 +58,7 @@ async fn rows_are_read_with_parameters_from_path_query_and_default() {
 }
 
 #[tokio::test]
-async fn writes_take_a_body_and_constraints_are_told() {
+async fn writes_take_a_body_and_constraints_have_statuses() {
     postgres().psql(
         "CREATE TABLE s_users (id bigserial PRIMARY KEY, email text NOT NULL UNIQUE, age int CHECK (age > 0));
          CREATE TABLE s_posts (author bigint REFERENCES s_users)",
@@ -130,7 +130,7 @@ async fn a_read_cannot_write() {
         let write = Query { access: Access::Write, ..Query::new([sql]) };
         assert!(fixture.database.declare(write).is_ok(), "{sql}");
     }
-    // A function's body is not seen, so the server refuses it.
+    // The body of a function is not in the text, so the server refuses it.
     let sneaky = fixture.service(Query::new(["SELECT s_sneaky() AS n"]));
     assert_eq!(ask(&sneaky, get("/", &[])).await.status(), 500);
     assert_eq!(postgres().psql("SELECT count(*) FROM s_safe").trim(), "0");
@@ -214,14 +214,14 @@ async fn statements_of_one_route_are_one_transaction() {
     assert_eq!(text(&move_(4).await), r#"[{"id":1,"amount":6},{"id":2,"amount":4}]"#);
     assert_eq!(move_(7).await.status(), 422, "the second statement fails, and the first is undone");
     assert_eq!(text(&move_(0).await), r#"[{"id":1,"amount":6},{"id":2,"amount":4}]"#);
-    // All at once: each loses at times against the others, and is run again.
+    // All run at once. Some lose against others and run again.
     let all = futures_util::future::join_all((0..6).map(|_| move_(1))).await;
     assert!(all.iter().all(|response| response.status() == 200), "{all:?}");
     assert_eq!(text(&move_(0).await), r#"[{"id":1,"amount":0},{"id":2,"amount":10}]"#);
 }
 
 #[tokio::test]
-async fn a_description_tells_types_and_postgresqls_own_words() {
+async fn a_description_has_types_and_the_errors_of_postgresql() {
     let fixture = Fixture::new(config("s_describe"));
     let good = fixture
         .declare(Query { params: named(&["a", "b"]), ..Query::new(["SELECT $1::bigint AS n, $2::text[] AS words"]) });

@@ -1,4 +1,4 @@
-//! Settings and roles of a transaction: row-level security, and nothing of one client for another.
+//! Settings and roles of a transaction: row-level security without leaks between clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tower::ServiceExt;
 
 use crate::support::{Fixture, ask, config, get, named, postgres, text};
 
-/// Clients, each with rows of its own in each table.
+/// The clients. Each has rows of its own in each table.
 const CLIENTS: [&str; 4] = ["ada", "bob", "o'neil\"; RESET ROLE", "eve"];
 
-/// A table that only its owners see, and a role that policies hold for.
+/// Makes a table whose rows only their owners see, and a role that the policy applies to.
 fn secure(table: &str) {
     postgres().psql(&format!(
         "DO $$ BEGIN CREATE ROLE set_reader; CREATE ROLE set_other; EXCEPTION WHEN duplicate_object THEN END $$;
@@ -46,7 +46,7 @@ fn claims(json: &str) -> Request<Body> {
     request
 }
 
-/// Each way to run a query: in one round trip, as a stream, as a list, as a write.
+/// The query in each way it can run: in one round trip, as a stream, as a list, as a write.
 fn services(fixture: &Fixture, table: &str) -> Vec<QueryService> {
     let seen = format!("SELECT owner, count(*) AS n, current_user::text AS u FROM {table} GROUP BY owner");
     let long = format!("SELECT owner, current_user::text AS u, repeat('x', 40000) AS x FROM {table}");
@@ -71,7 +71,7 @@ async fn only_own_rows(fixture: &Fixture, table: &str) {
         let isolation = Some(dunlin_pg::Isolation::ReadCommitted);
         fixture.service(Query { rows: Rows::One, access, isolation, ..Query::new([left]) })
     });
-    // Twice a round the client goes away in the middle of its request.
+    // In some rounds the client goes away in the middle of its request.
     for round in 0..6 {
         let asking = services.iter().enumerate().flat_map(|(number, service)| {
             CLIENTS.iter().enumerate().map(move |(index, client)| async move {
@@ -114,7 +114,7 @@ async fn behind_a_pooler_too() {
 }
 
 #[tokio::test]
-async fn errors_leave_nothing() {
+async fn errors_leave_no_settings() {
     secure("set_errors");
     let fixture = Fixture::new(Config { shared: 0, pool_size: 1, ..config("set_errors") });
     let failing =
@@ -153,7 +153,7 @@ async fn an_insert_is_held_to_its_policy() {
 }
 
 #[tokio::test]
-async fn claims_and_roles_that_do_not_fit_are_403() {
+async fn missing_claims_and_other_roles_are_403() {
     secure("set_roles");
     let fixture = Fixture::new(config("set_roles"));
     let service =
@@ -161,7 +161,7 @@ async fn claims_and_roles_that_do_not_fit_are_403() {
     for (json, status) in [
         (r#"{"sub": "ada"}"#, 200),
         (r#"{"sub": "ada", "role": "set_reader"}"#, 200),
-        // Allowed, but without a right to the table.
+        // It is allowed, but has no right to the table.
         (r#"{"sub": "ada", "role": "set_other"}"#, 403),
         (r#"{"sub": "ada", "role": "postgres"}"#, 403),
         (r#"{"sub": "ada", "role": "none"}"#, 403),

@@ -1,4 +1,4 @@
-//! The figures: what was sent, and what failed.
+//! The figures of queries and errors.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn errors_are_counted_by_class() {
     for (service, value, status) in [(&cast, "x", 400), (&cast, "1", 200), (&write, "1", 204), (&write, "1", 409)] {
         assert_eq!(ask(service, get(&format!("/?q={value}"), &[])).await.status(), status);
     }
-    // Refused before it was sent.
+    // It is refused before anything is sent.
     assert_eq!(ask(&write, get("/?q=x", &[])).await.status(), 400);
     let mut transaction = fixture.pool.begin(TransactionOptions::default()).await.unwrap();
     assert!(transaction.query("SELECT nosuch", &[]).await.is_err());
@@ -34,8 +34,8 @@ async fn errors_are_counted_by_class() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_is_not_counted() {
-    // Port 1 answers to nobody.
+async fn only_sent_queries_are_counted() {
+    // Nothing listens on port 1.
     let url = "postgres://postgres@127.0.0.1:1/postgres".to_owned();
     let fixture = Fixture::new(Config { url, acquire_timeout: Duration::from_millis(100), ..config("st_away") });
     let query = Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) };
@@ -50,7 +50,7 @@ async fn what_was_not_sent_is_not_counted() {
 }
 
 #[tokio::test]
-async fn more_pools_than_were_announced_divide_the_shared_connections() {
+async fn more_pools_than_configured_divide_the_shared_connections() {
     let fixture = Fixture::new(Config { pool_size: 8, shared: 4, ..config("st_pools") });
     let declared = fixture.declare(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
     let ask_all = async |pools: &[Pool]| {
@@ -91,7 +91,7 @@ async fn rows_are_typed_without_a_transaction() {
     assert_eq!(refused.as_db_error().unwrap().code(), &SqlState::CHECK_VIOLATION);
     let writes = fixture.pool.query("DELETE FROM st_rows RETURNING id", &[]).await.unwrap_err();
     assert_eq!(writes.as_db_error().unwrap().code().code(), "25006");
-    // A migration is not noticed, and a setting does not stay.
+    // A migration does not show, and a setting does not remain.
     postgres().psql("ALTER TABLE st_rows ALTER COLUMN name TYPE varchar(9)");
     assert_eq!(fixture.pool.query("SELECT * FROM st_rows", &[]).await.unwrap().len(), 2);
     postgres().psql("ALTER TABLE st_rows ADD COLUMN more int");

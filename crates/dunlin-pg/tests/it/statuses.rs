@@ -1,4 +1,4 @@
-//! SQLSTATEs and the statuses that clients get: whose fault it is, and whose words.
+//! SQLSTATEs and the statuses and texts that clients get.
 
 use dunlin_pg::{Access, Query, QueryService, Rows};
 use http::Method;
@@ -10,7 +10,7 @@ fn service(fixture: &Fixture, sql: &str, params: &[&str]) -> QueryService {
 }
 
 #[tokio::test]
-async fn a_stored_value_is_in_no_answer() {
+async fn no_answer_contains_a_stored_value() {
     postgres().psql(
         "CREATE TABLE s_people (id int, data jsonb, n int);
          INSERT INTO s_people VALUES (1, '{\"age\": \"n/a: card 4111\"}', 2000000000), (2, '{}', 2000000000)",
@@ -22,7 +22,7 @@ async fn a_stored_value_is_in_no_answer() {
         assert_eq!(answer.status(), 500, "{sql}");
         assert!(!text(&answer).contains("4111") && !text(&answer).contains("integer"), "{}", text(&answer));
     }
-    // With one it may be, and is not told the value.
+    // With a parameter it may be at fault, but it does not get the value.
     let by_id = service(&fixture, "SELECT (data->>'age')::int FROM s_people WHERE id = $1", &["id"]);
     let answer = ask(&by_id, get("/?id=1", &[])).await;
     assert_eq!(answer.status(), 400);
@@ -33,7 +33,7 @@ async fn a_stored_value_is_in_no_answer() {
 }
 
 #[tokio::test]
-async fn what_a_search_box_sends_is_the_clients_fault() {
+async fn invalid_search_terms_are_the_clients_fault() {
     postgres().psql("CREATE EXTENSION IF NOT EXISTS ltree");
     let fixture = Fixture::new(config("s_search"));
     for (sql, value) in [
@@ -111,7 +111,7 @@ async fn a_name_that_does_not_exist_is_the_clients_fault() {
 }
 
 #[tokio::test]
-async fn what_a_migration_dropped_is_not_the_clients_fault() {
+async fn objects_that_a_migration_dropped_are_not_the_clients_fault() {
     postgres().psql(
         "CREATE TABLE s_gone (id int); INSERT INTO s_gone VALUES (1); CREATE TYPE s_enum AS ENUM ('a');
          CREATE FUNCTION s_body(int) RETURNS bigint LANGUAGE plpgsql AS
@@ -158,7 +158,7 @@ fn raising(fixture: &Fixture, name: &str, raise: &str) -> QueryService {
 }
 
 #[tokio::test]
-async fn raise_chooses_status_and_words() {
+async fn raise_chooses_the_status_and_the_text() {
     let fixture = Fixture::new(config("s_raise"));
     let cases = [
         ("RAISE EXCEPTION 'out of stock'", 400, r#""detail":"out of stock""#),

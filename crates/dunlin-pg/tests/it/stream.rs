@@ -1,4 +1,4 @@
-//! Answers in a stream: in parts, cut when they fail, cancelled when nobody reads.
+//! Streams: in parts, cut off by an error, and cancelled if the client is gone.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use crate::support::{Fixture, active, ask, config, eventually, get, named, postgres, text};
 
-/// The body's chunks as they come.
+/// The chunks of the body as they arrive.
 async fn chunks(service: &QueryService) -> impl StreamExt<Item = Result<usize, dunlin_http::BoxError>> + Unpin {
     let response = service.clone().oneshot(get("/", &[])).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -22,7 +22,7 @@ async fn chunks(service: &QueryService) -> impl StreamExt<Item = Result<usize, d
 
 const MANY: &str = "SELECT g AS id, repeat('x', 20) AS name FROM generate_series(1, 100000) g";
 
-/// Reads what [`MANY`] gives, part by part.
+/// Reads the rows of [`MANY`] part by part.
 pub(crate) async fn many_parts(service: &QueryService) {
     let mut chunks = chunks(service).await;
     let (mut count, mut total) = (0, 0);
@@ -35,7 +35,7 @@ pub(crate) async fn many_parts(service: &QueryService) {
     assert_eq!(total, 4_288_896);
 }
 
-/// Lists of [`MANY`] rows, each by another way to them.
+/// Queries for lists of [`MANY`] rows, each on another path.
 pub(crate) fn many() -> [Query; 3] {
     let set = "SELECT set_config('dunlin.length', '20', true)";
     let as_set = MANY.replace("20", "current_setting('dunlin.length')::int");
@@ -50,7 +50,7 @@ pub(crate) fn many() -> [Query; 3] {
 async fn many_rows_come_in_parts_of_bounded_size() {
     let fixture = Fixture::new(config("t_many"));
     for many in many().map(|query| fixture.service(query)) {
-        // The first is found to be too large for memory, the second goes to a stream at once.
+        // The first list is found to be too large for memory. The second is a stream at once.
         for _ in 0..2 {
             many_parts(&many).await;
         }
@@ -63,7 +63,7 @@ async fn many_rows_come_in_parts_of_bounded_size() {
 }
 
 #[tokio::test]
-async fn the_first_bytes_come_before_the_last_row_and_who_leaves_ends_it() {
+async fn the_first_bytes_come_before_the_last_row_and_a_lost_client_ends_it() {
     let fixture = Fixture::new(Config { statement_timeout: Duration::from_secs(60), ..config("t_first") });
     let slow = fixture.service(Query::new([
         "SELECT g, CASE WHEN g = 20000 THEN pg_sleep(50)::text END AS t FROM generate_series(1, 20000) g",
@@ -105,7 +105,7 @@ async fn a_refused_parameter_costs_no_connection() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stops_holds_no_more_than_its_transaction_may_idle() {
+async fn a_client_that_stops_reading_is_limited_by_the_idle_timeout() {
     let idle = Duration::from_millis(500);
     let fixture = Fixture::new(Config { idle_transaction_timeout: idle, ..config("t_idle") });
     let many = fixture.service(Query::new(["SELECT repeat('x', 1000) AS x FROM generate_series(1, 100000) g"]));
@@ -120,7 +120,7 @@ async fn a_reader_that_stops_holds_no_more_than_its_transaction_may_idle() {
 }
 
 #[tokio::test]
-async fn a_write_that_answers_more_than_is_held_fails_and_a_transaction_is_undone() {
+async fn a_write_with_a_too_large_answer_fails_and_is_rolled_back() {
     postgres().psql("CREATE TABLE t_much (n int)");
     let fixture = Fixture::new(config("t_much"));
     let much = "INSERT INTO t_much SELECT g FROM generate_series(1, 400) g RETURNING n, repeat('x', 1000000)";
@@ -134,7 +134,7 @@ async fn a_write_that_answers_more_than_is_held_fails_and_a_transaction_is_undon
         })
         .await;
     }
-    // By itself a statement may be done before it is cancelled.
+    // A single statement may be done before it is cancelled.
     assert_eq!(postgres().psql("SELECT count(*) FROM t_much WHERE n = 0"), "0");
     let little = write(Query::new(["INSERT INTO t_much VALUES (1) RETURNING n"]));
     assert_eq!(text(&ask(&little, get("/", &[])).await), r#"[{"n":1}]"#);

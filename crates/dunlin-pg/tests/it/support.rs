@@ -1,4 +1,4 @@
-//! What the tests share.
+//! The helpers of the tests.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use dunlin_testkit::{PATIENCE, Postgres};
 use http::{Request, Response};
 use tower::ServiceExt;
 
-/// The server of tests that do not stop it; each uses tables of its own.
+/// The server of tests that do not stop it. Each test has tables of its own.
 pub(crate) fn postgres() -> &'static Postgres {
     static POSTGRES: OnceLock<Postgres> = OnceLock::new();
     POSTGRES.get_or_init(Postgres::start)
 }
 
-/// A database on the shared server, told from others in `pg_stat_activity` by `name`.
+/// The configuration of a database on the shared server. `name` is its name in `pg_stat_activity`.
 pub(crate) fn config(name: &str) -> Config {
     Config { connect_timeout: PATIENCE, ..config_of(postgres(), name) }
 }
 
-/// One that has its time: a machine that is busy with tests is no database that is away.
+/// A configuration with long limits, because the machine is busy with tests.
 pub(crate) fn config_of(postgres: &Postgres, name: &str) -> Config {
     let config = Config { acquire_timeout: PATIENCE, statement_timeout: PATIENCE, ..Config::new(postgres.url()) };
     Config { application_name: name.into(), pool_size: 4, shared: 2, ..config }
@@ -53,7 +53,7 @@ pub(crate) fn named(names: &[&str]) -> Vec<Source> {
     names.iter().map(|name| Source::named(name)).collect()
 }
 
-/// A GET of `uri` whose router matched these parameters.
+/// A GET of `uri` with these path parameters.
 pub(crate) fn get(uri: &str, path: &[(&str, &str)]) -> Request<Body> {
     let mut request = Request::get(uri).body(Body::empty()).unwrap();
     let mut params = PathParams::default();
@@ -81,7 +81,7 @@ pub(crate) fn text(response: &Response<Bytes>) -> &str {
     std::str::from_utf8(response.body()).unwrap()
 }
 
-/// Waits until `done`, for what happens in the background.
+/// Waits for a condition that comes about in the background.
 pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !done().await {
@@ -90,12 +90,12 @@ pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) 
     }
 }
 
-/// The listener's next event.
+/// Waits for the listener's next event.
 pub(crate) async fn next(listener: &mut Listener) -> Event {
     tokio::time::timeout(PATIENCE, listener.next()).await.expect("an event")
 }
 
-/// A query that waits for as long as somebody [`hold`]s the key.
+/// A query that waits until [`hold`] releases the key.
 pub(crate) fn waiting(key: u32, access: Access) -> Query {
     Query {
         rows: Rows::One,
@@ -104,7 +104,7 @@ pub(crate) fn waiting(key: u32, access: Access) -> Query {
     }
 }
 
-/// Holds up who waits for the key, until the transaction is dropped.
+/// Makes the queries of [`waiting`] wait, until the transaction is dropped.
 pub(crate) async fn hold(postgres: &Postgres, key: i64) -> Transaction {
     let config = Config { idle_transaction_timeout: 10 * PATIENCE, ..config_of(postgres, "holds") };
     let mut transaction = Database::new(config).unwrap().pool().begin(TransactionOptions::default()).await.unwrap();
@@ -112,13 +112,13 @@ pub(crate) async fn hold(postgres: &Postgres, key: i64) -> Transaction {
     transaction
 }
 
-/// How many connections `pg_stat_activity` has of that name.
+/// The number of connections with this name in `pg_stat_activity`.
 pub(crate) fn connections(postgres: &Postgres, name: &str) -> usize {
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
     postgres.psql(&sql).trim().parse().unwrap()
 }
 
-/// How many of them are at a statement now.
+/// The number of those that run a statement.
 pub(crate) fn active(postgres: &Postgres, name: &str) -> usize {
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state = 'active'");
     postgres.psql(&sql).trim().parse().unwrap()

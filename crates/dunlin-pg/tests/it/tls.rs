@@ -1,4 +1,4 @@
-//! `sslmode` means what libpq means, and fails closed.
+//! `sslmode` has libpq's meaning, and fails closed.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,8 @@ impl Authority {
     }
 }
 
-/// Switches TLS on, with a certificate for `localhost` alone. The server writes its files itself:
-/// they are its own then.
+/// Switches TLS on, with a certificate for `localhost` only. The server writes its files itself, so
+/// that they belong to it.
 fn encrypt(postgres: &mut Postgres, authority: &Authority) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".into()]).unwrap();
@@ -38,7 +38,7 @@ fn encrypt(postgres: &mut Postgres, authority: &Authority) {
         ));
     }
     use std::os::unix::fs::PermissionsExt;
-    // COPY lets others read, and the server wants its key to itself.
+    // COPY lets other users read the file, which the server does not accept for its key.
     let key = Path::new(&folder).join("server.key");
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
     postgres.psql("ALTER SYSTEM SET ssl = on");
@@ -46,7 +46,7 @@ fn encrypt(postgres: &mut Postgres, authority: &Authority) {
     postgres.restart();
 }
 
-/// Whether a connection is encrypted; an error when there is none.
+/// Returns `true` if the connection is encrypted, and an error if there is none.
 async fn encrypted(config: Config) -> Result<bool, String> {
     let fixture = Fixture::new(Config { pool_size: 2, shared: 1, ..config });
     let query = Query { rows: Rows::One, ..Query::new(["SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"]) };
@@ -56,7 +56,7 @@ async fn encrypted(config: Config) -> Result<bool, String> {
         if response.status() == 200 {
             return Ok(text(&response) == r#"{"ssl":true}"#);
         }
-        // One that is late is not one that is refused.
+        // A late connection is not a refused one.
         if let Err(error) = fixture.pool.ready().await {
             return Err(error.to_string());
         }
@@ -64,7 +64,7 @@ async fn encrypted(config: Config) -> Result<bool, String> {
 }
 
 #[tokio::test]
-async fn every_mode_is_kept() {
+async fn every_mode_has_its_meaning() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, stranger) = (Authority::new(folder.path(), "ca.pem"), Authority::new(folder.path(), "other.pem"));
     let mut server = Postgres::start();
@@ -79,10 +79,10 @@ async fn every_mode_is_kept() {
         ("127.0.0.1", SslMode::Allow, None, Ok(true)),
         ("127.0.0.1", SslMode::Prefer, None, Ok(true)),
         ("127.0.0.1", SslMode::Require, None, Ok(true)),
-        // With a root at hand `require` proves the server, as libpq has it.
+        // As in libpq, `require` with a root certificate verifies the server.
         ("127.0.0.1", SslMode::Require, Some(&authority), Ok(true)),
         ("127.0.0.1", SslMode::Require, Some(&stranger), Err(())),
-        // The name does not matter to `verify-ca`, and does to `verify-full`.
+        // The name matters to `verify-full`, and not to `verify-ca`.
         ("127.0.0.1", SslMode::VerifyCa, Some(&authority), Ok(true)),
         ("127.0.0.1", SslMode::VerifyCa, Some(&stranger), Err(())),
         ("localhost", SslMode::VerifyFull, Some(&authority), Ok(true)),
@@ -92,14 +92,14 @@ async fn every_mode_is_kept() {
         let got = encrypted(config(host, mode, root)).await;
         assert_eq!(got.clone().map_err(drop), expect, "{host} {}: {got:?}", mode.as_str());
     }
-    // A server without TLS is refused by what asks for it, and taken by what prefers it.
+    // A mode that requires TLS refuses a server without it. A mode that prefers TLS accepts it.
     let plain = |mode: SslMode| Config { ssl_mode: Some(mode), ..Config::new(postgres().url()) };
     assert_eq!(encrypted(plain(SslMode::Prefer)).await, Ok(false));
     assert!(encrypted(plain(SslMode::Require)).await.is_err());
 }
 
 #[tokio::test]
-async fn a_certificate_says_who_the_client_is() {
+async fn a_client_certificate_authenticates() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let (authority, stranger) = (Authority::new(folder.path(), "ca.pem"), Authority::new(folder.path(), "other.pem"));
@@ -128,13 +128,13 @@ async fn a_certificate_says_who_the_client_is() {
     let config = |options: &str| {
         Config::new(format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=require&{options}", server.port()))
     };
-    // The server reads its files again by and by.
+    // The server reads its files again after some time.
     eventually("certificates are asked for", async || encrypted(config("")).await.is_err()).await;
     assert_eq!(encrypted(config(&own)).await, Ok(true));
     for options in [&*foreign, &*forged, ""] {
         assert!(encrypted(config(options)).await.is_err(), "{options}");
     }
-    // What cannot work is told at the start, by its name.
+    // An option that cannot work is an error at the start, which names it.
     let refused = |options: &str| dunlin_pg::Database::new(config(options)).unwrap_err().to_string();
     let (certificate, key) = own.split_once('&').unwrap();
     assert!(refused(certificate).contains("sslkey"));
@@ -149,7 +149,7 @@ async fn a_certificate_says_who_the_client_is() {
 }
 
 #[tokio::test]
-async fn passwords_come_from_where_they_are_kept() {
+async fn passwords_come_from_the_url_the_configuration_or_a_file() {
     let server = Postgres::start();
     server.psql("SET password_encryption = 'scram-sha-256'; CREATE ROLE keeper LOGIN PASSWORD 'se:cr\\et'");
     let folder = server.psql("SHOW hba_file").trim().to_owned();
@@ -167,7 +167,7 @@ async fn passwords_come_from_where_they_are_kept() {
         std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     let wrong = || Config { password: Some(dunlin_pg::Secret::new("wrong")), ..Config::new(&url) };
-    // The server reads its files again by and by.
+    // The server reads its files again after some time.
     eventually("passwords are asked for", async || encrypted(wrong()).await.is_err()).await;
     for config in [
         Config { password: Some(dunlin_pg::Secret::new("se:cr\\et")), ..Config::new(&url) },

@@ -1,4 +1,4 @@
-//! Transactions as a library user has them, and behind a pooler.
+//! Transactions by hand, and behind a pooler.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::support::{Fixture, ask, config, connections, eventually, get, named, 
 const WRITE: TransactionOptions = TransactionOptions { access: Access::Write, isolation: None };
 
 #[tokio::test]
-async fn what_is_dropped_is_rolled_back_and_its_connection_used_again() {
+async fn a_dropped_transaction_is_rolled_back_and_its_connection_reused() {
     postgres().psql("CREATE TABLE x_drop (n int)");
     let fixture = Fixture::new(config("x_drop"));
     let mut first = None;
@@ -23,7 +23,7 @@ async fn what_is_dropped_is_rolled_back_and_its_connection_used_again() {
         eventually("it was given back", async || fixture.database.stats().busy == 0).await;
     }
     assert_eq!(postgres().psql("SELECT count(*) FROM x_drop").trim(), "0");
-    // An error inside does not spoil the connection either.
+    // The connection is good after an error in a transaction.
     let mut transaction = fixture.pool.begin(WRITE).await.unwrap();
     assert!(transaction.query("SELECT 1 / 0", &[]).await.is_err());
     drop(transaction);
@@ -36,7 +36,7 @@ async fn what_is_dropped_is_rolled_back_and_its_connection_used_again() {
 }
 
 #[tokio::test]
-async fn what_failed_is_not_committed_without_a_word() {
+async fn a_commit_after_a_failed_statement_is_an_error() {
     postgres().psql("CREATE TABLE x_failed (n int PRIMARY KEY)");
     let fixture = Fixture::new(config("x_failed"));
     let mut transaction = fixture.pool.begin(WRITE).await.unwrap();
@@ -47,7 +47,7 @@ async fn what_failed_is_not_committed_without_a_word() {
     let error = transaction.commit().await.unwrap_err();
     assert!(error.to_string().contains("duplicate key"), "{error}");
     assert_eq!(postgres().psql("SELECT count(*) FROM x_failed"), "0");
-    // Gone back to a savepoint, it is as if it had not been.
+    // After a rollback to a savepoint, the error does not count.
     let mut transaction = fixture.pool.begin(WRITE).await.unwrap();
     transaction.execute(insert, &[&1]).await.unwrap();
     transaction.execute("SAVEPOINT s", &[]).await.unwrap();
@@ -72,7 +72,7 @@ async fn counts_of_pools_that_are_gone_remain() {
 }
 
 #[tokio::test]
-async fn who_loses_a_race_runs_again() {
+async fn a_transaction_that_loses_a_conflict_runs_again() {
     postgres().psql("CREATE TABLE x_race (n int); INSERT INTO x_race VALUES (0)");
     let fixture = Fixture::new(Config { pool_size: 8, shared: 1, retries: 20, ..config("x_race") });
     let options = TransactionOptions { isolation: Some(Isolation::Serializable), ..WRITE };
@@ -98,8 +98,8 @@ async fn who_loses_a_race_runs_again() {
 }
 
 #[tokio::test]
-async fn connections_move_to_where_they_are_needed() {
-    // One connection beside the shared one, for reads and writes of two pools.
+async fn idle_connections_make_room_for_other_pools() {
+    // There is one dedicated connection for the reads and writes of two pools.
     let acquire_timeout = Duration::from_secs(3);
     let fixture = Fixture::new(Config { pool_size: 3, shared: 1, pools: 2, acquire_timeout, ..config("x_room") });
     let other = fixture.database.pool();
@@ -117,7 +117,7 @@ async fn connections_move_to_where_they_are_needed() {
 }
 
 #[tokio::test]
-async fn behind_a_pooler_nothing_is_named_and_nothing_outlives_a_transaction() {
+async fn behind_a_pooler_no_statement_outlives_a_transaction() {
     postgres().psql("CREATE TABLE x_pooler (id int PRIMARY KEY, words text[]); INSERT INTO x_pooler VALUES (1, '{a}')");
     let fixture = Fixture::new(Config { pooler: Pooler::Transaction, ..config("x_pooler") });
     let one = fixture.service(Query {
@@ -145,7 +145,7 @@ async fn behind_a_pooler_nothing_is_named_and_nothing_outlives_a_transaction() {
 
 #[tokio::test]
 async fn a_failover_is_followed() {
-    // Both names lead to one server: the first host is not there at all.
+    // Both names lead to one server, and the first host does not exist.
     let port = postgres().port();
     let gone = dunlin_testkit::free_port();
     let url = format!("postgres://postgres@127.0.0.1:{gone},127.0.0.1:{port}/postgres?target_session_attrs=read-write");

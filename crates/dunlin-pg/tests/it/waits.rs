@@ -1,4 +1,4 @@
-//! Every wait ends, and what nobody waits for is not worked on.
+//! Every wait has a limit, and abandoned statements are cancelled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,7 +16,7 @@ fn sleeping(seconds: u32, access: Access) -> Query {
 }
 
 #[tokio::test]
-async fn a_statement_has_its_time() {
+async fn a_statement_has_a_time_limit() {
     let fixture = Fixture::new(Config { statement_timeout: Duration::from_millis(300), ..config("w_statement") });
     for access in [Access::Read, Access::Write] {
         let slow = fixture.service(sleeping(30, access));
@@ -26,14 +26,14 @@ async fn a_statement_has_its_time() {
 }
 
 #[tokio::test]
-async fn a_slow_read_holds_up_nobody() {
+async fn a_slow_read_delays_no_other() {
     let fixture = Fixture::new(Config { shared: 1, pool_size: 3, ..config("w_slow") });
     let held = hold(postgres(), 1).await;
     let slow = fixture.service(waiting(1, Access::Read));
     let fast = fixture.service(Query { params: named(&["n"]), rows: Rows::One, ..Query::new(["SELECT $1::int AS n"]) });
     assert_eq!(ask(&fast, get("/?n=1", &[])).await.status(), 200);
     let slow = tokio::spawn(async move { ask(&slow, get("/", &[])).await });
-    // Until it is under way on the one shared connection.
+    // It has to run on the only shared connection first.
     eventually("it runs", async || active(postgres(), "w_slow") == 1).await;
     let answers = futures_util::future::join_all((0..10).map(|n| {
         let fast = fast.clone();
@@ -48,7 +48,7 @@ async fn a_slow_read_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn who_waited_for_a_connection_of_its_own_comes_back_to_the_shared_ones() {
+async fn reads_return_to_the_shared_connections_after_a_wait() {
     let fixture =
         Fixture::new(Config { pool_size: 3, shared: 1, acquire_timeout: Duration::from_secs(10), ..config("w_back") });
     let sql = "SELECT $1::int AS n, pg_sleep(0.02)::text AS slept";
@@ -60,7 +60,7 @@ async fn who_waited_for_a_connection_of_its_own_comes_back_to_the_shared_ones() 
         })
         .collect();
     eventually("they run", async || active(postgres(), "w_back") == 1).await;
-    // All are asked again on the two other connections, one after the other.
+    // All are sent again on the two dedicated connections, one after the other.
     postgres().psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'w_back'");
     for status in futures_util::future::join_all(crowd).await {
         assert_eq!(status.unwrap(), 200);
@@ -73,7 +73,7 @@ async fn who_waited_for_a_connection_of_its_own_comes_back_to_the_shared_ones() 
 }
 
 #[tokio::test]
-async fn a_transaction_that_idles_is_ended_by_the_server() {
+async fn the_server_ends_an_idle_transaction() {
     let idle_transaction_timeout = Duration::from_millis(100);
     let fixture = Fixture::new(Config { idle_transaction_timeout, ..config("w_idle") });
     let write = TransactionOptions { access: Access::Write, isolation: None };
@@ -86,7 +86,7 @@ async fn a_transaction_that_idles_is_ended_by_the_server() {
 }
 
 #[tokio::test]
-async fn what_a_request_gave_up_is_cancelled() {
+async fn an_abandoned_statement_is_cancelled() {
     let fixture = Fixture::new(Config { statement_timeout: Duration::from_secs(60), ..config("w_cancel") });
     for access in [Access::Read, Access::Write] {
         let slow = fixture.service(sleeping(50, access));
@@ -138,9 +138,9 @@ async fn a_database_that_is_away_is_503_at_once() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_asks_for_what_is_away_is_no_storm_of_connections() {
-    // Closed at once, as by a server that is not up yet; or held without a word, as by a machine
-    // that hangs.
+async fn a_crowd_during_an_outage_opens_few_connections() {
+    // The port is closed at once, like that of a server that is starting, or it never answers, like
+    // a machine that hangs.
     for hangs in [false, true] {
         no_storm(hangs, Method::GET).await;
         no_storm(hangs, Method::POST).await;
@@ -175,7 +175,7 @@ async fn no_storm(hangs: bool, method: Method) {
 }
 
 #[tokio::test]
-async fn identical_reads_at_one_moment_are_one() {
+async fn identical_reads_in_flight_are_collapsed() {
     postgres().psql("CREATE TABLE w_seen (n int); INSERT INTO w_seen VALUES (0)");
     let fixture = Fixture::new(config("w_join"));
     let query = Query { rows: Rows::One, ..Query::new(["SELECT n, pg_sleep(0.05)::text FROM w_seen"]) };
@@ -183,7 +183,7 @@ async fn identical_reads_at_one_moment_are_one() {
     let answers = futures_util::future::join_all((0..20).map(|_| ask(&shared, get("/", &[])))).await;
     assert!(answers.iter().all(|answer| answer.status() == 200));
     assert_eq!(fixture.database.stats().joined, 18, "the first ran, the second ran for all that came meanwhile");
-    // Who asks after a write was told to be done does not get what was read before it.
+    // A request that comes after a write gets no answer from before it.
     for n in 1..10 {
         let before = tokio::spawn({
             let shared = shared.clone();

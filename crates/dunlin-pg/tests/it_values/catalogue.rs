@@ -1,6 +1,5 @@
-//! No built-in type is missed: the server's catalogue says which there are. Each is written as
-//! `to_json` writes it, alone and in an array, a domain and a composite; or it is refused, and then
-//! a cast to text is what helps.
+//! Every built-in type, from the server's catalogue. It is written as `to_json` writes it, alone
+//! and in an array, a domain and a composite. Or it is refused, and the advice helps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +8,7 @@ use dunlin_pg::json::Column;
 use crate::oracle::check_sql;
 use crate::session::Session;
 
-/// Values of each type that is written.
+/// Values of each type with a form in JSON.
 const WRITTEN: &[(&str, &[&str])] = &[
     ("bit", &["101", "1"]),
     ("bool", &["t", "f"]),
@@ -76,8 +75,8 @@ const WRITTEN: &[(&str, &[&str])] = &[
     ("tstzmultirange", &["{[2024-01-01 01:02:03+01,)}"]),
 ];
 
-/// The types whose bytes do not say what their text says: those that name things by number, those
-/// that the server does not send in binary, and `money`, which depends on `lc_monetary`.
+/// The types that are refused. Their bytes name things by number, or the server does not send them
+/// in binary, or they depend on `lc_monetary`.
 const REFUSED: &[&str] = &[
     "aclitem",
     "gtsvector",
@@ -100,7 +99,7 @@ const REFUSED: &[&str] = &[
     "regtype",
 ];
 
-/// All of the server's scalars, ranges and multiranges.
+/// All scalar, range and multirange types of the server.
 fn catalogue(session: &Session) -> BTreeSet<String> {
     let sql = "SELECT typname::text FROM pg_type WHERE typtype IN ('b', 'r', 'm') AND typnamespace = 'pg_catalog'::regnamespace
                AND NOT (typcategory = 'A' AND typname LIKE '\\_%')";
@@ -113,10 +112,10 @@ fn every_type_of_the_catalogue_is_written_or_refused() {
     let mut written: BTreeMap<&str, &[&str]> = WRITTEN.iter().copied().collect();
     let mut known: BTreeSet<String> =
         WRITTEN.iter().map(|(name, _)| *name).chain(REFUSED.iter().copied()).map(str::to_owned).collect();
-    // It has no literals, and nothing is made of it.
+    // It has no literals, and there are no types made of it.
     known.insert("pg_node_tree".into());
     check(&session, "pg_node_tree", &["(SELECT ev_action FROM pg_rewrite ORDER BY oid LIMIT 1)".to_owned()]);
-    // Another server may know more types or fewer.
+    // Other versions of the server have more types or fewer.
     let missed: Vec<_> = catalogue(&session).difference(&known).cloned().collect();
     assert!(missed.is_empty(), "types without a decision: {missed:?}");
     let there = catalogue(&session);
@@ -159,4 +158,21 @@ fn what_is_refused_is_written_as_text() {
         &[],
     );
     assert_eq!(names, [r#"{"class":"pg_class","type":"integer","function":"now()"}"#]);
+}
+
+/// The names and types of a record's fields are unknown before a row comes.
+#[test]
+fn records_are_refused_with_advice() {
+    let session = Session::open();
+    session.run("CREATE TYPE fare AS (cost money)");
+    for (sql, advice) in [
+        ("SELECT ROW(1, 'a'::text) AS v", "to_json(\"v\")"),
+        ("SELECT t AS v FROM (SELECT 1 AS a) t", "to_json(\"v\")"),
+        ("SELECT ARRAY[ROW(1, 'a'::text)] AS v", "to_json(\"v\")"),
+        ("SELECT NULL::fare AS v", "to_json(\"v\")"),
+        ("SELECT NULL::money[] AS \"a \"\"b\"", "\"a \"\"b\"::numeric[]"),
+    ] {
+        let refused = Column::all(session.prepare(sql).columns()).unwrap_err().to_string();
+        assert!(refused.ends_with(&format!("use {advice}")), "{refused}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Descriptions, and the forms of answers.
+//! Descriptions and formats.
 
 use dunlin_pg::json::{Column, Error, Format};
 
@@ -21,8 +21,7 @@ fn every_built_in_type_is_written_or_refused_when_described() {
             Err(error) => refused.push(error.to_string().split(' ').nth(5).unwrap().trim_end_matches(',').to_owned()),
         }
     }
-    // Names of things in the catalogue, of which the server sends only the number, and what is
-    // internal to the server; and amounts, which depend on `lc_monetary`.
+    // Types whose values are numbers of things in the catalogue, internal types, and amounts.
     refused.retain(|name| !name.starts_with("reg") && !name.starts_with("pg_") && name != "money");
     assert!(refused.is_empty(), "{refused:?}");
     let statement = session.prepare("SELECT 'pg_class'::regclass AS \"the table\"");

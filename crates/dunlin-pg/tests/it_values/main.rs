@@ -1,4 +1,4 @@
-//! What is written and what is read, against a real PostgreSQL as the oracle.
+//! Encoders and parameters, with a real PostgreSQL as the oracle.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
 mod catalogue;

@@ -1,11 +1,11 @@
-//! Parameters as PostgreSQL itself reads their text.
+//! Parameters, as PostgreSQL reads their text.
 
 use dunlin_pg::param::{Error, Json, Param, bind, blamed};
 use serde_json::{Value, json};
 
 use crate::session::Session;
 
-/// Binds each text, and compares with what the server's own cast of it gives.
+/// Binds each text, and compares with the server's own cast.
 #[track_caller]
 fn check(session: &Session, ty: &str, texts: &[&str]) {
     let bound = session.prepare(&format!("SELECT ($1::{ty})::text"));
@@ -19,7 +19,7 @@ fn check(session: &Session, ty: &str, texts: &[&str]) {
     }
 }
 
-/// What is refused, with its reason.
+/// Checks that values are refused, and the reason.
 #[track_caller]
 fn refused(session: &Session, ty: &str, texts: &[&str], message: &str) {
     let ty = session.type_of(ty);
@@ -29,13 +29,13 @@ fn refused(session: &Session, ty: &str, texts: &[&str], message: &str) {
     }
 }
 
-/// Binds a JSON value and gives what the server holds then.
+/// Binds a JSON value, and returns the server's text of it.
 #[track_caller]
 fn read(session: &Session, ty: &str, value: &Value) -> Result<Option<String>, Error> {
     read_text(session, ty, &value.to_string())
 }
 
-/// Binds a JSON value as the client wrote it, and gives what the server holds then.
+/// Binds the text of a JSON value, and returns the server's text of it.
 #[track_caller]
 fn read_text(session: &Session, ty: &str, value: &str) -> Result<Option<String>, Error> {
     let statement = session.prepare(&format!("SELECT ($1::{ty})::text"));
@@ -190,7 +190,7 @@ fn arrays_from_texts() {
     assert_eq!(many("inet[]", &["10.0.0.1", "::1"]), "{10.0.0.1,::1}");
     assert_eq!(many("box[]", &["(1,2),(3,4)", "(5,6),(7,8)"]), "{(3,4),(1,2);(7,8),(5,6)}");
     assert_eq!(many("int4", &["7"]), "7");
-    // One text is one element, unless it can be none.
+    // One text is one element, unless that is not possible.
     check(&session, "int4[]", &["{1,2}", " {}", "[0:1]={1,2}"]);
     check(&session, "numeric[]", &["{1.5,NULL}"]);
     let one = |ty: &str, text: &str| {

@@ -1,4 +1,4 @@
-//! Random values, many to a question, so that the server is asked often enough.
+//! Random values, many in each statement, so that the tests are fast.
 
 use dunlin_pg::param::{Param, bind};
 use proptest::collection::vec;
@@ -14,7 +14,7 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) })
 }
 
-/// For each batch of values: this crate's JSON of an array of them is `to_json`'s.
+/// Compares the JSON of an array of each batch of values with `to_json`.
 fn check<T, S>(cases: u32, ty: &str, strategy: S)
 where
     T: tokio_postgres::types::ToSql + Sync + Clone + std::fmt::Debug,
@@ -37,8 +37,7 @@ where
     run.unwrap();
 }
 
-/// For each text: what is bound is what the server's own cast gives, and refused is what it
-/// refuses.
+/// Compares each text that is bound with the server's own cast, errors included.
 fn check_texts(cases: u32, ty: &str, strategy: impl Strategy<Value = String>) {
     let session = Session::open();
     let bound = session.prepare(&format!("SELECT ($1::{ty})::text"));
@@ -58,7 +57,7 @@ fn check_texts(cases: u32, ty: &str, strategy: impl Strategy<Value = String>) {
 fn floats() {
     check(20, "float8", any::<u64>().prop_map(f64::from_bits));
     check(20, "float4", any::<u32>().prop_map(f32::from_bits));
-    // Those that people use: short decimals, and integers around where the layout changes.
+    // Common numbers: short decimals, and integers at which the layout changes.
     check(20, "float8", (any::<i32>(), -8i32..12).prop_map(|(n, e)| f64::from(n) * 10f64.powi(-e)));
     check(10, "float8", (-60i32..60).prop_map(|n| 2f64.powi(n)));
 }

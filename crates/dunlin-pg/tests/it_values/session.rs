@@ -1,4 +1,4 @@
-//! A connection of a test's own to the one server of this binary.
+//! A connection for one test to the only server of this binary.
 
 use std::sync::OnceLock;
 
@@ -43,7 +43,7 @@ impl Session {
         self.runtime.block_on(self.client.query(statement, params))
     }
 
-    /// The one text that a query gives.
+    /// The only text of the result.
     pub(crate) fn text(&self, statement: &Statement, bound: &Bound) -> Result<Option<String>, Error> {
         Ok(self.query(statement, &[bound])?[0].get(0))
     }

@@ -1,21 +1,21 @@
-//! How deadpool keeps the connections that are checked out one by one.
+//! The deadpool pools of dedicated connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 
-use crate::connect::ForDeadpool;
 use crate::database::Database;
+use crate::open_connections::DedicatedConnector;
 use crate::query::Access;
 
-/// A pool that is bounded by the process's budget. A connection is asked whether it lives only when
-/// it has idled, and given up when its time has come.
+/// Makes a pool that is bounded by the process's budget. An idle connection is checked before it is
+/// used again, and closed at the end of its lifetime.
 pub(super) fn deadpool(database: &Database, access: Access) -> Pool {
     let config = &database.0.config;
     let connector = database.connector(access).clone();
     let pg = connector.target().pg.clone();
-    let connect = ForDeadpool { connector, room: database.0.room.clone() };
+    let connect = DedicatedConnector { connector, open: database.0.open.clone() };
     let manager = Manager::from_connect(pg, connect, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     let (lifetime, validate_after, limit) = (config.max_lifetime, config.validate_after, config.connect_timeout);
     let pool = Pool::builder(manager)
@@ -26,7 +26,7 @@ pub(super) fn deadpool(database: &Database, access: Access) -> Pool {
             Box::pin(async move {
                 let address = Arc::as_ptr(&client.statement_cache).addr();
                 if lifetime > Duration::ZERO && metrics.age() > lifetime.mul_f64(0.9 + spread(address) / 5.0) {
-                    return Err(HookError::message("its time has come"));
+                    return Err(HookError::message("the lifetime of the connection is over"));
                 }
                 if metrics.last_used() < validate_after {
                     return Ok(());
@@ -35,20 +35,20 @@ pub(super) fn deadpool(database: &Database, access: Access) -> Pool {
             })
         }))
         .build();
-    // It fails only for timeouts without a runtime, and there is one.
+    // It fails only if there are timeouts without a runtime.
     let pool = pool.unwrap_or_else(|_| unreachable!("a pool with timeouts has its runtime"));
     let weak = pool.weak();
-    let evict = move |wanted: bool| {
+    let evict = move |close: bool| {
         let pool = weak.upgrade()?;
-        let mut left = usize::from(wanted);
+        let mut left = usize::from(close);
         let removed = pool.retain(|_, _| left.checked_sub(1).map(|less| left = less).is_none());
         Some(!removed.removed.is_empty())
     };
-    database.0.room.add(Box::new(evict));
+    database.0.open.add(Box::new(evict));
     pool
 }
 
-/// A number from 0 to 1 that is a connection's own, and the same each time.
+/// A number from 0 to 1 that is always the same for one connection.
 fn spread(address: usize) -> f64 {
     (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as f64 / u64::MAX as f64
 }

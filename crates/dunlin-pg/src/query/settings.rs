@@ -1,12 +1,15 @@
-//! [`Setting`] and [`Role`]: what a transaction knows about its client, for row-level security.
+//! [`Setting`] and [`Role`]: facts about the client in its transaction, for row-level security.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use tokio_postgres::GenericClient;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::Error;
 use crate::param::Param;
-use crate::query::{Query, QueryError, Source};
+
+use super::{QueryError, Source};
 
 /// A setting that a request gives to the transaction of its query, as
 /// `set_config(name, value, true)` does. Policies read it with `current_setting(name)`.
@@ -19,7 +22,7 @@ use crate::query::{Query, QueryError, Source};
 /// // CREATE POLICY own ON notes USING (owner = current_setting('app.user'))
 /// let query = Query {
 ///     settings: vec![Setting::new("app.user", Source::named("claim.sub"))],
-///     role: Some(Role::new(Source::named("claim.role").or("reader".into()), ["reader", "editor"])),
+///     role: Some(Role::new(Source::named("claim.role"), ["reader", "editor"])),
 ///     ..Query::new(["SELECT id, text FROM notes"])
 /// };
 /// assert!(query.validate().is_ok());
@@ -42,7 +45,7 @@ pub struct Role {
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// Sets all of them; `$1` is the first value.
-    pub(crate) sql: Arc<str>,
+    sql: Arc<str>,
     /// The sources of the values. The last one is the role's, if there is one.
     sources: Vec<Source>,
     /// The roles, if there is one.
@@ -50,7 +53,7 @@ pub(crate) struct Settings {
 }
 
 /// The values of a query's settings, as text.
-pub(crate) type Values = SmallVec<[String; 2]>;
+pub(crate) type SettingValues = SmallVec<[String; 2]>;
 
 // === impl Setting ===
 
@@ -95,37 +98,37 @@ impl Role {
 // === impl Settings ===
 
 impl Settings {
-    /// Reads the settings of a query.
-    pub(crate) fn of(query: &Query) -> Result<Option<Self>, QueryError> {
+    /// Makes the settings of a query, `None` if it has neither a setting nor a role.
+    pub(crate) fn new(settings: &[Setting], role: Option<&Role>) -> Result<Option<Self>, QueryError> {
         let mut calls = Vec::new();
-        for setting in &query.settings {
+        for setting in settings {
             let name = setting.name();
             if !is_name(name) {
                 return Err(QueryError::new(format!(
                     "{name:?} is no setting for clients: it needs a name of two parts, such as \"app.user\""
                 )));
             }
-            if query.settings.iter().filter(|other| other.name().eq_ignore_ascii_case(name)).count() > 1 {
+            if settings.iter().filter(|other| other.name().eq_ignore_ascii_case(name)).count() > 1 {
                 return Err(QueryError::new(format!("{name:?} is set twice")));
             }
             calls.push(format!("pg_catalog.set_config('{name}', ${}, true)", calls.len() + 1));
         }
-        if let Some(role) = &query.role {
+        if let Some(role) = role {
             if role.allowed.is_empty() {
                 return Err(QueryError::new("a role needs a list of those that are allowed"));
             }
-            // The last one, so that the role needs no right to set the others. A value is a role's
-            // name as it stands: it is never part of the text.
+            // It is the last one, so that the role needs no right to set the others. The name is a
+            // parameter, so that it needs no quotes.
             calls.push(format!("pg_catalog.set_config('role', ${}, true)", calls.len() + 1));
         }
         if calls.is_empty() {
             return Ok(None);
         }
-        let sources = query.settings.iter().map(|setting| &setting.source).chain(query.role.iter().map(|r| &r.source));
+        let sources = settings.iter().map(|setting| &setting.source).chain(role.map(|role| &role.source));
         Ok(Some(Self {
             sql: format!("SELECT {}", calls.join(", ")).into(),
             sources: sources.cloned().collect(),
-            allowed: query.role.as_ref().map(|role| role.allowed.clone()),
+            allowed: role.map(|role| role.allowed.clone()),
         }))
     }
 
@@ -134,9 +137,16 @@ impl Settings {
         &self.sources
     }
 
-    /// The values as text, if `params` are those of the settings alone.
-    pub(crate) fn values(&self, params: &[Param]) -> Result<Values, Error> {
-        let mut values = Values::new();
+    /// Sets the settings in the open transaction.
+    pub(crate) async fn set(&self, client: &impl GenericClient, values: &SettingValues) -> Result<(), Error> {
+        let params: Vec<(&(dyn ToSql + Sync), Type)> =
+            values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::TEXT)).collect();
+        client.query_typed(&self.sql, &params).await.map(drop).map_err(Error::settings)
+    }
+
+    /// The values as text. `params` are those of the settings alone.
+    pub(crate) fn values(&self, params: &[Param]) -> Result<SettingValues, Error> {
+        let mut values = SettingValues::new();
         for (source, param) in self.sources.iter().zip(params) {
             values.push(text(param).ok_or_else(|| refused(source, "it has to be one text"))?);
         }
@@ -150,7 +160,7 @@ impl Settings {
     }
 }
 
-/// The text of a value. A NUL ends a text in PostgreSQL, so that none may have one.
+/// The text of a value. PostgreSQL has no text with a NUL.
 fn text(param: &Param) -> Option<String> {
     let text = match param {
         Param::Text(text) => text.clone(),
@@ -181,6 +191,11 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Query;
+
+    fn settings(query: &Query) -> Result<Option<Settings>, QueryError> {
+        Settings::new(&query.settings, query.role.as_ref())
+    }
 
     #[test]
     fn names_have_parts_and_nothing_else() {
@@ -202,19 +217,19 @@ mod tests {
             role: Some(Role::new(Source::named("claim.role"), ["a", "b"])),
             ..Query::new(["SELECT 1"])
         };
-        let settings = Settings::of(&query).unwrap().unwrap();
+        let all = settings(&query).unwrap().unwrap();
         assert_eq!(
-            &*settings.sql,
+            &*all.sql,
             "SELECT pg_catalog.set_config('app.user', $1, true), pg_catalog.set_config('app.tenant', $2, true), \
              pg_catalog.set_config('role', $3, true)"
         );
-        let values = |role: &str| settings.values(&["ada".into(), "t".into(), role.into()]);
+        let values = |role: &str| all.values(&["ada".into(), "t".into(), role.into()]);
         assert_eq!(values("b").unwrap().to_vec(), ["ada", "t", "b"]);
         for role in ["c", "none", "A", "a\"", ""] {
             assert!(matches!(values(role), Err(Error::Identity { .. })), "{role}");
         }
-        assert!(settings.values(&[Param::Null, "t".into(), "a".into()]).is_err());
-        assert!(settings.values(&["a\0b".into(), "t".into(), "a".into()]).is_err());
+        assert!(all.values(&[Param::Null, "t".into(), "a".into()]).is_err());
+        assert!(all.values(&["a\0b".into(), "t".into(), "a".into()]).is_err());
     }
 
     #[test]
@@ -224,13 +239,13 @@ mod tests {
             role,
             ..Query::new(["SELECT 1"])
         };
-        assert!(Settings::of(&with(&[], None)).unwrap().is_none());
+        assert!(settings(&with(&[], None)).unwrap().is_none());
         for query in [
             with(&["search_path"], None),
             with(&["app.a", "APP.A"], None),
             with(&[], Some(Role::new(Source::named("x"), [""; 0]))),
         ] {
-            assert!(Settings::of(&query).is_err(), "{query:?}");
+            assert!(settings(&query).is_err(), "{query:?}");
         }
     }
 }

@@ -1,0 +1,86 @@
+//! [`Source`]: the origin of a parameter's value.
+
+use std::sync::Arc;
+
+use crate::param::Param;
+
+/// The origin of a parameter's value: a part of the request, and a default.
+#[derive(Clone, Debug)]
+pub struct Source {
+    place: Place,
+    name: Arc<str>,
+    default: Option<Param>,
+}
+
+/// A part of a request that holds parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A parameter of the path, or else of the query string.
+    Url,
+    /// A field of the JSON body.
+    Body,
+    /// A field of the head.
+    Header,
+    /// A claim of the client's verified identity.
+    Claim,
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Makes a source of this name:
+    ///
+    /// - `"name"`: a path parameter, or else a query parameter. Several of that name are an array.
+    /// - `"body.name"`: a field of the JSON body.
+    /// - `"header.name"`: a field of the head. Several lines are one text with commas.
+    /// - `"claim.name"`: a claim of the verified [`Identity`](dunlin_http::Identity). A request
+    ///   without it is 403.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        let place = match name.split_once('.') {
+            Some(("body", _)) => Place::Body,
+            Some(("header", _)) => Place::Header,
+            Some(("claim", _)) => Place::Claim,
+            _ => Place::Url,
+        };
+        Self { place, name: name.into(), default: None }
+    }
+
+    /// Sets the value for requests that do not have one. Without a default they are 400.
+    #[must_use]
+    pub fn or(mut self, default: Param) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    /// The name as declared.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name within its place: `email` for `body.email`.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self.place {
+            Place::Url => &self.name,
+            Place::Body | Place::Header | Place::Claim => self.name.split_once('.').map_or("", |(_, key)| key),
+        }
+    }
+
+    /// The part of the request.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The value for requests that do not have one.
+    #[must_use]
+    pub const fn default(&self) -> Option<&Param> {
+        self.default.as_ref()
+    }
+
+    pub(crate) const fn shared_name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
