@@ -48,7 +48,7 @@ pub(crate) struct StorageKey {
 
 impl Core {
     /// The key of a request for which no stored response is known.
-    pub(crate) fn plain_key(&self, request: RequestHead<'_>, policy: &RoutePolicy) -> Key {
+    pub(crate) fn plain_key(&self, request: &RequestHead<'_>, policy: &RoutePolicy) -> Key {
         let target = Target::of(request, policy);
         self.key(request, &target, target.hash(&self.seeds), None, policy)
     }
@@ -56,7 +56,7 @@ impl Core {
     /// The key of a request. `stored` is a response of the same key, if there is one.
     pub(crate) fn key(
         &self,
-        request: RequestHead<'_>,
+        request: &RequestHead<'_>,
         target: &Target<'_>,
         hash: KeyHash,
         stored: Option<&Entry>,

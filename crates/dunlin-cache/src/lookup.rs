@@ -54,11 +54,11 @@ pub(crate) struct Miss {
 
 /// A request with what the look-up has worked out about it.
 struct Lookup<'a> {
-    request: RequestHead<'a>,
+    request: &'a RequestHead<'a>,
     /// `true` if the request has no field that the policy looks for.
     plain: bool,
-    directives: RequestDirectives,
-    target: Target<'a>,
+    directives: &'a RequestDirectives,
+    target: &'a Target<'a>,
     hash: KeyHash,
     policy: &'a RoutePolicy,
 }
@@ -67,7 +67,7 @@ struct Lookup<'a> {
 
 impl Core {
     /// Decides how a request is answered. `empty` is `true` if it has no content.
-    pub(crate) fn look_up(&self, request: RequestHead<'_>, empty: bool, policy: &RoutePolicy) -> Decision {
+    pub(crate) fn look_up(&self, request: &RequestHead<'_>, empty: bool, policy: &RoutePolicy) -> Decision {
         let plain = s4_request::is_plain(request.headers);
         if let Some(reason) = BypassReason::of(request, plain, empty) {
             return Decision::Bypass(reason);
@@ -91,17 +91,11 @@ impl Core {
         let key = target.bytes();
         let hash = self.seeds.hash(&key);
         let found = self.memory.find(hash, &key, request.headers, &self.generations);
-        let decision = self.decide(&Lookup { request, plain, directives, target, hash, policy }, found);
-        match decision {
-            Decision::Revalidate(_) | Decision::Miss(_) if directives.only_if_cached => {
-                Decision::OnlyIfCached(self.only_if_cached())
-            }
-            decision => decision,
-        }
+        self.decide(&Lookup { request, plain, directives: &directives, target: &target, hash, policy }, found)
     }
 
     fn decide(&self, lookup: &Lookup<'_>, found: Found) -> Decision {
-        let Lookup { request, plain, directives, ref target, .. } = *lookup;
+        let Lookup { request, plain, directives, target, .. } = *lookup;
         let stored = match found {
             Found::Entry(stored) => stored,
             Found::Nothing => return self.miss(lookup, None, ForwardReason::UriMiss),
@@ -112,7 +106,7 @@ impl Core {
             return self.miss(lookup, Some(&stored), ForwardReason::Request);
         }
         let now = self.clock.now();
-        let verdict = judge(stored.reuse(now), &directives);
+        let verdict = judge(stored.reuse(now), directives);
         let reason = match verdict {
             Verdict::Requested => ForwardReason::Request,
             Verdict::Expired => ForwardReason::Stale,
@@ -129,29 +123,35 @@ impl Core {
                 ForwardReason::Partial
             }
         };
+        if directives.only_if_cached {
+            return Decision::OnlyIfCached(self.only_if_cached());
+        }
         if stored.part.is_some() {
             let key = self.lookup_key(lookup, Some(&stored));
             let reason = ForwardReason::Partial;
-            return Decision::Miss(Box::new(Miss { key, reason, part: Some(stored), directives }));
+            return Decision::Miss(Box::new(Miss { key, reason, part: Some(stored), directives: *directives }));
         }
         Decision::Revalidate(Box::new(self.revalidation(lookup, stored, reason)))
     }
 
     fn miss(&self, lookup: &Lookup<'_>, stored: Option<&Entry>, reason: ForwardReason) -> Decision {
+        if lookup.directives.only_if_cached {
+            return Decision::OnlyIfCached(self.only_if_cached());
+        }
         let key = self.lookup_key(lookup, stored);
-        Decision::Miss(Box::new(Miss { key, reason, part: None, directives: lookup.directives }))
+        Decision::Miss(Box::new(Miss { key, reason, part: None, directives: *lookup.directives }))
     }
 
     fn revalidation(&self, lookup: &Lookup<'_>, stored: Arc<Entry>, reason: ForwardReason) -> Revalidation {
         let key = self.lookup_key(lookup, Some(&stored));
-        Revalidation { key, stored, reason, directives: lookup.directives }
+        Revalidation { key, stored, reason, directives: *lookup.directives }
     }
 
     fn lookup_key(&self, lookup: &Lookup<'_>, stored: Option<&Entry>) -> Key {
-        self.key(lookup.request, &lookup.target, lookup.hash, stored, lookup.policy)
+        self.key(lookup.request, lookup.target, lookup.hash, stored, lookup.policy)
     }
 
-    fn request_context<'a>(&'a self, request: RequestHead<'a>, plain: bool, now: SystemTime) -> RequestContext<'a> {
+    fn request_context<'a>(&'a self, request: &RequestHead<'a>, plain: bool, now: SystemTime) -> RequestContext<'a> {
         RequestContext { method: request.method, headers: request.headers, plain, now, cache_name: &self.config.name }
     }
 

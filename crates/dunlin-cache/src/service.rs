@@ -50,24 +50,37 @@ impl<S> CacheService<S> {
         Self { inner, core, policy }
     }
 
-    /// Answers a request. `handler` makes the handler of a request that is forwarded.
-    fn respond<H, C>(
+    /// Decides how a request is answered.
+    fn decide<B: http_body::Body>(&self, request: &mut Request<B>, context: &impl ClientContext) -> Decision {
+        // RFC 9110 §7.6.1: the origin does not get these fields, so they must not select a response.
+        hop_by_hop::remove_named(request.headers_mut());
+        let client = Client::of(context.identity(), &self.policy);
+        let empty = request.body().is_end_stream();
+        self.core.look_up(&RequestHead::of(request, client), empty, &self.policy)
+    }
+
+    fn hit<E>(&self, reply: Reply) -> ReplyFuture<E> {
+        self.core.counters.hits.increment();
+        ReplyFuture::ready(reply)
+    }
+
+    /// Answers a request that is not a plain hit. `handler` makes the handler of a request that is
+    /// forwarded. It is a function of its own, so that a hit does not move the request.
+    #[inline(never)]
+    fn respond_slowly<B, H, C>(
         &self,
-        mut request: Request<Body>,
+        request: Request<B>,
         context: &C,
         handler: impl FnOnce(&S) -> H,
+        decision: Decision,
     ) -> ReplyFuture<H::Error>
     where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
         H: Handler<C, Error: Send> + Clone + Send + 'static,
         C: ClientContext + Clone + Send + 'static,
     {
-        // RFC 9110 §7.6.1: the origin does not get these fields, so they must not select a
-        // response.
-        hop_by_hop::remove_named(request.headers_mut());
         let Self { inner, core, policy } = self;
-        let client = Client::of(context.identity(), policy);
-        let empty = http_body::Body::is_end_stream(request.body());
-        let decision = core.look_up(RequestHead::of(&request, client), empty, policy);
         let counters = &core.counters;
         let origin = |context| OriginCall {
             core: Arc::clone(core),
@@ -76,10 +89,7 @@ impl<S> CacheService<S> {
             context,
         };
         match decision {
-            Decision::Hit(reply) => {
-                counters.hits.increment();
-                ReplyFuture::ready(reply)
-            }
+            Decision::Hit(reply) => self.hit(reply),
             Decision::StaleHit(reply, revalidation) => {
                 counters.hits.increment();
                 counters.stale.increment();
@@ -90,7 +100,7 @@ impl<S> CacheService<S> {
             Decision::OnlyIfCached(response) => ReplyFuture::ready(Reply::Response(response)),
             Decision::Bypass(reason) => {
                 counters.bypassed.increment();
-                boxed(origin(context.clone()).bypass(request, reason))
+                boxed(origin(context.clone()).bypass(request.map(Body::new), reason))
             }
             Decision::Revalidate(revalidation) => {
                 counters.misses.increment();
@@ -114,8 +124,11 @@ where
     type Error = H::Error;
     type Future = ReplyFuture<H::Error>;
 
-    fn handle(&self, request: Request<Body>, context: &C) -> Self::Future {
-        self.respond(request, context, H::clone)
+    fn handle(&self, mut request: Request<Body>, context: &C) -> Self::Future {
+        match self.decide(&mut request, context) {
+            Decision::Hit(reply) => self.hit(reply),
+            decision => self.respond_slowly(request, context, H::clone, decision),
+        }
     }
 }
 
@@ -133,10 +146,16 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let context = TowerContext::from_request(&request);
-        let handler = |inner: &S| FromTower(inner.clone());
-        ResponseFuture::new(self.respond(request.map(Body::new), &context, handler))
+        let reply = match self.decide(&mut request, &context) {
+            Decision::Hit(reply) => self.hit(reply),
+            decision => {
+                let handler = |inner: &S| FromTower(inner.clone());
+                self.respond_slowly(request, &context, handler, decision)
+            }
+        };
+        ResponseFuture::new(reply)
     }
 }
 

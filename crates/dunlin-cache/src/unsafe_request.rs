@@ -38,7 +38,7 @@ struct UnsafeRequest {
 impl<H: Handler<C>, C: ClientContext> OriginCall<H, C> {
     /// Forwards an unsafe request, and invalidates when it succeeds.
     pub(crate) async fn unsafe_request(mut self, request: Request<Body>) -> Result<Response<Body>, H::Error> {
-        let facts = UnsafeRequest::of(RequestHead::of(&request, self.client()), &self.core, &self.policy);
+        let facts = UnsafeRequest::of(&RequestHead::of(&request, self.client()), &self.core, &self.policy);
         let origin = self.send(request).await?;
         if s4_4_invalidation::is_non_error(origin.response.status()) {
             facts.invalidate(&self.core, origin.response.headers(), &self.policy);
@@ -71,7 +71,7 @@ impl<H: Handler<C>, C: ClientContext> OriginCall<H, C> {
 // === impl UnsafeRequest ===
 
 impl UnsafeRequest {
-    fn of(request: RequestHead<'_>, core: &Core, policy: &RoutePolicy) -> Self {
+    fn of(request: &RequestHead<'_>, core: &Core, policy: &RoutePolicy) -> Self {
         let target = Target::of(request, policy);
         Self {
             is_post: *request.method == Method::POST,

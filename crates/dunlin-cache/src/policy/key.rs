@@ -63,7 +63,7 @@ pub(crate) struct Seeds(FixedState, FixedState);
 
 impl<'a> Target<'a> {
     /// The target of a request: the authority of its URI, or else of `Host`.
-    pub(crate) fn of(request: RequestHead<'a>, policy: &'a RoutePolicy) -> Self {
+    pub(crate) fn of(request: &RequestHead<'a>, policy: &'a RoutePolicy) -> Self {
         let uri = request.uri;
         let host = || fields::first(request.headers, &HOST).and_then(|host| host.to_str().ok());
         let scheme = uri.scheme().or_else(|| request.extensions.get::<http::uri::Scheme>());

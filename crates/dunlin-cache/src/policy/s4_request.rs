@@ -53,7 +53,7 @@ pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
 impl BypassReason {
     /// The reason why this request bypasses the cache, if it does. `plain` is the result of
     /// [`is_plain`], and `empty` is `true` if there is no content.
-    pub(crate) fn of(request: RequestHead<'_>, plain: bool, empty: bool) -> Option<Self> {
+    pub(crate) fn of(request: &RequestHead<'_>, plain: bool, empty: bool) -> Option<Self> {
         if !matches!(*request.method, Method::GET | Method::HEAD) {
             return Some(if s4_4_invalidation::is_unsafe(request.method) { Self::Unsafe } else { Self::Method });
         }
