@@ -80,6 +80,23 @@ fn error_pages_are_for_clients_that_prefer_html() {
 }
 
 #[test]
+fn errors_of_upstreams_have_a_page_where_a_route_asks_for_it() {
+    let origin = Origin::start(|_| b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nown".to_vec());
+    let config = format!(
+        "[defaults]\nerror_pages = {{ 404 = \"404.html\" }}\n\
+         [[route]]\npath = \"/plain\"\nproxy = \"{url}\"\n\
+         [[route]]\npath = \"/asked\"\nproxy = \"{url}\"\nerror_pages = {{ 404 = \"asked.html\" }}\n",
+        url = origin.url(),
+    );
+    let service = Service::with("", &config, |folder| {
+        folder.write("404.html", "default");
+        folder.write("asked.html", "asked");
+    });
+    let text = |target: &str| raw::request(service.addr, "GET", target, HTML, b"").text();
+    assert_eq!([text("/plain"), text("/asked"), text("/nowhere")], ["own", "asked", "default"]);
+}
+
+#[test]
 fn defaults_are_merged_key_by_key() {
     let service = Service::start(
         "[defaults]\nresponse_headers = { X-A = \"a\", X-B = \"b\", X-C = \"c\" }\ncompress = false\n\

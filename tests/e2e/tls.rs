@@ -9,7 +9,7 @@ use dunlin_testkit::{PATIENCE, eventually};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::service::{Folder, Service};
+use crate::service::{Folder, Service, dunlin};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -94,4 +94,34 @@ fn a_renewed_certificate_is_taken_and_kept_connections_go_on() {
     eventually("the new certificate is served", || connect(&service, &new, &[]).is_ok());
     assert!(connect(&service, &old, &[]).is_err());
     greeted(&mut kept, get);
+}
+
+#[test]
+fn a_certificate_for_none_of_the_hosts_is_a_warning() {
+    #[track_caller]
+    fn check(host: &str, warns: bool) {
+        let folder = Folder::new(&format!("{ROUTES}host = \"{host}\"\n"));
+        write_pair(folder.path());
+        let out = dunlin(&["check"], &folder);
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{message}");
+        assert_eq!(message.contains("dunlin.toml:2:15: warning"), warns, "{message}");
+        assert_eq!(message.contains("none of the hosts"), warns, "{message}");
+    }
+    check("localhost", false);
+    check("example.com", true);
+    check("*.example.com", true);
+}
+
+#[test]
+fn an_unknown_host_is_misdirected() {
+    let mut certificate = None;
+    let config = format!("{ROUTES}host = \"localhost\"\n");
+    let service = Service::with("", &config, |folder: &Folder| certificate = Some(write_pair(folder.path())));
+    let mut stream = connect(&service, &certificate.unwrap(), &[]).unwrap();
+    greeted(&mut stream, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.starts_with(b"HTTP/1.1 421 "), "{}", String::from_utf8_lossy(&answer));
 }

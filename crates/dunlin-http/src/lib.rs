@@ -43,5 +43,5 @@ pub use interim::{Interim, SendInterim};
 pub use metric::{Metric, MetricKind};
 pub use network::Network;
 pub use params::PathParams;
-pub use problem::Problem;
+pub use problem::{Generated, Problem};
 pub use reply::{Change, Lines, Reply, StoredHead, StoredReply, VolatileFields};

@@ -78,9 +78,15 @@ impl Problem {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(Generated);
         response
     }
 }
+
+/// The extension of a response that a [`Problem`] became. It tells the errors of this service from
+/// those of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generated;
 
 impl From<Problem> for Response<Body> {
     fn from(problem: Problem) -> Self {

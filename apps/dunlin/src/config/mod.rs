@@ -5,6 +5,7 @@
 //! route has the keys that its kind needs. An error that only a running part finds, such as a
 //! statement that does not prepare, is reported through [`Config::explain`] in the same form.
 
+mod certificate;
 mod expand;
 mod include;
 mod layers;
@@ -120,6 +121,7 @@ impl Config {
     }
 
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
+        let certificate_span = table.nested_span(&["server", "tls", "certificate"]);
         let Server { mut server, trusted_proxies, request_id } =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
         let loops = match (server.event_loop, server.workers) {
@@ -144,6 +146,9 @@ impl Config {
         table.get("site").into_iter().for_each(|value| reader.sites(value));
         table.get("route").into_iter().for_each(|value| reader.routes(value));
         let routes = reader.routes;
+        if let Some(tls) = &server.tls {
+            certificate::check(&tls.certificate, certificate_span, &routes, document);
+        }
         route::check_clashes(&routes, server.tls.is_some(), document);
         let auth_names = table.names("auth");
         let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();

@@ -10,7 +10,7 @@ use http::{HeaderValue, Request};
 
 use crate::admit::Cors;
 use crate::fields::{Facts, FieldEdits, IdentitySlot, Message, REQUEST_ID};
-use crate::reader::{Document, Section, Value};
+use crate::reader::{Document, Pattern, Section, Value};
 use crate::routes::Captures;
 use pages::ErrorPages;
 
@@ -29,6 +29,16 @@ pub(crate) struct RouteFinish {
     captures: Captures,
     /// `true` if responses have the identifier of their request.
     request_id: bool,
+    /// `true` if responses may be an upstream's.
+    forwards: bool,
+}
+
+/// The parts of a route that edit its responses, besides [`Finish`].
+pub(crate) struct Parts<'r> {
+    pub(crate) cors: Option<&'r Cors>,
+    pub(crate) path: &'r Pattern,
+    pub(crate) request_id: bool,
+    pub(crate) forwards: bool,
 }
 
 /// The facts about one request that its edits need, taken before the request is answered.
@@ -48,7 +58,8 @@ impl Finish {
     /// `names` are the names in the route's path; `None` if any may be there.
     pub(crate) fn read(table: &mut Section<'_>, names: Option<&[&str]>, document: &Document<'_>) -> Option<Self> {
         let fields = FieldEdits::read(table.all("response_headers"), Message::Response, names);
-        let pages = ErrorPages::read(table.all("error_pages"), document);
+        let has_own = table.has("error_pages");
+        let pages = ErrorPages::read(table.all("error_pages"), has_own, document);
         Some(Self { fields: fields?, pages: pages? })
     }
 
@@ -66,9 +77,12 @@ impl Finish {
 
 impl RouteFinish {
     /// The edits of a route; `None` if there are none.
-    pub(crate) fn new(edits: &Finish, cors: Option<&Cors>, captures: Captures, request_id: bool) -> Option<Box<Self>> {
+    pub(crate) fn new(edits: &Finish, parts: &Parts<'_>) -> Option<Box<Self>> {
+        let Parts { cors, path, request_id, forwards } = *parts;
         let is_needed = !edits.is_empty() || cors.is_some() || request_id;
-        is_needed.then(|| Box::new(Self { edits: edits.clone(), cors: cors.cloned(), captures, request_id }))
+        let captures = || Captures::new(path);
+        let (edits, cors) = (edits.clone(), cors.cloned());
+        is_needed.then(|| Box::new(Self { edits, cors, captures: captures(), request_id, forwards }))
     }
 
     /// Takes the facts that the edits of this request's response need.
@@ -85,7 +99,7 @@ impl RouteFinish {
     /// Edits a reply.
     pub(crate) fn apply(&self, begun: Begun, reply: Reply) -> Reply {
         let Begun { facts, origin, request_id, prefers_html } = begun;
-        let reply = self.edits.pages.apply(prefers_html, reply);
+        let reply = self.edits.pages.apply(prefers_html, self.forwards, reply);
         if self.edits.fields.is_empty() && self.cors.is_none() && request_id.is_none() {
             return reply;
         }

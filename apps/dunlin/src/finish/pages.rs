@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use dunlin_http::media_type::MediaType;
-use dunlin_http::{Body, BodyId, Reply, list};
+use dunlin_http::{Body, BodyId, Generated, Reply, list};
 use http::header::{self, ACCEPT, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue};
 use toml::de::DeValue;
@@ -23,6 +23,8 @@ struct Page {
     content: Bytes,
     id: BodyId,
     content_type: HeaderValue,
+    /// `true` if the page is a default, which leaves the errors of upstreams as they are.
+    is_default: bool,
 }
 
 /// One status, or a class of them.
@@ -54,11 +56,16 @@ const EXPECTED: &str = "a table of files by status, such as { 404 = \"404.html\"
 
 impl ErrorPages {
     /// Reads the tables of a route and of its defaults, the one with precedence first. A status has
-    /// the page of the first table that has one for it.
-    pub(super) fn read<'v>(tables: impl IntoIterator<Item = Value<'v>>, document: &Document<'_>) -> Option<Self> {
+    /// the page of the first table that has one for it. `has_own`: the first table is the route's.
+    pub(super) fn read<'v>(
+        tables: impl IntoIterator<Item = Value<'v>>,
+        has_own: bool,
+        document: &Document<'_>,
+    ) -> Option<Self> {
         let mut pages: Vec<Page> = Vec::new();
-        for value in tables {
+        for (index, value) in tables.into_iter().enumerate() {
             for page in table(value, document)? {
+                let page = Page { is_default: index > 0 || !has_own, ..page };
                 if pages.iter().all(|other| other.statuses != page.statuses) {
                     pages.push(page);
                 }
@@ -72,10 +79,14 @@ impl ErrorPages {
         self.0.is_empty()
     }
 
-    /// Replaces the content of an error if there is a page for its status.
-    pub(super) fn apply(&self, prefers_html: bool, reply: Reply) -> Reply {
+    /// Replaces the content of an error if there is a page for its status. `forwards`: the response
+    /// may be an upstream's.
+    pub(super) fn apply(&self, prefers_html: bool, forwards: bool, reply: Reply) -> Reply {
         let status = reply.status().as_u16();
         let Some(page) = self.0.iter().find(|page| page.statuses.contains(status)) else { return reply };
+        if page.is_default && forwards && !is_generated(&reply) {
+            return reply;
+        }
         let mut response = reply.into_response();
         let headers = response.headers_mut();
         // RFC 9110 §12.5.5: the response depends on Accept, whichever of both it is.
@@ -115,6 +126,11 @@ impl Statuses {
     }
 }
 
+/// Returns `true` if this service made the response because of an error.
+fn is_generated(reply: &Reply) -> bool {
+    matches!(reply, Reply::Response(response) if response.extensions().get::<Generated>().is_some())
+}
+
 /// Reads the pages of one table.
 fn table(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Page>> {
     let DeValue::Table(pages) = value.raw() else { return value.wrong_type(EXPECTED) };
@@ -128,9 +144,13 @@ fn table(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Page>> {
         let value = value.at("error_pages", raw);
         let path = document.file(value)?;
         match std::fs::read(&path) {
-            Ok(content) => {
-                Some(Page { statuses, content: content.into(), id: BodyId::new(), content_type: content_type(&path) })
-            }
+            Ok(content) => Some(Page {
+                statuses,
+                content: content.into(),
+                id: BodyId::new(),
+                content_type: content_type(&path),
+                is_default: false,
+            }),
             Err(error) => {
                 value.error(Diagnostic::new(value.span(), format!("{} cannot be read: {error}", path.display())));
                 None

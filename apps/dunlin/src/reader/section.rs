@@ -64,6 +64,19 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// The place of a value in tables within tables.
+    pub(crate) fn nested_span(&self, keys: &[&str]) -> Span {
+        let mut table = self.table;
+        let mut span = self.span.clone();
+        for key in keys {
+            let Some(value) = table.get(*key) else { break };
+            span = value.span();
+            let DeValue::Table(inner) = value.get_ref() else { break };
+            table = inner;
+        }
+        span
+    }
+
     /// The place of `key` itself.
     pub(crate) fn key_span(&self, key: &str) -> Span {
         let entry = self.tables().find_map(|table| table.get_key_value(key));

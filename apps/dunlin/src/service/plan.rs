@@ -21,7 +21,7 @@ use crate::admit::auth;
 use crate::admit::{Admit, Reload};
 use crate::config::{Config, Route};
 use crate::failure::{Failure, is_coloured};
-use crate::finish::RouteFinish;
+use crate::finish::{self, RouteFinish};
 use crate::hosts::HostRouter;
 use crate::reader::{Diagnostic, Pattern};
 use crate::routes::{self, Captures, Clients, EventLoop, Prepared, Process, Query};
@@ -175,7 +175,8 @@ impl Plan {
         }
         let counters = self.telemetry.join();
         let request_id = self.config.request_id;
-        let finish = RouteFinish::new(&self.config.finish, None, Captures::new(&Pattern::unknown()), request_id);
+        let parts = finish::Parts { cors: None, path: &Pattern::unknown(), request_id, forwards: false };
+        let finish = RouteFinish::new(&self.config.finish, &parts);
         let unmatched =
             RouteState::unmatched(self.access, finish, self.config.trusted_proxies.clone().into(), routes.len());
         let has_cors = self.config.routes.iter().any(|route| route.admission.cors.is_some());
@@ -185,13 +186,18 @@ impl Plan {
     }
 
     fn route(&self, index: usize, route: &Route, handler: SharedHandler<Context>, client: &Client) -> RouteState {
-        let (cors, request_id) = (route.admission.cors.as_ref(), self.config.request_id);
+        let parts = finish::Parts {
+            cors: route.admission.cors.as_ref(),
+            path: &route.path,
+            request_id: self.config.request_id,
+            forwards: route.kind.forwards,
+        };
         RouteState {
             path: route.name(),
             log: self.access && route.log,
             admit: self.admit(route, client),
             layers: Some(self.layers(route, handler)),
-            finish: RouteFinish::new(&route.finish, cors, Captures::new(&route.path), request_id),
+            finish: RouteFinish::new(&route.finish, &parts),
             forwards: route.kind.forwards,
             is_cached: matches!(route.cache, routes::Cache::Stored(_)),
             trusted: [&self.config.trusted_proxies, route.room.trusted()].concat().into(),
