@@ -22,8 +22,8 @@ use crate::{cancel, hosts, tls};
 
 /// The first pause after a failure, and the limit of pauses. Each is shortened by up to a half at
 /// random, so that many processes do not return at one moment.
-const BACKOFF: Duration = Duration::from_millis(50);
-const BACKOFF_CAP: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// The pauses after cancellations. The server forgets a cancellation that comes before the
 /// statement has started, and continues with the next statement that it has received. So there are
 /// several.
@@ -50,12 +50,12 @@ pub(crate) struct Connector {
     setup: String,
     timeout: Duration,
     handshakes: Semaphore,
-    gate: Mutex<Gate>,
+    backoff: Mutex<Backoff>,
 }
 
 /// The backoff: no attempts for some time after a failure.
 #[derive(Default)]
-struct Gate {
+struct Backoff {
     failures: u32,
     /// The time of the last failure.
     failed: Option<Instant>,
@@ -107,7 +107,7 @@ impl Connector {
             setup,
             timeout: config.connect_timeout,
             handshakes: Semaphore::new(HANDSHAKES),
-            gate: Mutex::default(),
+            backoff: Mutex::default(),
         })
     }
 
@@ -122,28 +122,28 @@ impl Connector {
     }
 
     /// The last failure, while no connection is to be tried.
-    pub(crate) fn refused(&self) -> Option<Error> {
-        let gate = self.gate.lock();
+    pub(crate) fn backing_off(&self) -> Option<Error> {
+        let backoff = self.backoff.lock();
         // One failure may be an accident, but two in a row are an outage.
-        let shut = gate.failures > 1 && gate.until.is_some_and(|until| Instant::now() < until);
-        shut.then(|| Error::Unreachable(gate.reason.clone().unwrap_or_else(|| "unknown".into())))
+        let is_outage = backoff.failures > 1 && backoff.until.is_some_and(|until| Instant::now() < until);
+        is_outage.then(|| Error::Unreachable(backoff.reason.clone().unwrap_or_else(|| "unknown".into())))
     }
 
     /// The time until the next attempt.
     pub(crate) fn pause(&self) -> Duration {
-        let gate = self.gate.lock();
-        gate.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+        let backoff = self.backoff.lock();
+        backoff.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// The last failure, until a connection succeeds.
-    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
-        self.gate.lock().reason.clone()
+    pub(crate) fn last_failure(&self) -> Option<Arc<str>> {
+        self.backoff.lock().reason.clone()
     }
 
     /// Opens a connection that holds `share` of the budget as long as it lives. `queued` is zero
     /// when everything that was sent on it is written.
     pub(crate) async fn open(&self, share: OwnedSemaphorePermit, queued: Arc<AtomicUsize>) -> Result<Opened, Error> {
-        if let Some(error) = self.refused() {
+        if let Some(error) = self.backing_off() {
             return Err(error);
         }
         match tokio::time::timeout(self.timeout, self.connect("")).await {
@@ -271,22 +271,22 @@ impl Connector {
     }
 
     fn succeeded(&self) {
-        *self.gate.lock() = Gate::default();
+        *self.backoff.lock() = Backoff::default();
     }
 
     fn failed(&self, reason: &str, started: Instant) {
-        let mut gate = self.gate.lock();
+        let mut backoff = self.backoff.lock();
         let now = Instant::now();
         // Handshakes that were in flight together are one failure.
-        if gate.failed.is_none_or(|failed| failed <= started) {
-            let full = BACKOFF.saturating_mul(1 << gate.failures.min(8)).min(BACKOFF_CAP);
-            gate.failures += 1;
-            gate.failed = Some(now);
-            gate.until = Some(now + full.mul_f64(0.5 + fastrand::f64() / 2.0));
+        if backoff.failed.is_none_or(|failed| failed <= started) {
+            let full = FIRST_PAUSE.saturating_mul(1 << backoff.failures.min(8)).min(MAX_PAUSE);
+            backoff.failures += 1;
+            backoff.failed = Some(now);
+            backoff.until = Some(now + full.mul_f64(0.5 + fastrand::f64() / 2.0));
         }
-        if gate.reason.as_deref() != Some(reason) {
+        if backoff.reason.as_deref() != Some(reason) {
             tracing::warn!(database = %self.target, reason, "cannot connect to the database; retrying");
-            gate.reason = Some(reason.into());
+            backoff.reason = Some(reason.into());
         }
     }
 }

@@ -53,26 +53,35 @@ impl Functions {
         due
     }
 
-    /// Asks the server about all names, with one message.
+    /// Asks the server about all names, with one message. If the server refuses, all functions count
+    /// as volatile until the next look-up.
     pub(crate) async fn look_up(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let names: Vec<Box<str>> = self.known.read().keys().cloned().collect();
         if names.is_empty() {
             return Ok(());
         }
         // A simple query leaves no prepared statement in a pooler's session.
-        let messages = client.simple_query(&question(&names)).await?;
-        let volatile: Vec<&str> = messages
-            .iter()
-            .filter_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None })
-            .collect();
+        let messages = match client.simple_query(&question(&names)).await {
+            Err(error) if error.as_db_error().is_some() => {
+                tracing::debug!(%error, "cannot look up the functions of the database; cleaning sessions after each");
+                None
+            }
+            messages => Some(messages?),
+        };
+        let volatile: Option<Vec<&str>> = messages.as_ref().map(|messages| messages.iter().filter_map(name).collect());
         let mut known = self.known.write();
         for name in names {
-            let is_volatile = volatile.contains(&&*name);
+            let is_volatile = volatile.as_ref().is_none_or(|volatile| volatile.contains(&&*name));
             known.insert(name, Some(is_volatile));
         }
         *self.looked_up.lock() = Some(Instant::now());
         Ok(())
     }
+}
+
+/// The name in a row of the answer.
+fn name(message: &SimpleQueryMessage) -> Option<&str> {
+    if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None }
 }
 
 fn question(names: &[Box<str>]) -> String {

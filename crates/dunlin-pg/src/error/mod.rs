@@ -10,7 +10,6 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use crate::query::Access;
 use crate::{json, param};
 
 pub(crate) use state::{is_about_a_name, is_about_a_value, reason};
@@ -189,10 +188,10 @@ impl Error {
         })
     }
 
-    /// Turns the error of a standby into one of the connection, if the query writes: the primary
-    /// will be back. A read that writes is a wrong declaration.
-    pub(crate) fn for_access(self, access: Access) -> Self {
-        if access == Access::Write && self.is_read_only_server() {
+    /// Turns the error of a standby into one of the connection, for a query that writes: the primary
+    /// will be back. For a read the same error means that its declaration is wrong.
+    pub(crate) fn of_write(self) -> Self {
+        if self.is_read_only_server() {
             return Self::Unreachable("the server is a standby, which cannot be written to".into());
         }
         self

@@ -86,11 +86,27 @@ pub(crate) fn is_about_a_name(error: &DbError) -> bool {
     // invalid_name, name_too_long, wrong_object_type, syntax_error, invalid_schema_name
     const NAMES: [&str; 10] =
         ["42704", "42P01", "42883", "42703", "42725", "42602", "42622", "42809", "42601", "3F000"];
+    // Where PostgreSQL looks up the names of relations, types, functions, roles and the like. The
+    // same SQLSTATEs have other causes elsewhere, such as an unknown setting (guc.c).
+    const FILES: [&str; 12] = [
+        "namespace.c",
+        "regproc.c",
+        "parse_type.c",
+        "acl.c",
+        "dbcommands.c",
+        "tablespace.c",
+        "proclang.c",
+        "foreign.c",
+        "ruleutils.c",
+        "varlena.c",
+        "sequence.c",
+        "scan.l",
+    ];
     let is_free = match error.where_() {
         None => error.position().is_none(),
         Some(context) => context.starts_with("invalid type name") && context.lines().count() == 1,
     };
-    is_free && NAMES.contains(&error.code().code())
+    is_free && NAMES.contains(&error.code().code()) && error.file().is_some_and(|file| FILES.contains(&file))
 }
 
 /// Returns `true` if a prepared statement no longer fits the database.
@@ -101,7 +117,10 @@ pub(super) fn is_stale(error: &DbError) -> bool {
         SqlState::CANNOT_COERCE,
         SqlState::UNDEFINED_OBJECT,
     ];
-    let by_analysis = error.where_().is_none() && OTHER_TYPES.contains(error.code()) && !is_about_a_name(error);
+    // The analysis reports a position, and the cache of types an OID that is gone.
+    let by_analysis = error.where_().is_none()
+        && OTHER_TYPES.contains(error.code())
+        && (error.position().is_some() || error.file() == Some("typcache.c"));
     let by_result = *error.code() == SqlState::FEATURE_NOT_SUPPORTED
         && (error.routine() == Some("RevalidateCachedQuery")
             || error.message().contains("cached plan must not change result type"));

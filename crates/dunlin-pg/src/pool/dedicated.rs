@@ -39,7 +39,7 @@ impl Pool {
             };
             let Err(error) = result else { return result };
             if !retries.again(self, query.access, &error).await {
-                return Err(error.for_access(query.access));
+                return Err(if query.access == Access::Write { error.of_write() } else { error });
             }
             self.count_retry();
         }

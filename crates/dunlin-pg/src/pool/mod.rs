@@ -102,7 +102,7 @@ impl Pool {
             if self.0.shared.pick().is_some() {
                 return Ok(());
             }
-            if let Some(reason) = connector.trouble() {
+            if let Some(reason) = connector.last_failure() {
                 return Err(Error::Unreachable(reason));
             }
         }
@@ -134,7 +134,7 @@ impl Pool {
         let pool = if access == Access::Read { reads } else { writes };
         let connector = database.connector(access);
         if pool.status().available == 0
-            && let Some(error) = connector.refused()
+            && let Some(error) = connector.backing_off()
         {
             return Err(self.failed(error));
         }
@@ -191,7 +191,10 @@ impl fmt::Debug for Pool {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.database.0.shares.remove(self.shared.share());
+        let share = self.shared.share();
+        self.database.0.shares.remove(share);
+        // The keeper ends, and closes the connections for the other pools.
+        share.wake.notify_one();
     }
 }
 

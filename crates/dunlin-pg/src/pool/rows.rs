@@ -70,7 +70,7 @@ impl Pool {
         };
         let result = Session::within(session.limit(), run).await;
         finish(&mut session, sql, &result);
-        result.map_err(|error| error.for_access(Access::Write))
+        result.map_err(Error::of_write)
     }
 
     async fn query_once(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {

@@ -161,11 +161,11 @@ impl Pool {
 
     async fn wait_for_shared(&self) -> Result<Arc<SharedConnection>, Error> {
         let connector = self.0.database.connector(Access::Read);
-        if let Some(error) = connector.refused() {
+        if let Some(error) = connector.backing_off() {
             return Err(self.failed(error));
         }
         let limit = self.config().acquire_timeout;
-        tokio::time::timeout(limit, self.0.shared.wait()).await.map_err(|_| match connector.trouble() {
+        tokio::time::timeout(limit, self.0.shared.wait()).await.map_err(|_| match connector.last_failure() {
             Some(reason) => self.failed(Error::Unreachable(reason)),
             None => Error::Exhausted,
         })

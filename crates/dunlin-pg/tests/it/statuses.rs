@@ -152,6 +152,26 @@ async fn objects_that_a_migration_dropped_are_not_the_clients_fault() {
     good(200).await;
 }
 
+/// PostgreSQL reports an unknown setting like an unknown name, but no value of the client has it.
+#[tokio::test]
+async fn a_setting_that_a_policy_lacks_is_not_the_clients_fault() {
+    postgres().psql(
+        "CREATE TABLE s_policy (id int); INSERT INTO s_policy VALUES (1); ALTER TABLE s_policy ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY own ON s_policy USING (id::text = current_setting('s_app.nosuch'));
+         CREATE ROLE s_owner LOGIN; GRANT SELECT ON s_policy TO s_owner",
+    );
+    let url = postgres().url().replacen("postgres@", "s_owner@", 1);
+    let fixture = Fixture::new(dunlin_pg::Config { url, ..config("s_policy") });
+    let query = Query { params: named(&["q"]), ..Query::new(["SELECT id FROM s_policy WHERE id = $1"]) };
+    for query in [query.clone(), Query { access: Access::Write, ..query }] {
+        let service = fixture.service(query);
+        for _ in 0..3 {
+            assert_eq!(ask(&service, get("/?q=1", &[])).await.status(), 500);
+        }
+    }
+    assert_eq!(fixture.database.stats().retried, 0, "no plan is thrown away");
+}
+
 fn raising(fixture: &Fixture, name: &str, raise: &str) -> QueryService {
     postgres().psql(&format!("CREATE FUNCTION {name}() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN {raise}; END $f$"));
     fixture.service(Query { access: Access::Write, rows: Rows::One, ..Query::new([format!("SELECT {name}()")]) })
