@@ -25,6 +25,9 @@ struct Acceptor<C> {
 pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, service: C) {
     let local = Arc::new(listener.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new())));
     let shared = owner.shared().clone();
+    if let Err(error) = listener.set_keepalive(shared.config.tcp_keepalive) {
+        tracing::warn!(%error, %local, "cannot set TCP keep-alive; connections of dead clients may stay open");
+    }
     let loop_of_it = owner.clone();
     let stop = stop(&loop_of_it);
     let mut acceptor = Acceptor { listener, local, owner, service };

@@ -77,7 +77,7 @@ impl Server {
     /// # Errors
     /// The first address that cannot be listened on, a certificate that cannot be used, or a setting that cannot be.
     pub fn bind(config: Config) -> Result<Self, BindError> {
-        if (config.max_head as u64) < Config::LEAST_HEAD {
+        if (config.max_head as u64) < Config::MIN_HEAD {
             return Err(BindError::Config("max_head must be at least 8192 bytes"));
         }
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dunlin_http::Network;
 use dunlin_server::{Addr, Config, EventLoop, Http2, Tls};
@@ -73,22 +74,6 @@ impl Read for Addr {
     }
 }
 
-/// An address and the number of its bits that count.
-struct Subnet((IpAddr, u8));
-
-impl Read for Subnet {
-    const EXPECTED: &'static str = Network::EXPECTED;
-
-    fn read(value: Value<'_>) -> Option<Self> {
-        Network::read(value)?;
-        let text = value.str(Self::EXPECTED)?;
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().ok()?;
-        let bits = bits.map_or(Some(if address.is_ipv4() { 32 } else { 128 }), |bits| bits.parse().ok())?;
-        Some(Self((address, bits)))
-    }
-}
-
 /// Reads addresses. A Unix socket is relative to the configuration, as all paths are.
 fn addresses(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Addr>> {
     let mut listen = value.list(Addr::read)?;
@@ -142,8 +127,7 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
         http2(table, &mut server.http2);
     }
     server.tls = table.section("tls", "[server.tls]").and_then(|table| tls(table, document));
-    let subnets: Vec<Subnet> = table.or("proxy_protocol_from", Vec::new());
-    server.proxy_protocol_from = subnets.into_iter().map(|Subnet(subnet)| subnet).collect();
+    table.set("proxy_protocol_from", &mut server.proxy_protocol_from);
     let trusted_proxies = table.or("trusted_proxies", Vec::new());
     let request_id = table.or("request_id", false);
     table.finish(|key| {
@@ -155,6 +139,9 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
 
 fn deadlines(table: &mut Section<'_>, server: &mut Config) {
     table.set("keep_alive", &mut server.keep_alive);
+    if let Some(idle) = table.read("tcp_keepalive") {
+        server.tcp_keepalive = Some(idle).filter(|idle: &Duration| !idle.is_zero());
+    }
     table.set_deadline("first_byte_timeout", &mut server.first_byte_timeout);
     table.set_deadline("header_timeout", &mut server.header_timeout);
     table.set_deadline("body_timeout", &mut server.body_timeout);
@@ -174,7 +161,7 @@ fn limits(table: &mut Section<'_>, server: &mut Config) {
     table.set("normalise_paths", &mut server.normalise_paths);
     table.set_positive("max_requests_per_connection", &mut server.max_requests_per_connection);
     table.set_size("max_body", &mut server.max_body);
-    table.set_size_from("max_head", Config::LEAST_HEAD, &mut server.max_head);
+    table.set_size_from("max_head", Config::MIN_HEAD, &mut server.max_head);
     table.set_positive("max_fields", &mut server.max_fields);
     table.set_size_from("max_target", 1, &mut server.max_target);
 }

@@ -45,8 +45,8 @@ const PLAIN_HTTP: Reject = Reject::bad("this port speaks TLS; use an https URL")
 
 /// Returns `true` if the connections from this address begin with a PROXY protocol header.
 pub(super) fn is_proxied(owner: &Loop, remote: Option<SocketAddr>) -> bool {
-    let listed = &owner.shared().config.proxy_protocol_from;
-    !listed.is_empty() && remote.is_some_and(|remote| proxy_protocol::is_listed(listed, remote.ip()))
+    let networks = &owner.shared().config.proxy_protocol_from;
+    !networks.is_empty() && remote.is_some_and(|remote| networks.iter().any(|network| network.contains(remote.ip())))
 }
 
 /// Returns `true` if there is no preamble, as on most plain sockets.
@@ -71,7 +71,7 @@ pub(super) async fn read(
             None
         }
         Err(error) => {
-            // A client that leaves without a word did nothing wrong.
+            // A client may open a connection and close it without a request.
             if error.kind() != io::ErrorKind::UnexpectedEof {
                 owner.stats.rejected();
                 report(owner, remote, Incident::Opening(&error));

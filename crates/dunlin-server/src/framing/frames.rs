@@ -6,10 +6,8 @@
 /// server more than the client, and a flood of them is an attack (RFC 9113 §10.5). It also finds
 /// frames where none may be, for which h2 has no error, or another.
 ///
-/// h2 decodes header blocks, and a block that it cannot decode leaves its HPACK state behind the
-/// client's. So a field value that is no field value (RFC 9113 §8.2.1) ends the connection instead
-/// of the stream, a fragment in `:path` is cut off before the server sees it, and pseudo-header
-/// fields in trailers are dropped. A meter that sees heads of frames alone cannot know.
+/// It does not see header blocks, which h2 decodes. Decision 21 says what h2 does with malformed
+/// fields.
 #[derive(Debug)]
 pub(crate) struct FrameMeter {
     /// The bytes that are left of the preface, or of a frame's payload.

@@ -6,10 +6,11 @@ mod handover;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::{Addr, Config};
 use bind::backlog;
@@ -46,6 +47,13 @@ pub(crate) enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
+
+/// The time between two probes that are not answered.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+/// The system counts whole seconds.
+const MIN_KEEPALIVE: Duration = Duration::from_secs(1);
+/// Linux's limit (`MAX_TCP_KEEPIDLE`).
+const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
 // === impl Socket ===
 
@@ -105,6 +113,16 @@ impl Listener {
                 Addr::Unix(listener.local_addr()?.as_pathname().map(Into::into).unwrap_or_default())
             }
         })
+    }
+
+    /// Sets the time after which the system probes an idle TCP connection (RFC 9293 §3.8.4). `None`
+    /// turns probes off. Accepted sockets inherit it, which saves system calls for each.
+    pub(crate) fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+        let Kind::Tcp(listener) = &self.0 else { return Ok(()) };
+        let socket = SockRef::from(listener);
+        let Some(idle) = idle else { return socket.set_keepalive(false) };
+        let idle = idle.clamp(MIN_KEEPALIVE, MAX_KEEPALIVE);
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL.min(idle)))
     }
 
     /// Takes no further part in what comes: the first segments of new connections are dropped, and

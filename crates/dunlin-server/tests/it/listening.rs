@@ -87,8 +87,8 @@ impl Connect for WhoAmI {
 #[test]
 fn the_proxy_protocol_tells_the_client_where_it_is_listed() {
     let made = Arc::new(AtomicU64::new(0));
-    for (network, listed) in [("127.0.0.0", true), ("10.0.0.0", false)] {
-        let proxy_protocol_from = vec![(network.parse().unwrap(), 8)];
+    for (network, listed) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let proxy_protocol_from = vec![network.parse().unwrap()];
         let server = Server::bind(Config { proxy_protocol_from, ..config() }).unwrap();
         let made = made.clone();
         let running = server.start(move |_| std::future::ready(Ok(WhoAmI(made.clone())))).unwrap();
@@ -109,6 +109,42 @@ fn the_proxy_protocol_tells_the_client_where_it_is_listed() {
     }
     // Once for each connection, not for each request.
     assert_eq!(made.load(Ordering::Relaxed), 2);
+}
+
+/// The row of an accepted connection in `/proc/net/tcp`, and in it the kind of its timer and the
+/// time to it. Kind 2 is the keep-alive timer.
+#[cfg(target_os = "linux")]
+fn timer(server: std::net::SocketAddr, client: std::net::SocketAddr) -> Option<(u8, u64)> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (local, remote) = (format!(":{:04X}", server.port()), format!(":{:04X}", client.port()));
+    let columns = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let row = columns.skip(1).find(|row| row[1].ends_with(&local) && row[2].ends_with(&remote))?;
+    let (kind, when) = row[5].split_once(':').unwrap();
+    Some((u8::from_str_radix(kind, 16).unwrap(), u64::from_str_radix(when, 16).unwrap()))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn accepted_connections_have_the_configured_keep_alive_probes() {
+    const TICKS_PER_SECOND: u64 = 100;
+    assert_eq!(Config::default().tcp_keepalive, Some(Duration::from_secs(60)));
+    for (tcp_keepalive, seconds) in [(Some(3000), Some(3000)), (Some(100_000), Some(32_767)), (None, None)] {
+        let server = Fixture::with(Config { tcp_keepalive: tcp_keepalive.map(Duration::from_secs), ..config() });
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.answer().unwrap().status, 200);
+        let row = || timer(server.addr, client.0.local_addr().unwrap()).unwrap();
+        // Kind 1 retransmits the response, until its acknowledgement has come.
+        until("the response is acknowledged", || row().0 != 1);
+        match (row(), seconds) {
+            ((2, left), Some(seconds)) => {
+                assert!(left <= seconds * TICKS_PER_SECOND, "{left}");
+                assert!(left > (seconds - 100) * TICKS_PER_SECOND, "{left}");
+            }
+            ((0, _), None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod deadlines;
 mod descriptors;
 mod floods;
 mod http2;
+mod http2_malformed;
 mod http2_streams;
 mod interim;
 mod listening;
