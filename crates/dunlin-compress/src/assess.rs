@@ -37,7 +37,8 @@ pub(crate) struct TypeCache {
     slots: [OnceLock<(Box<[u8]>, bool)>; SLOTS],
 }
 
-/// The fields that decide, found in one pass over the header. A look-up of each would cost more.
+/// The fields that the decision depends on. One pass over the header costs less than a look-up of
+/// each.
 #[derive(Default)]
 struct Fields<'h> {
     content_type: Option<&'h HeaderValue>,

@@ -34,7 +34,7 @@ pub(crate) fn respond(request: &RequestInfo, mut parts: Parts, body: Body) -> Re
 }
 
 /// The coding of the content. Returns `None` if the content is partial, must not be transformed, or
-/// has another number of known codings than one.
+/// does not have exactly one known coding.
 fn coding(parts: &Parts) -> Option<Coding> {
     if !is_encoded(&parts.headers) || matches!(parts.status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) {
         return None;

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 /// A content and a coding.
 pub(crate) type Key = (BodyId, Coding);
 
-/// The number of uses from which an encoding is worth improving. Most contents that live shortly
-/// never reach it.
+/// The number of uses from which an encoding is worth improving. Most short-lived contents never
+/// reach it.
 const MIN_USES: u32 = 8;
 
 /// The memory of an entry besides the encoding itself, in bytes: the index and the allocator's

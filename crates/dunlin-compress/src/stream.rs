@@ -107,7 +107,7 @@ impl ReadAhead {
     /// Reads the frames that are available now. Returns the content if that is all of it.
     ///
     /// A stream of known length may have all of its content at once. Complete bodies of other
-    /// frameworks come so, and short responses of upstreams.
+    /// frameworks are like that, and short responses of upstreams.
     pub(crate) fn peek(body: Body, cx: &mut Context<'_>) -> Peeked {
         let (len, mut this) = (body.len(), Self::new(body));
         let Some(len) = len else { return Peeked::Stream(this) };
@@ -213,7 +213,7 @@ impl EncodedBody {
 
     fn output(&mut self) -> Frame<Bytes> {
         let out = std::mem::take(&mut self.out);
-        // A copy of an event is much smaller than its buffer.
+        // An event is small. A copy of it frees the rest of its buffer.
         Frame::data(if out.len() < out.capacity() / 2 { Bytes::copy_from_slice(&out) } else { out.into() })
     }
 

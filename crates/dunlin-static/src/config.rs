@@ -21,11 +21,11 @@ pub struct Config {
     pub fingerprints: bool,
     /// The file names that are tried for a folder, in this order. Default: `index.html`.
     pub index: Vec<String>,
-    /// Answers a missing path with the root's index, for an application that routes in the browser.
+    /// Serves the root's index for a missing path, for an application that routes in the browser.
     /// A name with a dot in its last segment gets 404, unless `Accept` names `text/html`. Default:
     /// `false`.
     pub spa: bool,
-    /// Answers a folder without an index with a list of its files, as HTML or JSON. Default:
+    /// Serves a list of its files, as HTML or JSON, for a folder without an index. Default:
     /// `false`.
     pub listing: bool,
     /// A file below the root that is sent as the content of a 404.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, Context, Handler, Metric, ReplyFuture};
+use dunlin_http::{Body, BoxError, Context, Handler, Metric, ReplyFuture, ResponseFuture};
 use http::{HeaderMap, Method, Response};
 
 use crate::entry::{Content, Entry};
@@ -21,8 +21,8 @@ use crate::{Config, Error, listing, path, precondition, respond, variant};
 
 /// The files of one folder, as a service. Clones share one table of files in memory.
 ///
-/// It answers GET, HEAD and OPTIONS. Other methods get 405 (Method Not Allowed). No file outside
-/// the folder is ever read.
+/// It responds to GET, HEAD and OPTIONS. Other methods get 405 (Method Not Allowed). No file
+/// outside the folder is ever read.
 #[derive(Clone)]
 pub struct Files(Arc<Shared>);
 
@@ -30,10 +30,6 @@ pub struct Files(Arc<Shared>);
 /// runtime with time enabled.
 #[must_use = "futures do nothing unless polled"]
 pub struct Respond(State);
-
-/// The future of [`Files`] as a [`tower_service::Service`].
-#[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture(Respond);
 
 /// The figures of a folder at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +175,7 @@ fn file(shared: &Shared, found: Lookup, method: &Method, headers: &HeaderMap) ->
 }
 
 fn failed(error: &std::io::Error, path: &str) -> Response<Body> {
-    tracing::error!(%error, path, "a file could not be read: answering 503");
+    tracing::error!(%error, path, "a file could not be read: responding with 503");
     respond::unavailable()
 }
 
@@ -212,16 +208,16 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = ResponseFuture;
+    type Future = ResponseFuture<ReplyFuture>;
 
     fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> ResponseFuture {
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let uri = request.uri();
         let target = uri.path_and_query().map_or_else(|| uri.path(), http::uri::PathAndQuery::as_str);
-        ResponseFuture(self.respond(request.method(), request.headers(), target))
+        ResponseFuture::new(self.respond(request.method(), request.headers(), target).into_reply())
     }
 }
 
@@ -231,10 +227,7 @@ impl Handler<Context> for Files {
 
     fn handle(&self, request: http::Request<Body>, context: &Context) -> ReplyFuture {
         let target = context.target(request.uri());
-        match self.respond(request.method(), request.headers(), target).0 {
-            State::Ready(response) => ReplyFuture::ready(response.unwrap_or_default()),
-            State::Slow(future) => ReplyFuture::response(future),
-        }
+        self.respond(request.method(), request.headers(), target).into_reply()
     }
 }
 
@@ -264,6 +257,13 @@ impl Respond {
     fn ready(response: Response<Body>) -> Self {
         Self(State::Ready(Some(response)))
     }
+
+    fn into_reply(self) -> ReplyFuture {
+        match self.0 {
+            State::Ready(response) => ReplyFuture::ready(response.unwrap_or_default()),
+            State::Slow(future) => ReplyFuture::response(future),
+        }
+    }
 }
 
 impl Future for Respond {
@@ -271,17 +271,9 @@ impl Future for Respond {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Response<Body>> {
         match &mut self.0 {
-            // A poll after completion breaks the contract of futures. It stays pending.
+            // A second poll after completion breaks the contract of futures; it stays pending.
             State::Ready(response) => response.take().map_or(Poll::Pending, Poll::Ready),
             State::Slow(future) => future.as_mut().poll(cx),
         }
-    }
-}
-
-impl Future for ResponseFuture {
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(Ok)
     }
 }

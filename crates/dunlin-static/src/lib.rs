@@ -32,6 +32,6 @@ mod walk;
 
 pub use config::Config;
 #[doc(no_inline)]
-pub use dunlin_http::{Body, BoxError, Clock, Context, Handler, Metric, MetricKind, ReplyFuture};
+pub use dunlin_http::{Body, BoxError, Clock, Context, Handler, Metric, MetricKind, ReplyFuture, ResponseFuture};
 pub use error::Error;
-pub use files::{Files, Respond, ResponseFuture, Stats};
+pub use files::{Files, Respond, Stats};

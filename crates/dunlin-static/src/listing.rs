@@ -103,7 +103,7 @@ fn read(shared: &Shared, folder: &File, path: &str) -> io::Result<(Vec<Item>, bo
     Ok((items, more))
 }
 
-/// Makes an item of a name. Returns `None` if a request for it would get 404.
+/// Makes an item for a name. Returns `None` if a request for it would get 404.
 fn item(shared: &Shared, folder: &File, path: &str, name: &CStr) -> io::Result<Option<Item>> {
     let Some(name) = name.to_str().ok().filter(|name| crate::path::is_served(path.is_empty(), name)) else {
         return Ok(None);

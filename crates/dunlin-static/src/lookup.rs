@@ -1,31 +1,27 @@
 //! Finds the file of a path: in the table while its entry is fresh, else on the disk.
 //!
-//! [`Files`](crate::Files) answers from a fresh entry in memory by itself. All other requests come
+//! [`Files`](crate::Files) responds from a fresh entry in memory by itself. All other requests come
 //! to [`Shared::find`]. It opens the path, and goes on by the length of the file:
 //!
 //! ```text
-//!              ┌───────── grew beyond the limit: once more ─────────┐
-//!              ▼                                                    │
-//! path ──► resolve ──► length ≤ limit: small_file ─────────────► load
-//!              │            │      │                                │
-//!              │            │      └─ changed just now: the old ──┐ │
-//!              │            └─ unchanged: the entry, checked ─────┤ │
-//!              │                                                  ▼ ▼
-//!              │                               memory ── hot, ≥ 32 KiB ──► sealed
-//!              │                                 ▲
-//!              │                                 └── hot: load_hot_file ──┐
-//!              │                                                          │
-//!              ├─────► length > limit: large_file ──► disk, without tag   │
-//!              │                                        │                 │
-//!              │                                        ▼                 │
-//!              │                              disk, tag pending ──► disk, with tag
-//!              │
-//!              └─────► missing, folder, or folder without its slash
+//! path ──► resolve ─┬─► missing, folder, or folder without its slash
+//!                   │
+//!                   ├─► length ≤ limit: small_file
+//!                   │     unchanged ──────────► memory ── hot ──► sealed
+//!                   │     changed just now ───► memory, with the old content
+//!                   │     else: load ─┬───────► memory
+//!                   │                 └───────► too long by now: resolve again
+//!                   │
+//!                   └─► length > limit: large_file
+//!                         changed just now ───► disk, without a tag
+//!                         else: hash ─────────► disk, tag pending ──► disk, with a tag
+//!                                                                       │
+//!                                               sealed ◄── load ◄── hot ┘
 //! ```
 //!
-//! *memory*, *sealed* and the three *disk* states are states of an [`Entry`] in the table. A file
-//! that changed less than two seconds ago has no tag yet, and is not in the table. An entry leaves
-//! the table if its file is missing, or if the table is full.
+//! *memory*, *sealed*, *tag pending* and *with a tag* are states of an [`Entry`] in the table. Only
+//! content of 32 KiB and more is sealed. A file *without a tag* changed less than two seconds ago,
+//! and has no entry. An entry leaves the table if its file is missing, or if the table is full.
 
 use std::fs::File;
 use std::io;

@@ -91,7 +91,7 @@ mod linux {
     // === impl DescriptorPermit ===
 
     impl DescriptorPermit {
-        /// Takes a permit. There is one for each sixteenth descriptor that the process may have.
+        /// Takes a permit, if one is left. At most a sixteenth of the descriptors are used.
         fn take() -> Option<Self> {
             let descriptors = getrlimit(Resource::Nofile).current;
             let limit = descriptors.map_or(MAX_PERMITS, |descriptors| (descriptors / 16).min(MAX_PERMITS));

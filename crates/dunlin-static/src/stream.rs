@@ -112,7 +112,7 @@ impl Stream {
         }
     }
 
-    /// Takes bytes that were read off the first piece.
+    /// Removes bytes that were read from the first piece.
     fn advance(&mut self, bytes: Bytes) -> Bytes {
         self.left -= bytes.len() as u64;
         if let Some(Piece::File(_, range)) = self.pieces.front_mut() {

@@ -275,19 +275,22 @@ impl Cluster {
 /// The user and group that the server runs as. Returns `None` if the caller is an ordinary user.
 ///
 /// PostgreSQL refuses to run as root. So root becomes `postgres`, a user of the packages, or else
-/// the unprivileged user of the system.
+/// the system's unprivileged user.
 pub(crate) fn server_user() -> io::Result<Option<(u32, u32)>> {
+    /// The number of the unprivileged user, on all distributions of Linux.
+    const UNPRIVILEGED: &str = "65534";
     // SAFETY: the call has no effect.
     if unsafe { libc::geteuid() } != 0 {
         return Ok(None);
     }
     let passwd = fs::read_to_string("/etc/passwd")?;
-    let find = |name: &str| {
-        let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+    let find = |field: usize, value: &str| {
+        let line = passwd.lines().find(|line| line.split(':').nth(field) == Some(value))?;
         let mut ids = line.split(':').skip(2).map_while(|id| id.parse().ok());
         Some((ids.next()?, ids.next()?))
     };
-    let user = find("postgres").or_else(|| find("nobody"));
-    user.map(Some)
-        .ok_or_else(|| io::Error::other("PostgreSQL does not run as root, and there is no user postgres or nobody"))
+    let user = find(0, "postgres").or_else(|| find(2, UNPRIVILEGED));
+    user.map(Some).ok_or_else(|| {
+        io::Error::other(format!("PostgreSQL refuses to run as root: add a user `postgres` or {UNPRIVILEGED}"))
+    })
 }

@@ -2,8 +2,8 @@
 //!
 //! They use the codecs that async-compression wraps (flate2, brotli, zstd) without it, because it
 //! can neither reset an encoder, nor encode complete content in one call with its size known. The
-//! gzip of complete content comes from libdeflate. It does nothing else, and its output is smaller
-//! and faster than that of any zlib.
+//! gzip of complete content comes from libdeflate, which is faster than any zlib and has a smaller
+//! output, but cannot encode streams.
 
 mod brotli;
 mod gzip;

@@ -73,11 +73,11 @@ fn oracle(root: &Path, target: &str) -> Option<Vec<u8>> {
 
 fuzz_target!(|target: &str| {
     SITE.with(|site| {
-        let answer = site.files.respond(&Method::GET, &HeaderMap::new(), target);
-        let answer = site.runtime.block_on(answer);
-        let body = answer.body().as_bytes().unwrap_or_default();
+        let response = site.files.respond(&Method::GET, &HeaderMap::new(), target);
+        let response = site.runtime.block_on(response);
+        let body = response.body().as_bytes().unwrap_or_default();
         assert!(!body.windows(SECRET.len()).any(|bytes| bytes == SECRET), "{target:?}");
-        match answer.status().as_u16() {
+        match response.status().as_u16() {
             200 => assert_eq!(Some(body.to_vec()), oracle(&site.root, target), "{target:?}"),
             301 => assert!(!target.split('?').next().unwrap_or_default().ends_with('/'), "{target:?}"),
             status => assert_eq!(status, 404, "{target:?}"),

@@ -27,15 +27,15 @@ fn is_version(text: &str) -> bool {
 async fn rewrite(config: Config, atomic: bool, write: impl Fn(&std::path::Path, usize) + Send + 'static) -> usize {
     let site = Site::new(&[("a.txt", &version(0))], config);
     let (path, done) = (site.path("a.txt"), Arc::new(AtomicBool::new(false)));
-    let answers = Arc::new(AtomicUsize::new(0));
+    let responses = Arc::new(AtomicUsize::new(0));
     let writer = std::thread::spawn({
-        let (done, answers) = (Arc::clone(&done), Arc::clone(&answers));
+        let (done, responses) = (Arc::clone(&done), Arc::clone(&responses));
         move || {
             for n in 1..=1000 {
                 write(&path, n);
                 // At times it waits for requests, so that several versions are served.
-                let before = answers.load(Ordering::Acquire);
-                while n % 250 == 0 && answers.load(Ordering::Acquire) < before + 2 {
+                let before = responses.load(Ordering::Acquire);
+                while n % 250 == 0 && responses.load(Ordering::Acquire) < before + 2 {
                     std::thread::yield_now();
                 }
             }
@@ -44,12 +44,12 @@ async fn rewrite(config: Config, atomic: bool, write: impl Fn(&std::path::Path, 
     });
     let mut seen = std::collections::HashSet::new();
     while !done.load(Ordering::Acquire) {
-        let answer = site.get("/a.txt").await;
-        assert_eq!(answer.status, 200);
-        answer.assert_sound();
-        assert!(!atomic || is_version(answer.text()), "a mixture: {} bytes", answer.body.len());
-        answers.fetch_add(1, Ordering::Release);
-        seen.insert(answer.field("etag").to_owned());
+        let response = site.get("/a.txt").await;
+        assert_eq!(response.status, 200);
+        response.assert_sound();
+        assert!(!atomic || is_version(response.text()), "a mixture: {} bytes", response.body.len());
+        responses.fetch_add(1, Ordering::Release);
+        seen.insert(response.field("etag").to_owned());
         tokio::task::yield_now().await;
     }
     writer.join().unwrap();

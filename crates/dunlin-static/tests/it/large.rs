@@ -33,21 +33,21 @@ async fn are_streamed_whole_and_get_a_tag_once_they_are_two_seconds_old() {
     for len in [1001, 131_071, 131_072, 131_073, 3_000_000] {
         let (content, start) = (bytes(len, 0), Instant::now());
         let site = site(&content, Clock::system());
-        let answer = site.get("/big.bin").await;
-        assert_eq!((answer.status.as_u16(), answer.body.len()), (200, len));
-        assert!(answer.body == content, "{len}");
-        let untagged = answer.field("etag").is_empty();
+        let response = site.get("/big.bin").await;
+        assert_eq!((response.status.as_u16(), response.body.len()), (200, len));
+        assert!(response.body == content, "{len}");
+        let untagged = response.field("etag").is_empty();
         assert!(untagged || start.elapsed() > Duration::from_secs(2), "it was written just now");
     }
     let site = site(&bytes(3_000_000, 0), clock_ahead());
-    let answer = site.get("/big.bin").await;
-    answer.assert_sound();
-    let tag = answer.field("etag").to_owned();
-    let answer = site.ask(Method::GET, "/big.bin", &[("if-none-match", &tag)]).await;
-    assert_eq!(answer.status, 304);
-    let answer = site.ask(Method::GET, "/big.bin", &[("range", "bytes=100000-2500000"), ("if-range", &tag)]).await;
-    assert_eq!(answer.status, 206);
-    assert!(answer.body == bytes(3_000_000, 0)[100_000..=2_500_000]);
+    let response = site.get("/big.bin").await;
+    response.assert_sound();
+    let tag = response.field("etag").to_owned();
+    let response = site.send(Method::GET, "/big.bin", &[("if-none-match", &tag)]).await;
+    assert_eq!(response.status, 304);
+    let response = site.send(Method::GET, "/big.bin", &[("range", "bytes=100000-2500000"), ("if-range", &tag)]).await;
+    assert_eq!(response.status, 206);
+    assert!(response.body == bytes(3_000_000, 0)[100_000..=2_500_000]);
     assert!(site.files.stats().bytes < 10_000, "{:?}", site.files.stats());
 }
 
@@ -58,7 +58,7 @@ async fn a_hot_file_is_loaded_into_memory() {
     while site.files.stats().bytes < 3_000_000 {
         requests += 1;
         assert!(requests < 10_000, "it is not in memory: {:?}", site.files.stats());
-        assert_eq!(site.ask(Method::HEAD, "/big.bin", &[]).await.status, 200);
+        assert_eq!(site.send(Method::HEAD, "/big.bin", &[]).await.status, 200);
         // Another task loads it.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -91,7 +91,7 @@ async fn a_file_written_to_while_it_is_sent_fails_the_body() {
     let site = site(&bytes(2_000_000, 0), Clock::system());
     let response = site.files.respond(&Method::GET, &HeaderMap::new(), "big.bin").await;
     fs::File::options().write(true).open(site.path("big.bin")).unwrap().write_all_at(b"x", 1_500_000).unwrap();
-    read(response).await.map(|answer| answer.body.len()).unwrap_err();
+    read(response).await.map(|response| response.body.len()).unwrap_err();
 }
 
 /// A client gets less than `Content-Length`, and the connection ends.
@@ -140,7 +140,7 @@ async fn a_file_may_grow_large_and_shrink() {
     write(&site.path("a"), bytes(5000, 2));
     assert!(site.get("a").await.body == bytes(5000, 2));
     write(&site.path("a"), "tiny");
-    let answer = site.get("a").await;
-    answer.assert_sound();
-    assert_eq!(answer.text(), "tiny");
+    let response = site.get("a").await;
+    response.assert_sound();
+    assert_eq!(response.text(), "tiny");
 }

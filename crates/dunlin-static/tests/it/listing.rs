@@ -31,12 +31,12 @@ fn site() -> Site {
 #[tokio::test]
 async fn as_html() {
     let site = site();
-    let answer = site.get("/").await;
-    assert_eq!((answer.status.as_u16(), answer.field("content-type")), (200, "text/html; charset=utf-8"));
-    assert_eq!((answer.field("vary"), answer.field("cache-control")), ("accept", "no-cache"));
-    assert!(answer.field("content-security-policy").starts_with("default-src 'none'"));
-    answer.assert_sound();
-    let page = answer.text();
+    let response = site.get("/").await;
+    assert_eq!((response.status.as_u16(), response.field("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!((response.field("vary"), response.field("cache-control")), ("accept", "no-cache"));
+    assert!(response.field("content-security-policy").starts_with("default-src 'none'"));
+    response.assert_sound();
+    let page = response.text();
     assert!(!page.contains("<script") && !page.contains(".env") && !page.contains("out") && !page.contains("dangling"));
     assert!(!page.contains("href=\"../\""), "there is nothing above the root");
     let at = |name: &str| page.find(name).unwrap_or_else(|| panic!("{name}: {page}"));
@@ -51,9 +51,9 @@ async fn as_html() {
 #[tokio::test]
 async fn as_json() {
     let site = site();
-    let answer = site.ask(Method::GET, "/", &[("accept", "application/json")]).await;
-    assert_eq!(answer.field("content-type"), "application/json");
-    let list: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = site.send(Method::GET, "/", &[("accept", "application/json")]).await;
+    assert_eq!(response.field("content-type"), "application/json");
+    let list: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["page", "sub", NASTY, "A.txt", "b.txt", "link"]);
     assert_eq!((&list["items"][1]["type"], &list["items"][4]["size"]), (&"folder".into(), &2.into()));
@@ -63,8 +63,8 @@ async fn as_json() {
         ("*/*", false),
         ("text/html,application/xhtml+xml", false),
     ] {
-        let answer = site.ask(Method::GET, "/", &[("accept", accept)]).await;
-        assert_eq!(answer.field("content-type") == "application/json", json, "{accept}");
+        let response = site.send(Method::GET, "/", &[("accept", accept)]).await;
+        assert_eq!(response.field("content-type") == "application/json", json, "{accept}");
     }
 }
 
@@ -74,8 +74,8 @@ async fn only_without_an_index_and_if_configured() {
     assert_eq!(site.get("/page/").await.text(), "i");
     assert_eq!(site.get("/sub").await.field("location"), "./sub/");
     let tag = site.get("/").await.field("etag").to_owned();
-    assert_eq!(site.ask(Method::GET, "/", &[("if-none-match", &tag)]).await.status, 304);
-    assert_eq!(site.ask(Method::HEAD, "/", &[]).await.body.len(), 0);
+    assert_eq!(site.send(Method::GET, "/", &[("if-none-match", &tag)]).await.status, 304);
+    assert_eq!(site.send(Method::HEAD, "/", &[]).await.body.len(), 0);
     let off = Site::new(&[("sub/x.txt", "")], Config::default());
     assert_eq!(off.get("/sub/").await.status, 404);
 }

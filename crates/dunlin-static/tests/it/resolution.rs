@@ -53,9 +53,9 @@ async fn files_and_folders() {
         ("/.well-known/security.txt", 200, "contact"),
     ] {
         for round in 0..2 {
-            let answer = site.get(target).await;
-            assert_eq!((answer.status.as_u16(), answer.text()), (status, body), "{target}, round {round}");
-            answer.assert_sound();
+            let response = site.get(target).await;
+            assert_eq!((response.status.as_u16(), response.text()), (status, body), "{target}, round {round}");
+            response.assert_sound();
         }
     }
 }
@@ -64,8 +64,8 @@ async fn files_and_folders() {
 async fn a_folder_is_redirected_to_its_slash() {
     let site = site();
     for (target, location) in [("/docs", "./docs/"), ("/docs?a=/b", "./docs/?a=/b"), ("/manual", "./manual/")] {
-        let answer = site.get(target).await;
-        assert_eq!((answer.status.as_u16(), answer.field("location")), (301, location), "{target}");
+        let response = site.get(target).await;
+        assert_eq!((response.status.as_u16(), response.field("location")), (301, location), "{target}");
     }
     // These folders have nothing to serve.
     assert_eq!(site.get("/empty").await.status, 404);
@@ -112,10 +112,10 @@ async fn invalid_and_missing_paths_get_404() {
         "/100%",
         "/%",
     ] {
-        let answer = site.get(target).await;
-        assert_eq!(answer.status, 404, "{target}");
-        assert_eq!(answer.field("content-type"), "application/problem+json", "{target}");
-        assert!(!answer.text().contains(SECRET), "{target}");
+        let response = site.get(target).await;
+        assert_eq!(response.status, 404, "{target}");
+        assert_eq!(response.field("content-type"), "application/problem+json", "{target}");
+        assert!(!response.text().contains(SECRET), "{target}");
     }
 }
 
@@ -162,11 +162,11 @@ proptest! {
                 (tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), site());
         }
         SITE.with(|(runtime, site)| {
-            let answer = runtime.block_on(site.ask(Method::GET, &target, &[]));
+            let response = runtime.block_on(site.send(Method::GET, &target, &[]));
             let oracle = oracle(&site.path(""), &target);
-            prop_assert!(!answer.text().contains(SECRET));
-            match answer.status.as_u16() {
-                200 => prop_assert_eq!(Some(answer.body.to_vec()), oracle),
+            prop_assert!(!response.text().contains(SECRET));
+            match response.status.as_u16() {
+                200 => prop_assert_eq!(Some(response.body.to_vec()), oracle),
                 301 => prop_assert!(oracle.is_some()),
                 404 => {}
                 status => prop_assert!(false, "{}", status),

@@ -40,22 +40,22 @@ async fn by_accept_encoding() {
             ("identity;q=0", ""),
             ("", ""),
         ] {
-            let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", accept)]).await;
+            let response = site.send(Method::GET, "a.css", &[("accept-encoding", accept)]).await;
             assert_eq!(
-                (answer.status.as_u16(), answer.field("content-encoding")),
+                (response.status.as_u16(), response.field("content-encoding")),
                 (200, coding),
                 "{accept:?}, {max_file}"
             );
-            assert_eq!(answer.field("vary"), "accept-encoding", "{accept:?}");
-            assert_eq!(answer.field("content-type"), "text/css; charset=utf-8");
-            assert_eq!(answer.field("accept-ranges"), if coding.is_empty() { "bytes" } else { "" });
-            answer.assert_sound();
+            assert_eq!(response.field("vary"), "accept-encoding", "{accept:?}");
+            assert_eq!(response.field("content-type"), "text/css; charset=utf-8");
+            assert_eq!(response.field("accept-ranges"), if coding.is_empty() { "bytes" } else { "" });
+            response.assert_sound();
             let extension =
                 OURS.iter().find(|(name, _)| *name == coding).map_or(String::new(), |(_, end)| format!(".{end}"));
-            assert!(answer.body == std::fs::read(site.path(&format!("a.css{extension}"))).unwrap(), "{accept:?}");
+            assert!(response.body == std::fs::read(site.path(&format!("a.css{extension}"))).unwrap(), "{accept:?}");
         }
-        let answer = site.get("a.css").await;
-        assert_eq!((answer.field("content-encoding"), answer.field("vary")), ("", "accept-encoding"));
+        let response = site.get("a.css").await;
+        assert_eq!((response.field("content-encoding"), response.field("vary")), ("", "accept-encoding"));
         assert_eq!(site.get("plain.css").await.field("vary"), "", "it has one representation only");
     }
 }
@@ -64,17 +64,17 @@ async fn by_accept_encoding() {
 async fn each_representation_has_its_own_tag() {
     let site = site(1 << 20);
     let gzip = ("accept-encoding", "gzip");
-    let tag = site.ask(Method::GET, "a.css", &[gzip]).await.field("etag").to_owned();
-    let answer = site.ask(Method::GET, "a.css", &[gzip, ("if-none-match", &tag)]).await;
-    assert_eq!((answer.status.as_u16(), answer.field("vary")), (304, "accept-encoding"));
-    assert_eq!(site.ask(Method::GET, "a.css", &[("if-none-match", &tag)]).await.status, 200);
+    let tag = site.send(Method::GET, "a.css", &[gzip]).await.field("etag").to_owned();
+    let response = site.send(Method::GET, "a.css", &[gzip, ("if-none-match", &tag)]).await;
+    assert_eq!((response.status.as_u16(), response.field("vary")), (304, "accept-encoding"));
+    assert_eq!(site.send(Method::GET, "a.css", &[("if-none-match", &tag)]).await.status, 200);
 }
 
 #[tokio::test]
 async fn ranges_are_of_the_file_itself() {
     let site = site(1 << 20);
-    let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "gzip"), ("range", "bytes=0-5")]).await;
-    assert_eq!((answer.status.as_u16(), answer.field("content-encoding"), answer.text()), (206, "", "line 0"));
+    let response = site.send(Method::GET, "a.css", &[("accept-encoding", "gzip"), ("range", "bytes=0-5")]).await;
+    assert_eq!((response.status.as_u16(), response.field("content-encoding"), response.text()), (206, "", "line 0"));
 }
 
 #[tokio::test]
@@ -83,9 +83,9 @@ async fn the_page_for_404_is_encoded_too() {
     let site = site(1 << 20);
     let files = dunlin_static::Files::new(site.path(""), config).unwrap();
     let headers = crate::support::headers(&[("accept-encoding", "gzip")]);
-    let answer = crate::support::read(files.respond(&Method::GET, &headers, "nothing").await).await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.field("content-encoding")), (404, "gzip"));
-    assert_eq!(&answer.body[..2], b"\x1f\x8b");
+    let response = crate::support::read(files.respond(&Method::GET, &headers, "nothing").await).await.unwrap();
+    assert_eq!((response.status.as_u16(), response.field("content-encoding")), (404, "gzip"));
+    assert_eq!(&response.body[..2], b"\x1f\x8b");
 }
 
 #[tokio::test]
@@ -94,30 +94,30 @@ async fn invalid_encodings_are_not_served() {
     let gzip = std::fs::read(site.path("a.css.gz")).unwrap();
     for (fault, bytes) in [("truncated", &gzip[..gzip.len() / 2]), ("empty", &[][..]), ("no gzip", &b"hello"[..])] {
         write(&site.path("a.css.gz"), bytes);
-        let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "gzip")]).await;
-        assert_eq!((answer.status.as_u16(), answer.field("content-encoding")), (200, ""), "{fault}");
-        answer.assert_sound();
+        let response = site.send(Method::GET, "a.css", &[("accept-encoding", "gzip")]).await;
+        assert_eq!((response.status.as_u16(), response.field("content-encoding")), (200, ""), "{fault}");
+        response.assert_sound();
     }
     write(&site.path("a.css.gz"), &gzip);
-    let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "gzip")]).await;
-    assert_eq!(answer.field("content-encoding"), "gzip", "it is whole again");
+    let response = site.send(Method::GET, "a.css", &[("accept-encoding", "gzip")]).await;
+    assert_eq!(response.field("content-encoding"), "gzip", "it is whole again");
 }
 
 #[tokio::test]
 async fn an_encoding_of_an_old_version_is_not_served() {
     let site = site(1 << 20);
-    assert_eq!(site.ask(Method::GET, "a.css", &[("accept-encoding", "br")]).await.field("content-encoding"), "br");
+    assert_eq!(site.send(Method::GET, "a.css", &[("accept-encoding", "br")]).await.field("content-encoding"), "br");
     write(&site.path("a.css"), text().replace("style", "other"));
-    let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "br")]).await;
-    assert_eq!((answer.field("content-encoding"), answer.text().contains("other")), ("", true));
+    let response = site.send(Method::GET, "a.css", &[("accept-encoding", "br")]).await;
+    assert_eq!((response.field("content-encoding"), response.text().contains("other")), ("", true));
 }
 
 #[tokio::test]
 async fn added_and_removed_encodings_show() {
     let site = site(1 << 20);
     let coding = async || {
-        let answer = site.ask(Method::GET, "a.css", &[("accept-encoding", "br, gzip")]).await;
-        answer.field("content-encoding").to_owned()
+        let response = site.send(Method::GET, "a.css", &[("accept-encoding", "br, gzip")]).await;
+        response.field("content-encoding").to_owned()
     };
     assert_eq!(coding().await, "br");
     std::fs::rename(site.path("a.css.br"), site.path("x")).unwrap();
@@ -126,7 +126,7 @@ async fn added_and_removed_encodings_show() {
     assert_eq!(coding().await, "br");
     let off = Site::new(&[("a.css", &text())], Config { precompressed: false, ..Config::default() });
     std::fs::copy(site.path("a.css.br"), off.path("a.css.br")).unwrap();
-    let answer = off.ask(Method::GET, "a.css", &[("accept-encoding", "br")]).await;
-    assert_eq!(answer.field("content-encoding"), "");
+    let response = off.send(Method::GET, "a.css", &[("accept-encoding", "br")]).await;
+    assert_eq!(response.field("content-encoding"), "");
     assert_eq!(off.get("a.css.br").await.status, 200, "it is a file like any other");
 }

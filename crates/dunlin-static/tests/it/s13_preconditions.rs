@@ -34,8 +34,8 @@ async fn in_the_order_of_precedence() {
         (vec![("if-unmodified-since", &*at)], 200),
     ] {
         for method in [Method::GET, Method::HEAD] {
-            let answer = site.ask(method.clone(), "/a.css", &fields).await;
-            assert_eq!(answer.status, status, "{method} {fields:?}");
+            let response = site.send(method.clone(), "/a.css", &fields).await;
+            assert_eq!(response.status, status, "{method} {fields:?}");
         }
     }
 }
@@ -44,11 +44,11 @@ async fn in_the_order_of_precedence() {
 async fn a_304_has_the_fields_that_a_cache_needs() {
     let site = Site::new(&[("a.css", "a {}")], Config { cache: Some(Duration::from_secs(60)), ..Config::default() });
     let tag = site.get("/a.css").await.field("etag").to_owned();
-    let answer = site.ask(Method::GET, "/a.css", &[("if-none-match", &tag)]).await;
-    let mut names: Vec<_> = answer.headers.keys().map(http::HeaderName::as_str).collect();
+    let response = site.send(Method::GET, "/a.css", &[("if-none-match", &tag)]).await;
+    let mut names: Vec<_> = response.headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();
-    assert_eq!((names, answer.body.len()), (vec!["cache-control", "etag"], 0));
-    assert_eq!((answer.field("etag"), answer.field("cache-control")), (&*tag, "max-age=60"));
+    assert_eq!((names, response.body.len()), (vec!["cache-control", "etag"], 0));
+    assert_eq!((response.field("etag"), response.field("cache-control")), (&*tag, "max-age=60"));
 }
 
 #[tokio::test]
@@ -59,8 +59,8 @@ async fn implausible_times_are_not_sent() {
         ("new", SystemTime::now() + Duration::from_secs(86_400)),
     ] {
         fs::File::options().write(true).open(site.path(name)).unwrap().set_modified(time).unwrap();
-        let answer = site.get(name).await;
-        assert_eq!((answer.status.as_u16(), answer.field("last-modified")), (200, ""), "{name}");
-        answer.assert_sound();
+        let response = site.get(name).await;
+        assert_eq!((response.status.as_u16(), response.field("last-modified")), (200, ""), "{name}");
+        response.assert_sound();
     }
 }

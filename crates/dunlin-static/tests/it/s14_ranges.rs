@@ -4,7 +4,7 @@
 use dunlin_static::Config;
 use http::Method;
 
-use crate::support::{Answer, Site, clock_ahead, date};
+use crate::support::{Received, Site, clock_ahead, date};
 
 const TEXT: &str = "0123456789";
 
@@ -15,8 +15,8 @@ fn sites(content: &str) -> [Site; 2] {
     })
 }
 
-async fn ranged(site: &Site, range: &str) -> Answer {
-    site.ask(Method::GET, "/a.txt", &[("range", range)]).await
+async fn ranged(site: &Site, range: &str) -> Received {
+    site.send(Method::GET, "/a.txt", &[("range", range)]).await
 }
 
 #[tokio::test]
@@ -29,12 +29,12 @@ async fn one_range() {
             ("bytes=3-99", "3456789", "bytes 3-9/10"),
             ("bytes=0-1,1-2", "012", "bytes 0-2/10"),
         ] {
-            let answer = ranged(&site, range).await;
-            assert_eq!((answer.status.as_u16(), answer.text()), (206, body), "{range}");
-            assert_eq!(answer.field("content-range"), content_range);
-            assert_eq!(answer.field("content-length"), body.len().to_string());
-            assert_eq!(answer.field("content-type"), "text/plain; charset=utf-8");
-            assert_eq!(answer.field("etag"), site.get("/a.txt").await.field("etag"));
+            let response = ranged(&site, range).await;
+            assert_eq!((response.status.as_u16(), response.text()), (206, body), "{range}");
+            assert_eq!(response.field("content-range"), content_range);
+            assert_eq!(response.field("content-length"), body.len().to_string());
+            assert_eq!(response.field("content-type"), "text/plain; charset=utf-8");
+            assert_eq!(response.field("etag"), site.get("/a.txt").await.field("etag"));
         }
     }
 }
@@ -43,12 +43,12 @@ async fn one_range() {
 async fn invalid_and_unsatisfiable_ranges() {
     for site in sites(TEXT) {
         for range in ["bytes=2-1", "lines=1-2", "bytes=x", "bytes="] {
-            let answer = ranged(&site, range).await;
-            assert_eq!((answer.status.as_u16(), answer.text()), (200, TEXT), "{range}");
-            assert_eq!(answer.field("accept-ranges"), "bytes");
+            let response = ranged(&site, range).await;
+            assert_eq!((response.status.as_u16(), response.text()), (200, TEXT), "{range}");
+            assert_eq!(response.field("accept-ranges"), "bytes");
         }
-        let answer = ranged(&site, "bytes=10-").await;
-        assert_eq!((answer.status.as_u16(), answer.field("content-range")), (416, "bytes */10"));
+        let response = ranged(&site, "bytes=10-").await;
+        assert_eq!((response.status.as_u16(), response.field("content-range")), (416, "bytes */10"));
     }
 }
 
@@ -56,12 +56,12 @@ async fn invalid_and_unsatisfiable_ranges() {
 async fn many_ranges() {
     let text: String = (0..400).map(|n| format!("{n:04} ")).collect();
     for site in sites(&text) {
-        let answer = ranged(&site, "bytes=1000-1004, 0-4, -5").await;
-        assert_eq!(answer.status, 206);
-        assert_eq!(answer.field("content-length"), answer.body.len().to_string());
-        assert_eq!(answer.field("content-range"), "");
-        let boundary = answer.field("content-type").strip_prefix("multipart/byteranges; boundary=").unwrap();
-        let parts: Vec<_> = answer.text().split(&format!("--{boundary}")).collect();
+        let response = ranged(&site, "bytes=1000-1004, 0-4, -5").await;
+        assert_eq!(response.status, 206);
+        assert_eq!(response.field("content-length"), response.body.len().to_string());
+        assert_eq!(response.field("content-range"), "");
+        let boundary = response.field("content-type").strip_prefix("multipart/byteranges; boundary=").unwrap();
+        let parts: Vec<_> = response.text().split(&format!("--{boundary}")).collect();
         assert_eq!((parts.len(), parts[0], parts[4]), (5, "\r\n", "--\r\n"));
         for (part, (range, body)) in
             parts[1..].iter().zip([("1000-1004", "0200 "), ("0-4", "0000 "), ("1995-1999", "0399 ")])
@@ -89,12 +89,12 @@ async fn if_range() {
             (at, 206),
             (date(std::time::SystemTime::now()), 200),
         ] {
-            let answer = site.ask(Method::GET, "/a.txt", &[("range", "bytes=0-0"), ("if-range", &field)]).await;
-            assert_eq!(answer.status, status, "{field}");
+            let response = site.send(Method::GET, "/a.txt", &[("range", "bytes=0-0"), ("if-range", &field)]).await;
+            assert_eq!(response.status, status, "{field}");
         }
         // RFC 9110 §13.2.2: preconditions come before ranges.
-        let answer = site.ask(Method::GET, "/a.txt", &[("range", "bytes=0-0"), ("if-none-match", &tag)]).await;
-        assert_eq!(answer.status, 304);
+        let response = site.send(Method::GET, "/a.txt", &[("range", "bytes=0-0"), ("if-none-match", &tag)]).await;
+        assert_eq!(response.status, 304);
     }
 }
 

@@ -11,22 +11,22 @@ async fn head_is_get_without_content() {
     let site = Site::new(&[("a.css", "a {}"), ("index.html", "<p>")], Config::default());
     for target in ["/a.css", "/", "/nothing"] {
         let get = site.get(target).await;
-        let head = site.ask(Method::HEAD, target, &[]).await;
+        let head = site.send(Method::HEAD, target, &[]).await;
         assert_eq!((head.status, head.body.len()), (get.status, if get.status == 404 { head.body.len() } else { 0 }));
         assert_eq!(head.headers, get.headers, "{target}");
     }
-    let head = site.ask(Method::HEAD, "/a.css", &[("range", "bytes=0-1")]).await;
+    let head = site.send(Method::HEAD, "/a.css", &[("range", "bytes=0-1")]).await;
     assert_eq!((head.status.as_u16(), head.field("content-length")), (200, "4"), "Range is for GET alone");
 }
 
 #[tokio::test]
 async fn other_methods_get_the_allowed_ones() {
     let site = Site::new(&[("a.css", "a {}")], Config::default());
-    let answer = site.ask(Method::OPTIONS, "/a.css", &[]).await;
-    assert_eq!((answer.status.as_u16(), answer.field("allow")), (204, "GET, HEAD, OPTIONS"));
+    let response = site.send(Method::OPTIONS, "/a.css", &[]).await;
+    assert_eq!((response.status.as_u16(), response.field("allow")), (204, "GET, HEAD, OPTIONS"));
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::from_bytes(b"BREW").unwrap()] {
-        let answer = site.ask(method, "/a.css", &[]).await;
-        assert_eq!((answer.status.as_u16(), answer.field("allow")), (405, "GET, HEAD, OPTIONS"));
+        let response = site.send(method, "/a.css", &[]).await;
+        assert_eq!((response.status.as_u16(), response.field("allow")), (405, "GET, HEAD, OPTIONS"));
     }
 }
 

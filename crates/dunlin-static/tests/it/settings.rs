@@ -15,9 +15,9 @@ async fn cache_control_by_rule() {
     let site = Site::new(&names.map(|name| (name, "x")), config);
     let immutable = "public, max-age=31536000, immutable";
     for (name, expect) in names.iter().zip(["no-cache", "max-age=3600", immutable, immutable]) {
-        let answer = site.get(name).await;
-        assert_eq!(answer.field("cache-control"), expect, "{name}");
-        assert_eq!(answer.field("x-content-type-options"), "nosniff", "{name}");
+        let response = site.get(name).await;
+        assert_eq!(response.field("cache-control"), expect, "{name}");
+        assert_eq!(response.field("x-content-type-options"), "nosniff", "{name}");
     }
     assert_eq!(site.get("/").await.field("cache-control"), "no-cache");
 }
@@ -26,16 +26,16 @@ async fn cache_control_by_rule() {
 async fn an_application_that_routes_in_the_browser() {
     let site = Site::new(&[("index.html", "app"), ("a.js", "x")], Config { spa: true, ..Config::default() });
     for target in ["/", "/users/7", "/users/", "/users"] {
-        let answer = site.get(target).await;
-        assert_eq!((answer.status.as_u16(), answer.text()), (200, "app"), "{target}");
-        assert_eq!(answer.field("content-type"), "text/html; charset=utf-8");
-        assert_eq!(answer.field("cache-control"), "no-cache");
+        let response = site.get(target).await;
+        assert_eq!((response.status.as_u16(), response.text()), (200, "app"), "{target}");
+        assert_eq!(response.field("content-type"), "text/html; charset=utf-8");
+        assert_eq!(response.field("cache-control"), "no-cache");
     }
     assert_eq!(site.get("/a.js").await.text(), "x");
     assert_eq!(site.get("/gone.js").await.status, 404);
     let navigation = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
-    assert_eq!(site.ask(Method::GET, "/users/john.doe", &navigation).await.status, 200);
-    assert_eq!(site.ask(Method::GET, "/.env", &navigation).await.status, 404);
+    assert_eq!(site.send(Method::GET, "/users/john.doe", &navigation).await.status, 200);
+    assert_eq!(site.send(Method::GET, "/.env", &navigation).await.status, 404);
     assert_eq!(site.get("/../x").await.status, 404);
 }
 
@@ -44,11 +44,11 @@ async fn a_page_for_404() {
     let config = Config { not_found: Some("404.html".into()), ..Config::default() };
     let site = Site::new(&[("404.html", "<h1>gone</h1>")], config);
     for target in ["/nothing", "/../x", "/.env", "/a/b/"] {
-        let answer = site.get(target).await;
-        assert_eq!((answer.status.as_u16(), answer.text()), (404, "<h1>gone</h1>"), "{target}");
-        assert_eq!(answer.field("content-type"), "text/html; charset=utf-8");
-        assert_eq!(answer.field("etag"), "", "the page is not the requested resource");
-        let head = site.ask(Method::HEAD, target, &[]).await;
+        let response = site.get(target).await;
+        assert_eq!((response.status.as_u16(), response.text()), (404, "<h1>gone</h1>"), "{target}");
+        assert_eq!(response.field("content-type"), "text/html; charset=utf-8");
+        assert_eq!(response.field("etag"), "", "the page is not the requested resource");
+        let head = site.send(Method::HEAD, target, &[]).await;
         assert_eq!((head.status.as_u16(), head.field("content-length"), head.body.len()), (404, "13", 0));
     }
     std::fs::remove_file(site.path("404.html")).unwrap();

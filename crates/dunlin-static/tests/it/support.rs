@@ -16,7 +16,7 @@ pub(crate) struct Site {
 }
 
 /// A response, read to its end.
-pub(crate) struct Answer {
+pub(crate) struct Received {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -43,11 +43,11 @@ impl Site {
         self.folder.path().join("root").join(name)
     }
 
-    pub(crate) async fn get(&self, target: &str) -> Answer {
-        self.ask(Method::GET, target, &[]).await
+    pub(crate) async fn get(&self, target: &str) -> Received {
+        self.send(Method::GET, target, &[]).await
     }
 
-    pub(crate) async fn ask(&self, method: Method, target: &str, fields: &[(&'static str, &str)]) -> Answer {
+    pub(crate) async fn send(&self, method: Method, target: &str, fields: &[(&'static str, &str)]) -> Received {
         read(self.files.respond(&method, &headers(fields), target).await).await.unwrap()
     }
 }
@@ -74,10 +74,10 @@ pub(crate) fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-pub(crate) async fn read(response: Response<Body>) -> Result<Answer, dunlin_http::BodyError> {
+pub(crate) async fn read(response: Response<Body>) -> Result<Received, dunlin_http::BodyError> {
     let (parts, body) = response.into_parts();
     let body = body.collect(usize::MAX).await?;
-    Ok(Answer { status: parts.status, headers: parts.headers, body })
+    Ok(Received { status: parts.status, headers: parts.headers, body })
 }
 
 /// A time as the value of a field.
@@ -85,9 +85,9 @@ pub(crate) fn date(time: SystemTime) -> String {
     dunlin_http::date::format(time).to_str().unwrap().to_owned()
 }
 
-// === impl Answer ===
+// === impl Received ===
 
-impl Answer {
+impl Received {
     pub(crate) fn field(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
