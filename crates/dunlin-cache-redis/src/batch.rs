@@ -12,6 +12,7 @@ pub(crate) const MAX_NAMES: usize = 10_000;
 pub(crate) struct Batch {
     pub(crate) all: bool,
     pub(crate) groups: HashSet<String>,
+    pub(crate) prefixes: HashSet<String>,
     pub(crate) keys: HashSet<String>,
 }
 
@@ -19,15 +20,21 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
-        !self.all && self.groups.is_empty() && self.keys.is_empty()
+        !self.all && self.groups.is_empty() && self.prefixes.is_empty() && self.keys.is_empty()
+    }
+
+    /// The groups, then the prefixes, then the keys.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.groups.iter().chain(&self.prefixes).chain(&self.keys)
     }
 
     /// Adds the invalidations of `other`. The size stays limited, however many there are.
     pub(crate) fn merge(&mut self, other: Self) {
         self.all |= other.all;
         self.groups.extend(other.groups);
+        self.prefixes.extend(other.prefixes);
         self.keys.extend(other.keys);
-        if self.all || self.groups.len() + self.keys.len() > MAX_NAMES {
+        if self.all || self.names().count() > MAX_NAMES {
             *self = Self { all: true, ..Self::default() };
         }
     }
@@ -36,15 +43,18 @@ impl Batch {
 impl From<&Invalidation> for Batch {
     fn from(invalidation: &Invalidation) -> Self {
         let set = |names: &[String]| names.iter().cloned().collect();
-        // The server cannot search by prefix.
-        let all = invalidation.all || !invalidation.prefixes.is_empty();
-        Self { all, groups: set(&invalidation.groups), keys: set(&invalidation.keys) }
+        Self {
+            all: invalidation.all,
+            groups: set(&invalidation.groups),
+            prefixes: set(&invalidation.prefixes),
+            keys: set(&invalidation.keys),
+        }
     }
 }
 
 impl From<Batch> for Invalidation {
     fn from(batch: Batch) -> Self {
-        let (groups, keys) = (batch.groups.into_iter().collect(), batch.keys.into_iter().collect());
-        Self { all: batch.all, groups, keys, prefixes: Vec::new() }
+        let list = |names: HashSet<String>| names.into_iter().collect();
+        Self { all: batch.all, groups: list(batch.groups), prefixes: list(batch.prefixes), keys: list(batch.keys) }
     }
 }

@@ -219,8 +219,8 @@ impl Connection {
         command.arg(if batch.all { script::FLUSH } else { script::INVALIDATE });
         command.arg(0).arg(&self.config.prefix).arg(channel).arg(message::encode(instance, batch));
         if !batch.all {
-            command.arg(batch.groups.len());
-            for name in batch.groups.iter().chain(&batch.keys) {
+            command.arg(batch.groups.len()).arg(batch.prefixes.len());
+            for name in batch.names() {
                 command.arg(name);
             }
         }

@@ -14,8 +14,8 @@ pub(crate) struct Message {
 
 /// Writes the message of a batch without its number, which the server puts in front.
 pub(crate) fn encode(instance: &str, batch: &Batch) -> String {
-    let mut text = format!("{instance}\0{}\0{}", u8::from(batch.all), batch.groups.len());
-    for name in batch.groups.iter().chain(&batch.keys) {
+    let mut text = format!("{instance}\0{}\0{}\0{}", u8::from(batch.all), batch.groups.len(), batch.prefixes.len());
+    for name in batch.names() {
         text.push('\0');
         text.push_str(name);
     }
@@ -33,9 +33,12 @@ pub(crate) fn decode(text: &str) -> Option<Message> {
         _ => return None,
     };
     let group_count: usize = parts.next()?.parse().ok()?;
+    let prefix_count: usize = parts.next()?.parse().ok()?;
     let names: Vec<_> = parts.map(str::to_owned).collect();
-    let (groups, keys) = names.split_at_checked(group_count)?;
-    let batch = Batch { all, groups: groups.iter().cloned().collect(), keys: keys.iter().cloned().collect() };
+    let (groups, rest) = names.split_at_checked(group_count)?;
+    let (prefixes, keys) = rest.split_at_checked(prefix_count)?;
+    let set = |names: &[String]| names.iter().cloned().collect();
+    let batch = Batch { all, groups: set(groups), prefixes: set(prefixes), keys: set(keys) };
     Some(Message { number, instance, batch })
 }
 
@@ -50,9 +53,10 @@ mod tests {
         fn decode_reverses_encode(
             number: u64, all: bool,
             groups in prop::collection::hash_set("[^\\x00]{0,8}", 0..4),
+            prefixes in prop::collection::hash_set("[^\\x00]{1,8}", 0..4),
             keys in prop::collection::hash_set("[^\\x00]{1,8}", 0..4),
         ) {
-            let batch = Batch { all, groups, keys };
+            let batch = Batch { all, groups, prefixes, keys };
             let text = format!("{number}\0{}", encode("me", &batch));
             prop_assert_eq!(decode(&text), Some(Message { number, instance: "me".into(), batch }));
         }

@@ -10,8 +10,9 @@
 //! `floor` makes all entries invalid. A missing `seq` starts again at the time of day in
 //! microseconds, which is higher than any earlier number.
 
-/// Puts the common part in front of a script: `p` is the prefix, `seq()` the current number, and
-/// `floor()` the lowest generation that is valid.
+/// Puts the common part in front of a script. `p` is the prefix, `seq()` the current number, and
+/// `floor()` the lowest generation that is valid. `is_valid(key, generation)` checks the floor and
+/// the purges by prefix, which are in the same value so that the server cannot evict one alone.
 macro_rules! script {
     ($body:literal) => {
         concat!(
@@ -27,13 +28,36 @@ local function seq()
   end
   return n
 end
+local lowest, purges = nil, {}
 local function floor()
-  local n = redis.call('GET', p .. 'floor')
-  if not n then
-    n = string.format('%.0f', redis.call('INCR', p .. 'seq'))
-    redis.call('SET', p .. 'floor', n)
+  if lowest then return lowest end
+  local text = redis.call('GET', p .. 'floor')
+  if not text then
+    text = string.format('%.0f', redis.call('INCR', p .. 'seq'))
+    redis.call('SET', p .. 'floor', text)
   end
-  return n
+  local number = nil
+  for part in string.gmatch(text, '[^%z]+') do
+    if not lowest then
+      lowest = tonumber(part)
+    elseif not number then
+      number = tonumber(part)
+    else
+      purges[#purges + 1] = { number, part }
+      number = nil
+    end
+  end
+  return lowest
+end
+local function is_valid(key, generation)
+  if generation < floor() then return false end
+  local _, host = string.find(key, '://', 1, true)
+  local path = string.find(key, '/', (host or 0) + 1, true) or #key + 1
+  for _, purge in ipairs(purges) do
+    local start = string.sub(purge[2], 1, 1) == '/' and path or 1
+    if purge[1] > generation and string.sub(key, start, start + #purge[2] - 1) == purge[2] then return false end
+  end
+  return true
 end
 seq()
 floor()
@@ -47,7 +71,7 @@ floor()
 /// variants.
 pub(crate) const LOOK_UP: &str = script!(
     r"
-local lowest = tonumber(floor())
+local key = string.sub(KEYS[1], #p + 3)
 local heads = redis.call('HGETALL', KEYS[1])
 local valid = {}
 for i = 1, #heads, 2 do
@@ -57,7 +81,7 @@ for i = 1, #heads, 2 do
     for part in string.gmatch(heads[i + 1], '[^%z]+') do
       if not since then
         since = tonumber(part)
-        ok = since >= lowest
+        ok = is_valid(key, since)
       elseif ok then
         local last = redis.call('GET', p .. 'g:' .. part)
         ok = last and tonumber(last) <= since
@@ -76,7 +100,7 @@ return {seq(), valid}
 pub(crate) const KEEP: &str = script!(
     r"
 local generation, now, ttl = tonumber(ARGV[3]), seq(), tonumber(ARGV[4])
-if generation > tonumber(now) or generation < tonumber(floor()) then return 0 end
+if generation > tonumber(now) or not is_valid(string.sub(KEYS[1], #p + 3), generation) then return 0 end
 local invalidated = redis.call('HGET', KEYS[1], '')
 if invalidated and tonumber(invalidated) > generation then return 0 end
 local head = ARGV[3]
@@ -104,16 +128,24 @@ return 1
 "
 );
 
-/// Invalidates groups and resources. ARGV: the channel, the message, the number of groups, the
-/// groups, the resources.
+/// Invalidates groups, prefixes and resources. ARGV: the channel, the message, the number of groups,
+/// the number of prefixes, the groups, the prefixes, the resources. Beyond 64 prefixes, everything
+/// becomes invalid, so that the list stays short.
 pub(crate) const INVALIDATE: &str = script!(
     r"
 local n = string.format('%.0f', redis.call('INCR', p .. 'seq'))
-local groups = tonumber(ARGV[4])
-for i = 5, 4 + groups do
+local groups, prefixes = tonumber(ARGV[4]), tonumber(ARGV[5])
+for i = 6, 5 + groups do
   redis.call('SET', p .. 'g:' .. ARGV[i], n, 'XX', 'KEEPTTL')
 end
-for i = 5 + groups, #ARGV do
+if prefixes + #purges > 64 then
+  redis.call('SET', p .. 'floor', n)
+else
+  for i = 6 + groups, 5 + groups + prefixes do
+    redis.call('APPEND', p .. 'floor', '\0' .. n .. '\0' .. ARGV[i])
+  end
+end
+for i = 6 + groups + prefixes, #ARGV do
   redis.call('DEL', p .. 'b:' .. ARGV[i], p .. 'h:' .. ARGV[i])
   redis.call('HSET', p .. 'h:' .. ARGV[i], '', n)
   redis.call('PEXPIRE', p .. 'h:' .. ARGV[i], 600000)

@@ -153,6 +153,39 @@ fn entries_become_invalid_when_the_server_loses_their_numbers() {
 }
 
 #[test]
+fn a_purge_by_prefix_reaches_all_instances_and_fills_in_flight() {
+    let redis = Redis::start();
+    let (a, b) = (Instance::open(&redis), Instance::open(&redis));
+    let before = a.generation();
+    let purge = |prefix: &str| {
+        b.store.invalidate(&Invalidation { prefixes: names(&[prefix]), ..Invalidation::default() });
+    };
+    let keys = ["http://h/blog/1", "https://h/blog/2?x", "http://other/blog/1"];
+    for key in keys.into_iter().chain(["http://h/blogger", "http://h/a/blog/"]) {
+        a.save(key, &[], before);
+    }
+    purge("/blog/");
+    eventually("they are gone", || !keys.into_iter().any(|key| a.has(key)));
+    assert!(a.has("http://h/blogger") && a.has("http://h/a/blog/"));
+    eventually("the invalidation arrives", || a.store.stats().received == 1);
+    let after = a.generation();
+    a.save("http://h/blog/3", &[], before);
+    assert!(!a.has("http://h/blog/3"));
+    a.save("http://h/blog/3", &[], after);
+    assert!(a.has("http://h/blog/3"));
+    purge("http://h/b");
+    eventually("the origin's are gone", || !a.has("http://h/blogger") && !a.has("http://h/blog/3"));
+    assert!(a.has("http://h/a/blog/"));
+    for number in 0..64 {
+        purge(&format!("/{number}/"));
+        eventually("it is sent", || b.load("nothing").is_some());
+    }
+    assert!(!a.has("http://h/a/blog/"), "beyond the limit everything is invalid");
+    a.save("http://h/a/blog/", &[], a.generation());
+    assert!(a.has("http://h/a/blog/"));
+}
+
+#[test]
 fn a_skipped_number_is_a_gap() {
     let redis = Redis::start();
     let (a, b) = (Instance::open(&redis), Instance::open(&redis));
