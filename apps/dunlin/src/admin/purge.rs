@@ -1,7 +1,8 @@
 //! `POST /purge`: removal of stored responses.
 //!
-//! `?all=true`, `?url=https://host/path` and `?group=users`, each any number of times; or the same
-//! as a JSON object: `{"all": true, "url": ["…"], "group": "users"}`.
+//! `?all=true`, `?url=https://host/path`, `?prefix=https://host/folder/` or `?prefix=/folder/` for
+//! every host, and `?group=users`, each any number of times. The same works as a JSON object:
+//! `{"all": true, "url": ["…"], "prefix": "…", "group": "users"}`.
 
 use dunlin_cache::Cache;
 use dunlin_http::media_type::MediaType;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 struct Purge {
     all: bool,
     urls: Vec<Uri>,
+    prefixes: Vec<Uri>,
     groups: Vec<String>,
 }
 
@@ -25,12 +27,14 @@ pub(super) async fn purge(cache: &Cache, request: Request<Body>) -> Response<Bod
             tracing::info!(
                 all = purge.all,
                 urls = purge.urls.len(),
+                prefixes = purge.prefixes.len(),
                 groups = purge.groups.join(" "),
                 removed,
                 "purged"
             );
-            let urls: Vec<String> = purge.urls.iter().map(Uri::to_string).collect();
-            let purged = json!({"all": purge.all, "url": urls, "group": purge.groups});
+            let texts = |urls: &[Uri]| urls.iter().map(Uri::to_string).collect::<Vec<_>>();
+            let (urls, prefixes) = (texts(&purge.urls), texts(&purge.prefixes));
+            let purged = json!({"all": purge.all, "url": urls, "prefix": prefixes, "group": purge.groups});
             let document = json!({"purged": purged, "removed": removed});
             super::typed("application/json", document.to_string())
         }
@@ -51,7 +55,7 @@ async fn read(request: Request<Body>) -> Result<Purge, Problem> {
         }
     }
     if purge == Purge::default() {
-        return Err(bad("nothing to purge: give url, group or all=true"));
+        return Err(bad("nothing to purge: give url, prefix, group or all=true"));
     }
     Ok(purge)
 }
@@ -65,7 +69,7 @@ fn bad(detail: impl Into<String>) -> Problem {
 impl Purge {
     fn add(&mut self, name: &str, value: &Value) -> Result<(), String> {
         match (name, value) {
-            ("url" | "group" | "groups" | "urls", Value::Array(values)) => {
+            ("url" | "urls" | "prefix" | "prefixes" | "group" | "groups", Value::Array(values)) => {
                 values.iter().try_for_each(|value| self.add(name, value))
             }
             ("all", Value::Bool(all)) => {
@@ -84,12 +88,23 @@ impl Purge {
                 );
                 Ok(())
             }
+            ("prefix" | "prefixes", Value::String(prefix)) => {
+                let parsed = prefix.parse::<Uri>().ok().filter(|url| {
+                    let is_path = prefix.starts_with('/');
+                    (is_path || url.scheme().is_some() && url.host().is_some()) && url.query().is_none()
+                });
+                let expected = "neither a path nor a URL with a host and without a query";
+                self.prefixes.push(parsed.ok_or_else(|| format!("{prefix:?} is {expected}"))?);
+                Ok(())
+            }
             ("group" | "groups", Value::String(group)) if !group.is_empty() => {
                 self.groups.push(group.clone());
                 Ok(())
             }
-            ("all" | "url" | "urls" | "group" | "groups", _) => Err(format!("{name} cannot be {value}")),
-            _ => Err(format!("{name} = {value} is none of url, group and all")),
+            ("all" | "url" | "urls" | "prefix" | "prefixes" | "group" | "groups", _) => {
+                Err(format!("{name} cannot be {value}"))
+            }
+            _ => Err(format!("{name} = {value} is none of url, prefix, group and all")),
         }
     }
 
@@ -97,7 +112,9 @@ impl Purge {
     fn perform(&self, cache: &Cache) -> u64 {
         let all = if self.all { cache.purge_all() } else { 0 };
         let groups = if self.groups.is_empty() { 0 } else { cache.purge_groups(&self.groups) };
-        all + groups + self.urls.iter().map(|url| cache.purge_url(url)).sum::<u64>()
+        let urls: u64 = self.urls.iter().map(|url| cache.purge_url(url)).sum();
+        let prefixes: u64 = self.prefixes.iter().map(|url| cache.purge_prefix(url)).sum();
+        all + groups + urls + prefixes
     }
 }
 
@@ -125,6 +142,8 @@ mod tests {
         check(ask("/purge?group=a&group=b", "").await, Some((false, &[], &["a", "b"])));
         check(ask("/purge?url=http%3A%2F%2Fa%2Fb%3Fc", "").await, Some((false, &["http://a/b?c"], &[])));
         check(ask("/purge", r#"{"url": ["http://a/"], "group": "x"}"#).await, Some((false, &["http://a/"], &["x"])));
+        let prefixes = read(Request::post("/purge?prefix=/a/&prefix=http://a/b").body(Body::empty()).unwrap()).await;
+        assert_eq!(prefixes.ok().unwrap().prefixes, ["/a/", "http://a/b"]);
         for (target, json) in [
             ("/purge", ""),
             ("/purge?all=false", ""),
@@ -132,6 +151,9 @@ mod tests {
             ("/purge?url=", ""),
             ("/purge?url=example.com", ""),
             ("/purge?group=", ""),
+            ("/purge?prefix=a", ""),
+            ("/purge?prefix=/a?b", ""),
+            ("/purge?prefix=example.com", ""),
             ("/purge?grop=a", ""),
             ("/purge", "[]"),
             ("/purge", "{"),

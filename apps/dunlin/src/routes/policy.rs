@@ -54,7 +54,7 @@ fn browser(value: Value<'_>) -> Option<Option<Duration>> {
     let mut table = value.section("cache")?;
     let browser = table.read("browser");
     table.finish(|key| {
-        ["age", "groups", "stale_while_revalidate", "stale_if_error", "vary", "set_cookie"]
+        ["age", "groups", "stale_while_revalidate", "stale_if_error", "vary", "set_cookie", "per_identity"]
             .contains(&key)
             .then(|| format!("\"{key}\" does not apply to files, which are in memory anyway; \"browser\" does"))
     });
@@ -75,6 +75,7 @@ fn policy(value: Value<'_>) -> Option<RoutePolicy> {
     table.set("stale_while_revalidate", &mut policy.stale_while_revalidate);
     table.set("stale_if_error", &mut policy.stale_if_error);
     table.set("set_cookie", &mut policy.set_cookie);
+    table.set("per_identity", &mut policy.per_identity);
     table.set("request_directives", &mut policy.request_directives);
     table.finish(|_| None);
     Some(policy)
