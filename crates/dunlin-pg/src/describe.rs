@@ -44,16 +44,16 @@ async fn all(database: &Database, queries: &[Arc<Declared>]) -> Result<Vec<Resul
     let functions = &database.0.functions;
     for query in queries {
         let place = if query.access == Access::Read { &mut reads } else { &mut writes };
-        let asked = match place {
-            Some(asked) => asked,
+        let connection = match place {
+            Some(connection) => connection,
             None => place.insert(database.connector(query.access).open_extra().await?),
         };
         if functions.is_any_volatile(&query.effects.calls).is_none() && !is_pooled {
-            tokio::time::timeout(limit, functions.look_up(&asked.client))
+            tokio::time::timeout(limit, functions.look_up(&connection.client))
                 .await
                 .map_err(|_| Error::Timeout(limit))??;
         }
-        let answer = tokio::time::timeout(limit, one(query, &asked.client, is_pooled)).await;
+        let answer = tokio::time::timeout(limit, one(query, &connection.client, is_pooled)).await;
         if is_pooled {
             // The session of the next transaction may not have the client library's own statements.
             *place = None;

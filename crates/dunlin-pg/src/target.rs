@@ -174,8 +174,8 @@ fn words(text: &str) -> Vec<(&str, &str, String)> {
         };
         let key = rest[..equals].trim();
         let (value, length) = word_value(rest[equals + 1..].trim_start());
-        let lead = rest[equals + 1..].len() - rest[equals + 1..].trim_start().len();
-        let end = (equals + 1 + lead + length).min(rest.len());
+        let spaces = rest[equals + 1..].len() - rest[equals + 1..].trim_start().len();
+        let end = (equals + 1 + spaces + length).min(rest.len());
         words.push((&rest[..end], key, value));
         rest = rest[end..].trim_start();
     }

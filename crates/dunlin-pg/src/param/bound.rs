@@ -49,7 +49,9 @@ pub(crate) fn is_lost_object(error: &DbError) -> bool {
 /// Returns the index of the parameter in the context of an error. The context's outermost line is,
 /// for example, `unnamed portal parameter $1 = '...'`. Its words depend on `lc_messages`.
 fn parameter_in(context: &str) -> Option<usize> {
-    let line = context.lines().next_back()?;
+    // With log_parameter_max_length_on_error the line has the value, which may have several lines.
+    let named = context.lines().rev().find(|line| line.starts_with("unnamed portal parameter $"));
+    let line = named.or_else(|| context.lines().next_back())?;
     let (before, number) = line.split_once('$')?;
     // It is a statement in quotes, or a function whose name has a dollar sign.
     let is_quoted = before.matches('"').count() % 2 == 1 || before.matches('»').count() != before.matches('«').count();
@@ -156,7 +158,8 @@ mod tests {
             ("SQL statement \"SELECT $1\"", None),
             ("SQL-Anweisung »SELECT $1«", None),
             ("PL/pgSQL function f$1(integer) line 1 at RETURN", None),
-            ("unnamed portal parameter $1\nSQL function \"f\" statement 1", None),
+            ("unnamed portal parameter $2 = 'a\nb'", Some(1)),
+            ("SQL statement \"SELECT\n$1\"\nPL/pgSQL function f() line 1", None),
             ("parameter $0", None),
             ("parameter $", None),
             ("", None),

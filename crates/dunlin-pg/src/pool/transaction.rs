@@ -176,8 +176,8 @@ async fn typed<'a>(
     sql: &str,
     params: &[&'a (dyn ToSql + Sync)],
 ) -> Result<Vec<(&'a (dyn ToSql + Sync), Type)>, tokio_postgres::Error> {
-    let asked = object.prepare(sql).await?;
-    Ok(params.iter().copied().zip(asked.params().iter().cloned()).collect())
+    let prepared = object.prepare(sql).await?;
+    Ok(params.iter().copied().zip(prepared.params().iter().cloned()).collect())
 }
 
 /// The command that begins a transaction.

@@ -17,7 +17,7 @@ const CLIENTS: [&str; 4] = ["ada", "bob", "o'neil\"; RESET ROLE", "eve"];
 /// Makes a table whose rows only their owners see, and a role that the policy applies to.
 fn secure(table: &str) {
     postgres().psql(&format!(
-        "DO $$ BEGIN CREATE ROLE set_reader; CREATE ROLE set_other; EXCEPTION WHEN duplicate_object THEN END $$;
+        "DO $$ BEGIN CREATE ROLE set_reader; CREATE ROLE set_other; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
          CREATE TABLE {table} (owner text, n int); ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
          CREATE POLICY own ON {table} USING (owner = current_setting('app.user'));
          GRANT SELECT, INSERT, UPDATE ON {table} TO set_reader"
