@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::cargo::{cargo, run};
-use crate::{fuzz, say, test};
+use crate::{fuzz, release, say, test};
 
 pub(crate) fn ci() -> Result<()> {
     say("format");
@@ -12,6 +12,7 @@ pub(crate) fn ci() -> Result<()> {
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
     say("documentation");
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))?;
+    release::package()?;
     say("fuzz targets");
     fuzz::check()?;
     test::test(&[])

@@ -5,6 +5,7 @@ mod cargo;
 mod ci;
 mod fuzz;
 mod postgres;
+mod release;
 mod run;
 mod signals;
 mod test;
@@ -39,7 +40,9 @@ enum Command {
     Bench(bench::Options),
     /// Run the fuzz targets of the crates
     Fuzz(fuzz::Options),
-    /// Run what continuous integration runs: format, lints, documentation, fuzz targets, tests
+    /// Package the libraries and compile the packages, without publishing them
+    Release(release::Options),
+    /// Run what continuous integration runs: format, lints, documentation, packages, fuzz targets, tests
     Ci,
 }
 
@@ -49,6 +52,7 @@ fn main() -> std::process::ExitCode {
         Command::Test { args } => test::test(&args),
         Command::Bench(options) => bench::bench(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Release(options) => release::release(&options),
         Command::Ci => ci::ci(),
     };
     match result {
