@@ -38,6 +38,7 @@ pub struct Verified {
 
 /// The reason why a request is refused.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Refusal {
     /// There are no valid credentials. The response is 401 with a challenge (RFC 9110 §15.5.2).
     Unauthorized {

@@ -78,6 +78,7 @@ pub struct RoutePolicy {
 
 /// The part of the query that belongs to the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum QueryKey {
     /// The whole query, byte for byte.
     #[default]

@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!("dunlin-fetch works on Unix only: it connects to upstreams on Unix sockets");
+
 mod client;
 mod config;
 mod error;

@@ -22,6 +22,7 @@ pub struct Metric {
 
 /// A kind of [`Metric`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MetricKind {
     /// A sum that only increases.
     Counter,

@@ -73,6 +73,7 @@ pub struct Config {
 
 /// A pooler between a pool and PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pooler {
     /// No pooler, or one that gives each session a connection of its own.
     #[default]

@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!("dunlin-pg works on Unix only: it connects to PostgreSQL on Unix sockets");
+
 mod cancel;
 mod config;
 mod config_error;

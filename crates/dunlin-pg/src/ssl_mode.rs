@@ -7,6 +7,7 @@ use crate::config_error::ConfigError;
 /// The encryption of the connection and the checks of the server's certificate, as in libpq's
 /// `sslmode`. On a Unix socket there is no TLS in any mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SslMode {
     /// Never encrypted.
     Disable,

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(not(unix))]
+compile_error!("dunlin-server works on Unix only: a restart passes its sockets on as descriptors");
+
 mod accept;
 mod addr;
 mod balance;

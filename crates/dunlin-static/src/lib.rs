@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(not(unix))]
+compile_error!("dunlin-static works on Unix only: it opens files beneath a folder by descriptors");
+
 mod buffer;
 mod config;
 mod entry;

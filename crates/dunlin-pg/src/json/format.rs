@@ -7,6 +7,7 @@ use super::csv;
 
 /// The format of an answer with many rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// An array of objects (RFC 8259).
     Json,

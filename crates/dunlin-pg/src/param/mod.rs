@@ -51,6 +51,7 @@ use self::json::Level;
 
 /// A value for a parameter, as it was in the request.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Param {
     /// NULL.
     Null,

@@ -61,6 +61,7 @@ pub struct Query {
 
 /// The number of rows of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rows {
     /// One object: the first row. Without a row the answer is 404.
     One,
@@ -82,6 +83,7 @@ pub enum Access {
 
 /// The isolation level of a transaction (PostgreSQL §13.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Isolation {
     /// Each statement sees the state that was committed before it began.
     ReadCommitted,

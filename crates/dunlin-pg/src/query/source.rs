@@ -14,6 +14,7 @@ pub struct Source {
 
 /// A part of a request that holds parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// A parameter of the path, or else of the query string.
     Url,
