@@ -64,6 +64,33 @@ fn every_package_lies_where_its_name_says_and_shares_lints_and_licence() {
 }
 
 #[test]
+fn every_library_can_be_published_and_nothing_else() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        let is_library = name.starts_with("dunlin-") && !["dunlin-testkit", "dunlin-tests"].contains(&name);
+        // `publish = false` is an empty list of registries.
+        assert_eq!(package.publish.as_ref().is_none_or(|to| !to.is_empty()), is_library, "publish of {name}");
+        if !is_library {
+            continue;
+        }
+        assert!(package.description.is_some(), "{name} has no description");
+        assert!((1..=5).contains(&package.keywords.len()), "{name} has 1 to 5 keywords on crates.io");
+        assert!((1..=5).contains(&package.categories.len()), "{name} has 1 to 5 categories on crates.io");
+        assert!(package.metadata["docs"]["rs"].is_object(), "{name} has no [package.metadata.docs.rs]");
+        let folder = package.manifest_path.parent().unwrap();
+        for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+            assert!(folder.join(file).is_file(), "the package of {name} has no {file}");
+        }
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_some()) {
+            let is_for_tests = dependency.kind == DependencyKind::Development;
+            let matches = dependency.req.matches(&package.version) && dependency.req.to_string() != "*";
+            assert!(is_for_tests || matches, "{name} needs {} in another version", dependency.name);
+        }
+    }
+}
+
+#[test]
 fn licences_of_all_dependencies_are_permissive() {
     let permissive = [
         "MIT",
