@@ -23,6 +23,12 @@ pub enum Error {
     /// All connections to this upstream were in use for as long as a request may wait for one.
     #[error("all connections are in use; raise max_connections if the upstream can take more")]
     Busy,
+    /// No server of an [`Upstream`](crate::Upstream) is up, or too many requests wait for one.
+    #[error("no server of the upstream is up")]
+    Unavailable,
+    /// The servers of an [`Upstream`](crate::Upstream) cannot be used.
+    #[error("{0}")]
+    Servers(String),
     /// The upstream did not respond in time.
     #[error("no response within {0:?}")]
     Timeout(std::time::Duration),
@@ -58,13 +64,13 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 impl Error {
     /// The status of a gateway's response to this error.
     ///
-    /// A slow upstream is 504, and no free connection is 503. A failed request body has a status of
+    /// A slow upstream is 504. No free connection and no server that is up are 503. A failed request body has a status of
     /// its own (413, 408, 400). All else is 502.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Timeout(_) | Self::ConnectTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::RequestBody(error) => error.status(),
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -77,6 +83,7 @@ impl Error {
         match self {
             Self::Timeout(_) | Self::ConnectTimeout(_) => problem.detail("the upstream took too long"),
             Self::Busy => problem.detail("too many requests are waiting for the upstream").retry_after(1),
+            Self::Unavailable => problem.detail("no server is up").retry_after(5),
             Self::RequestBody(error) => problem.detail(match error {
                 BodyError::TooLarge { limit } => format!("the body is larger than {limit} bytes"),
                 BodyError::Timeout => "the body made no progress in time".to_owned(),

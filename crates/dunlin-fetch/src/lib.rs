@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod proxy;
 mod text;
+mod upstream;
 
 pub use client::{Client, ClientStats};
 pub use config::Config;
@@ -20,3 +21,4 @@ pub use dunlin_http::{
 pub use error::Error;
 pub use proxy::{Proxy, ProxyConfig};
 pub use text::{FetchService, Text};
+pub use upstream::{Balance, Ejection, HashKey, HealthCheck, Upstream, UpstreamConfig};

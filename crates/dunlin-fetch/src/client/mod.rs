@@ -8,6 +8,7 @@ mod health;
 mod io;
 mod options;
 mod origin;
+mod pending;
 mod pool;
 mod relay;
 mod request_body;
@@ -25,14 +26,14 @@ use http::header::{CONNECTION, HOST, TE, UPGRADE};
 use http::{Request, Response, Uri};
 
 use crate::{Config, Error};
-use address::Address;
 use pool::Pool;
-use shared::Shared;
 
-pub(crate) use address::without_secrets;
+pub(crate) use address::{Address, without_secrets};
 pub(crate) use options::{OnInterim, RequestOptions};
 pub(crate) use origin::Origin;
-pub(crate) use send::{Received, Upgraded};
+pub(crate) use pending::Pending;
+pub(crate) use send::{Failed, Fate, Received, Upgraded};
+pub(crate) use shared::Shared;
 pub use stats::ClientStats;
 pub(crate) use stats::Stats;
 
@@ -100,10 +101,19 @@ impl Client {
     /// The origin of `uri`, and the path on it.
     pub(crate) fn origin_and_path(&self, uri: &Uri) -> Result<(Arc<Origin>, String), Error> {
         let (address, path) = Address::of(uri)?;
-        Ok((self.pool.origin(address)?, path))
+        Ok((self.pool.origin(address, self.shared().config.max_connections)?, path))
+    }
+
+    /// The origin at `address`, with a limit of its own for connections in use.
+    pub(crate) fn origin(&self, address: Address, max_connections: usize) -> Result<Arc<Origin>, Error> {
+        self.pool.origin(address, max_connections)
     }
 
     pub(crate) fn shared(&self) -> &Shared {
+        &self.pool.shared
+    }
+
+    pub(crate) fn shared_state(&self) -> &Arc<Shared> {
         &self.pool.shared
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Origin {
     connector: Connector,
     idle: Mutex<VecDeque<Idle>>,
     permits: Semaphore,
+    /// The limit of connections in use.
+    max_connections: usize,
 }
 
 /// An idle connection.
@@ -45,11 +47,13 @@ pub(crate) struct Lease {
 // === impl Origin ===
 
 impl Origin {
-    pub(super) fn new(address: Address, shared: Arc<Shared>) -> Result<Self, Error> {
+    pub(super) fn new(address: Address, max_connections: usize, shared: Arc<Shared>) -> Result<Self, Error> {
         let connector = Connector::new(&address, &shared)?;
-        let permits = Semaphore::new(shared.config.max_connections.min(Semaphore::MAX_PERMITS));
+        let max_connections = max_connections.min(Semaphore::MAX_PERMITS);
+        let permits = Semaphore::new(max_connections);
         let host = HeaderValue::from_str(address.host()).map_err(|_| Error::Uri(address.to_string()))?;
-        Ok(Self { host, shared, address, health: Health::default(), connector, idle: Mutex::default(), permits })
+        let (health, idle) = (Health::default(), Mutex::default());
+        Ok(Self { host, shared, address, health, connector, idle, permits, max_connections })
     }
 
     fn config(&self) -> &Config {
@@ -83,7 +87,7 @@ impl Origin {
 
     /// Returns `true` if it has no connection, idle or in use.
     pub(super) fn is_unused(&self) -> bool {
-        self.idle.lock().is_empty() && self.permits.available_permits() >= self.config().max_connections
+        self.idle.lock().is_empty() && self.permits.available_permits() >= self.max_connections
     }
 
     fn take_idle(&self) -> Option<Connection> {

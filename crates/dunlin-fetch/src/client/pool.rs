@@ -16,7 +16,8 @@ use crate::{Config, Error};
 /// The origins of a client.
 pub(super) struct Pool {
     pub(super) shared: Arc<Shared>,
-    origins: Mutex<HashMap<Address, Arc<Origin>>>,
+    /// The origins by their address and their limit of connections in use.
+    origins: Mutex<HashMap<(Address, usize), Arc<Origin>>>,
     /// `true` if a task closes idle connections.
     is_sweeping: AtomicBool,
 }
@@ -36,13 +37,14 @@ impl Pool {
         }))
     }
 
-    /// The origin at `address`.
-    pub(super) fn origin(&self, address: Address) -> Result<Arc<Origin>, Error> {
-        if let Some(origin) = self.origins.lock().get(&address) {
+    /// The origin at `address` with this limit of connections in use.
+    pub(super) fn origin(&self, address: Address, max_connections: usize) -> Result<Arc<Origin>, Error> {
+        let key = (address, max_connections);
+        if let Some(origin) = self.origins.lock().get(&key) {
             return Ok(origin.clone());
         }
-        let origin = Arc::new(Origin::new(address.clone(), self.shared.clone())?);
-        Ok(self.origins.lock().entry(address).or_insert(origin).clone())
+        let origin = Arc::new(Origin::new(key.0.clone(), max_connections, self.shared.clone())?);
+        Ok(self.origins.lock().entry(key).or_insert(origin).clone())
     }
 
     /// Closes what has been idle for too long, and forgets origins without connections.

@@ -58,6 +58,13 @@ impl RequestBody {
     }
 }
 
+impl RequestBody {
+    /// The body of a request that was not sent.
+    pub(crate) fn into_body(mut self) -> Body {
+        std::mem::replace(&mut self.body, Body::empty())
+    }
+}
+
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = BoxError;

@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::origin::Lease;
+use super::pending::Pending;
 use super::timer::Timer;
 use crate::Error;
 
@@ -23,6 +24,8 @@ pub(crate) struct ResponseBody {
     timer: Timer,
     read_timeout: Duration,
     deadline: Option<Instant>,
+    /// Counts the request until the body ends.
+    pending: Option<Pending>,
 }
 
 /// The driver of a connection while a response body is read.
@@ -43,14 +46,19 @@ pub(crate) enum DrivenBy {
 // === impl ResponseBody ===
 
 impl ResponseBody {
-    pub(crate) fn new(body: hyper::body::Incoming, mut driven_by: DrivenBy, read_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        body: hyper::body::Incoming,
+        mut driven_by: DrivenBy,
+        read_timeout: Duration,
+        pending: Option<Pending>,
+    ) -> Self {
         let timer = match &mut driven_by {
             DrivenBy::Body(lease) => {
                 lease.connection.as_mut().map_or_else(Timer::new, |connection| std::mem::take(&mut connection.timer))
             }
             _ => Timer::new(),
         };
-        let mut this = Self { body: Some(body), driven_by, timer, read_timeout, deadline: None };
+        let mut this = Self { body: Some(body), driven_by, timer, read_timeout, deadline: None, pending };
         if this.is_end_stream() {
             this.finish();
         }
@@ -59,6 +67,7 @@ impl ResponseBody {
 
     /// Gives the connection back.
     fn finish(&mut self) {
+        self.pending = None;
         if let DrivenBy::Body(mut lease) = std::mem::replace(&mut self.driven_by, DrivenBy::Done)
             && let Some(connection) = &mut lease.connection
         {

@@ -10,6 +10,7 @@ use super::connection::{Connection, Driver, SendFailure, Timeouts};
 use super::framing;
 use super::options::{MAX_INTERIM, OnInterim, RequestOptions};
 use super::origin::{Lease, Origin};
+use super::pending::Pending;
 use super::request_body::{RequestBody, Upload};
 use super::response_body::{DrivenBy, ResponseBody};
 use super::stats::Stats;
@@ -28,6 +29,23 @@ pub(crate) struct Upgraded {
     /// The connection. It does not count against the origin's limit, because a tunnel may last for
     /// days.
     _connection: Option<Connection>,
+    _pending: Option<Pending>,
+}
+
+/// A request that failed.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) fate: Fate,
+}
+
+/// The state of a request that failed.
+pub(crate) enum Fate {
+    /// Nothing of it was sent.
+    Unsent(Box<Request<Body>>),
+    /// A part of it was sent, and the connection ended before the first byte of a response.
+    Unanswered,
+    /// It may have been processed.
+    Sent,
 }
 
 /// Makes a request once more.
@@ -45,6 +63,18 @@ impl Received {
     }
 }
 
+// === impl Failed ===
+
+impl Failed {
+    const fn sent(error: Error) -> Self {
+        Self { error, fate: Fate::Sent }
+    }
+
+    fn unsent(error: Error, request: Request<RequestBody>) -> Self {
+        Self { error, fate: Fate::Unsent(Box::new(request.map(RequestBody::into_body))) }
+    }
+}
+
 // === impl Origin ===
 
 impl Origin {
@@ -59,25 +89,30 @@ impl Origin {
         rebuild: Option<Rebuild<'_>>,
         on_interim: Option<&OnInterim>,
     ) -> Result<Received, Error> {
-        let received = self.exchange(request, options, rebuild, on_interim).await;
-        match &received {
-            Ok(_) => self.health.succeeded(&self.address),
-            Err(error) => {
+        Stats::count(&self.shared.stats.requests);
+        match self.attempt(request, options, rebuild, on_interim, None).await {
+            Ok(received) => {
+                self.health.succeeded(&self.address);
+                Ok(received)
+            }
+            Err(Failed { error, .. }) => {
                 Stats::count(&self.shared.stats.failures);
-                self.health.failed(&self.address, error);
+                self.health.failed(&self.address, &error);
+                Err(error)
             }
         }
-        received
     }
 
-    async fn exchange(
+    /// As [`Origin::send`], without log lines and counters of the request. A failure returns the
+    /// request if nothing of it was sent. `pending` is held until the response has ended.
+    pub(crate) async fn attempt(
         self: &Arc<Self>,
         mut request: Request<Body>,
         options: RequestOptions,
         rebuild: Option<Rebuild<'_>>,
         on_interim: Option<&OnInterim>,
-    ) -> Result<Received, Error> {
-        Stats::count(&self.shared.stats.requests);
+        pending: Option<Pending>,
+    ) -> Result<Received, Failed> {
         framing::set_framing(&mut request);
         // RFC 9112 §9.3.1: only idempotent requests are retried, and only if nothing of them is
         // lost.
@@ -91,35 +126,43 @@ impl Origin {
         let timeouts = Timeouts { response: options.response_timeout, expect: options.expect_timeout };
         let mut fresh = false;
         loop {
-            let mut lease = self.lease(fresh).await?;
-            let Some(connection) = &mut lease.connection else { return Err(Error::Busy) };
+            let mut lease = match self.lease(fresh).await {
+                Ok(lease) => lease,
+                Err(error) => return Err(Failed::unsent(error, request)),
+            };
+            let Some(connection) = &mut lease.connection else { return Err(Failed::sent(Error::Busy)) };
             let reused = connection.reused;
             let copied = (rebuild.is_none() && replayable && reused && !fresh).then(|| copy(&request));
             let failure = match connection.exchange(request, upload.as_deref(), timeouts, &interim).await {
-                Ok(response) => return receive(lease, response, upload, options),
+                Ok(response) => return receive(lease, response, upload, options, pending).map_err(Failed::sent),
                 Err(failure) => failure,
             };
             // No later request can use this connection, whatever the failure is.
             lease.connection = None;
             drop(lease);
             if let Some(error) = upload.as_ref().and_then(|upload| upload.take_error()) {
-                return Err(Error::RequestBody(error));
+                return Err(Failed::sent(Error::RequestBody(error)));
             }
             request = match failure {
                 SendFailure::Unsent(request) if reused => *request,
                 SendFailure::Unanswered(_) if reused && replayable => {
                     Stats::count(&self.shared.stats.retries);
                     fresh = true;
-                    let mut request = copied.or_else(|| rebuild.map(remake)).ok_or(Error::Busy)?;
+                    let mut request = copied.or_else(|| rebuild.map(remake)).ok_or(Failed::sent(Error::Busy))?;
                     on_informational(&mut request, None, on_interim, &interim);
                     request
                 }
-                SendFailure::TooManyInterim => return Err(Error::Protocol("too many interim responses".into())),
-                SendFailure::Unsent(_) => return Err(Error::Protocol("closed before the request".into())),
-                SendFailure::Unanswered(error) | SendFailure::Invalid(error) => {
-                    return Err(Error::Protocol(error.into()));
+                SendFailure::TooManyInterim => {
+                    return Err(Failed::sent(Error::Protocol("too many interim responses".into())));
                 }
-                SendFailure::Timeout => return Err(Error::Timeout(options.response_timeout)),
+                SendFailure::Unsent(request) => {
+                    return Err(Failed::unsent(Error::Protocol("closed before the request".into()), *request));
+                }
+                SendFailure::Unanswered(error) => {
+                    return Err(Failed { error: Error::Protocol(error.into()), fate: Fate::Unanswered });
+                }
+                SendFailure::Invalid(error) => return Err(Failed::sent(Error::Protocol(error.into()))),
+                SendFailure::Timeout => return Err(Failed::sent(Error::Timeout(options.response_timeout))),
             };
         }
     }
@@ -171,6 +214,7 @@ fn receive(
     response: Response<hyper::body::Incoming>,
     upload: Option<Arc<Upload>>,
     options: RequestOptions,
+    pending: Option<Pending>,
 ) -> Result<Received, Error> {
     let (mut parts, body) = response.into_parts();
     framing::check_response(&parts.headers).map_err(|error| Error::Protocol(error.into()))?;
@@ -181,7 +225,7 @@ fn receive(
     }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         let driver = connection.take_driver();
-        let upgraded = Some(Upgraded { driver, _connection: lease.connection.take() });
+        let upgraded = Some(Upgraded { driver, _connection: lease.connection.take(), _pending: pending });
         return Ok(Received { response: Response::from_parts(parts, Body::empty()), upgraded });
     }
     let driven_by = match upload {
@@ -194,6 +238,6 @@ fn receive(
         },
         _ => DrivenBy::Body(lease),
     };
-    let body = Body::new(ResponseBody::new(body, driven_by, options.read_timeout));
+    let body = Body::new(ResponseBody::new(body, driven_by, options.read_timeout, pending));
     Ok(Received { response: Response::from_parts(parts, body), upgraded: None })
 }

@@ -9,9 +9,9 @@ use dunlin_http::Metric;
 pub(crate) struct Stats {
     pub(super) opened: AtomicUsize,
     pub(super) idle: AtomicUsize,
-    pub(super) requests: AtomicUsize,
+    pub(crate) requests: AtomicUsize,
     pub(super) retries: AtomicUsize,
-    pub(super) failures: AtomicUsize,
+    pub(crate) failures: AtomicUsize,
     pub(crate) tunnels: AtomicUsize,
     pub(crate) open_tunnels: AtomicUsize,
 }

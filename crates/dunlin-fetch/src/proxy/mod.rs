@@ -11,9 +11,9 @@ mod max_forwards;
 mod request;
 mod response;
 mod service;
+mod state;
 mod target;
 mod tunnel;
-mod upstream;
 
 pub use config::ProxyConfig;
 pub use service::Proxy;

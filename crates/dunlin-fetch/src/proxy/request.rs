@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::fields;
 use super::forwarded::{self, ForwardedFields};
-use super::upstream::Upstream;
+use super::state::ProxyState;
 use crate::client::RequestOptions;
 
 /// The request as the upstream receives it, and what its response depends on.
@@ -16,6 +16,8 @@ pub(super) struct UpstreamRequest {
     pub(super) request: Request<Body>,
     pub(super) options: RequestOptions,
     pub(super) facts: RequestFacts,
+    /// `true` if the server's `Host` is still to be set.
+    pub(super) sets_host: bool,
 }
 
 /// The facts about a request that its response depends on.
@@ -28,16 +30,16 @@ pub(super) struct RequestFacts {
 // === impl UpstreamRequest ===
 
 impl UpstreamRequest {
-    /// Makes the request for `upstream`. `client` is the connection that the request came on, if it
+    /// Makes the request for the upstream. `client` is the connection that the request came on, if it
     /// can change to another protocol.
     pub(super) fn new(
-        upstream: &Upstream,
+        state: &ProxyState,
         request: Request<Body>,
         target: PathAndQuery,
         peer: ClientInfo,
         client: Option<OnUpgrade>,
     ) -> Self {
-        let Upstream { config, origin, via, .. } = upstream;
+        let ProxyState { config, destination, via, .. } = state;
         let (mut parts, body) = request.into_parts();
         // The extensions belong to the client's connection. One of them could be a hook of it.
         parts.extensions.clear();
@@ -47,7 +49,7 @@ impl UpstreamRequest {
             client.and_then(|client| Some((fields::wanted_upgrade(headers, version, &config.upgrades)?, client)));
         let trailers = fields::accepts_trailers(headers);
         fields::remove_hop_by_hop(headers);
-        let mut options = upstream.options;
+        let mut options = state.options;
         if headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             // RFC 9110 §10.1.1: the upstream decides. A client of HTTP/1.0 waits for no 100
             // (Continue), and an empty body needs none.
@@ -68,8 +70,9 @@ impl UpstreamRequest {
         forwarded::add_client(headers, peer, &config.trusted, which);
         // A request of HTTP/1.0 may have no Host. The fields above then name none, but the upstream
         // needs one.
-        if !config.preserve_host || !headers.contains_key(HOST) {
-            headers.insert(HOST, origin.host.clone());
+        let replaces_host = !config.preserve_host || !headers.contains_key(HOST);
+        if let (true, Some(host)) = (replaces_host, destination.host()) {
+            headers.insert(HOST, host.clone());
         }
         if let Some(via) = via {
             via.add(headers, version);
@@ -77,7 +80,7 @@ impl UpstreamRequest {
         set_connection(headers, upgrade.as_ref().map(|(protocols, _)| protocols), trailers);
         parts.uri = target.into();
         let facts = RequestFacts { is_head: parts.method == Method::HEAD, upgrade };
-        Self { request: Request::from_parts(parts, body), options, facts }
+        Self { request: Request::from_parts(parts, body), options, facts, sets_host: replaces_host }
     }
 }
 

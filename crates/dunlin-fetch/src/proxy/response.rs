@@ -8,16 +8,16 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 
 use super::request::RequestFacts;
-use super::upstream::Upstream;
+use super::state::ProxyState;
 use super::{fields, tunnel};
 use crate::Error;
 use crate::client::{OnInterim, Received, Upgraded};
 
 /// Makes the response for the client.
-pub(super) fn finish(upstream: &Upstream, received: Received, facts: RequestFacts) -> Result<Response<Body>, Error> {
+pub(super) fn finish(state: &ProxyState, received: Received, facts: RequestFacts) -> Result<Response<Body>, Error> {
     let Received { mut response, upgraded } = received;
     if let Some(upgraded) = upgraded {
-        return switch_protocols(upstream, response, upgraded, facts);
+        return switch_protocols(state, response, upgraded, facts);
     }
     let status = response.status();
     let headers = response.headers_mut();
@@ -28,7 +28,7 @@ pub(super) fn finish(upstream: &Upstream, received: Received, facts: RequestFact
     } else if !facts.is_head && status != StatusCode::NOT_MODIFIED {
         merge_lengths(&mut response);
     }
-    if let Some(via) = &upstream.via {
+    if let Some(via) = &state.via {
         via.add(response.headers_mut(), Version::HTTP_11);
     }
     Ok(response)
@@ -37,12 +37,12 @@ pub(super) fn finish(upstream: &Upstream, received: Received, facts: RequestFact
 /// A callback that forwards interim responses to the client.
 ///
 /// RFC 9110 §15.2: "A proxy MUST forward 1xx responses".
-pub(super) fn forward_interim(upstream: &Arc<Upstream>, client: Interim) -> OnInterim {
-    let upstream = upstream.clone();
+pub(super) fn forward_interim(state: &Arc<ProxyState>, client: Interim) -> OnInterim {
+    let state = state.clone();
     Arc::new(move |status, headers| {
         let mut headers = headers.clone();
         fields::remove_hop_by_hop(&mut headers);
-        if let Some(via) = &upstream.via {
+        if let Some(via) = &state.via {
             via.add(&mut headers, Version::HTTP_11);
         }
         client.send(status, &headers);
@@ -51,7 +51,7 @@ pub(super) fn forward_interim(upstream: &Arc<Upstream>, client: Interim) -> OnIn
 
 /// Connects client and upstream after 101 (Switching Protocols) (RFC 9110 §15.2.2).
 fn switch_protocols(
-    upstream: &Upstream,
+    state: &ProxyState,
     mut response: Response<Body>,
     upgraded: Upgraded,
     facts: RequestFacts,
@@ -68,7 +68,7 @@ fn switch_protocols(
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol.unwrap_or(wanted));
-    tunnel::spawn(client, server, upgraded, upstream.origin.clone());
+    tunnel::spawn(client, server, upgraded, state.shared().clone());
     Ok(response)
 }
 

@@ -12,9 +12,10 @@ use hyper::upgrade::OnUpgrade;
 
 use super::config::ProxyConfig;
 use super::request::UpstreamRequest;
-use super::upstream::Upstream;
+use super::state::{Destination, ProxyState};
 use super::{max_forwards, response};
-use crate::{Client, Error};
+use crate::upstream::{KeySource, Routing};
+use crate::{Client, Error, Upstream};
 
 /// A reverse proxy: it sends each request to one upstream and streams the response back.
 ///
@@ -33,8 +34,17 @@ use crate::{Client, Error};
 /// client.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    upstream: Arc<Upstream>,
+    state: Arc<ProxyState>,
     peer: ClientInfo,
+}
+
+/// The two addresses that a request comes from.
+#[derive(Clone, Copy)]
+struct Senders {
+    /// The nearest hop.
+    peer: ClientInfo,
+    /// The client behind all proxies, as far as it is known.
+    client: ClientInfo,
 }
 
 // === impl Proxy ===
@@ -45,29 +55,44 @@ impl Proxy {
     /// # Errors
     /// [`Error::Uri`] if `upstream` is not an http or https URL.
     pub fn new(client: Client, upstream: &Uri, config: ProxyConfig) -> Result<Self, Error> {
-        let upstream = Arc::new(Upstream::new(client, upstream, config)?);
-        Ok(Self { upstream, peer: ClientInfo::default() })
+        let state = Arc::new(ProxyState::new(client, upstream, config)?);
+        Ok(Self { state, peer: ClientInfo::default() })
+    }
+
+    /// Makes a proxy for the servers of `upstream`. `path` is the path before that of requests, such
+    /// as `/`. The connections are those of `client`, so each event loop makes a proxy of its own.
+    ///
+    /// # Errors
+    /// [`Error::Uri`] if a server's name cannot be a TLS name.
+    pub fn with_upstream(
+        client: Client,
+        upstream: Arc<Upstream>,
+        path: &str,
+        config: ProxyConfig,
+    ) -> Result<Self, Error> {
+        let state = Arc::new(ProxyState::with_upstream(client, upstream, path, config)?);
+        Ok(Self { state, peer: ClientInfo::default() })
     }
 
     /// The same proxy for the requests of one connection. The tower service uses `peer` for
     /// requests without a [`ClientInfo`] of their own.
     #[must_use]
     pub fn for_peer(&self, peer: ClientInfo) -> Self {
-        Self { upstream: self.upstream.clone(), peer }
+        Self { state: self.state.clone(), peer }
     }
 
     fn forward(
         &self,
         mut request: Request<Body>,
         target: Result<PathAndQuery, StatusCode>,
-        peer: ClientInfo,
+        senders: Senders,
         interim: Option<Interim>,
     ) -> ReplyFuture {
         let client = request.extensions_mut().remove::<OnUpgrade>();
-        let upstream = self.upstream.clone();
+        let state = self.state.clone();
         ReplyFuture::response(async move {
             match target {
-                Ok(target) => send(&upstream, request, target, peer, interim, client).await,
+                Ok(target) => send(&state, request, target, senders, interim, client).await,
                 Err(status) => Problem::new(status).into_response(),
             }
         })
@@ -76,10 +101,10 @@ impl Proxy {
 
 /// Sends a request to the upstream, unless the proxy itself has to respond.
 async fn send(
-    upstream: &Arc<Upstream>,
+    state: &Arc<ProxyState>,
     mut request: Request<Body>,
     target: PathAndQuery,
-    peer: ClientInfo,
+    senders: Senders,
     interim: Option<Interim>,
     client: Option<OnUpgrade>,
 ) -> Response<Body> {
@@ -91,12 +116,25 @@ async fn send(
     }
     // Interim responses are counted even if the client's connection takes none.
     let on_interim = match interim {
-        Some(interim) => response::forward_interim(upstream, interim),
+        Some(interim) => response::forward_interim(state, interim),
         None => Arc::new(|_: StatusCode, _: &HeaderMap| ()),
     };
-    let UpstreamRequest { request, options, facts } = UpstreamRequest::new(upstream, request, target, peer, client);
-    let received = upstream.origin.send(request, options, None, Some(&on_interim)).await;
-    match received.and_then(|received| response::finish(upstream, received, facts)) {
+    let key = match &state.destination {
+        Destination::Origin(_) => None,
+        Destination::Upstream(balancer) => {
+            balancer.key(KeySource { headers: request.headers(), path: target.path(), client: senders.client.ip })
+        }
+    };
+    let UpstreamRequest { request, options, facts, sets_host } =
+        UpstreamRequest::new(state, request, target, senders.peer, client);
+    let received = match &state.destination {
+        Destination::Origin(origin) => origin.send(request, options, None, Some(&on_interim)).await,
+        // Boxed, so that the future of a proxy for one server is no larger.
+        Destination::Upstream(balancer) => {
+            Box::pin(balancer.send(request, options, Routing { key, sets_host }, Some(&on_interim))).await
+        }
+    };
+    match received.and_then(|received| response::finish(state, received, facts)) {
         Ok(response) => response,
         Err(error) => error.problem().into_response(),
     }
@@ -107,14 +145,14 @@ impl Handler<Context> for Proxy {
     type Future = ReplyFuture;
 
     fn handle(&self, request: Request<Body>, context: &Context) -> ReplyFuture {
-        let Upstream { base, config, .. } = &*self.upstream;
+        let ProxyState { base, config, .. } = &*self.state;
         let target = match context.rest {
             Some(_) if !config.keep_path => base.join(context.target(request.uri())),
             _ => base.join_uri(request.uri()),
         };
         // The upstream learns of the nearest hop. The fields of trusted proxies stay.
-        let peer = context.peer.unwrap_or(context.client);
-        self.forward(request, target, peer, context.interim.clone())
+        let senders = Senders { peer: context.peer.unwrap_or(context.client), client: context.client };
+        self.forward(request, target, senders, context.interim.clone())
     }
 }
 
@@ -132,9 +170,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let target = self.upstream.base.join_uri(request.uri());
+        let target = self.state.base.join_uri(request.uri());
         let peer = request.extensions().get().copied().unwrap_or(self.peer);
         let interim = request.extensions().get().cloned();
-        ResponseFuture::new(self.forward(request.map(Body::new), target, peer, interim))
+        let senders = Senders { peer, client: peer };
+        ResponseFuture::new(self.forward(request.map(Body::new), target, senders, interim))
     }
 }

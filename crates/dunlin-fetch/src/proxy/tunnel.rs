@@ -6,19 +6,19 @@ use std::sync::atomic::Ordering;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::client::{Origin, Stats, Upgraded};
+use crate::client::{Shared, Stats, Upgraded};
 
 /// The size of the buffer for each direction.
 const BUFFER: usize = 16 * 1024;
 
 /// Counts an open tunnel until it is dropped.
-struct OpenTunnel(Arc<Origin>);
+struct OpenTunnel(Arc<Shared>);
 
 /// Copies in both directions until both have ended, or one has failed.
 ///
 /// The end of one direction is passed on at once, while the other continues.
-pub(super) fn spawn(client: OnUpgrade, upstream: OnUpgrade, mut upgraded: Upgraded, origin: Arc<Origin>) {
-    let open = OpenTunnel::new(origin);
+pub(super) fn spawn(client: OnUpgrade, upstream: OnUpgrade, mut upgraded: Upgraded, shared: Arc<Shared>) {
+    let open = OpenTunnel::new(shared);
     tokio::spawn(async move {
         let _open = open;
         if let Some(driver) = upgraded.driver.take() {
@@ -41,16 +41,16 @@ pub(super) fn spawn(client: OnUpgrade, upstream: OnUpgrade, mut upgraded: Upgrad
 // === impl OpenTunnel ===
 
 impl OpenTunnel {
-    fn new(origin: Arc<Origin>) -> Self {
-        let stats = &origin.shared.stats;
+    fn new(shared: Arc<Shared>) -> Self {
+        let stats = &shared.stats;
         Stats::count(&stats.tunnels);
         Stats::count(&stats.open_tunnels);
-        Self(origin)
+        Self(shared)
     }
 }
 
 impl Drop for OpenTunnel {
     fn drop(&mut self) {
-        self.0.shared.stats.open_tunnels.fetch_sub(1, Ordering::Relaxed);
+        self.0.stats.open_tunnels.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -16,3 +16,4 @@ mod timeouts;
 mod tls;
 mod unix;
 mod upgrade;
+mod upstream;

@@ -126,7 +126,11 @@ pub(crate) fn client(config: Config) -> Client {
 
 /// A server with a proxy for `upstream`.
 pub(crate) async fn proxy_with(client: Client, upstream: &Uri, config: ProxyConfig) -> SocketAddr {
-    let proxy = Proxy::new(client, upstream, config).unwrap();
+    serve(Proxy::new(client, upstream, config).unwrap()).await
+}
+
+/// A server with `proxy`.
+pub(crate) async fn serve(proxy: Proxy) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
