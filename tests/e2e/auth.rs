@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use dunlin_testkit::{Origin, eventually};
+use dunlin_testkit::{Origin, eventually, free_port};
 
 use crate::service::{Folder, Service, dunlin, problem};
 
@@ -143,6 +143,23 @@ fn signed_tokens() {
     assert_eq!([get(&good).status, get(&good).status, get(&good).status], [200, 200, 429]);
     let eve = sign(r#"{"sub":"eve","role":"admin","exp":4102444800,"iss":"dunlin"}"#);
     assert_eq!(get(&eve).status, 200);
+}
+
+#[test]
+fn keys_that_cannot_be_fetched_are_503() {
+    let config = format!(
+        "[auth.api]\nkind = \"jwt\"\njwks = \"http://127.0.0.1:{}/jwks.json\"\n\
+         [[route]]\npath = \"/\"\ntext = \"x\"\nauth = \"api\"\n",
+        free_port()
+    );
+    let service = Service::start(&config);
+    // The head and the payload of a token, with any signature.
+    let token = "Bearer eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhZGEiLCJleHAiOjQxMDI0NDQ4MDB9.AAAA";
+    let away = service.get_with("/", &[("Authorization", token)]);
+    problem(&away, 503);
+    assert!(away.header("retry-after").is_some());
+    // Without a token there is nothing to verify.
+    assert_eq!(service.get("/").status, 401);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod limits;
 mod log;
 mod metrics;
 mod never_stale;
+mod prose;
 mod proxy;
 mod query;
 mod query_claims;

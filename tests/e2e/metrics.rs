@@ -69,12 +69,14 @@ fn each_metric_is_documented() {
         (Origin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup".to_vec()), Redis::start());
     let config = format!(
         "[cache]\nredis = \"{}\"\n{}[[route]]\npath = \"/files/{{*path}}\"\nfiles = \".\"\n\
-         [[route]]\npath = \"/up\"\nproxy = \"{}\"\ncache = true\n[[route]]\npath = \"/one\"\nquery = \"SELECT 1\"\n",
+         [[route]]\npath = \"/up\"\nproxy = \"{}\"\ncache = true\n[[route]]\npath = \"/one\"\nquery = \"SELECT 1\"\n\
+         rate_limit = {{ requests = 1000 }}\n[[route]]\npath = \"/staff\"\ntext = \"x\"\nauth = \"staff\"\n\
+         [auth.staff]\nkind = \"basic\"\nusers = \"users\"\n",
         redis.url(),
         database_at(&crate::database().url()),
         origin.url(),
     );
-    let service = Service::start(&config);
+    let service = Service::with("", &config, |folder| folder.write("users", ""));
     for target in ["/up", "/one", "/files/dunlin.toml", "/nothing"] {
         service.get(target);
     }

@@ -149,9 +149,14 @@ impl Plan {
         metrics.extend(self.prepared.iter().flat_map(|prepared| prepared.metrics()));
         metrics.extend(self.config.database.iter().flat_map(|database| database.stats().metrics()));
         metrics.extend(self.clients.metrics());
-        metrics.extend(self.auth.values().flat_map(auth::Prepared::metrics));
-        let limits = self.config.routes.iter().filter_map(|route| route.admission.limit());
-        metrics.extend(limits.flat_map(|limit| limit.limiter().stats().metrics()));
+        for (name, auth) in &self.auth {
+            metrics.extend(auth.metrics().into_iter().map(|metric| metric.label("auth", name.clone())));
+        }
+        for route in &self.config.routes {
+            let limit = route.admission.limit().map(|limit| limit.limiter().stats().metrics());
+            let label = |metric: Metric| metric.label("route", route.name()).label("method", route.methods.to_string());
+            metrics.extend(limit.into_iter().flatten().map(label));
+        }
         metrics
     }
 
