@@ -83,7 +83,9 @@ fn retired_words_are_gone() {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     check(|lines, index| {
         let line = lines[index];
-        words.iter().find_map(|word| {
+        // PostgreSQL may run as the Unix user of that name.
+        let is_user = |word: &str| word == "nobody" && line.contains("postgres");
+        words.iter().filter(|word| !is_user(word)).find_map(|word| {
             let at = line
                 .match_indices(word)
                 .find(|(at, _)| !line[..*at].ends_with(is_word) && !line[at + word.len()..].starts_with(is_word))?;

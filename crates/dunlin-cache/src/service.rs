@@ -52,7 +52,7 @@ impl<S> CacheService<S> {
 
     /// Decides how a request is answered.
     fn decide<B: http_body::Body>(&self, request: &mut Request<B>, context: &impl ClientContext) -> Decision {
-        // RFC 9110 §7.6.1: the origin does not get these fields, so they must not select a response.
+        // RFC 9110 §7.6.1: the origin does not get these fields, so they must select no response.
         hop_by_hop::remove_named(request.headers_mut());
         let client = Client::of(context.identity(), &self.policy);
         let empty = request.body().is_end_stream();

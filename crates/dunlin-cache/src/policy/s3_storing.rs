@@ -127,8 +127,7 @@ pub(crate) fn may_store(
     }
 }
 
-/// Returns `true` if a response is explicitly for all clients, whoever requested it (RFC 9111
-/// §3.5).
+/// Returns `true` if a response is explicitly for all clients (RFC 9111 §3.5).
 pub(crate) fn is_for_all_clients(directives: &Effective) -> bool {
     directives.public || directives.must_revalidate || directives.s_maxage.is_some()
 }
