@@ -163,3 +163,43 @@ fn an_error_in_sql_of_several_lines_has_its_line() {
     assert!(message.contains("dunlin.toml:7:3: ") && message.contains("\"nme\""), "{message}");
     assert!(message.contains("7 |   nme FROM pg_class\n  |   ^^^\n") && !message.contains("character"), "{message}");
 }
+
+#[test]
+fn the_routes_as_json() {
+    let folder = Folder::new("[[route]]\nhost = \"a.example\"\npath = \"/x\"\ntext = \"y\"\n");
+    let out = dunlin(&["routes", "--json"], &folder);
+    let routes: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(routes[0]["path"], "/x");
+    assert_eq!(routes[0]["hosts"][0], "a.example");
+    assert_eq!(routes[0]["methods"][0], "GET");
+    assert_eq!(routes[0]["kind"], "text");
+}
+
+#[test]
+fn a_first_configuration_is_valid() {
+    let folder = Folder::new("");
+    std::fs::remove_file(folder.path().join("dunlin.toml")).unwrap();
+    folder.write("public/index.html", "<p>x</p>");
+    let out = dunlin(&["init"], &folder);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let check = dunlin(&["check"], &folder);
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    assert!(String::from_utf8_lossy(&dunlin(&["routes"], &folder).stdout).contains("public"));
+    // A configuration is never written over.
+    assert_eq!(dunlin(&["init"], &folder).status.code(), Some(2));
+}
+
+#[test]
+fn completions_and_the_manual_page() {
+    let folder = Folder::new("");
+    for (args, expect) in [
+        (&["completions", "bash"][..], "_dunlin()"),
+        (&["completions", "zsh"], "#compdef dunlin"),
+        (&["completions", "fish"], "complete -c dunlin"),
+        (&["man"], ".TH dunlin"),
+    ] {
+        let out = dunlin(args, &folder);
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success() && text.contains(expect), "{args:?}: {text}");
+    }
+}

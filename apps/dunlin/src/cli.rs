@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use dunlin_server::Addr;
 
 use crate::command;
@@ -41,7 +41,22 @@ enum Command {
     Routes {
         #[command(flatten)]
         file: File,
+        /// Print a JSON document instead of a table
+        #[arg(long)]
+        json: bool,
     },
+    /// Write a first configuration for what this folder has: static files, an upstream, a database
+    Init {
+        #[command(flatten)]
+        file: File,
+    },
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
     /// Print the SQL that makes a table notify the cache when its rows change; --apply runs it
     Triggers {
         #[command(flatten)]
@@ -80,17 +95,34 @@ pub(crate) fn run() -> ExitCode {
     let done = match cli.command {
         None => {
             // clap decides about colours.
-            <Cli as clap::CommandFactory>::command().print_help().map_err(Failure::from)
+            Cli::command().print_help().map_err(Failure::from)
         }
         Some(Command::Serve { file, listen }) => file.load_routes().and_then(|config| command::serve(config, listen)),
         Some(Command::Check { file, offline }) => file.load_routes().and_then(|config| command::check(config, offline)),
-        Some(Command::Routes { file }) => file.load_routes().and_then(|config| command::routes(&config)),
+        Some(Command::Routes { file, json }) => file.load_routes().and_then(|config| command::routes(&config, json)),
+        Some(Command::Init { file }) => command::init(&file.config),
+        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Man) => manual(),
         Some(Command::Triggers { file, table, groups, apply }) => {
             file.load().and_then(|config| command::triggers(&config, &table, &groups, apply))
         }
     };
     crate::log::flush();
     done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
+/// Prints the script that completes command lines in a shell.
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "dunlin", &mut script);
+    command::print(&String::from_utf8_lossy(&script))
+}
+
+/// Prints the manual page, in the form of `man`.
+fn manual() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    command::print(&String::from_utf8_lossy(&page))
 }
 
 // === impl File ===

@@ -1,6 +1,7 @@
 //! The commands of the command line: a module for each.
 
 mod check;
+mod init;
 mod routes;
 mod serve;
 mod signals;
@@ -10,12 +11,13 @@ use std::io::{self, Write};
 
 use crate::failure::Failure;
 pub(crate) use check::check;
+pub(crate) use init::init;
 pub(crate) use routes::routes;
 pub(crate) use serve::serve;
 pub(crate) use triggers::triggers;
 
 /// Prints to the standard output. A reader that has read enough is not an error.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

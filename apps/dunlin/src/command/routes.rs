@@ -2,15 +2,35 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
+
 use crate::config::{Config, Route};
 use crate::failure::Failure;
 use crate::routes::Cache;
 
 const HEAD: [&str; 6] = ["METHODS", "PATH", "KIND", "ANSWERS", "CACHE", "COMPRESSION"];
 
-/// Prints the routes as a table.
-pub(crate) fn routes(config: &Config) -> Result<(), Failure> {
-    super::print(&table(config))
+/// Prints the routes: as a table, or as a JSON document.
+pub(crate) fn routes(config: &Config, json: bool) -> Result<(), Failure> {
+    super::print(&if json { document(config) } else { table(config) })
+}
+
+/// The routes as a JSON array of objects.
+fn document(config: &Config) -> String {
+    let object = |route: &Route| {
+        json!({
+            "hosts": route.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "methods": route.methods.as_slice().iter().map(|method| method.as_str()).collect::<Vec<_>>(),
+            "path": route.path.as_str(),
+            "kind": route.kind.name,
+            "answers": route.room.describe(),
+            "cache": cache(route),
+            "compress": route.compress,
+            "auth": route.admission.auth.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        })
+    };
+    let routes: Vec<serde_json::Value> = config.routes.iter().map(object).collect();
+    format!("{:#}\n", serde_json::Value::from(routes))
 }
 
 fn table(config: &Config) -> String {
