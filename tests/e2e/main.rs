@@ -6,6 +6,7 @@ mod admin;
 mod admission;
 mod auth;
 mod cache;
+mod cache_identity;
 mod chaos;
 mod cli;
 mod compress;

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 use tokio::sync::{oneshot, watch};
 
+use crate::config::RoutePolicy;
 use crate::core::Core;
 use crate::entry::Entry;
 use crate::fill::{Fill, LeaderOnly};
@@ -16,7 +17,9 @@ use crate::forward::whole_request;
 use crate::head::Head;
 use crate::key::Key;
 use crate::lookup::{Miss, Revalidation};
+use crate::memory::Found;
 use crate::origin_call::OriginCall;
+use crate::policy::s5_2_request::{Verdict, judge};
 use crate::policy::{s3_4_partial, s4_1_key};
 use crate::serve::{self, RequestContext};
 use crate::status::{CacheStatus, ForwardReason};
@@ -96,21 +99,29 @@ where
             let role = core.flights.join(key.flight, &key.slots, &core.generations, overtaken);
             let (outcome, collapsed) = match role {
                 Role::Leader(leader) => {
-                    let fill = Fill {
-                        origin: self.0.clone(),
-                        request: whole_request(&parts),
-                        key: key.clone(),
-                        stored: stored.clone(),
-                        reason,
-                        directives,
-                        store_generation: None,
-                    };
-                    match lead(fill, leader).await {
-                        LeaderOutcome::Shared(outcome, fields) => {
-                            leader_fields = fields;
-                            (outcome, false)
+                    // Another fill may have ended between the look-up and the join.
+                    let meanwhile = stored_meanwhile(&core, &self.0.policy, &parts, &key, &directives);
+                    if let Some(entry) = meanwhile {
+                        let outcome = Outcome::Entry(entry, Provenance::HIT);
+                        leader.publish(outcome.clone());
+                        (outcome, false)
+                    } else {
+                        let fill = Fill {
+                            origin: self.0.clone(),
+                            request: whole_request(&parts),
+                            key: key.clone(),
+                            stored: stored.clone(),
+                            reason,
+                            directives,
+                            store_generation: None,
+                        };
+                        match lead(fill, leader).await {
+                            LeaderOutcome::Shared(outcome, fields) => {
+                                leader_fields = fields;
+                                (outcome, false)
+                            }
+                            LeaderOutcome::Unshared(response) => return response,
                         }
-                        LeaderOutcome::Unshared(response) => return response,
                     }
                 }
                 Role::Follower(outcome) => {
@@ -131,6 +142,24 @@ where
         }
         self.0.alone(parts, &key, reason, None).await
     }
+}
+
+/// The fresh entry that another fill has stored since the look-up, if the request may get it.
+fn stored_meanwhile(
+    core: &Core,
+    policy: &RoutePolicy,
+    parts: &Parts,
+    key: &Key,
+    directives: &RequestDirectives,
+) -> Option<Arc<Entry>> {
+    let text = core.key_text(key, policy);
+    let hash = core.seeds.hash(text.as_bytes());
+    let Found::Entry(entry) = core.memory.find(hash, text.as_bytes(), &parts.headers, &core.generations) else {
+        return None;
+    };
+    let is_fresh = judge(entry.reuse(core.clock.now()), directives) == Verdict::Fresh;
+    let allowed = !key.identified || entry.rules.for_all_clients;
+    (is_fresh && allowed && entry.part.is_none()).then_some(entry)
 }
 
 /// Runs a fill in a task of its own, so that it goes on when the client leaves, and waits for its

@@ -69,6 +69,13 @@ pub(crate) struct Leader {
     flight: Arc<Flight>,
 }
 
+// === impl Provenance ===
+
+impl Provenance {
+    /// The provenance of a stored response that was not forwarded.
+    pub(crate) const HIT: Self = Self { forward: None, forward_status: None, stored: false, detail: None };
+}
+
 // === impl Flights ===
 
 impl Flights {

@@ -97,7 +97,7 @@ impl<H, C> Fill<H, C> {
         if judge(entry.reuse(now), &self.directives) == Verdict::Fresh {
             core.counters.shared.increment();
             let (entry, _) = context.store_in_memory(core, entry);
-            let provenance = Provenance { forward: None, forward_status: None, stored: false, detail: Some("shared") };
+            let provenance = Provenance { detail: Some("shared"), ..Provenance::HIT };
             return Some(Outcome::Entry(entry, provenance));
         }
         if self.stored.as_ref().is_none_or(|stored| stored.received < entry.received) {

@@ -93,6 +93,18 @@ async fn a_thousand_clients_on_a_cold_key_are_one_request() {
 }
 
 #[tokio::test]
+async fn a_fill_that_ended_after_the_look_up_answers_the_request() {
+    let world = World::new();
+    world.origin.reply(200, &[FRESH], "content");
+    // The look-up happens in the call, and the join when the future is polled.
+    let late = world.handle(request("GET", "/a", &[]));
+    world.get("/a", &[]).await;
+    let late = late.await.unwrap().into_response();
+    assert_eq!(late.headers()["cache-status"], "dunlin; hit; ttl=60");
+    assert_eq!((late.into_body().as_bytes(), world.origin.count()), (Some(&b"content"[..]), 1));
+}
+
+#[tokio::test]
 async fn all_clients_read_a_body_while_it_arrives() {
     let world = World::new();
     let sender = streams(&world, &[FRESH]);

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dunlin_cache::{Cache, CacheService, Config, RoutePolicy};
-use dunlin_http::{Body, Clock, FromTower, Handler};
+use dunlin_http::{Body, Clock, FromTower, Handler, ReplyFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, Service, ServiceExt};
 
@@ -129,7 +129,12 @@ impl World {
 
     /// The reply as a server gets it.
     pub(crate) async fn reply(&self, request: Request<Body>) -> dunlin_http::Reply {
-        self.handler.handle(request, &()).await.unwrap()
+        self.handle(request).await.unwrap()
+    }
+
+    /// The future of the reply, after the look-up.
+    pub(crate) fn handle(&self, request: Request<Body>) -> ReplyFuture<Refused> {
+        self.handler.handle(request, &())
     }
 
     /// The response before its body is read.
