@@ -154,11 +154,11 @@ fn parameters_that_nothing_provides() {
     check(
         "[[route]]\npath = \"/u\"\nmethod = \"POST\"\nquery = \"SELECT $1\"\nparams = [\"bdy.name\"]\n",
         expect![[r#"
-        dunlin.toml:5:11: nothing provides "bdy.name"; expected the name of a path or query parameter, or "body." and the name of a field; did you mean "body.name"?
-          |
-        5 | params = ["bdy.name"]
-          |           ^^^^^^^^^^
-    "#]],
+            dunlin.toml:5:11: nothing provides "bdy.name"; expected the name of a path or query parameter, or "body.", "header." or "claim." and a name behind it; did you mean "body.name"?
+              |
+            5 | params = ["bdy.name"]
+              |           ^^^^^^^^^^
+        "#]],
     );
     check(
         "[[route]]\npath = \"/u\"\nquery = \"SELECT 1\"\ninvalidates = [\"u\"]\n",
