@@ -1,4 +1,4 @@
-//! Taking connections in.
+//! Accepting connections.
 
 use std::io;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::balance::Handed;
+use crate::balance::HandedOver;
 use crate::context::{Loop, Shared, Stage};
 use crate::listen::{Accepted, Listener};
 use crate::{Addr, Connect, conn};
 
-/// What a listener's connections are taken in with.
+/// A listener, and the service of its connections.
 struct Acceptor<C> {
     listener: Listener,
     local: Arc<Addr>,
@@ -20,16 +20,17 @@ struct Acceptor<C> {
     service: C,
 }
 
-/// Accepts until the server has stopped and its lame-duck time is over, then what already waits,
-/// and no more.
+/// Accepts until the server has stopped and its lame-duck time is over. Then it accepts the
+/// connections that already wait.
 pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, service: C) {
     let local = Arc::new(listener.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new())));
     let shared = owner.shared().clone();
+    // A socket that another process has bound has its options.
     if let Err(error) = listener.set_keepalive(shared.config.tcp_keepalive) {
         tracing::warn!(%error, %local, "cannot set TCP keep-alive; connections of dead clients may stay open");
     }
-    let loop_of_it = owner.clone();
-    let stop = stop(&loop_of_it);
+    let owner_of_stop = owner.clone();
+    let stop = stop(&owner_of_stop);
     let mut acceptor = Acceptor { listener, local, owner, service };
     tokio::select! {
         biased;
@@ -37,16 +38,16 @@ pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, ser
         () = acceptor.accept() => {}
     }
     if shared.leaves_listeners_to_others()
-        && let Err(error) = acceptor.leave(&shared).await
+        && let Err(error) = acceptor.leave_address(&shared).await
     {
-        tracing::warn!(%error, "connections that open just now may be lost");
+        tracing::warn!(%error, "cannot leave the shared address in order; connections that open now may be reset");
     }
     // Closing a listener resets the connections that wait in it.
     let _ = futures_util::FutureExt::now_or_never(acceptor.accept_waiting());
 }
 
-/// Takes in what other loops hand over, for as long as [`accept`].
-pub(crate) async fn receive<C: Connect>(mut handed: UnboundedReceiver<Handed>, owner: Arc<Loop>, service: C) {
+/// Serves connections that other loops hand over, for as long as [`accept`].
+pub(crate) async fn receive<C: Connect>(mut handed: UnboundedReceiver<HandedOver>, owner: Arc<Loop>, service: C) {
     let mut stop = std::pin::pin!(stop(&owner));
     loop {
         tokio::select! {
@@ -64,7 +65,7 @@ pub(crate) async fn receive<C: Connect>(mut handed: UnboundedReceiver<Handed>, o
     }
 }
 
-/// Ready once no connection is to be accepted any more.
+/// Waits until no connection is to be accepted any more.
 async fn stop(owner: &Loop) {
     let (mut stage, mut closing) = (owner.shared().stage.subscribe(), owner.closing.subscribe());
     let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
@@ -76,28 +77,29 @@ async fn stop(owner: &Loop) {
 
 fn admit<C: Connect>(accepted: Accepted, local: &Arc<Addr>, owner: &Arc<Loop>, service: C) {
     let (ledger, registered) = owner.registry.register();
-    let place = Place::take(owner);
+    let permit = ConnectionPermit::take(owner);
     let (local, owner) = (local.clone(), owner.clone());
     tokio::spawn(async move {
         conn::run(accepted, local, owner, service, ledger, registered).await;
-        drop(place);
+        drop(permit);
     });
 }
 
 // === impl Acceptor ===
 
-/// For how long connections that are half open when a listener is left may still become whole.
-const LEAVING: Duration = Duration::from_millis(250);
+/// The time in which connections that are half open when the server leaves an address may complete
+/// their handshake.
+const HANDSHAKE: Duration = Duration::from_millis(250);
 
 // `&mut self`, since a service need not be `Sync`.
 impl<C: Connect> Acceptor<C> {
-    /// Has new connections go to the processes that share the address, while those that are half
-    /// open come in here.
-    async fn leave(&mut self, shared: &Shared) -> io::Result<()> {
-        self.listener.drop_new()?;
+    /// Sends new connections to the processes that share the address. Those that are half open are
+    /// still accepted here.
+    async fn leave_address(&mut self, shared: &Shared) -> io::Result<()> {
+        self.listener.drop_new_connections()?;
         let mut stage = shared.stage.subscribe();
         tokio::select! {
-            () = tokio::time::sleep(LEAVING) => {}
+            () = tokio::time::sleep(HANDSHAKE) => {}
             () = self.accept() => {}
             _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
         }
@@ -110,7 +112,7 @@ impl<C: Connect> Acceptor<C> {
             match self.listener.accept().await {
                 Ok(accepted) => {
                     pause = Pause::default();
-                    room(&self.owner).await;
+                    wait_for_room(&self.owner).await;
                     self.admit(accepted);
                 }
                 Err(error) => pause.after(&error, &self.owner).await,
@@ -128,21 +130,21 @@ impl<C: Connect> Acceptor<C> {
         let Self { local, owner, service, .. } = self;
         owner.stats.accepted();
         let shared = owner.shared();
-        let own = if shared.loops.len() > 1 {
+        let kept = if shared.loops.len() > 1 {
             shared.balance.offer(accepted, local, owner.index, &shared.loops)
         } else {
             Some(accepted)
         };
-        match own {
+        match kept {
             Some(accepted) => admit(accepted, local, owner, service.clone()),
             None => owner.stats.handed_over(),
         }
     }
 }
 
-/// Waits while there are as many connections as there may be, and has one that is idle closed. The
-/// kernel keeps those that come meanwhile.
-async fn room(owner: &Loop) {
+/// Waits while the number of connections is at its limit, and closes idle ones. Meanwhile new
+/// connections wait in the kernel.
+async fn wait_for_room(owner: &Loop) {
     let shared = owner.shared();
     while shared.open.load(Ordering::Acquire) >= shared.max_connections {
         owner.stats.full();
@@ -151,24 +153,24 @@ async fn room(owner: &Loop) {
     }
 }
 
-/// One of the connections that there may be, until this is dropped.
+/// The right to one of the connections of a server.
 #[derive(Debug)]
-struct Place(Arc<Loop>);
+struct ConnectionPermit(Arc<Loop>);
 
-/// How long to wait after an error that will not pass by itself at once.
+/// The last pause after an error that lasts, such as too few descriptors.
 #[derive(Debug, Default)]
 struct Pause(Duration);
 
-// === impl Place ===
+// === impl ConnectionPermit ===
 
-impl Place {
+impl ConnectionPermit {
     fn take(owner: &Arc<Loop>) -> Self {
         owner.shared().open.fetch_add(1, Ordering::AcqRel);
         Self(owner.clone())
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let shared = self.0.shared();
         if shared.open.fetch_sub(1, Ordering::AcqRel) >= shared.max_connections {
@@ -180,8 +182,8 @@ impl Drop for Place {
 // === impl Pause ===
 
 impl Pause {
-    /// Backs off when the system is out of descriptors or memory (accept(2)); other errors are
-    /// those of the connection that would have been next.
+    /// Backs off when the system is out of descriptors or memory (accept(2)). Other errors belong
+    /// to one connection.
     async fn after(&mut self, error: &io::Error, owner: &Loop) {
         if !matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) {
             return;

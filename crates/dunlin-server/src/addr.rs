@@ -1,34 +1,37 @@
-//! [`Addr`]: where a server listens.
+//! [`Addr`]: an address to listen on.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a server listens: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/app.sock`, or `systemd:NAME`
-/// for a socket that the service manager hands over (`systemd:` alone takes all of them).
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/app.sock`, or
+/// `systemd:NAME` for a socket that the service manager passed. `systemd:` alone stands for all of
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Addr {
-    /// A TCP address; port 0 takes a free one.
+    /// A TCP address. Port 0 stands for a free one.
     Tcp(SocketAddr),
-    /// The path of a Unix socket. A stale socket file is replaced; one that is listened on is an
-    /// error.
+    /// The path of a Unix socket. A stale socket file is replaced. A path that another process
+    /// listens on is an error.
     Unix(PathBuf),
-    /// Sockets handed over in `LISTEN_FDS`, by their name in `LISTEN_FDNAMES`; the empty name takes
-    /// all of them.
+    /// Sockets in `LISTEN_FDS`, by their name in `LISTEN_FDNAMES` (sd_listen_fds(3)). The empty
+    /// name stands for all of them.
     Systemd(String),
 }
 
-/// What was no address.
+/// A text that is no [`Addr`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address: expected \"127.0.0.1:8080\", \"[::1]:8080\", \"unix:/path/to.sock\" or \"systemd:NAME\"")]
+#[error(
+    "{0:?} is not an address; expected \"127.0.0.1:8080\", \"[::1]:8080\", \"unix:/path/to.sock\" or \"systemd:NAME\""
+)]
 pub struct ParseAddrError(String);
 
 // === impl Addr ===
 
 impl Addr {
-    /// The TCP address, if it is one.
+    /// Returns the TCP address. `None` for other kinds.
     #[must_use]
     pub const fn as_tcp(&self) -> Option<SocketAddr> {
         match self {
@@ -73,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_reads_as_it_is_written() {
+    fn parsing_reverses_display() {
         for text in ["127.0.0.1:8080", "[::1]:80", "unix:/run/x.sock", "systemd:web", "systemd:"] {
             assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
         }

@@ -1,5 +1,6 @@
-//! Loops of even load: `SO_REUSEPORT` spreads connections by a hash, which is not even when there
-//! are few.
+//! [`Balance`]: connections that go from a loop with many to a loop with few.
+//!
+//! `SO_REUSEPORT` spreads connections by a hash, which is uneven when there are few.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,23 +13,22 @@ use crate::Addr;
 use crate::listen::Accepted;
 use crate::reaper::Registry;
 
-/// A connection on its way from the loop that accepted it to one that has fewer.
+/// A connection on its way from the loop that accepted it to one that has fewer connections.
 #[derive(Debug)]
-pub(crate) struct Handed {
+pub(crate) struct HandedOver {
     socket: std::net::TcpStream,
     remote: SocketAddr,
     pub(crate) local: Arc<Addr>,
 }
 
-/// The ways between the loops.
+/// The channels between the loops.
 #[derive(Debug)]
 pub(crate) struct Balance {
-    senders: Vec<UnboundedSender<Handed>>,
-    receivers: Mutex<Vec<Option<UnboundedReceiver<Handed>>>>,
+    senders: Vec<UnboundedSender<HandedOver>>,
+    receivers: Mutex<Vec<Option<UnboundedReceiver<HandedOver>>>>,
 }
 
-/// A loop may have so many connections more than the one that has the fewest, and a quarter on top
-/// of that.
+/// The number of connections that a loop may have beyond five quarters of the smallest number.
 const SLACK: usize = 16;
 
 // === impl Balance ===
@@ -39,13 +39,14 @@ impl Balance {
         Self { senders, receivers: Mutex::new(receivers) }
     }
 
-    /// What comes to this loop from others. It can be had once.
-    pub(crate) fn receiver(&self, index: usize) -> Option<UnboundedReceiver<Handed>> {
+    /// Takes the receiver of the connections that other loops hand to this one. `None` at the
+    /// second call.
+    pub(crate) fn receiver(&self, index: usize) -> Option<UnboundedReceiver<HandedOver>> {
         self.receivers.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take()
     }
 
     /// Hands `accepted` to the loop with the fewest connections if this one, `own`, has far more.
-    /// Gives it back otherwise.
+    /// Returns it otherwise.
     pub(crate) fn offer(
         &self,
         accepted: Accepted,
@@ -59,24 +60,24 @@ impl Balance {
             accepted @ Accepted::Unix(_) => return Some(accepted),
         };
         let Ok(socket) = socket.into_std() else { return None };
-        match self.senders[to].send(Handed { socket, remote, local: local.clone() }) {
+        match self.senders[to].send(HandedOver { socket, remote, local: local.clone() }) {
             Ok(()) => None,
-            // That loop has stopped already.
+            // The other loop has stopped.
             Err(back) => back.0.into_accepted().ok(),
         }
     }
 }
 
-/// The loop that should have the connection that `own` accepted, if it is another.
+/// Returns the loop for a connection that `own` accepted. `None` if it is `own`.
 fn target(own: usize, lens: impl Iterator<Item = usize> + Clone) -> Option<usize> {
     let mine = lens.clone().nth(own)?;
     let (to, fewest) = lens.enumerate().min_by_key(|(_, len)| *len)?;
     (mine > fewest + fewest / 4 + SLACK).then_some(to)
 }
 
-// === impl Handed ===
+// === impl HandedOver ===
 
-impl Handed {
+impl HandedOver {
     pub(crate) fn into_accepted(self) -> io::Result<Accepted> {
         TcpStream::from_std(self.socket).map(|socket| Accepted::Tcp(socket, self.remote))
     }

@@ -1,4 +1,4 @@
-//! The context of connections: what all loops share, and one loop as its connections know it.
+//! The context of connections: the state of a server, and of one of its loops.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,7 +23,7 @@ pub(crate) enum Stage {
     Serving,
     /// Shutting down: lame duck first, then draining.
     Stopping,
-    /// The rest is cut.
+    /// The remaining connections are cut.
     Cutting,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
 }
 
-/// One loop, as its connections know it.
+/// The state of one loop that its connections share.
 #[derive(Debug)]
 pub(crate) struct Loop {
     pub(crate) index: usize,
@@ -104,7 +104,7 @@ impl Shared {
         }
     }
 
-    /// Raises the stage; a stage never goes back.
+    /// Raises the stage. It never goes back.
     pub(crate) fn raise(&self, to: Stage) {
         self.stage.send_if_modified(|stage| {
             let is_raised = *stage < to;
@@ -113,15 +113,15 @@ impl Shared {
         });
     }
 
-    /// Returns `true` if the sockets are the service manager's: then the next process begins only
-    /// when this one has ended, and newcomers would wait for as long as it drains.
+    /// Returns `true` if sockets come from the service manager. Then the next process starts only
+    /// when this one has ended, and new connections would wait for as long as it drains.
     pub(crate) fn has_passed_sockets(&self) -> bool {
         self.config.listen.iter().any(|addr| matches!(addr, Addr::Systemd(_)))
     }
 
     /// Returns `true` if other processes may have sockets of their own at the addresses of these
-    /// listeners. Sockets of the service manager, and those that go to a successor, go on with all
-    /// connections that wait in them.
+    /// listeners. Sockets of the service manager, and those that are handed over, stay open with
+    /// the connections that wait in them.
     pub(crate) fn leaves_listeners_to_others(&self) -> bool {
         let config = &self.config;
         let is_own = |addr: &Addr| !matches!(addr, Addr::Systemd(_));

@@ -16,7 +16,7 @@ use crate::ledger::Signal;
 use crate::listen::{Listener, Socket};
 use crate::{Config, Connect, EventLoop, LoopInfo, StartError};
 
-/// How many loops a configuration makes: a shared runtime is one.
+/// Returns the number of loops of a configuration. A shared runtime is one.
 pub(crate) fn count(config: &Config) -> usize {
     match config.event_loop {
         EventLoop::PerCore => config.worker_count(),
@@ -24,7 +24,7 @@ pub(crate) fn count(config: &Config) -> usize {
     }
 }
 
-/// The whole life of a loop, on a thread of its own.
+/// Runs a loop on this thread until it ends.
 pub(crate) fn run<F, M, C>(
     index: usize,
     shared: &Arc<Shared>,
@@ -61,11 +61,11 @@ pub(crate) fn run<F, M, C>(
         report(Ok(()));
         serve(Loop::new(index, shared.clone()), listeners, service).await;
     });
-    // What still runs on blocking threads must not hold the process up.
+    // A task that still runs on a blocking thread must not delay the end of the process.
     runtime.shutdown_background();
 }
 
-/// Keeps this thread on the `index`th of the cores that it may use.
+/// Pins this thread to the `index`th of the cores that it may use.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn pin(index: usize) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -77,13 +77,13 @@ fn pin(index: usize) {
         sched_setaffinity(None, &set)
     });
     if let Err(error) = pinned {
-        tracing::warn!(%error, "an event loop could not be pinned to a core");
+        tracing::warn!(%error, "cannot pin an event loop to a core; it runs on any");
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 fn pin(_: usize) {
-    tracing::warn!("this system does not pin threads to cores");
+    tracing::warn!("this system cannot pin threads to cores; \"pin\" has no effect");
 }
 
 fn runtime(config: &Config) -> io::Result<Runtime> {
@@ -97,8 +97,8 @@ fn runtime(config: &Config) -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-/// The end of the drain in which no connection is accepted any more, so that those that were can
-/// end.
+/// The last part of the drain, in which no connection is accepted, so that those accepted before
+/// can end.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Accepts and serves until the server stops and the last connection is gone or cut.
@@ -141,7 +141,7 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
         registry.drain();
         let accepts_for = shared.config.drain.saturating_sub(CLOSING);
         tokio::select! {
-            () = registry.without_earlier_ones() => {}
+            () = registry.wait_for_earlier() => {}
             () = tokio::time::sleep(accepts_for) => {}
             _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
         }
@@ -150,7 +150,7 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
     for task in accepting.into_iter().chain(receiving) {
         let _ = task.await;
     }
-    // The copies of the sockets go with it, so that nobody can connect any more.
+    // The keeper has copies of the sockets. Clients could connect to them until it ends.
     if let Some(keeping) = keeping {
         keeping.abort();
     }
@@ -162,8 +162,8 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
     }
     shared.cut.fetch_add(registry.len(), Ordering::AcqRel);
     registry.signal_all(Signal::Cut);
-    // Tasks that were told to cut end as soon as they run; one that blocks its thread must not hold
-    // the others up.
+    // A task ends as soon as it runs after its signal. One that blocks its thread must not delay
+    // the others.
     let _ = tokio::time::timeout(Duration::from_secs(1), registry.empty()).await;
     reaper.abort();
     certificates.abort();

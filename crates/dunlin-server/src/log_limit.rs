@@ -12,14 +12,14 @@ pub(crate) struct LogLimit {
     suppressed: AtomicU64,
 }
 
-/// The lines of one second.
+/// The limit of lines in one second.
 const LINES: u32 = 10;
 
 // === impl LogLimit ===
 
 impl LogLimit {
-    /// Returns `None` if this second, since 1970, has had its lines. Otherwise returns the number
-    /// of lines that were suppressed since the last one.
+    /// Returns `None` if the limit of `second`, counted from 1970, is reached. Otherwise returns
+    /// the number of lines that were suppressed since the last one.
     pub(crate) fn allow(&self, second: u64) -> Option<u64> {
         if self.second.swap(second, Relaxed) != second {
             self.lines.store(0, Relaxed);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_so_many_lines_and_the_next_one_tells_how_many_were_lost() {
+    fn the_lines_of_a_second_are_limited_and_suppressed_ones_are_counted() {
         let limit = LogLimit::default();
         let lines = (0..LINES + 5).filter(|_| limit.allow(7) == Some(0)).count();
         assert_eq!(lines, LINES as usize);

@@ -10,7 +10,8 @@ const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest header of version 1 (§2.1).
 const MAX_V1: usize = 107;
 
-/// Reads a header, and no byte more. `None`: the proxy speaks for itself, or does not know.
+/// Reads a header, and no byte more. Returns the address of the client. `None`: the connection is
+/// the proxy's own (LOCAL), or its client is unknown (UNKNOWN).
 pub(crate) async fn read<R: AsyncRead + Unpin>(from: &mut R) -> io::Result<Option<SocketAddr>> {
     let mut start = [0; 12];
     from.read_exact(&mut start).await?;
@@ -32,7 +33,7 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(from: &mut R) -> io::Result<Optio
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a malformed PROXY protocol header")
+    io::Error::new(io::ErrorKind::InvalidData, "malformed PROXY protocol header")
 }
 
 /// §2.1: `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n`.

@@ -1,4 +1,4 @@
-//! [`Running`]: a server that serves, and how it ends.
+//! [`Running`]: a server that serves, and its end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,17 +14,17 @@ pub struct Running {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What can be asked of a server that serves, from anywhere.
+/// A handle of a running server, to observe and to stop it.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
-/// How a server ended.
+/// The end of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// Whether every request under way was answered.
+    /// `true` if every request in flight was answered.
     pub drained: bool,
-    /// How many connections were cut.
+    /// The number of connections that were cut.
     pub cut: usize,
 }
 
@@ -35,13 +35,13 @@ impl Running {
         Self { handle, threads }
     }
 
-    /// What can be asked of it from elsewhere.
+    /// Returns a handle, which outlives this value.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Where it listens.
+    /// The addresses of the listeners.
     #[must_use]
     pub fn local_addrs(&self) -> &[Addr] {
         self.handle.local_addrs()
@@ -57,7 +57,7 @@ impl Running {
         self.handle.abort();
     }
 
-    /// What the loops count.
+    /// The figures of each loop.
     #[must_use]
     pub fn stats(&self) -> Vec<LoopStats> {
         self.handle.stats()
@@ -95,31 +95,32 @@ impl Handle {
         Self(shared)
     }
 
-    /// Where the server listens.
+    /// The addresses of the listeners: those of the configuration in its order, with the ports that
+    /// the system chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[Addr] {
         &self.0.addrs
     }
 
-    /// Begins to shut down. For [`lame_duck`](crate::Config::lame_duck) everything goes on; then no
-    /// connection is accepted any more, each one closes with its next answer, and what is left
-    /// after [`drain`](crate::Config::drain) is cut.
+    /// Begins to shut down. During [`lame_duck`](crate::Config::lame_duck) everything goes on. Then
+    /// the server accepts no more connections, and each one closes behind its next response. Those
+    /// that are left after [`drain`](crate::Config::drain) are cut.
     pub fn shutdown(&self) {
         self.0.raise(Stage::Stopping);
     }
 
-    /// Cuts every connection now, whatever is under way.
+    /// Cuts every connection now, with its requests in flight.
     pub fn abort(&self) {
         self.0.raise(Stage::Cutting);
     }
 
-    /// Whether the server shuts down: not ready for new clients, though it may still take some.
+    /// Returns `true` once the server shuts down. It may still accept connections for a time.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.0.stage.borrow() >= Stage::Stopping
     }
 
-    /// What the loops count.
+    /// The figures of each loop.
     #[must_use]
     pub fn stats(&self) -> Vec<LoopStats> {
         let loops = self.0.loops.iter().zip(&self.0.stats).enumerate();

@@ -1,4 +1,4 @@
-//! [`serve`]: for those who own a runtime.
+//! [`serve`]: a server on a runtime of the caller.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::{BindError, Config, Connect};
 /// Serves `service` on a listener of this runtime, with the deadlines and limits of the default
 /// [`Config`], until `shutdown` is ready and the last request is answered.
 ///
-/// It is what [`Server`](crate::Server) runs on each of its loops; connections are tasks of the
-/// runtime it is called on.
+/// [`Server`](crate::Server) runs the same on each of its loops. Connections are tasks of the
+/// current runtime.
 pub async fn serve<C: Connect>(
     listener: impl Into<Listener>,
     service: C,
@@ -25,11 +25,10 @@ pub async fn serve<C: Connect>(
     serve_with(Config::default(), listener, service, shutdown).await.unwrap_or(Outcome { drained: true, cut: 0 })
 }
 
-/// [`serve`] by a configuration of one's own. What it says of listening, loops and handover is not
-/// used.
+/// [`serve`] with a configuration. Its keys for listening, loops and handover have no effect.
 ///
 /// # Errors
-/// A certificate that cannot be used.
+/// Returns an error if the certificate cannot be used.
 pub async fn serve_with<C: Connect>(
     config: Config,
     listener: impl Into<Listener>,

@@ -1,4 +1,4 @@
-//! [`Server`]: sockets that are bound, and the loops that will serve them.
+//! [`Server`]: bound sockets, and the start of the loops that serve them.
 
 use std::future::Future;
 use std::io;
@@ -15,7 +15,7 @@ use crate::running::Handle;
 use crate::tls::Acceptor;
 use crate::{Addr, Config, Connect, Running};
 
-/// Sockets that are bound, and not yet served.
+/// Bound sockets that are not served yet.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
@@ -25,42 +25,42 @@ pub struct Server {
     predecessor: Option<Predecessor>,
 }
 
-/// Which loop a service is made for.
+/// The loop for which a factory makes a service.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoopInfo {
     /// From 0 to [`count`](Self::count) − 1.
     pub index: usize,
-    /// How many loops there are: one for each worker, or one alone that is
-    /// [shared](crate::EventLoop::Shared).
+    /// The number of loops: one for each worker, or a single
+    /// [shared](crate::EventLoop::Shared) one.
     pub count: usize,
 }
 
-/// Why a server could not be bound.
+/// An error of [`Server::bind`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// An address could not be listened on.
+    /// The server cannot listen on an address.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
         /// The address.
         addr: Addr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Certificate and key could not be read, or do not belong together.
+    /// The certificate or the key cannot be read, or they do not fit together.
     #[error("cannot use the certificate: {0}")]
     Tls(String),
-    /// A setting that cannot be.
+    /// An invalid setting.
     #[error("{0}")]
     Config(&'static str),
 }
 
-/// Why a server could not be started.
+/// An error of [`Server::start`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A thread or a runtime could not be made.
+    /// The system refused a thread, a runtime or a socket.
     #[error("cannot start an event loop: {0}")]
     Loop(#[from] io::Error),
     /// The factory failed for a loop.
@@ -71,18 +71,18 @@ pub enum StartError {
 // === impl Server ===
 
 impl Server {
-    /// Binds every address of `config`. From here on clients can connect; they are served once the
+    /// Binds every address of `config`. Clients can connect from here on. They are served once the
     /// server [starts](Self::start).
     ///
     /// # Errors
-    /// The first address that cannot be listened on, a certificate that cannot be used, or a setting that cannot be.
+    /// Returns the error of the first address, of the certificate, or of an invalid setting.
     pub fn bind(config: Config) -> Result<Self, BindError> {
         if (config.max_head as u64) < Config::MIN_HEAD {
             return Err(BindError::Config("max_head must be at least 8192 bytes"));
         }
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let mut predecessor = match &config.handover {
-            Some(path) => Predecessor::ask(path).map_err(|source| handover(path, source))?,
+            Some(path) => Predecessor::connect(path).map_err(|source| handover_error(path, source))?,
             None => None,
         };
         let bound = listen::bind(&config, config.worker_count(), predecessor.as_mut())?;
@@ -90,19 +90,19 @@ impl Server {
         Ok(Self { config, bound, addrs, tls, predecessor })
     }
 
-    /// Where the server listens: the addresses of the configuration in its order, with the ports
-    /// that the system chose.
+    /// The bound addresses: those of the configuration in its order, with the ports that the system
+    /// chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[Addr] {
         &self.addrs
     }
 
-    /// Starts the loops. `factory` is called once for each loop on that loop's own runtime, so
-    /// pools and clients that it makes live there. It returns when every loop serves; it blocks its
-    /// thread until then.
+    /// Starts the loops, and blocks until every one serves. `factory` is called once for each loop,
+    /// on the runtime of that loop, so pools and clients that it makes live there.
     ///
     /// # Errors
-    /// What the system says when a thread cannot be made, and the first error of the factory. Nothing runs on then.
+    /// Returns the error of the system if a thread cannot be made, or the first error of the
+    /// factory. The other loops are stopped then.
     pub fn start<F, M, C>(self, factory: F) -> Result<Running, StartError>
     where
         F: Fn(LoopInfo) -> M + Send + Sync + 'static,
@@ -139,28 +139,28 @@ impl Server {
                     running.abort();
                     return Err(error);
                 }
-                Err(_) => return Err(io::Error::other("an event loop ended before it began").into()),
+                Err(_) => return Err(io::Error::other("an event loop ended before it served").into()),
             }
         }
         if let Some(Err(error)) = self.predecessor.map(Predecessor::release) {
-            tracing::warn!(%error, "the server that ran before could not be told to stop");
+            tracing::warn!(%error, "cannot signal the previous server to stop; stop it by SIGTERM");
         }
         Ok(running)
     }
 }
 
-fn handover(path: &Path, source: io::Error) -> BindError {
+fn handover_error(path: &Path, source: io::Error) -> BindError {
     BindError::Listen { addr: Addr::Unix(path.to_owned()), source }
 }
 
-/// Gives each loop its own socket of every address, or a share in the one that there is.
+/// Gives each loop a socket of every address: one of its own, or a copy of a shared one.
 fn spread(bound: Vec<Bound>, loops: usize) -> io::Result<Vec<Vec<Socket>>> {
     let mut spread: Vec<Vec<Socket>> = (0..loops).map(|_| Vec::new()).collect();
     for Bound { sockets, .. } in bound {
         for (index, own) in spread.iter_mut().enumerate() {
             own.push(sockets[index % sockets.len()].try_clone()?);
         }
-        // Handed over sockets may be more than there are loops: none may be left unserved.
+        // A predecessor may hand over more sockets than there are loops. All must be served.
         for (index, socket) in sockets.into_iter().enumerate().skip(loops) {
             spread[index % loops].push(socket);
         }

@@ -1,4 +1,4 @@
-//! What a loop counts.
+//! [`LoopStats`]: the figures of a loop.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,28 +6,28 @@ use dunlin_http::Metric;
 
 use crate::reaper::Registry;
 
-/// What a loop has counted, and how it stands.
+/// The counters and the present state of a loop.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LoopStats {
-    /// Which loop.
+    /// The number of the loop, from 0.
     pub index: usize,
     /// Connections that are open.
     pub connections: usize,
-    /// Those of them that are idle and hold no buffers.
+    /// Open connections that are idle and hold no buffers.
     pub parked: usize,
     /// Connections that were accepted.
     pub accepted: u64,
-    /// Requests that were read, whoever answered them.
+    /// Requests that reached the handler.
     pub requests: u64,
-    /// Connections that ended because what came was no request.
+    /// Connections that ended because of a malformed request or preamble.
     pub rejected: u64,
-    /// Those of them whose head did not come in time.
+    /// Connections that ended because the head of a request did not come in time.
     pub timed_out: u64,
-    /// Connections that were closed at once because their client has too many.
+    /// Connections that were closed at once because their client had too many.
     pub refused: u64,
-    /// How often accepting had to wait because there were too many connections or too few
-    /// descriptors.
+    /// The number of times that accepting had to wait, because there were too many connections or
+    /// too few descriptors.
     pub full: u64,
     /// Connections that this loop accepted and handed to one that had fewer.
     pub handed_over: u64,
@@ -37,14 +37,14 @@ pub struct LoopStats {
     pub tunnels_opened: u64,
     /// Requests for an upgrade that were answered 503, because there were too many tunnels.
     pub tunnels_refused: u64,
-    /// Requests whose service panicked: each was answered 500, and its connection closed.
+    /// Requests whose handler panicked. Each was answered 500, and its connection closed.
     pub panicked: u64,
 }
 
 // === impl LoopStats ===
 
 impl LoopStats {
-    /// The figures with their descriptions. Each has a label with the number of the loop.
+    /// Returns the figures with their descriptions. Each has a label with the number of the loop.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         let Self {
@@ -83,7 +83,7 @@ impl LoopStats {
     }
 }
 
-/// The counters behind [`LoopStats`], but for those of the registry.
+/// The counters of a loop, without those of the registry.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     accepted: AtomicU64,

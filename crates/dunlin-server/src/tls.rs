@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{BindError, Tls};
 
-/// What makes TLS of a socket, with the newest good pair of certificate and key.
+/// Accepts TLS on sockets, with the newest valid pair of certificate and key.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     acceptor: TlsAcceptor,
@@ -26,19 +26,19 @@ pub(crate) struct Acceptor {
 #[derive(Debug)]
 struct Pair(ArcSwap<CertifiedKey>);
 
-/// When and how long the two files were when they were last read.
+/// The times of modification and the lengths of the two files.
 type Stamp = [Option<(std::time::SystemTime, u64)>; 2];
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two checks of the files.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 // === impl Tls ===
 
 impl Tls {
-    /// Whether the files can be read, and belong together, at present.
+    /// Reads the files, and checks that they fit together.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Returns an error that names the file and the reason.
     pub fn check(&self) -> Result<(), BindError> {
         load(self).map(drop).map_err(BindError::Tls)
     }
@@ -54,7 +54,7 @@ impl Acceptor {
             .map_err(|error| BindError::Tls(error.to_string()))?
             .with_no_client_auth()
             .with_cert_resolver(pair.clone());
-        // RFC 7301 §3.2: the first of ours that the client has too.
+        // RFC 7301 §3.2: the server selects its first protocol that the client offers.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { acceptor: Arc::new(config).into(), pair, files: files.clone() })
     }
@@ -63,15 +63,15 @@ impl Acceptor {
         self.acceptor.accept(socket)
     }
 
-    /// Reads the files again whenever they change, for ever. A pair that does not fit is told once,
-    /// and the last good one is kept.
+    /// Reads the files again whenever they change. It never ends. An invalid pair is logged once,
+    /// and the last valid one is kept.
     pub(crate) async fn watch(&self) {
         let mut last = self.stamp().await;
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             let stamp = self.stamp().await;
-            // Somebody who replaces two files has one changed before the other: a pair that does
-            // not fit now is tried again when the next change comes.
+            // Of two files that are replaced, one changes first. A pair that does not fit yet is
+            // read again at the next change.
             if stamp == last || stamp.iter().any(Option::is_none) {
                 continue;
             }
@@ -80,9 +80,11 @@ impl Acceptor {
             match tokio::task::spawn_blocking(move || load(&files)).await {
                 Ok(Ok(key)) => {
                     self.pair.0.store(Arc::new(key));
-                    tracing::info!(certificate = %self.files.certificate.display(), "the certificate was read again");
+                    tracing::info!(certificate = %self.files.certificate.display(), "loaded the changed certificate");
                 }
-                Ok(Err(error)) => tracing::error!(error, "the new certificate cannot be used; the last one is kept"),
+                Ok(Err(error)) => {
+                    tracing::error!(error, "cannot use the changed certificate; serving the last valid one");
+                }
                 Err(_) => return,
             }
         }
@@ -90,12 +92,12 @@ impl Acceptor {
 
     async fn stamp(&self) -> Stamp {
         let files = self.files.clone();
-        let stamp = move || {
-            let of =
+        let read = move || {
+            let stamp =
                 |path: &Path| std::fs::metadata(path).ok().and_then(|meta| Some((meta.modified().ok()?, meta.len())));
-            [of(&files.certificate), of(&files.key)]
+            [stamp(&files.certificate), stamp(&files.key)]
         };
-        tokio::task::spawn_blocking(stamp).await.unwrap_or_default()
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
     }
 }
 
@@ -112,13 +114,13 @@ impl ResolvesServerCert for Pair {
 }
 
 fn load(files: &Tls) -> Result<CertifiedKey, String> {
-    let told = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let failure = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let chain = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| told(&files.certificate, &error))?;
+    let chain = chain.map_err(|error| failure(&files.certificate, &error))?;
     if chain.is_empty() {
-        return Err(told(&files.certificate, &"there is no certificate in it"));
+        return Err(failure(&files.certificate, &"there is no certificate in it"));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| told(&files.key, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| failure(&files.key, &error))?;
     let pair = CertifiedKey::from_der(chain, key, &ring::default_provider());
     pair.map_err(|error| format!("{} and {}: {error}", files.certificate.display(), files.key.display()))
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::clients::{Clients, Seat};
+use crate::clients::{ClientPermit, Clients};
 
 /// The upgraded connections of a server, in all and by client.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Tunnels {
 #[derive(Debug)]
 pub(crate) struct TunnelPermit {
     tunnels: Arc<Tunnels>,
-    _client: Option<Seat>,
+    _client: Option<ClientPermit>,
 }
 
 // === impl Tunnels ===
@@ -28,8 +28,8 @@ impl Tunnels {
         Self { open: AtomicUsize::new(0), max, clients: Arc::new(Clients::new(max_per_client)) }
     }
 
-    /// A permit for the client at `addr`, or on a Unix socket. Returns `None` if there are too
-    /// many.
+    /// Takes a permit for the client at `addr`. A client of a Unix socket has no address. Returns
+    /// `None` if there are too many tunnels.
     pub(crate) fn take(self: &Arc<Self>, addr: Option<IpAddr>) -> Option<TunnelPermit> {
         let client = match addr {
             Some(addr) => Some(self.clients.take(addr)?),

@@ -1,4 +1,4 @@
-//! [`Connect`]: how a connection gets its handler.
+//! [`Connect`]: the source of a connection's handler.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use tower_service::Service;
 
 use super::{Connection, Exchange};
 
-/// Makes the handler of a connection when one opens, so that a handler can know its connection
-/// without a cost for each request.
+/// Makes the handler of each connection, so that a handler can know its connection without a cost
+/// for each request.
 ///
 /// Every cloneable [`Service`] of requests implements it: it is cloned for each request. The
-/// service answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. An error
-/// of it, or of its readiness, ends the connection, or resets the stream.
+/// service answers with a [`Response`](http::Response) of any body, or with a [`Reply`]. Its
+/// errors, those of its readiness included, end the connection, or reset the stream.
 pub trait Connect: Clone + Send + 'static {
     /// The handler of one connection. Each stream of HTTP/2 has a clone.
     type Handler: Handler<Exchange, Error: Into<BoxError>> + Clone + Send + 'static;
 
-    /// Makes the handler of a connection that opened.
+    /// Makes the handler of a connection.
     fn connect(&self, connection: &Arc<Connection>) -> Self::Handler;
 }
 

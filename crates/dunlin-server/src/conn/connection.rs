@@ -31,7 +31,7 @@ pub struct Connection {
 pub struct TunnelEnd {
     /// The bytes that the client sent behind its request.
     pub received: u64,
-    /// The bytes that the client was sent behind the 101 response.
+    /// The bytes that the server sent behind the 101 response.
     pub sent: u64,
     /// The time since the 101 response.
     pub duration: Duration,
@@ -60,8 +60,8 @@ impl Connection {
         self.id
     }
 
-    /// The client's address, from the PROXY protocol header where a listed address sends one.
-    /// `None` for a Unix socket.
+    /// The address of the client, from the PROXY protocol header if there is one. `None` for a Unix
+    /// socket.
     #[must_use]
     pub const fn remote(&self) -> Option<SocketAddr> {
         self.remote
@@ -73,7 +73,7 @@ impl Connection {
         &self.local
     }
 
-    /// `true` if the connection is encrypted.
+    /// Returns `true` if the connection is encrypted.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
         self.secure

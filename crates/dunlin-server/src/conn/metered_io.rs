@@ -154,17 +154,17 @@ impl MeteredIo {
         }
         let budget = self.ledger.budget().poll(cx);
         if budget.is_pending() {
-            self.ledger.set_wants_write(true);
+            self.ledger.set_waits_to_write(true);
         }
         budget.map(Ok)
     }
 
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Pending => self.ledger.set_wants_write(true),
+            Poll::Pending => self.ledger.set_waits_to_write(true),
             Poll::Ready(Ok(n)) => {
                 self.ledger.count_written(*n);
-                self.ledger.set_wants_write(false);
+                self.ledger.set_waits_to_write(false);
             }
             Poll::Ready(Err(_)) => {}
         }
@@ -187,10 +187,10 @@ impl AsyncRead for MeteredIo {
         }
         let before = buf.filled().len();
         if this.transport()?.poll_read(cx, buf)?.is_pending() {
-            this.ledger.set_wants_read(true);
+            this.ledger.set_waits_to_read(true);
             return Poll::Pending;
         }
-        this.ledger.set_wants_read(false);
+        this.ledger.set_waits_to_read(false);
         let filled = &buf.filled()[before..];
         this.ledger.count_read(filled.len());
         if let Protocol::Http2 { meter, fault } = &mut this.protocol {

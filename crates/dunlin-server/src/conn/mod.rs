@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::Addr;
-use crate::clients::Seat;
+use crate::clients::ClientPermit;
 use crate::context::Loop;
 use crate::ledger::Ledger;
 use crate::listen::Accepted;
@@ -51,7 +51,7 @@ pub(crate) async fn run<C: Connect>(
     let proxied = preamble::is_proxied(&owner, remote);
     let permit = if proxied { Ok(None) } else { permit(&owner, remote) };
     let Ok(mut _permit) = permit else { return };
-    let ready = if preamble::is_needless(&owner, proxied) {
+    let ready = if preamble::is_absent(&owner, proxied) {
         Ready { transport, held, remote, protocol: Protocol::Http1 }
     } else {
         match Box::pin(preamble::read(transport, remote, &ledger, &owner)).await {
@@ -61,7 +61,7 @@ pub(crate) async fn run<C: Connect>(
     };
     if proxied {
         match self::permit(&owner, ready.remote) {
-            Ok(own) => _permit = own,
+            Ok(permit) => _permit = permit,
             Err(Refused) => return,
         }
     }
@@ -75,11 +75,11 @@ pub(crate) async fn run<C: Connect>(
     }
 }
 
-/// The client has too many connections.
+/// The outcome for a client that has too many connections.
 struct Refused;
 
-/// A permit for a client's connection. A Unix socket has no client address.
-fn permit(owner: &Loop, remote: Option<SocketAddr>) -> Result<Option<Seat>, Refused> {
+/// Takes a permit for a client's connection. A Unix socket has no client address.
+fn permit(owner: &Loop, remote: Option<SocketAddr>) -> Result<Option<ClientPermit>, Refused> {
     let Some(remote) = remote else { return Ok(None) };
     match owner.shared().clients.take(remote.ip()) {
         Some(permit) => Ok(Some(permit)),

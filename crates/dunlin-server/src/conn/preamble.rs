@@ -50,7 +50,7 @@ pub(super) fn is_proxied(owner: &Loop, remote: Option<SocketAddr>) -> bool {
 }
 
 /// Returns `true` if there is no preamble, as on most plain sockets.
-pub(super) fn is_needless(owner: &Loop, proxied: bool) -> bool {
+pub(super) fn is_absent(owner: &Loop, proxied: bool) -> bool {
     owner.shared().tls.is_none() && !owner.shared().config.h2c && !proxied
 }
 

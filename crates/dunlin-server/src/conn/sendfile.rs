@@ -30,14 +30,14 @@ struct Beginning<'a> {
     len: usize,
 }
 
-/// Sends the beginning of `bufs`, from the file where they lie in `mapping`, at most `most` bytes.
+/// Sends the beginning of `bufs`, from the file where they lie in `mapping`, at most `limit` bytes.
 /// Returns `None` if they have to be written like other bytes.
 pub(super) fn poll_send<S: Socket>(
     socket: &S,
     cx: &mut Context<'_>,
     bufs: &[IoSlice<'_>],
     mapping: &dyn Mapped,
-    most: usize,
+    limit: usize,
 ) -> Option<Poll<io::Result<usize>>> {
     let Beginning { before, at, len } = beginning(bufs, mapping.as_ref())?;
     loop {
@@ -55,7 +55,7 @@ pub(super) fn poll_send<S: Socket>(
                     return Ok(());
                 }
             }
-            sent += sendfile(socket, mapping, Some(&mut (at as u64)), len.min(most))?;
+            sent += sendfile(socket, mapping, Some(&mut (at as u64)), len.min(limit))?;
             Ok(())
         });
         match done {

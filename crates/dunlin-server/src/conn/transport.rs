@@ -104,19 +104,19 @@ impl AsyncWrite for Transport {
 }
 
 impl Transport {
-    /// Writes at most `most` bytes. The kernel sends what lies in `mapping`, if it can.
+    /// Writes at most `limit` bytes. The kernel sends what lies in `mapping`, if it can.
     pub(crate) fn poll_send(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
         mapping: Option<&dyn Mapped>,
-        most: usize,
+        limit: usize,
     ) -> Poll<io::Result<usize>> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Some(mapping) = mapping {
             let sent = match &*self {
-                Self::Tcp(socket) => sendfile::poll_send(socket, cx, bufs, mapping, most),
-                Self::Unix(socket) => sendfile::poll_send(socket, cx, bufs, mapping, most),
+                Self::Tcp(socket) => sendfile::poll_send(socket, cx, bufs, mapping, limit),
+                Self::Unix(socket) => sendfile::poll_send(socket, cx, bufs, mapping, limit),
                 Self::Tls(_) => None,
             };
             if let Some(sent) = sent {
@@ -125,7 +125,7 @@ impl Transport {
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let _ = mapping;
-        let mut left = most;
+        let mut left = limit;
         for (index, buf) in bufs.iter().enumerate() {
             if buf.len() > left {
                 let mut cut = SmallVec::<[IoSlice<'_>; 8]>::new();

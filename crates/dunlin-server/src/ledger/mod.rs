@@ -1,8 +1,8 @@
 //! [`Ledger`]: the record of one connection.
 //!
-//! The task of a connection writes down here how far it has come; the reaper of its loop reads it
-//! now and then, and answers with a [`Signal`]. The module knows neither of them: it has no socket,
-//! no request and no deadline.
+//! The task of a connection records its progress here. The reaper of its loop reads the record now
+//! and then, and responds with a [`Signal`]. This module depends on neither: it has no socket, no
+//! request and no deadline.
 
 mod budget;
 mod pace;
@@ -35,8 +35,8 @@ pub(crate) struct Ledger {
     idle_since: AtomicU32,
     read: AtomicU64,
     written: AtomicU64,
-    wants_read: AtomicBool,
-    wants_write: AtomicBool,
+    waits_to_read: AtomicBool,
+    waits_to_write: AtomicBool,
     parked: AtomicBool,
     body_timed_out: AtomicBool,
     half_closed: AtomicBool,
@@ -48,7 +48,7 @@ pub(crate) struct Ledger {
     signal: AtomicU8,
     waker: AtomicWaker,
     /// `true` if the waker was used up, or there was none yet.
-    wants_waker: AtomicBool,
+    needs_waker: AtomicBool,
     budget: WriteBudget,
 }
 
@@ -70,8 +70,8 @@ impl Ledger {
             idle_since: AtomicU32::new(now),
             read: AtomicU64::new(0),
             written: AtomicU64::new(0),
-            wants_read: AtomicBool::new(false),
-            wants_write: AtomicBool::new(false),
+            waits_to_read: AtomicBool::new(false),
+            waits_to_write: AtomicBool::new(false),
             parked: AtomicBool::new(false),
             body_timed_out: AtomicBool::new(false),
             half_closed: AtomicBool::new(false),
@@ -81,7 +81,7 @@ impl Ledger {
             panics: AtomicU32::new(0),
             signal: AtomicU8::new(Signal::None as u8),
             waker: AtomicWaker::new(),
-            wants_waker: AtomicBool::new(true),
+            needs_waker: AtomicBool::new(true),
             budget: WriteBudget::default(),
         }
     }
@@ -168,38 +168,38 @@ impl Ledger {
         self.budget.count(n);
         let now = self.ticks.now();
         self.active.store(now, Relaxed);
-        // What goes out while no request is in flight is the rest of a response only if it had to
-        // wait.
-        if self.in_flight.load(Relaxed) > 0 || self.wants_write() {
+        // Bytes that are written while no request is in flight belong to a response only if they
+        // had to wait.
+        if self.in_flight.load(Relaxed) > 0 || self.waits_to_write() {
             self.idle_since.store(now, Relaxed);
         }
     }
 
-    /// `true` if the task waits for the client to send.
-    pub(crate) fn wants_read(&self) -> bool {
-        self.wants_read.load(Relaxed)
+    /// Returns `true` if the task waits for the client to send.
+    pub(crate) fn waits_to_read(&self) -> bool {
+        self.waits_to_read.load(Relaxed)
     }
 
-    pub(crate) fn set_wants_read(&self, wants: bool) {
-        self.wants_read.store(wants, Relaxed);
+    pub(crate) fn set_waits_to_read(&self, waits: bool) {
+        self.waits_to_read.store(waits, Relaxed);
     }
 
-    /// `true` if the task waits for room in the socket.
-    pub(crate) fn wants_write(&self) -> bool {
-        self.wants_write.load(Relaxed)
+    /// Returns `true` if the task waits for room in the socket.
+    pub(crate) fn waits_to_write(&self) -> bool {
+        self.waits_to_write.load(Relaxed)
     }
 
-    pub(crate) fn set_wants_write(&self, wants: bool) {
-        self.wants_write.store(wants, Relaxed);
+    pub(crate) fn set_waits_to_write(&self, waits: bool) {
+        self.waits_to_write.store(waits, Relaxed);
     }
 
     /// Returns `true` if the client has to take more before the task can go on: the socket is full,
     /// or the windows of HTTP/2 are.
     pub(crate) fn waits_for_reader(&self) -> bool {
-        self.wants_write() || self.streams().is_some_and(StreamLedger::is_blocked)
+        self.waits_to_write() || self.streams().is_some_and(StreamLedger::is_blocked)
     }
 
-    /// The client has closed its half, and is still to be answered.
+    /// Records that the client has closed its half. Its requests are still answered.
     pub(crate) fn set_half_closed(&self) {
         self.half_closed.store(true, Relaxed);
     }
@@ -220,20 +220,20 @@ impl Ledger {
 
     // --- requests ---
 
-    /// Takes up a request of HTTP/1.
-    pub(crate) fn begin_only(&self) {
-        // They come one after the other, so no read-modify-write is needed.
+    /// Begins a request of HTTP/1.
+    pub(crate) fn begin_single(&self) {
+        // Requests of HTTP/1 follow one another, so no read-modify-write is needed.
         self.requests.store(self.requests() + 1, Relaxed);
         self.in_flight.store(1, Relaxed);
     }
 
-    /// Ends the only request.
-    pub(crate) fn end_only(&self) {
+    /// Ends a request of HTTP/1.
+    pub(crate) fn end_single(&self) {
         self.touch();
         self.in_flight.store(0, Release);
     }
 
-    /// Takes up a request among others.
+    /// Begins a request of HTTP/2, where several are in flight.
     pub(crate) fn begin_request(self: &Arc<Self>) -> InFlight {
         self.requests.fetch_add(1, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
@@ -258,18 +258,18 @@ impl Ledger {
         self.panics.load(Relaxed).into()
     }
 
-    /// Returns `true` if nothing of a request has come, and all before it are answered.
+    /// Returns `true` if every request is answered, and no byte of a next one has come.
     pub(crate) fn is_idle(&self) -> bool {
         let is_between = match self.phase() {
             Phase::New | Phase::Between | Phase::Streams => true,
             Phase::Head | Phase::Body | Phase::Upgrade | Phase::Tunnel | Phase::Linger => false,
         };
-        is_between && self.in_flight() == 0 && !self.wants_write()
+        is_between && self.in_flight() == 0 && !self.waits_to_write()
     }
 
     // --- signals ---
 
-    /// Asks the connection's task for something. An earlier signal stays if it is stronger.
+    /// Signals the connection's task. An earlier signal stays if it is stronger.
     pub(crate) fn signal(&self, signal: Signal) {
         if self.signal.fetch_max(signal as u8, AcqRel) < signal as u8 {
             self.wake();
@@ -288,7 +288,7 @@ impl Ledger {
         self.parked.store(true, Release);
     }
 
-    /// Ends parking, and a signal that asked for it.
+    /// Ends parking, and clears a signal to park.
     pub(crate) fn unpark(&self) {
         let _ = self.signal.compare_exchange(Signal::Park as u8, Signal::None as u8, AcqRel, Relaxed);
         self.parked.store(false, Release);
@@ -301,14 +301,14 @@ impl Ledger {
     /// Registers the task that a signal wakes. A task's waker stays the same, so this costs one
     /// load, except after a signal.
     pub(crate) fn register(&self, waker: &Waker) {
-        if self.wants_waker.load(Acquire) {
-            self.wants_waker.store(false, Release);
+        if self.needs_waker.load(Acquire) {
+            self.needs_waker.store(false, Release);
             self.waker.register(waker);
         }
     }
 
     pub(crate) fn wake(&self) {
-        self.wants_waker.store(true, Release);
+        self.needs_waker.store(true, Release);
         self.waker.wake();
     }
 }

@@ -1,8 +1,8 @@
-//! [`Pace`]: how far a peer got while it was waited for.
+//! [`Pace`]: the progress of a peer while the server waits for it.
 
 use super::Tick;
 
-/// The progress of a peer since the last full window in which it was waited for.
+/// The progress of a peer since the last full window of waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     waited: Tick,
@@ -21,11 +21,11 @@ pub(crate) struct MinPace {
 // === impl Pace ===
 
 impl Pace {
-    /// Adds `passed` milliseconds, in which the count of bytes became `total`. Returns `true` if
-    /// the peer was waited for a whole window and moved less than it must.
+    /// Adds `passed` milliseconds, after which the count of bytes is `total`. Returns `true` if a
+    /// whole window of waiting has passed with less progress than `min`.
     pub(crate) fn is_too_slow(&mut self, waiting: bool, total: u64, passed: Tick, min: MinPace) -> bool {
         if !waiting {
-            // Neither time nor bytes count while the peer is not waited for.
+            // Neither time nor bytes count while the server does not wait.
             if total != self.from {
                 *self = Self { waited: 0, from: total };
             }

@@ -1,4 +1,4 @@
-//! [`Phase`] and [`Signal`]: where a connection stands, and what is asked of it.
+//! [`Phase`] and [`Signal`]: the state of a connection, and the commands of the reaper.
 
 /// The part of an exchange that the next bytes of a connection belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum Phase {
     Linger,
 }
 
-/// A wish of the reaper, or of a loop that shuts down. A later one is stronger.
+/// A command of the reaper, or of a loop that shuts down. A later variant is stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Signal {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_stand_for_what_they_were_made_of() {
+    fn numbers_round_trip() {
         for number in 0..=Phase::Linger as u8 {
             assert_eq!(Phase::from_u8(number) as u8, number);
         }

@@ -20,12 +20,12 @@ pub(crate) struct StreamLedger {
     blocked: AtomicU32,
 }
 
-/// The bodies of a connection's streams in one direction for which the client was waited for. Each
-/// has a pace of its own, so that a fast one does not hide a slow one.
+/// The bodies of a connection's streams in one direction that had to wait for the client. Each has
+/// a pace of its own, so that a fast one does not hide a slow one.
 #[derive(Debug, Default)]
 pub(crate) struct Transfers(Mutex<Vec<Arc<Transfer>>>);
 
-/// The body of one stream, once the client was waited for.
+/// The body of one stream that had to wait for the client.
 #[derive(Debug, Default)]
 pub(crate) struct Transfer {
     moved: AtomicU64,
@@ -38,7 +38,7 @@ pub(crate) struct Transfer {
 // === impl StreamLedger ===
 
 impl StreamLedger {
-    /// A stream has data and no window.
+    /// Records that a stream has data and no window.
     pub(crate) fn block(&self) {
         self.blocked.fetch_add(1, Relaxed);
     }
@@ -84,18 +84,18 @@ impl Transfers {
 // === impl Transfer ===
 
 impl Transfer {
-    /// The client is waited for from now on.
+    /// Begins to wait for the client.
     pub(crate) fn wait(&self) {
         self.waiting.store(true, Relaxed);
     }
 
-    /// Returns `true` if the client took too long; otherwise `waker` is woken if it does later.
+    /// Returns `true` if the client took too long. Otherwise wakes `waker` once it does.
     pub(crate) fn is_timed_out(&self, waker: &Waker) -> bool {
         self.waker.register(waker);
         self.timed_out.load(Acquire)
     }
 
-    /// Counts bytes that moved, and ends the waiting.
+    /// Counts bytes that moved, and stops waiting.
     pub(crate) fn advance(&self, bytes: usize) {
         self.waiting.store(false, Relaxed);
         self.moved.fetch_add(bytes as u64, Relaxed);

@@ -1,4 +1,4 @@
-//! From addresses to listening sockets.
+//! Binding addresses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,18 +9,17 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket as Raw, Type};
 
-use super::{Bound, Predecessor, Socket};
+use super::{Bound, Predecessor, Socket, set_keepalive};
 use crate::{Addr, BindError, Config};
 
-/// What stays free of the descriptor limit for files, outbound connections and listeners; a
-/// sixteenth of the limit comes on top, for content that a service holds in files without a name so
-/// that the kernel can send it.
+/// The descriptors that are reserved for files, outbound connections and listeners. A sixteenth of
+/// the descriptor limit is reserved besides, for sealed files of which the kernel sends content.
 const RESERVED: usize = 256;
-/// The most that comes on top.
+/// The limit of that sixteenth.
 const RESERVED_FILES: usize = 1024;
 
-/// Binds every address of `config` that `predecessor` does not hand over, TCP ones once for each of
-/// `loops`.
+/// Binds every address of `config` that `predecessor` does not hand over. TCP addresses are bound
+/// once for each of `loops`.
 pub(crate) fn bind(
     config: &Config,
     loops: usize,
@@ -32,27 +31,28 @@ pub(crate) fn bind(
             all.push(bound);
             continue;
         }
-        let failed = |source| BindError::Listen { addr: addr.clone(), source };
+        let listen_error = |source| BindError::Listen { addr: addr.clone(), source };
         match addr {
-            Addr::Tcp(tcp) => all.push(bind_tcp(*tcp, config, loops).map_err(failed)?),
-            Addr::Unix(path) => all.push(bind_unix(path).map_err(failed)?),
-            Addr::Systemd(name) => all.extend(systemd(name).map_err(failed)?),
+            Addr::Tcp(tcp) => all.push(bind_tcp(*tcp, config, loops).map_err(listen_error)?),
+            Addr::Unix(path) => all.push(bind_unix(path).map_err(listen_error)?),
+            Addr::Systemd(name) => all.extend(systemd(name).map_err(listen_error)?),
         }
     }
     Ok(all)
 }
 
 fn bind_tcp(addr: SocketAddr, config: &Config, loops: usize) -> io::Result<Bound> {
-    // SO_REUSEPORT would join the sockets of a process that listens already; ask without it first.
+    // SO_REUSEPORT would join the sockets of another process that listens. A socket without it
+    // finds that out.
     if addr.port() != 0 && !config.reuse_port {
-        tcp_socket(addr, false)?;
+        tcp_socket(addr, false, config)?;
     }
     let mut sockets = Vec::with_capacity(loops);
     let mut addr = addr;
     for _ in 0..loops {
-        let socket = tcp_socket(addr, true)?;
-        // Where others serve the address, the kernel is to choose this socket only once it is
-        // served.
+        let socket = tcp_socket(addr, true, config)?;
+        // On an address that other processes serve, listening begins with the loop, because the
+        // kernel sends connections to every socket that listens.
         if !config.reuse_port {
             socket.listen(backlog(config))?;
         }
@@ -67,7 +67,7 @@ pub(super) fn backlog(config: &Config) -> i32 {
     i32::try_from(config.backlog).unwrap_or(i32::MAX)
 }
 
-fn tcp_socket(addr: SocketAddr, reuse_port: bool) -> io::Result<Raw> {
+fn tcp_socket(addr: SocketAddr, reuse_port: bool, config: &Config) -> io::Result<Raw> {
     let socket = Raw::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -75,8 +75,9 @@ fn tcp_socket(addr: SocketAddr, reuse_port: bool) -> io::Result<Raw> {
     if addr.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Accepted sockets inherit it, which saves a system call for each.
+    // Accepted sockets inherit both, which saves system calls for each.
     socket.set_tcp_nodelay(true)?;
+    set_keepalive(&socket, config.tcp_keepalive)?;
     socket.bind(&addr.into())?;
     Ok(socket)
 }
@@ -98,8 +99,8 @@ fn bind_unix(path: &Path) -> io::Result<Bound> {
     Ok(Bound { addr: Addr::Unix(path.to_owned()), sockets: vec![Socket::Unix(socket)] })
 }
 
-/// The sockets that the service manager passed under `name` (sd_listen_fds(3)). They are taken
-/// once: a second call in one process would own a descriptor twice.
+/// Takes the sockets that the service manager passed under `name` (sd_listen_fds(3)). Each is taken
+/// once, because a second owner would close its descriptor twice.
 fn systemd(name: &str) -> io::Result<Vec<Bound>> {
     let passed = std::sync::LazyLock::force(&PASSED);
     let mut passed = passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -108,7 +109,10 @@ fn systemd(name: &str) -> io::Result<Vec<Bound>> {
         bound.push(Bound { addr: socket.addr()?, sockets: vec![socket] });
     }
     if bound.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the service manager passed no such socket (LISTEN_FDS)"));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the service manager passed no such socket (LISTEN_FDS); check FileDescriptorName= in its unit",
+        ));
     }
     Ok(bound)
 }
@@ -128,7 +132,7 @@ fn passed_sockets() -> Vec<(String, Socket)> {
     (3..3 + count)
         .filter_map(|fd| {
             let name = names.next().unwrap_or_default().to_owned();
-            // A number that is no descriptor's is not to be closed, either.
+            // A number without a descriptor must not become an owned one.
             // SAFETY: F_GETFD takes any number, and changes nothing.
             if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
                 return None;
@@ -150,7 +154,8 @@ fn passed_sockets() -> Vec<(String, Socket)> {
         .collect()
 }
 
-/// How many descriptors connections may use: the limit, raised as far as it goes, less a reserve.
+/// Returns the number of descriptors for connections: the limit less a reserve. The soft limit is
+/// raised to the hard one first.
 pub(crate) fn free_descriptors() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

@@ -1,9 +1,14 @@
-//! Listening sockets that go from one process to the next.
+//! The handover of listening sockets from one process to the next.
 //!
-//! The server that runs keeps copies of its sockets behind a Unix socket. Whoever connects gets
-//! them, one at a time with its address, each acknowledged; once the successor serves, it says so,
-//! and the server that ran shuts down. The sockets themselves never close, so no connection that
-//! waits in one is lost.
+//! A running server listens on a Unix socket and keeps copies of its listening sockets for a
+//! successor. The protocol:
+//!
+//! 1. The successor connects.
+//! 2. The predecessor sends each socket with its address, and waits for an acknowledgement.
+//! 3. The predecessor sends the end of the list.
+//! 4. The successor sends that it serves, and the predecessor shuts down.
+//!
+//! The listening sockets never close, so no connection that waits in one is lost.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -24,7 +29,7 @@ use socket2::SockRef;
 use super::{Bound, Socket};
 use crate::Addr;
 
-/// The server that runs now, to its successor.
+/// The running server, seen from its successor.
 #[derive(Debug)]
 pub(crate) struct Predecessor {
     stream: UnixStream,
@@ -41,12 +46,12 @@ pub(crate) struct Keeper {
 const SOCKET: u8 = b'+';
 const END: u8 = b'.';
 const READY: u8 = b'!';
-/// A process that was asked to hand over and does not answer must not hold its successor up.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a successor may take to make its services.
-const START: Duration = Duration::from_secs(300);
+/// The time for one message of the protocol.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time in which a successor has to make its services.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How descriptors are sent and received, where the system has a say in it.
+/// The flags of messages with descriptors.
 #[cfg(not(target_vendor = "apple"))]
 const FLAGS: (SendFlags, RecvFlags) = (SendFlags::NOSIGNAL, RecvFlags::CMSG_CLOEXEC);
 #[cfg(target_vendor = "apple")]
@@ -55,16 +60,16 @@ const FLAGS: (SendFlags, RecvFlags) = (SendFlags::empty(), RecvFlags::empty());
 // === impl Predecessor ===
 
 impl Predecessor {
-    /// Asks the server that runs now for its sockets; `None` if none runs.
-    pub(crate) fn ask(path: &Path) -> io::Result<Option<Self>> {
+    /// Requests the sockets of the running server. Returns `None` if none runs.
+    pub(crate) fn connect(path: &Path) -> io::Result<Option<Self>> {
         let Ok(mut stream) = UnixStream::connect(path) else { return Ok(None) };
         if !is_trusted(&stream) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "the process behind the handover socket belongs to another user",
+                "the process behind the handover socket belongs to another user; use a path of this user",
             ));
         }
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(MESSAGE_TIMEOUT))?;
         let mut bound: Vec<Bound> = Vec::new();
         while let Some((addr, socket)) = receive(&mut stream)? {
             match bound.iter_mut().find(|known| known.addr == addr) {
@@ -75,13 +80,13 @@ impl Predecessor {
         Ok(Some(Self { stream, bound }))
     }
 
-    /// The sockets of `addr`, if it handed any over.
+    /// Takes the sockets of `addr`. Returns `None` if the predecessor sent none.
     pub(super) fn take(&mut self, addr: &Addr) -> Option<Bound> {
         let index = self.bound.iter().position(|known| known.addr == *addr)?;
         Some(self.bound.swap_remove(index))
     }
 
-    /// Says that the successor serves.
+    /// Sends that the successor serves.
     pub(crate) fn release(mut self) -> io::Result<()> {
         self.stream.write_all(&[READY])
     }
@@ -98,13 +103,14 @@ impl Keeper {
         let sockets = bound.iter().flat_map(copies).collect::<io::Result<_>>()?;
         remove_own_socket(path)?;
         let listener = UnixListener::bind(path)?;
-        // Until then another user may connect, who is refused by `is_trusted`.
+        // Another user may connect before this. `is_trusted` refuses it.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Self { listener, sockets: Arc::new(sockets) })
     }
 
-    /// Hands the sockets to whoever asks, and shuts the server down when a successor serves.
+    /// Sends the sockets to each process of this user that connects. Calls `stop` once a successor
+    /// serves.
     pub(crate) async fn run(self, stop: impl FnOnce()) -> io::Result<()> {
         let listener = tokio::net::UnixListener::from_std(self.listener)?;
         loop {
@@ -116,7 +122,9 @@ impl Keeper {
                     stop();
                     return Ok(());
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the listening sockets were not taken over"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a handover of the listening sockets failed; this process goes on serving");
+                }
                 Err(_) => return Ok(()),
             }
         }
@@ -134,7 +142,10 @@ fn remove_own_socket(path: &Path) -> io::Result<()> {
     };
     let user = rustix::process::geteuid().as_raw();
     if !metadata.file_type().is_socket() || (metadata.uid() != user && user != 0) {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else than a socket of this user"));
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "the path is taken by something other than a socket of this user",
+        ));
     }
     std::fs::remove_file(path)
 }
@@ -160,11 +171,11 @@ fn peer_user(stream: &UnixStream) -> Option<u32> {
 
 fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Socket)]) -> io::Result<()> {
     if !is_trusted(&stream) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a process of another user asked for them"));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a process of another user requested them"));
     }
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(MESSAGE_TIMEOUT))?;
+    stream.set_write_timeout(Some(MESSAGE_TIMEOUT))?;
     let mut answer = [0];
     for (addr, socket) in sockets {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -176,7 +187,7 @@ fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Socket)]) -> io::Result<(
         stream.read_exact(&mut answer)?;
     }
     stream.write_all(&[END])?;
-    stream.set_read_timeout(Some(START))?;
+    stream.set_read_timeout(Some(START_TIMEOUT))?;
     stream.read_exact(&mut answer)?;
     if answer == [READY] { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
@@ -203,14 +214,14 @@ fn receive(stream: &mut UnixStream) -> io::Result<Option<(Addr, Socket)>> {
     listening(addr, descriptor).map(Some)
 }
 
-/// A socket that was handed over, if it is one that listens at `addr`.
+/// Checks that a socket that was handed over listens at `addr`.
 fn listening(addr: Addr, descriptor: OwnedFd) -> io::Result<(Addr, Socket)> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the socket for {addr} {what}"));
     let raw = SockRef::from(&descriptor);
     if raw.r#type()? != socket2::Type::STREAM || !raw.is_listener()? {
         return Err(wrong("does not listen"));
     }
-    // A blocking one would stop a loop at its first accept.
+    // A blocking socket would stop its loop at the first accept.
     raw.set_nonblocking(true)?;
     let socket = match addr {
         Addr::Tcp(_) => Socket::Tcp(descriptor.into()),

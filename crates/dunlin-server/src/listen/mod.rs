@@ -1,4 +1,4 @@
-//! Listening sockets: how they come to be, and what comes out of them.
+//! Listening sockets, and the connections that they accept.
 
 mod bind;
 mod handover;
@@ -31,7 +31,7 @@ pub(crate) struct Bound {
     pub(crate) sockets: Vec<Socket>,
 }
 
-/// A listening socket of a running loop. [`serve`](crate::serve) takes what turns into one.
+/// A listening socket of a running loop. [`serve`](crate::serve) takes types that convert into one.
 #[derive(Debug)]
 pub struct Listener(Kind);
 
@@ -55,13 +55,21 @@ const MIN_KEEPALIVE: Duration = Duration::from_secs(1);
 /// Linux's limit (`MAX_TCP_KEEPIDLE`).
 const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
+/// Sets the time after which the system probes an idle TCP connection (RFC 9293 §3.8.4). `None`
+/// turns probes off. The connections of a listener inherit it, which saves system calls for each.
+fn set_keepalive(socket: &socket2::Socket, idle: Option<Duration>) -> io::Result<()> {
+    let Some(idle) = idle else { return socket.set_keepalive(false) };
+    let idle = idle.clamp(MIN_KEEPALIVE, MAX_KEEPALIVE);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL.min(idle)))
+}
+
 // === impl Socket ===
 
 impl Socket {
-    /// Registers the socket with the runtime that this is called on. From here on it is served.
+    /// Registers the socket with the current runtime.
     pub(crate) fn into_listener(self, config: &Config) -> io::Result<Listener> {
         match self {
-            // See `bind`: one that shares its address has not begun to listen.
+            // `bind` leaves a socket that shares its address without listening.
             Self::Tcp(socket) if config.reuse_port => {
                 SockRef::from(&socket).listen(backlog(config))?;
                 TcpListener::from_std(socket).map(Into::into)
@@ -78,7 +86,7 @@ impl Socket {
         })
     }
 
-    /// Where it listens; a socket without a path is one of the service manager's.
+    /// The address of the socket. A Unix socket without a path comes from the service manager.
     pub(crate) fn addr(&self) -> io::Result<Addr> {
         Ok(match self {
             Self::Tcp(socket) => Addr::Tcp(socket.local_addr()?),
@@ -102,10 +110,10 @@ impl AsFd for Socket {
 // === impl Listener ===
 
 impl Listener {
-    /// Where it listens.
+    /// The address of the listener.
     ///
     /// # Errors
-    /// What the system says of the socket.
+    /// Returns the error of the system.
     pub fn local_addr(&self) -> io::Result<Addr> {
         Ok(match &self.0 {
             Kind::Tcp(listener) => Addr::Tcp(listener.local_addr()?),
@@ -115,21 +123,19 @@ impl Listener {
         })
     }
 
-    /// Sets the time after which the system probes an idle TCP connection (RFC 9293 §3.8.4). `None`
-    /// turns probes off. Accepted sockets inherit it, which saves system calls for each.
+    /// Sets the time after which the system probes accepted connections; see [`set_keepalive`].
     pub(crate) fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
-        let Kind::Tcp(listener) = &self.0 else { return Ok(()) };
-        let socket = SockRef::from(listener);
-        let Some(idle) = idle else { return socket.set_keepalive(false) };
-        let idle = idle.clamp(MIN_KEEPALIVE, MAX_KEEPALIVE);
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL.min(idle)))
+        match &self.0 {
+            Kind::Tcp(listener) => set_keepalive(&SockRef::from(listener), idle),
+            Kind::Unix(_) => Ok(()),
+        }
     }
 
-    /// Takes no further part in what comes: the first segments of new connections are dropped, and
-    /// the client's system sends them again, a second later, to a listener that is still there.
-    /// Closing at once would reset connections that are half open.
-    pub(crate) fn drop_new(&self) -> io::Result<()> {
-        // Where the segment's 14th byte says SYN and not ACK, none of it is taken (RFC 9293 §3.1).
+    /// Drops the first segments of new connections. The client's system repeats them a second
+    /// later, and they reach a listener that is still there. Closing the listener at once would
+    /// reset connections that are half open.
+    pub(crate) fn drop_new_connections(&self) -> io::Result<()> {
+        // A segment whose 14th byte has SYN and not ACK is dropped (RFC 9293 §3.1).
         #[cfg(target_os = "linux")]
         if let Kind::Tcp(listener) = &self.0 {
             use socket2::SockFilter;
@@ -145,7 +151,7 @@ impl Listener {
         Ok(())
     }
 
-    /// The next connection. Cancelling it loses none.
+    /// Accepts the next connection. Dropping the future loses none.
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         Ok(match &self.0 {
             Kind::Tcp(listener) => {

@@ -34,9 +34,10 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Table {
     entries: Slab<Entry>,
-    /// The next look at each entry. It stands apart, so that a sweep over many idle ones is short.
+    /// The tick of the next look at each entry. A separate array keeps a sweep over many idle ones
+    /// short.
     due: Vec<Tick>,
-    /// Of connections that are gone.
+    /// The requests of closed connections.
     requests: u64,
     panics: u64,
 }
@@ -47,7 +48,7 @@ struct Entry {
     watch: Watch,
 }
 
-/// The place of a connection in a registry, until this is dropped.
+/// The entry of a connection in a registry, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Registered {
     registry: Arc<Registry>,
@@ -56,10 +57,10 @@ pub(crate) struct Registered {
 
 /// The time between two looks at a busy connection, and the precision of the loop's clock.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// The same while no connection is due sooner. A parked connection that wakes up is seen no later
-/// than this.
+/// The same while no connection is due sooner. A parked connection that wakes up is seen within
+/// this time.
 const SLOW_INTERVAL: Duration = Duration::from_millis(200);
-/// A loop that runs so much later than it meant to was itself held up.
+/// The delay beyond which the loop itself, and not its clients, was too slow.
 const HELD_UP: Duration = Duration::from_millis(100);
 
 // === impl Registry ===
@@ -139,8 +140,8 @@ impl Registry {
                 let due = Instant::now() + pause;
                 tokio::time::sleep(pause).await;
                 if due.elapsed() > HELD_UP {
-                    // The loop was late, not the clients: bytes that came meanwhile are read before
-                    // anyone is judged.
+                    // The loop was late, not the clients. Bytes that came meanwhile are read before
+                    // a client is judged.
                     tokio::time::sleep(INTERVAL).await;
                 }
             }
@@ -149,16 +150,16 @@ impl Registry {
         }
     }
 
-    /// Closes every connection after its next response, also those to come, and idle ones at once.
+    /// Closes every connection behind its next response, and idle ones at once. The same holds for
+    /// connections that come later.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.signal_all(Signal::Drain);
         self.sweep();
     }
 
-    /// Waits until the connections that are open now are gone, others that come meanwhile not
-    /// counted.
-    pub(crate) async fn without_earlier_ones(&self) {
+    /// Waits until the connections that are open now are closed. Later ones do not count.
+    pub(crate) async fn wait_for_earlier(&self) {
         let earlier: Vec<_> = self.table().entries.iter().map(|(_, entry)| Arc::downgrade(&entry.ledger)).collect();
         while earlier.iter().any(|ledger| ledger.strong_count() > 0) {
             tokio::time::sleep(INTERVAL).await;
@@ -190,7 +191,7 @@ impl Registry {
         gone.inspect(|ledger| ledger.signal(Signal::Cut)).is_some()
     }
 
-    /// Waits until the last connection is gone.
+    /// Waits until the last connection is closed.
     pub(crate) async fn empty(&self) {
         loop {
             let changed = self.changed.notified();
@@ -218,8 +219,8 @@ impl Registry {
     }
 
     fn set_clock(&self) -> Tick {
-        // 2^32 milliseconds are 49 days. `due` is compared, so the clock stops at the end instead
-        // of beginning anew.
+        // 2^32 milliseconds are 49 days. The clock stops there instead of wrapping, because `due`
+        // is compared with it.
         let now = Tick::try_from(self.begun.elapsed().as_millis()).unwrap_or(Tick::MAX);
         let seconds = Clock::system().now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.ticks.set(now, seconds);

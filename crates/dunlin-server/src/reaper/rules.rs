@@ -39,15 +39,15 @@ const SELDOM: Tick = 1_000;
 const CLOSING: Tick = 5_000;
 /// The time in which bytes are discarded after the last response.
 const LINGER: Tick = 2_000;
-/// The time that a client with a closed half is given while nothing moves. A client that is gone
-/// looks the same until something is sent to it, and its request is not worth long work.
+/// The time without progress for a client that has closed its half. A client that is gone looks the
+/// same until something is sent to it, so its request gets little time.
 const HALF_CLOSED: Tick = 2_000;
 
 // === impl Rules ===
 
 impl Rules {
     pub(crate) fn new(config: &Config) -> Self {
-        // The clock is cut down to whole milliseconds, so one more keeps deadlines from being
+        // The clock is rounded down to whole milliseconds. One more keeps deadlines from being
         // early.
         let ticks = |duration: Duration| Tick::try_from(duration.as_millis()).unwrap_or(Tick::MAX).saturating_add(1);
         Self {
@@ -82,7 +82,7 @@ impl Rules {
         if watch.written.is_too_slow(ledger.waits_for_reader(), written, passed, write) {
             ledger.signal(Signal::Cut);
         }
-        let waits_for_body = ledger.phase() == Phase::Body && ledger.wants_read();
+        let waits_for_body = ledger.phase() == Phase::Body && ledger.waits_to_read();
         if watch.read.is_too_slow(waits_for_body, read, passed, body) {
             ledger.time_out_body();
         }
@@ -115,7 +115,7 @@ impl Rules {
         now + SOON
     }
 
-    /// A tunnel has no requests: it ends when it is idle for long, or old.
+    /// Judges a tunnel. It has no requests, so only its idle time and its age count.
     fn look_tunnel(&self, ledger: &Ledger, now: Tick) -> Tick {
         let (idle_at, old_at) =
             (ledger.active().saturating_add(self.tunnel_idle), ledger.accepted_at().saturating_add(self.max_age));

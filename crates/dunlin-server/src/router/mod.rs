@@ -1,4 +1,4 @@
-//! [`Router`]: which handler answers a method and a path.
+//! [`Router`]: values by method and path.
 
 mod pattern;
 mod respond;
@@ -19,14 +19,16 @@ pub use respond::{Json, Respond, json};
 pub use routes::{RouteService, Routes};
 use tree::Tree;
 
-/// Which value, a handler or whatever is wanted, answers a method and a path.
+/// Values, such as handlers, by method and path.
 ///
-/// A pattern is made of literal segments, `{name}` for one segment, and `{*rest}` at the end for
+/// A pattern consists of literal segments, `{name}` for one segment, and `{*rest}` at the end for
 /// everything that follows, nothing included. Where several patterns match, the first segment in
-/// which they differ decides: a literal wins over `{name}`, and that over `{*rest}`, whatever the
-/// order of insertion. The path alone decides; a method that the winner does not take is a 405,
-/// though another pattern would take it. Matching is of the path as it was sent; parameters are
-/// percent-decoded. Two routes may share a path when their methods differ.
+/// which they differ decides: a literal wins over `{name}`, and `{name}` over `{*rest}`, in any
+/// order of insertion.
+///
+/// The path alone selects the pattern. A method that the selected pattern does not have is a 405,
+/// even if another pattern that matches has it. Paths are matched as they were sent; parameters are
+/// percent-decoded. Two routes may share a path if their methods differ.
 ///
 /// ```
 /// use dunlin_server::{Match, Router};
@@ -36,7 +38,8 @@ use tree::Tree;
 /// router.insert(&[Method::GET], "/users/{id}", "one user").unwrap();
 /// router.insert(&[], "/static/{*path}", "files").unwrap();
 ///
-/// let Match::Found { value, params } = router.at(&Method::HEAD, "/users/J%C3%B6rg") else { panic!() };
+/// let found = router.at(&Method::HEAD, "/users/J%C3%B6rg");
+/// let Match::Found { value, params } = found else { panic!() };
 /// assert_eq!((*value, params.get("id")), ("one user", Some("Jörg")));
 ///
 /// let Match::MethodNotAllowed { allow } = router.at(&Method::POST, "/users/1") else { panic!() };
@@ -55,7 +58,7 @@ pub struct Router<T> {
 /// Routes whose patterns match the same paths.
 #[derive(Clone, Debug)]
 struct Resource {
-    /// Indices of routes, in the order in which they came.
+    /// The index of the route of each method, in the order of insertion.
     methods: Vec<(Method, usize)>,
     any: Option<usize>,
     allow: HeaderValue,
@@ -69,48 +72,50 @@ struct Route<T> {
     value: T,
 }
 
-/// What a [`Router`] says of a request.
+/// The result of looking up a request in a [`Router`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Match<'a, T> {
-    /// This answers it.
+    /// There is a value.
     Found {
-        /// What was inserted; for HEAD what answers GET, if nothing was inserted for HEAD.
+        /// The inserted value. For HEAD it is that of GET, if nothing was inserted for HEAD.
         value: &'a T,
-        /// What the pattern's parameters stand for.
+        /// The values of the pattern's parameters.
         params: PathParams,
     },
-    /// The path is known, and OPTIONS asks what it takes (RFC 9110 §9.3.7): answer 204 with
+    /// The path is known, and the method is OPTIONS (RFC 9110 §9.3.7). The response is 204 with
     /// `Allow`.
     Options {
         /// The value of `Allow`.
         allow: &'a HeaderValue,
     },
-    /// The path is known, and this method is not for it: answer 405 with `Allow` (RFC 9110
-    /// §15.5.6).
+    /// The path is known, and it does not have the method. The response is 405 with `Allow` (RFC
+    /// 9110 §15.5.6).
     MethodNotAllowed {
         /// The value of `Allow`.
         allow: &'a HeaderValue,
     },
-    /// The path is known, and the method is to nobody: answer 501 (RFC 9110 §9.1).
+    /// The path is known, and the method is not. The response is 501 (RFC 9110 §9.1).
     NotImplemented,
-    /// Nothing answers this path: 404, or 501 where nobody [knows](Router::knows) the method.
+    /// The path is unknown. The response is 404, or 501 if the method is [unknown](Router::knows)
+    /// too.
     NotFound,
 }
 
 // === impl Router ===
 
 impl<T> Router<T> {
-    /// A router that knows no path.
+    /// An empty router.
     #[must_use]
     pub fn new() -> Self {
         Self { tree: Tree::default(), resources: Vec::new(), routes: Vec::new() }
     }
 
-    /// Has `value` answer `methods` on `pattern`; no method stands for every one but TRACE and
-    /// CONNECT, those included that no standard knows.
+    /// Inserts `value` for `methods` on `pattern`. An empty list stands for every method except
+    /// TRACE and CONNECT, including methods of no standard.
     ///
     /// # Errors
-    /// A malformed pattern, or a clash with another route: it tells both.
+    /// Returns an error if the pattern is malformed, or clashes with another route. The error names
+    /// both.
     pub fn insert(&mut self, methods: &[Method], pattern: &str, value: T) -> Result<(), RouteError> {
         let pattern = Pattern::parse(pattern)?;
         let index = match self.tree.position(&pattern) {
@@ -136,30 +141,29 @@ impl<T> Router<T> {
         Ok(())
     }
 
-    /// What answers `method` on `path`, which is as it was sent, without the query.
+    /// Looks up `method` on `path`. The path is as it was sent, without the query.
     #[must_use]
     pub fn at(&self, method: &Method, path: &str) -> Match<'_, T> {
         let (route, found) = match self.locate(method, path) {
             Ok(located) => located,
-            Err(missed) => return missed,
+            Err(mismatch) => return mismatch,
         };
         let mut params = PathParams::default();
         let mut values = found.iter();
         for name in &route.names {
-            // The empty rest has no parameter in the tree.
+            // The tree has no parameter for an empty rest.
             let raw = values.next().map_or("", |(_, value)| value);
             params.push(name.clone(), percent_decode_str(raw).decode_utf8_lossy().into_owned());
         }
         Match::Found { value: &route.value, params }
     }
 
-    /// As [`at`](Self::at), but no parameters are read: for whoever needs none, or takes them from
-    /// the path itself. It allocates nothing.
+    /// Looks up like [`at`](Self::at), without parameters. It allocates nothing.
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Match<'_, T> {
         match self.locate(method, path) {
             Ok((route, _)) => Match::Found { value: &route.value, params: PathParams::default() },
-            Err(missed) => missed,
+            Err(mismatch) => mismatch,
         }
     }
 
@@ -176,15 +180,14 @@ impl<T> Router<T> {
         }
     }
 
-    /// Every route in the order of insertion: its pattern, its methods (none stands for all), its
-    /// value.
+    /// Every route in the order of insertion: its pattern, its methods (an empty list stands for
+    /// all) and its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Method], &T)> {
         self.routes.iter().map(|route| (route.pattern.as_str(), &*route.methods, &route.value))
     }
 
-    /// Whether the method is one of RFC 9110 and RFC 5789, or a route names it. RFC 9110 §9.1: 405
-    /// and 404 are for methods that the server knows, 501 is for those it does not, whatever the
-    /// path.
+    /// Returns `true` if the method is one of RFC 9110 and RFC 5789, or of a route. RFC 9110 §9.1:
+    /// 405 and 404 are for methods that the server knows, 501 is for others, on any path.
     #[must_use]
     pub fn knows(&self, method: &Method) -> bool {
         const STANDARD: [Method; 9] = [
@@ -220,12 +223,12 @@ impl Resource {
     fn get(&self, method: &Method) -> Option<usize> {
         let named = |wanted: &Method| self.methods.iter().find(|(known, _)| known == wanted).map(|(_, route)| *route);
         let any = || self.any.filter(|_| *method != Method::TRACE && *method != Method::CONNECT);
-        // RFC 9110 §9.3.2: HEAD is GET without the content, which the server leaves out.
+        // RFC 9110 §9.3.2: HEAD is GET without the content. The server leaves the content out.
         let head = || if *method == Method::HEAD { named(&Method::GET) } else { None };
         named(method).or_else(head).or_else(any)
     }
 
-    /// The method, and the route that answers it already.
+    /// Returns the first of `methods` that has a route, and that route.
     fn taken<'m>(&self, methods: &'m [Method]) -> Option<(Option<&'m Method>, usize)> {
         if methods.is_empty() {
             return self.any.map(|other| (None, other));

@@ -4,15 +4,15 @@ use std::fmt;
 
 use http::Method;
 
-/// A pattern, read.
+/// A pattern of paths.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     text: String,
-    /// Length of the text before `{*rest}`, if it ends so.
+    /// The length of the text before `{*rest}`, if there is one.
     rest: Option<usize>,
 }
 
-/// Why a route could not be inserted.
+/// An error of a route: its pattern is malformed, or clashes with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteError(String);
 
@@ -21,16 +21,16 @@ pub struct RouteError(String);
 impl Pattern {
     pub(super) fn parse(text: &str) -> Result<Self, RouteError> {
         if !text.starts_with('/') {
-            return Err(RouteError::malformed(text, &"a path begins with `/`"));
+            return Err(RouteError::malformed(text, &"it must begin with `/`"));
         }
         let rest = text.ends_with('}').then(|| text.rfind("{*")).flatten();
         if rest.is_some_and(|at| !text[..at].ends_with('/')) {
-            return Err(RouteError::malformed(text, &"`{*rest}` is a segment of its own"));
+            return Err(RouteError::malformed(text, &"`{*rest}` must be a whole segment"));
         }
         let pattern = Self { text: text.to_owned(), rest };
         let names: Vec<_> = pattern.names().collect();
         if let Some(name) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name)) {
-            return Err(RouteError::malformed(text, &format_args!("`{name}` is there twice")));
+            return Err(RouteError::malformed(text, &format_args!("it has `{name}` twice")));
         }
         Ok(pattern)
     }
@@ -39,22 +39,23 @@ impl Pattern {
         &self.text
     }
 
-    /// The path without a rest, where there may be one: the tree's own catch-all does not take it.
+    /// The path in front of `{*rest}`. The tree's catch-all does not match an empty rest.
     pub(super) fn without_rest(&self) -> Option<&str> {
         self.rest.map(|at| &self.text[..at])
     }
 
-    /// What the tree is told.
+    /// The patterns to insert into the tree.
     pub(super) fn forms(&self) -> impl Iterator<Item = &str> {
         [Some(self.as_str()), self.without_rest()].into_iter().flatten()
     }
 
-    /// Whether `bare` is this pattern without its rest.
+    /// Returns `true` if `bare` is this pattern without its rest.
     pub(super) fn is_rest_of(&self, bare: &Self) -> bool {
         self.without_rest() == Some(bare.as_str())
     }
 
-    /// What each segment is worth where several patterns match: a literal most, `{*rest}` least.
+    /// The rank of each segment where several patterns match: a literal has the highest, `{*rest}`
+    /// the lowest.
     pub(super) fn ranks(&self) -> impl Iterator<Item = u8> {
         self.text.split('/').map(|segment| {
             let segment = segment.replace("{{", "_").replace("}}", "_");
@@ -69,7 +70,7 @@ impl Pattern {
 
     /// The names of the parameters, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        // `{{` and `}}` stand for the braces themselves.
+        // `{{` and `}}` are literal braces.
         let mut left = self.text.as_str();
         std::iter::from_fn(move || {
             loop {
@@ -87,7 +88,7 @@ impl Pattern {
         })
     }
 
-    /// Whether it matches the same paths: the names of parameters may differ.
+    /// Returns `true` if both match the same paths. The names of parameters may differ.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.shape() == other.shape()
     }
@@ -105,7 +106,7 @@ impl Pattern {
 
 impl RouteError {
     pub(super) fn malformed(pattern: &str, why: &dyn fmt::Display) -> Self {
-        Self(format!("{pattern:?} is no pattern: {why}"))
+        Self(format!("{pattern:?} is not a pattern: {why}"))
     }
 
     pub(super) fn clash(method: Option<&Method>, pattern: &str, other: &str) -> Self {

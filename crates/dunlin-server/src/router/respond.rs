@@ -1,4 +1,4 @@
-//! What handlers take and give.
+//! The requests and responses of handlers: [`Respond`], [`Json`] and [`json`].
 
 use dunlin_http::{Body, BodyError, Problem};
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -6,34 +6,34 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What a handler may give: a response, or what is made into one.
+/// A value that converts into a response.
 pub trait Respond {
-    /// The response.
+    /// Converts into a response.
     fn respond(self) -> Response<Body>;
 }
 
-/// A value that is answered as JSON.
+/// A value whose response is JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
 /// Reads the body of a request as JSON.
 ///
 /// # Errors
-/// 415 for another content type, 413 and 408 for what the server says of the body, 400 for what is not JSON or does not
-/// have the shape of `T`.
+/// Returns 415 for another content type, 413 for a body that is too large, and 408 for one that is
+/// too slow. Returns 400 if it is not JSON, or does not fit `T`.
 pub async fn json<T: DeserializeOwned>(request: &mut Request<Body>) -> Result<T, Problem> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence != "application/json" && !essence.ends_with("+json") {
-        // RFC 9110 §15.5.16: Accept tells which types would have been taken.
+        // RFC 9110 §15.5.16: Accept names the supported types.
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .detail("expected application/json"));
     }
     let body = std::mem::take(request.body_mut());
-    let told = |error: BodyError| Problem::new(error.status()).detail(error.to_string());
-    // The server bounds the body before anybody reads it.
-    let bytes = body.collect(usize::MAX).await.map_err(told)?;
+    let problem = |error: BodyError| Problem::new(error.status()).detail(error.to_string());
+    // The server has limited the body already.
+    let bytes = body.collect(usize::MAX).await.map_err(problem)?;
     serde_json::from_slice(&bytes).map_err(|error| Problem::new(StatusCode::BAD_REQUEST).detail(error.to_string()))
 }
 
@@ -76,14 +76,14 @@ impl<T: Serialize> Respond for Json<T> {
         match serde_json::to_vec(&self.0) {
             Ok(bytes) => typed("application/json", bytes.into()),
             Err(error) => {
-                tracing::error!(%error, "an answer could not be written as JSON");
+                tracing::error!(%error, "cannot write a response as JSON; answering 500");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
             }
         }
     }
 }
 
-/// So that a service that always answers is a handler.
+/// Makes a service that cannot fail a handler.
 impl Respond for std::convert::Infallible {
     fn respond(self) -> Response<Body> {
         match self {}
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn another_media_type_is_told_which_is_taken() {
+    fn a_response_to_another_media_type_names_the_supported_one() {
         check("application/json", Ok(1));
         check("application/problem+json; charset=utf-8", Ok(1));
         check("text/plain", Err(415));

@@ -1,4 +1,4 @@
-//! [`Routes`]: a router of handlers, and the service that it makes.
+//! [`Routes`]: handlers by method and path, and the service that they make.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -15,10 +15,10 @@ use tower_service::Service;
 
 use super::{Match, Respond, RouteError, Router};
 
-type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
-type Boxed = Arc<dyn Fn(Request<Body>) -> Answer + Send + Sync>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+type Boxed = Arc<dyn Fn(Request<Body>) -> ResponseFuture + Send + Sync>;
 
-/// Handlers and services by method and path; [`build`](Self::build) makes them a service.
+/// Handlers and services by method and path. [`build`](Self::build) makes a service of them.
 ///
 /// ```
 /// use dunlin_http::{Body, PathParams, Problem};
@@ -42,7 +42,8 @@ type Boxed = Arc<dyn Fn(Request<Body>) -> Answer + Send + Sync>;
 ///     .build()
 ///     .unwrap();
 ///
-/// let response = service.oneshot(Request::get("/users/1").body(Body::empty()).unwrap()).await.unwrap();
+/// let request = Request::get("/users/1").body(Body::empty()).unwrap();
+/// let response = service.oneshot(request).await.unwrap();
 /// assert_eq!(response.into_body().as_bytes(), Some(&br#"{"id":1}"#[..]));
 /// # });
 /// ```
@@ -53,7 +54,7 @@ pub struct Routes {
     error: Option<RouteError>,
 }
 
-/// The service that [`Routes`] make.
+/// The service of [`Routes`].
 #[derive(Clone)]
 pub struct RouteService {
     router: Arc<Router<Boxed>>,
@@ -63,12 +64,12 @@ pub struct RouteService {
 // === impl Routes ===
 
 impl Routes {
-    /// No routes: 404 for everything, and 501 for methods that nobody knows.
+    /// An empty set of routes. Its responses are 404, and 501 for unknown methods.
     pub fn new() -> Self {
         Self { router: Router::new(), fallback: None, error: None }
     }
 
-    /// Has `handler` answer `methods` on `pattern`; see [`Router::insert`].
+    /// Adds a handler of `methods` on `pattern`; see [`Router::insert`].
     pub fn route<H, F>(mut self, methods: &[Method], pattern: &str, handler: H) -> Self
     where
         H: Fn(Request<Body>) -> F + Send + Sync + 'static,
@@ -80,7 +81,7 @@ impl Routes {
         self
     }
 
-    /// Has `handler` answer GET, and so HEAD.
+    /// Adds a handler of GET and HEAD.
     pub fn get<H, F>(self, pattern: &str, handler: H) -> Self
     where
         H: Fn(Request<Body>) -> F + Send + Sync + 'static,
@@ -89,7 +90,7 @@ impl Routes {
         self.route(&[Method::GET], pattern, handler)
     }
 
-    /// Has `handler` answer POST.
+    /// Adds a handler of POST.
     pub fn post<H, F>(self, pattern: &str, handler: H) -> Self
     where
         H: Fn(Request<Body>) -> F + Send + Sync + 'static,
@@ -98,8 +99,8 @@ impl Routes {
         self.route(&[Method::POST], pattern, handler)
     }
 
-    /// Has `service` answer every method on every path below `prefix`, which it does not see:
-    /// `/assets/app.js` is `/app.js` to what is mounted on `/assets`.
+    /// Adds a service of every method on every path below `prefix`. The prefix is removed from the
+    /// path: a service on `/assets` sees `/assets/app.js` as `/app.js`.
     pub fn mount<S, B>(self, prefix: &str, service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -111,7 +112,7 @@ impl Routes {
         let prefix = prefix.trim_end_matches('/').to_owned();
         let (rest, bare) = (format!("{prefix}/{{*rest}}"), prefix.clone());
         let handler = move |mut request: Request<Body>| {
-            strip(request.uri_mut(), prefix.len());
+            remove_prefix(request.uri_mut(), prefix.len());
             call(service.clone(), request)
         };
         let handler = Arc::new(handler);
@@ -120,7 +121,7 @@ impl Routes {
         if bare.is_empty() { mounted } else { mounted.route(&[], &bare, move |request| again(request)) }
     }
 
-    /// Has `handler` answer every path that no route knows, whatever the method.
+    /// Sets the handler of every path without a route, for any method.
     pub fn fallback<H, F>(mut self, handler: H) -> Self
     where
         H: Fn(Request<Body>) -> F + Send + Sync + 'static,
@@ -130,10 +131,10 @@ impl Routes {
         self
     }
 
-    /// The service.
+    /// Builds the service.
     ///
     /// # Errors
-    /// The first route that was malformed or clashed with another.
+    /// Returns the error of the first route that was malformed or clashed with another.
     pub fn build(self) -> Result<RouteService, RouteError> {
         match self.error {
             Some(error) => Err(error),
@@ -178,13 +179,13 @@ where
         Err(error) => Err(error),
     };
     answer.map(|response| response.map(Body::new)).unwrap_or_else(|error| {
-        tracing::error!(%error, "a mounted service failed");
+        tracing::error!(%error, "a mounted service failed; answering 500");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
     })
 }
 
-/// Takes the first `len` bytes off the path.
-fn strip(uri: &mut Uri, len: usize) {
+/// Removes the first `len` bytes of the path.
+fn remove_prefix(uri: &mut Uri, len: usize) {
     let Some(target) = uri.path_and_query().and_then(|target| target.as_str().get(len..)) else { return };
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
     if let Ok(target) = target.parse::<http::uri::PathAndQuery>() {
@@ -215,7 +216,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
-        let answer: Result<Answer, Response<Body>> = match self.router.at(request.method(), request.uri().path()) {
+        let answer: Result<ResponseFuture, Response<Body>> = match self
+            .router
+            .at(request.method(), request.uri().path())
+        {
             Match::Found { value, params } => {
                 request.extensions_mut().insert(params);
                 Ok(value(request))

@@ -14,16 +14,16 @@ fn router(routes: &[(&[Method], &'static str)]) -> Router<&'static str> {
 #[track_caller]
 fn check(router: &Router<&'static str>, method: &str, path: &str, expect: &str) {
     let method: Method = method.parse().unwrap();
-    let told = match router.at(&method, path) {
+    let actual = match router.at(&method, path) {
         Match::Found { value, params } => {
-            params.iter().fold((*value).to_owned(), |told, (name, value)| format!("{told} {name}={value}"))
+            params.iter().fold((*value).to_owned(), |text, (name, value)| format!("{text} {name}={value}"))
         }
         Match::Options { allow } => format!("204 {}", allow.to_str().unwrap()),
         Match::MethodNotAllowed { allow } => format!("405 {}", allow.to_str().unwrap()),
         Match::NotImplemented => "501".to_owned(),
         Match::NotFound => "404".to_owned(),
     };
-    assert_eq!(told, expect, "{method} {path}");
+    assert_eq!(actual, expect, "{method} {path}");
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn methods() {
 }
 
 #[test]
-fn one_path_may_name_its_parameter_anew_for_another_method() {
+fn a_parameter_may_have_another_name_for_another_method() {
     let router = router(&[(&[Method::GET], "/users/{id}"), (&[Method::DELETE], "/users/{user_id}")]);
     check(&router, "GET", "/users/1", "/users/{id} id=1");
     check(&router, "DELETE", "/users/1", "/users/{user_id} user_id=1");
 }
 
 #[test]
-fn a_route_of_its_own_outweighs_an_empty_rest() {
+fn an_exact_route_has_precedence_over_an_empty_rest() {
     for order in [["/", "/{*rest}"], ["/{*rest}", "/"]] {
         let router = router(&[(&[], order[0]), (&[], order[1])]);
         check(&router, "GET", "/", "/");
@@ -88,7 +88,7 @@ fn a_route_of_its_own_outweighs_an_empty_rest() {
 }
 
 #[test]
-fn the_first_segment_that_differs_decides_whatever_the_order() {
+fn the_first_segment_that_differs_decides_in_any_order() {
     let patterns =
         ["/a/{x}", "/a/{*rest}", "/a/b", "/{x}/b", "/{x}/b/c", "/{*all}", "/a/{x}/e", "/f/{x}.png", "/f/{*rest}"];
     let get = &[Method::GET][..];
@@ -101,7 +101,7 @@ fn the_first_segment_that_differs_decides_whatever_the_order() {
         check(&router, "GET", "/a/", "/a/{*rest} rest=");
         check(&router, "GET", "/a/c/d", "/a/{*rest} rest=c/d");
         check(&router, "GET", "/a/c/e", "/a/{x}/e x=c");
-        // `/{x}/b/c` matches too, and its first segment is worth less.
+        // `/{x}/b/c` matches too, and its first segment has a lower rank.
         check(&router, "GET", "/a/b/c", "/a/{*rest} rest=b/c");
         check(&router, "GET", "/z/b", "/{x}/b x=z");
         check(&router, "GET", "/z/b/c", "/{x}/b/c x=z");
@@ -124,21 +124,21 @@ fn the_path_decides_before_the_method() {
 
 #[test]
 fn clashes_name_both() {
-    for (first, second, told) in [
+    for (first, second, message) in [
         ("/users/{id}", "/users/{name}", "GET /users/{name} clashes with GET /users/{id}"),
         ("/a", "/a", "GET /a clashes with GET /a"),
         ("/a/x{y}", "/a/{y}z", "/a/{y}z clashes with /a/x{y}"),
     ] {
         let mut router = Router::new();
         router.insert(&[Method::GET], first, ()).unwrap();
-        assert_eq!(router.insert(&[Method::GET, Method::POST], second, ()).unwrap_err().to_string(), told);
+        assert_eq!(router.insert(&[Method::GET, Method::POST], second, ()).unwrap_err().to_string(), message);
     }
 }
 
 #[test]
-fn patterns_that_are_none() {
+fn malformed_patterns() {
     for pattern in ["", "a", "/{", "/{}", "/{*}", "/{*rest}/a", "/a{*rest}", "/{x}/{x}", "/{x}{y}"] {
-        let told = Router::new().insert(&[], pattern, ()).unwrap_err().to_string();
-        assert!(told.contains("is no pattern"), "{pattern}: {told}");
+        let message = Router::new().insert(&[], pattern, ()).unwrap_err().to_string();
+        assert!(message.contains("is not a pattern"), "{pattern}: {message}");
     }
 }

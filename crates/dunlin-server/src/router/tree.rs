@@ -1,11 +1,10 @@
-//! [`Tree`]: which pattern matches a path.
+//! [`Tree`]: the patterns, and the search for the one that matches a path.
 
 use super::RouteError;
 use super::pattern::Pattern;
 
-/// Patterns by number. matchit's tree takes no `{*rest}` beside a `{name}` in the same place, so
-/// those that it does not take stand in a second one; a router without any of them asks the first
-/// one alone.
+/// Patterns by number. A tree of matchit cannot have `{*rest}` and `{name}` in one place, so a
+/// second tree has the `{*rest}` of such a place. Most routers do not need it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     first: matchit::Router<usize>,
@@ -16,16 +15,16 @@ pub(super) struct Tree {
 // === impl Tree ===
 
 impl Tree {
-    /// The number of the pattern that matches the same paths as this one.
+    /// Returns the number of the pattern that matches the same paths as `pattern`.
     pub(super) fn position(&self, pattern: &Pattern) -> Option<usize> {
         self.patterns.iter().position(|known| known.is_same(pattern))
     }
 
-    /// Takes a pattern that matches other paths than those before, as the next number.
+    /// Adds a pattern with the next number. No earlier one matches the same paths.
     pub(super) fn insert(&mut self, pattern: Pattern) -> Result<(), RouteError> {
         let index = self.patterns.len();
         if self.first.at(pattern.as_str()).is_ok_and(|found| self.patterns[*found.value].is_rest_of(&pattern)) {
-            // The path was only the empty rest of another pattern until now.
+            // Until now, the path was the empty rest of another pattern.
             self.first.remove(pattern.as_str());
         }
         while let Err(error) = self.first.insert(pattern.as_str(), index) {
@@ -38,15 +37,15 @@ impl Tree {
             }
         }
         if let Some(bare) = pattern.without_rest() {
-            // Where the path without a rest has a route of its own, that one wins.
+            // A route of the path without a rest has precedence.
             let _ = self.first.insert(bare, index);
         }
         self.patterns.push(pattern);
         Ok(())
     }
 
-    /// Of a pattern and the one that it cannot stand beside, has the one with a rest stand in the
-    /// second tree.
+    /// Resolves a conflict of `pattern` with the form `with` in the first tree: the pattern of the
+    /// two that has a rest goes into the second tree.
     fn make_room(&mut self, pattern: &Pattern, index: usize, with: &str) -> Result<(), RouteError> {
         let other = self.patterns.iter().position(|known| known.forms().any(|form| form == with));
         let clash = || {
@@ -70,7 +69,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The number of the pattern that matches `path`, and its parameters.
+    /// Returns the number of the pattern that matches `path`, and its parameters.
     #[inline]
     pub(super) fn at<'p>(&self, path: &'p str) -> Option<(usize, matchit::Params<'_, 'p>)> {
         let first = self.first.at(path).ok().map(|found| (*found.value, found.params));
@@ -80,7 +79,7 @@ impl Tree {
         }
     }
 
-    /// The one of the two that stands before the other. Each is the best of its tree.
+    /// Returns the match of higher rank. Each is the best of its tree.
     fn outrank<P>(&self, first: Option<(usize, P)>, beside: Option<(usize, P)>) -> Option<(usize, P)> {
         match (first, beside) {
             (Some(first), Some(beside)) => {

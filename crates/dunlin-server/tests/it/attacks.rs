@@ -8,10 +8,10 @@ use crate::support::{Fixture, config};
 
 const ATTACKERS: usize = 2_000;
 
-/// Opens many connections that begin with `opening` and never go on but by `trickle`, while an
-/// honest client asks.
+/// Opens many connections that send `opening`, and then `trickle` now and then. Meanwhile an honest
+/// client sends requests.
 fn attack(opening: &str, trickle: &str) {
-    // The server raises the limit of descriptors, which serves the clients of the same process too.
+    // The server raises the limit of descriptors for its whole process, so for these clients too.
     let server = Fixture::with(Config { max_connections: 0, max_connections_per_client: 2 * ATTACKERS, ..config() });
     let mut attackers: Vec<_> = (0..ATTACKERS).map_while(|_| connect(server.addr).ok()).collect();
     assert!(attackers.len() > 400, "{} descriptors are too few", attackers.len());
@@ -27,8 +27,8 @@ fn attack(opening: &str, trickle: &str) {
     }
 }
 
-/// A connection with a small window, so that what is not read stays with the server and not with
-/// the kernel.
+/// A connection with a small window, so that unread data stays with the server and not with the
+/// kernel.
 fn connect(addr: SocketAddr) -> std::io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
     socket.set_recv_buffer_size(4096)?;

@@ -1,10 +1,10 @@
-//! Requests that are as they should be.
+//! Well-formed requests over HTTP/1.
 
 use crate::support::{Fixture, config, until};
 use dunlin_server::Config;
 
 #[test]
-fn a_connection_answers_one_request_after_the_other() {
+fn a_connection_serves_several_requests() {
     for server in [Fixture::new(), Fixture::shared()] {
         let mut client = server.connect();
         for _ in 0..3 {
@@ -18,7 +18,7 @@ fn a_connection_answers_one_request_after_the_other() {
 }
 
 #[test]
-fn requests_sent_in_one_go_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let server = Fixture::new();
     let mut client = server.connect();
     client
@@ -44,7 +44,7 @@ fn a_request_may_come_byte_by_byte() {
 }
 
 #[test]
-fn bodies_come_with_a_length_or_in_chunks() {
+fn bodies_have_a_length_or_chunks() {
     let server = Fixture::new();
     let mut client = server.connect();
     let long = "x".repeat(200_000);
@@ -57,7 +57,7 @@ fn bodies_come_with_a_length_or_in_chunks() {
 }
 
 #[test]
-fn an_answer_before_much_of_the_body_came_says_that_it_is_the_last() {
+fn a_response_ahead_of_a_long_body_closes_the_connection() {
     let server = Fixture::new();
     for (head, status) in [
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n", 405),
@@ -76,7 +76,7 @@ fn an_answer_before_much_of_the_body_came_says_that_it_is_the_last() {
 }
 
 #[test]
-fn a_connection_goes_on_after_a_body_that_nobody_read() {
+fn a_connection_goes_on_behind_an_unread_body() {
     let server = Fixture::new();
     let mut client = server.connect();
     let long = "x".repeat(60_000);
@@ -92,7 +92,7 @@ fn a_connection_goes_on_after_a_body_that_nobody_read() {
             assert_eq!((answer.status, answer.field("connection")), (status, None), "{head}");
         }
     }
-    // What is short may come later, and in pieces.
+    // A short body may come later, and in pieces.
     for target in ["/", "/ignore"] {
         client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"));
         assert_eq!(client.answer().unwrap().field("connection"), None);
@@ -104,7 +104,7 @@ fn a_connection_goes_on_after_a_body_that_nobody_read() {
 }
 
 #[test]
-fn a_client_that_closed_its_half_is_answered() {
+fn a_client_that_has_closed_its_half_is_answered() {
     let server = Fixture::new();
     let get = "GET /wait/200 HTTP/1.1\r\nHost: a\r\n\r\n";
     let post = "POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
@@ -131,7 +131,7 @@ fn a_client_that_closed_its_half_is_answered() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.answer().unwrap().status, 200);
-    until("it is parked", || server.running.stats()[0].parked == 1);
+    until("the connection is parked", || server.running.stats()[0].parked == 1);
     client.send(get);
     client.0.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(client.answer().unwrap().text(), "waited");
@@ -139,7 +139,7 @@ fn a_client_that_closed_its_half_is_answered() {
 }
 
 #[test]
-fn a_body_that_ends_too_soon_is_not_taken_for_complete() {
+fn a_truncated_body_is_an_error() {
     let server = Fixture::new();
     for head in ["Content-Length: 9", "Transfer-Encoding: chunked"] {
         let mut client = server.connect();
@@ -170,7 +170,7 @@ fn close_is_honoured() {
 }
 
 #[test]
-fn keep_alive_can_be_switched_off() {
+fn keep_alive_can_be_turned_off() {
     let server = Fixture::with(Config { keep_alive: std::time::Duration::ZERO, ..config() });
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

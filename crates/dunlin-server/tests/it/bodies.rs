@@ -1,4 +1,4 @@
-//! Bodies on their way in and out: as they come, to their end, and with what follows them.
+//! Bodies of requests and responses: pieces, ends, trailers, and the requests behind them.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::support::{Client, config, stopped};
 
-/// Gives out what it has, and then its trailers.
+/// A body of some pieces, with trailers.
 struct Pieces(Vec<Bytes>, Option<HeaderMap>);
 
 impl http_body::Body for Pieces {
@@ -76,7 +76,7 @@ fn trailers_reach_the_handler() {
 }
 
 #[test]
-fn trailers_go_out_to_who_takes_them() {
+fn trailers_are_sent_to_clients_that_accept_them() {
     let (_running, mut client) = serve(Routes::new().get("/", async |_| {
         let mut trailers = HeaderMap::new();
         trailers.insert("t", HeaderValue::from_static("1"));
@@ -100,7 +100,7 @@ fn trailers_go_out_to_who_takes_them() {
 }
 
 #[test]
-fn pieces_of_any_size_arrive_as_they_are() {
+fn pieces_of_any_size_arrive_unchanged() {
     const SIZES: [&[usize]; 6] =
         [&[1], &[2048, 2049], &[0, 1, 0], &[16_383, 1, 16_385, 3], &[100_000, 1, 100_000], &[1_000; 100]];
     let (_running, mut client) = serve(Routes::new().get("/{case}", async |request: Request<Body>| {
@@ -116,7 +116,7 @@ fn pieces_of_any_size_arrive_as_they_are() {
 }
 
 #[test]
-fn a_stream_is_held_to_the_length_it_was_given() {
+fn a_stream_of_another_length_than_announced_ends_the_connection() {
     let (running, mut client) = serve(Routes::new().get("/{length}", async |request: Request<Body>| {
         let mut response = Response::new(Body::new(Pieces(pieces(&[10, 10]), None)));
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_str(&request.uri().path()[1..]).unwrap());
@@ -125,8 +125,7 @@ fn a_stream_is_held_to_the_length_it_was_given() {
     client.send("GET /20 HTTP/1.1\r\nHost: a\r\n\r\n");
     let answer = client.answer().unwrap();
     assert_eq!((answer.field("content-length"), answer.body.len()), (Some("20"), 20));
-    // Too little, or too much: the client is not to take it for the whole, nor what follows for
-    // another answer.
+    // Too few or too many bytes. The client must see neither a complete response nor a second one.
     for length in ["21", "19"] {
         let mut client = Client::connect(running.local_addrs()[0].as_tcp().unwrap());
         client.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -149,7 +148,7 @@ fn http_1_0_gets_no_chunks_and_our_version() {
     }
 }
 
-/// A body that comes from elsewhere.
+/// A body that another task sends.
 struct Received(mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Received {
@@ -161,7 +160,7 @@ impl http_body::Body for Received {
     }
 }
 
-/// Answers with the body while it comes.
+/// Responds with the body while it arrives.
 async fn echo(request: Request<Body>) -> Response<Body> {
     let (sender, receiver) = mpsc::channel(1);
     let mut body = request.into_body();
@@ -180,7 +179,7 @@ async fn echo(request: Request<Body>) -> Response<Body> {
 }
 
 #[test]
-fn a_conversation_flows_both_ways_at_once() {
+fn both_bodies_of_an_exchange_flow_at_once() {
     for event_loop in [dunlin_server::EventLoop::PerCore, dunlin_server::EventLoop::Shared] {
         let config = Config { event_loop, ..config() };
         let (running, mut client) = serve_with(config, Routes::new().post("/", echo).get("/", async |_| "next"));
@@ -209,7 +208,7 @@ fn a_conversation_flows_both_ways_at_once() {
 }
 
 #[test]
-fn a_body_that_is_read_behind_the_answer_is_read_to_its_end() {
+fn a_body_can_be_read_to_its_end_behind_the_response() {
     let (sender, lengths) = std::sync::mpsc::channel();
     let (_running, mut client) = serve(Routes::new().post("/", move |request: Request<Body>| {
         let sender = sender.clone();
@@ -227,7 +226,7 @@ fn a_body_that_is_read_behind_the_answer_is_read_to_its_end() {
         client.send(vec![b'x'; 300_000]);
         assert_eq!(lengths.recv().unwrap(), Some(300_000));
     }
-    // One that breaks off is not taken for whole.
+    // A truncated body is an error.
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
     assert_eq!(client.answer().unwrap().text(), "taken");
     drop(client);
@@ -235,7 +234,7 @@ fn a_body_that_is_read_behind_the_answer_is_read_to_its_end() {
 }
 
 #[test]
-fn a_service_cannot_answer_with_an_interim_status() {
+fn an_interim_status_of_a_final_response_is_500() {
     let (_running, mut client) = serve(Routes::new().get("/", async |_| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = http::StatusCode::EARLY_HINTS;

@@ -1,4 +1,4 @@
-//! Each deadline, reached.
+//! Each deadline.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::{Client, Fixture, config, punctually, until};
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(60);
 
-/// Every deadline long, so that the one under test is the one that is met.
+/// A configuration whose deadlines are long, so that only the one under test is reached.
 fn patient() -> Config {
     Config {
         keep_alive: LONG,
@@ -38,7 +38,7 @@ fn a_head_that_does_not_end_is_answered_408() {
     client.send("GET / HTTP/1.1\r\nHost: a\r\n");
     assert_eq!(client.answer().unwrap().status, 408);
     assert!(client.is_closed());
-    // So is a later one, counted from its own first byte.
+    // The deadline of a later head counts from its first byte.
     let mut client = server.connect();
     client.send("GET /wait/500 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.answer().unwrap().status, 200);
@@ -63,15 +63,15 @@ fn a_head_that_trickles_does_not_renew_its_deadline() {
 }
 
 #[test]
-fn empty_lines_put_off_no_deadline() {
-    // One before the first request: it is measured from accepting.
+fn empty_lines_do_not_extend_a_deadline() {
+    // A line before the first request, whose deadline counts from accepting.
     let server = Fixture::with(Config { first_byte_timeout: SHORT, ..patient() });
     let mut client = server.connect();
     let begun = Instant::now();
     client.send("\r\n");
     assert!(client.is_closed());
     assert!(begun.elapsed() >= SHORT);
-    // One between two requests: it does not count as one.
+    // A line between two requests does not begin a request.
     punctually(|idle| {
         let server = Fixture::with(Config { keep_alive: idle, ..patient() });
         let mut client = server.connect();
@@ -83,7 +83,7 @@ fn empty_lines_put_off_no_deadline() {
         assert!(client.is_closed());
         begun.elapsed() < idle + idle / 2
     });
-    // More than two are no mistake.
+    // More than two lines are no error.
     let server = Fixture::with(patient());
     for empty in 0..4 {
         let answer = server.send("\r\n".repeat(empty) + "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -93,7 +93,7 @@ fn empty_lines_put_off_no_deadline() {
 
 /// Checks that `frames`, sent again and again by an idle client of HTTP/2, keep no connection open.
 #[track_caller]
-fn keeps_nothing_open(frames: &[&[u8]]) {
+fn check_idle_frames(frames: &[&[u8]]) {
     punctually(|idle| {
         let server = Fixture::with(Config { keep_alive: idle, h2c: true, ..patient() });
         let mut client = server.connect();
@@ -116,15 +116,15 @@ fn keeps_nothing_open(frames: &[&[u8]]) {
 }
 
 #[test]
-fn frames_without_a_request_keep_no_connection_of_http2() {
-    keeps_nothing_open(&[b"\0\0\x08\x06\0\0\0\0\x0012345678"]);
-    keeps_nothing_open(&[b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01"]);
-    // A frame that comes byte by byte: its length is 0x4000.
-    keeps_nothing_open(&[b"\0", b"\x40", b"\0", b"\x77", b"\0", b"\0", b"\0", b"\0", b"\0", b"a", b"b", b"c"]);
+fn frames_without_a_request_do_not_extend_the_idle_time() {
+    check_idle_frames(&[b"\0\0\x08\x06\0\0\0\0\x0012345678"]);
+    check_idle_frames(&[b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01"]);
+    // A frame of 0x4000 bytes that comes byte by byte.
+    check_idle_frames(&[b"\0", b"\x40", b"\0", b"\x77", b"\0", b"\0", b"\0", b"\0", b"\0", b"a", b"b", b"c"]);
 }
 
 #[test]
-fn an_idle_connection_is_closed_busy_ones_are_not() {
+fn only_an_idle_connection_is_closed() {
     let server = Fixture::with(Config { keep_alive: SHORT, ..patient() });
     let mut idle = server.connect();
     idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -136,7 +136,7 @@ fn an_idle_connection_is_closed_busy_ones_are_not() {
 }
 
 #[test]
-fn a_client_that_closed_its_half_is_not_waited_for_without_end() {
+fn a_client_that_has_closed_its_half_has_a_deadline() {
     let server = Fixture::with(patient());
     let mut client = server.connect();
     client.send("GET /wait/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -149,17 +149,17 @@ fn a_client_that_closed_its_half_is_not_waited_for_without_end() {
 #[test]
 fn a_client_that_is_gone_is_noticed_by_a_reset_or_by_writing() {
     let server = Fixture::with(patient());
-    // Closing with bytes unread resets the connection; it is seen while the handler still waits.
+    // Closing with bytes unread resets the connection. The server sees that during the handler.
     let mut reset = server.connect();
     reset.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /wait/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
-    // One that streams is written to.
+    // The server writes to the client of a stream.
     let mut streamed = server.connect();
     streamed.send("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
     for client in [&reset, &streamed] {
         client.0.peek(&mut [0]).unwrap();
     }
     drop((reset, streamed));
-    until("both are gone", || server.running.stats()[0].connections == 0);
+    until("both connections are gone", || server.running.stats()[0].connections == 0);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_body_that_stops_is_answered_408() {
 }
 
 #[test]
-fn a_body_that_trickles_is_answered_408_one_that_flows_is_read() {
+fn only_a_body_below_the_minimum_rate_is_answered_408() {
     punctually(|body_timeout| {
         let server = Fixture::with(Config { body_timeout, min_rate: 2_000, ..patient() });
         let (mut slow, mut quick) = (server.connect(), server.connect());
@@ -203,7 +203,7 @@ fn a_body_that_trickles_is_answered_408_one_that_flows_is_read() {
 }
 
 #[test]
-fn a_handler_that_takes_its_time_is_not_the_clients_fault() {
+fn the_time_of_a_handler_does_not_count() {
     let server = Fixture::with(Config { body_timeout: SHORT, write_timeout: SHORT, keep_alive: SHORT, ..patient() });
     let answer = server.send("GET /wait/1200 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(answer.text(), "waited");
@@ -214,15 +214,15 @@ fn a_reader_that_stops_is_cut() {
     let server = Fixture::with(Config { write_timeout: SHORT, ..patient() });
     let mut client = server.connect();
     client.send("GET /big/50000000 HTTP/1.1\r\nHost: a\r\n\r\n");
-    until("it asks", || server.running.stats()[0].requests > 0);
-    until("it is cut", || server.running.stats()[0].connections == 0);
+    until("the request arrives", || server.running.stats()[0].requests > 0);
+    until("the connection is cut", || server.running.stats()[0].connections == 0);
     let mut all = Vec::new();
     let _ = client.0.read_to_end(&mut all);
     assert!(all.len() < 50_000_000);
 }
 
 #[test]
-fn an_old_connection_closes_with_its_next_answer() {
+fn an_old_connection_closes_behind_its_next_response() {
     let server = Fixture::with(Config { max_connection_age: SHORT, park_after: LONG, ..patient() });
     let mut client = server.connect();
     client.send("GET /wait/800 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -242,7 +242,7 @@ fn a_connection_ends_after_its_last_request() {
 }
 
 #[test]
-fn a_parked_connection_answers_and_still_obeys_its_deadline() {
+fn a_parked_connection_answers_and_keeps_its_deadline() {
     punctually(|keep_alive| {
         let server = Fixture::with(Config { park_after: Duration::from_millis(50), keep_alive, ..patient() });
         let mut client = server.connect();
@@ -252,7 +252,7 @@ fn a_parked_connection_answers_and_still_obeys_its_deadline() {
             let answer = client.answer();
             assert!(answer.is_none_or(|answer| answer.text() == "abc"));
             let parked = || server.running.stats()[0].parked == 1;
-            until("it is parked or closed", || parked() || server.running.stats()[0].connections == 0);
+            until("the connection is parked or closed", || parked() || server.running.stats()[0].connections == 0);
             if begun.elapsed() > keep_alive * 3 / 4 {
                 return false;
             }
@@ -263,15 +263,15 @@ fn a_parked_connection_answers_and_still_obeys_its_deadline() {
     });
 }
 
-/// No client is cut off for bytes that a server did not read while it was held up itself.
+/// A server that was stopped for a time reads the bytes that came meanwhile before it judges.
 #[test]
-fn a_server_that_stood_still_does_not_blame_its_clients() {
+fn a_server_that_was_stopped_cuts_no_client() {
     punctually(|deadline| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let child = under_systemd(listener.into(), &format!("export DUNLIN_DEADLINES={}; ", deadline.as_millis()));
         let pid = i32::try_from(child.id()).unwrap();
-        // SAFETY: the child has not been waited for, so its number is its own.
+        // SAFETY: the child has not been waited for, so the number is still its own.
         let signal = |signal| assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
         let mut other = Client::connect(addr);
         other.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -13,7 +13,7 @@ use crate::support::{Client, PATIENCE};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// `GET http://a/`, in HPACK.
 const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
-/// A field that is kept in no table: 100 bytes of value.
+/// A field that enters no table, with a value of 100 bytes.
 static FIELD: LazyLock<Vec<u8>> = LazyLock::new(|| [&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat());
 
 const DATA: u8 = 0;
@@ -35,8 +35,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Floods with `opening` and then what `frames` gives for 0, 1, …, until the connection ends; the
-/// error codes of the GOAWAYs that came.
+/// Sends `opening`, then `frames(0)`, `frames(1)`, … until the connection ends. Returns the codes
+/// of the GOAWAYs that came.
 #[track_caller]
 fn flood(addr: SocketAddr, opening: &[u8], frames: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     let mut socket = TcpStream::connect(addr).unwrap();
@@ -152,8 +152,9 @@ fn rapid_resets() {
 
 #[test]
 fn requests_that_the_server_resets() {
-    // RFC 9113 §8.1.1: a field in upper case is a stream error, each time.
-    withstand(b"", |n| frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &[GET, &[0x00, 1, b'X', 1, b'y']].concat()));
+    // RFC 9113 §8.2.2: a connection-specific field is a stream error, each time.
+    let request = [GET, b"\x00\x0aconnection\x01x"].concat();
+    calms(&withstand(b"", |n| frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &request)));
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub fn get(uri: &str) -> Request<()> {
 }
 
 #[test]
-fn prior_knowledge_is_taken_where_it_is_allowed() {
+fn prior_knowledge_is_accepted_if_it_is_configured() {
     let server = Fixture::with(h2c());
     run(async {
         let (mut client, _connection) = client(&server).await;
@@ -60,7 +60,7 @@ fn prior_knowledge_is_taken_where_it_is_allowed() {
         let post = Request::post("http://a/echo").body(()).unwrap();
         assert_eq!(send(&mut client, post, b"abc").await.unwrap(), (200, "abc".into()));
     });
-    // HTTP/1.1 is spoken beside it.
+    // The same port serves HTTP/1.1.
     assert_eq!(server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "Hello, World!");
 }
 
@@ -101,7 +101,7 @@ fn malformed_requests_are_refused() {
 }
 
 #[test]
-fn streams_are_told_to_end_and_answered() {
+fn streams_in_flight_are_answered_at_shutdown() {
     let server = Fixture::with(h2c());
     run(async {
         let (mut client, connection) = client(&server).await;
@@ -121,7 +121,7 @@ fn streams_are_told_to_end_and_answered() {
 fn an_idle_connection_is_closed() {
     let server = Fixture::with(Config { keep_alive: Duration::from_millis(300), ..h2c() });
     run(async {
-        // Asked for at once: what is not is not idle for long.
+        // A connection without a request has a shorter deadline.
         let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
         let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
         let (response, _) = client.send_request(get("http://a/wait/800"), true).unwrap();
@@ -148,7 +148,7 @@ fn rapid_resets_end_the_connection() {
 }
 
 #[test]
-fn a_flood_of_frames_that_do_nothing_ends_the_connection() {
+fn a_flood_of_control_frames_ends_the_connection() {
     for kind in [4, 6] {
         let server = Fixture::with(h2c());
         let mut client = server.connect();
@@ -170,14 +170,14 @@ fn a_window_that_stays_closed_ends_the_stream() {
     run(async {
         let (mut client, _connection) = client(&server).await;
         let (response, _) = client.send_request(get("http://a/stream"), true).unwrap();
-        // The body is read, and its window is never opened again.
+        // The client reads data, and never releases capacity.
         let mut body = response.await.unwrap().into_body();
         while body.data().await.unwrap().is_ok() {}
     });
 }
 
-/// Waits a moment, and keeps the longest.
-async fn moment(longest: &mut Duration) {
+/// Waits 20 ms, and records the longest wait.
+async fn short_wait(longest: &mut Duration) {
     let begun = Instant::now();
     tokio::time::sleep(Duration::from_millis(20)).await;
     *longest = begun.elapsed().max(*longest);
@@ -197,7 +197,7 @@ fn a_body_that_stops_is_answered_408_though_another_stream_is_busy() {
             let mut longest = Duration::ZERO;
             while !slow.is_finished() {
                 body.send_data(Bytes::from_static(&[b'x'; 1000]), false).unwrap();
-                moment(&mut longest).await;
+                short_wait(&mut longest).await;
             }
             let _ = body.send_data(Bytes::new(), true);
             assert_eq!(slow.await.unwrap().unwrap().status(), 408);
@@ -209,12 +209,12 @@ fn a_body_that_stops_is_answered_408_though_another_stream_is_busy() {
 }
 
 #[test]
-fn an_answer_that_is_not_taken_is_reset_though_another_stream_is_busy() {
+fn a_response_that_is_not_read_is_reset_though_another_stream_is_busy() {
     punctually(|write_timeout| {
         let server = Fixture::with(Config { write_timeout, ..h2c() });
         run(async {
             let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
-            // Wide for the connection, narrow for each stream.
+            // The window of the connection is large, those of streams are small.
             let handshake = h2::client::Builder::new().initial_connection_window_size(1 << 24).handshake(socket);
             let (client, connection) = handshake.await.unwrap();
             tokio::spawn(connection);
@@ -229,7 +229,7 @@ fn an_answer_that_is_not_taken_is_reset_though_another_stream_is_busy() {
                     Ok(data) => busy.flow_control().release_capacity(data.len()).unwrap(),
                     Err(_) => break,
                 }
-                moment(&mut longest).await;
+                short_wait(&mut longest).await;
             }
             let reset = loop {
                 match stalled.data().await.unwrap() {
@@ -245,8 +245,7 @@ fn an_answer_that_is_not_taken_is_reset_though_another_stream_is_busy() {
     });
 }
 
-/// What the server says last to `frames` behind the preface: the code of its GOAWAY (RFC 9113
-/// §6.8).
+/// Sends `frames` behind the preface. Returns the code of the server's last GOAWAY (RFC 9113 §6.8).
 fn last_code(frames: &[&[u8]]) -> Option<u8> {
     let server = Fixture::with(h2c());
     let mut client = server.connect();
@@ -266,10 +265,10 @@ fn last_code(frames: &[&[u8]]) -> Option<u8> {
 }
 
 #[test]
-fn frames_that_may_not_come_end_the_connection_with_their_code() {
+fn forbidden_frames_end_the_connection_with_their_code() {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08";
-    // GET http://a/, by the static table of HPACK and a literal; not the stream's end, and its end.
+    // GET http://a/, by the static table of HPACK and a literal. WHOLE has END_STREAM.
     const OPEN: &[u8] = b"\0\0\x06\x01\x04\0\0\0\x01\x82\x86\x84\x01\x01a";
     const WHOLE: &[u8] = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01a";
     const DATA: &[u8] = b"\0\0\x01\0\0\0\0\0\x01x";
@@ -277,7 +276,7 @@ fn frames_that_may_not_come_end_the_connection_with_their_code() {
     assert_eq!(last_code(&[PING]), Some(1));
     assert_eq!(last_code(&[b"\0\0\0\x04\x01\0\0\0\0", PING]), Some(1));
     assert_eq!(last_code(&[WHOLE, SETTINGS]), Some(1));
-    // RFC 9113 §5.1: data behind a stream's end, whether it was answered or not.
+    // RFC 9113 §5.1: data behind the end of a stream.
     assert_eq!(last_code(&[SETTINGS, WHOLE, DATA]), Some(5));
     assert_eq!(last_code(&[SETTINGS, OPEN, LAST, DATA]), Some(5));
 }

@@ -110,7 +110,8 @@ fn a_malformed_set_of_pseudo_fields_resets_its_stream() {
     assert_eq!(outcome_of_trailers(&[&field("x-a", b"b")[..], b"\x82"].concat()), Outcome::Reset(1));
 }
 
-/// The departures of h2, which a later version may end: see `docs/decisions/0021-malformed-fields-over-http2.md`.
+/// The departures of h2, which a later version may end: see
+/// `docs/decisions/0021-malformed-fields-over-http2.md`.
 #[test]
 fn a_field_that_h2_cannot_decode_ends_the_connection() {
     assert_eq!(outcome_of_field("x-a", b"b"), Outcome::Answered);

@@ -10,7 +10,7 @@ use http::Request;
 use crate::http2::{client, get, h2c, run, send};
 use crate::support::Fixture;
 
-/// A client that opens its windows to nothing.
+/// A client whose windows are empty.
 async fn shut(server: &Fixture) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
     let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
     let (client, connection) = h2::client::Builder::new().initial_window_size(0).handshake(socket).await.unwrap();
@@ -18,10 +18,9 @@ async fn shut(server: &Fixture) -> (SendRequest<Bytes>, tokio::task::JoinHandle<
 }
 
 #[test]
-fn what_is_complete_in_memory_is_not_held_for_a_client_that_takes_nothing() {
+fn a_response_in_memory_has_a_deadline_if_the_client_reads_nothing() {
     let server = Fixture::with(Config { write_timeout: Duration::from_millis(300), ..h2c() });
     run(async {
-        // A greeting, and fifty megabytes.
         for uri in ["http://a/", "http://a/big/50000000"] {
             let (mut client, connection) = shut(&server).await;
             let (response, _) = client.send_request(get(uri), true).unwrap();
@@ -35,7 +34,7 @@ fn what_is_complete_in_memory_is_not_held_for_a_client_that_takes_nothing() {
 }
 
 #[test]
-fn a_slow_client_that_goes_on_taking_gets_all_of_it() {
+fn a_slow_client_that_keeps_reading_gets_all_of_a_response() {
     let server = Fixture::with(Config { write_timeout: Duration::from_millis(300), ..h2c() });
     run(async {
         let (mut client, _connection) = client(&server).await;
@@ -53,18 +52,18 @@ fn a_slow_client_that_goes_on_taking_gets_all_of_it() {
 }
 
 #[test]
-fn one_that_awaits_100_is_told_to_go_on_only_if_its_content_is_wanted() {
+fn a_100_is_sent_only_if_the_handler_reads_the_body() {
     let server = Fixture::with(h2c());
     run(async {
         let (mut client, _connection) = client(&server).await;
         let post = |uri: &str| Request::post(uri).header("expect", "100-continue").body(()).unwrap();
         let (mut response, mut stream) = client.send_request(post("http://a/echo"), false).unwrap();
-        let told = std::future::poll_fn(|cx| response.poll_informational(cx)).await.unwrap().unwrap();
-        assert_eq!(told.status(), 100);
+        let interim = std::future::poll_fn(|cx| response.poll_informational(cx)).await.unwrap().unwrap();
+        assert_eq!(interim.status(), 100);
         stream.send_data(Bytes::from_static(b"abc"), true).unwrap();
         let mut body = response.await.unwrap().into_body();
         assert_eq!(body.data().await.unwrap().unwrap(), "abc");
-        // This one has no reader.
+        // This handler does not read the body.
         let (mut response, _stream) = client.send_request(post("http://a/ignore"), false).unwrap();
         assert!(std::future::poll_fn(|cx| response.poll_informational(cx)).await.is_none());
         assert_eq!(response.await.unwrap().status(), 200);
@@ -72,13 +71,13 @@ fn one_that_awaits_100_is_told_to_go_on_only_if_its_content_is_wanted() {
 }
 
 #[test]
-fn a_body_that_its_client_gives_up_is_no_whole_one() {
-    let (told, heard) = std::sync::mpsc::channel();
+fn a_body_that_the_client_resets_is_an_error() {
+    let (sender, receiver) = std::sync::mpsc::channel();
     let routes = dunlin_server::Routes::new().post("/", move |request: Request<dunlin_http::Body>| {
-        let told = told.clone();
+        let sender = sender.clone();
         async move {
-            let _ = told.send(request.into_body().collect(1 << 20).await.map_err(|error| error.to_string()));
-            "told"
+            let _ = sender.send(request.into_body().collect(1 << 20).await.map_err(|error| error.to_string()));
+            "done"
         }
     });
     let server = dunlin_server::Server::bind(h2c()).unwrap();
@@ -102,11 +101,11 @@ fn a_body_that_its_client_gives_up_is_no_whole_one() {
     // A handler may be gone before it knows; what it knows is not that this was all.
     running.shutdown();
     crate::support::stopped(running);
-    assert!(heard.try_iter().all(|body| body.is_err()));
+    assert!(receiver.try_iter().all(|body| body.is_err()));
 }
 
 #[test]
-fn cookies_that_were_split_are_one_field() {
+fn split_cookies_are_joined() {
     let server = Fixture::with(h2c());
     run(async {
         let (mut client, _connection) = client(&server).await;
@@ -117,7 +116,7 @@ fn cookies_that_were_split_are_one_field() {
 }
 
 #[test]
-fn heads_are_those_of_http2() {
+fn heads_follow_http2() {
     let server = Fixture::with(h2c());
     run(async {
         let (mut client, _connection) = client(&server).await;
@@ -151,7 +150,7 @@ fn heads_are_those_of_http2() {
 }
 
 #[test]
-fn a_client_that_is_answered_early_may_finish() {
+fn a_client_may_finish_its_request_behind_an_early_response() {
     let server = Fixture::with(Config { max_body: 100_000, ..h2c() });
     run(async {
         let (mut client, _connection) = client(&server).await;
@@ -165,8 +164,8 @@ fn a_client_that_is_answered_early_may_finish() {
             while let Some(data) = body.data().await {
                 data.unwrap();
             }
-            // RFC 9113 §8.1: what it still sends is no error, and is not read; it is asked to stop
-            // in the end.
+            // RFC 9113 §8.1: the rest of the request is no error. It is discarded, and the client
+            // is asked to stop with RST_STREAM and NO_ERROR.
             stream.send_data(Bytes::from_static(&[b'x'; 60_000]), false).unwrap();
             let reset = std::future::poll_fn(|cx| stream.poll_reset(cx)).await.unwrap();
             assert_eq!(reset, h2::Reason::NO_ERROR);
@@ -179,7 +178,7 @@ fn a_client_that_is_answered_early_may_finish() {
 }
 
 #[test]
-fn what_is_wrong_with_a_body_that_nobody_reads_is_seen() {
+fn a_malformed_body_without_a_reader_resets_the_stream() {
     let server = Fixture::with(h2c());
     run(async {
         for _ in 0..20 {

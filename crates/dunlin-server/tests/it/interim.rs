@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::support::{Client, config};
 
-/// Answers every request, and tells something before from another task.
+/// Responds to every request, and sends interim responses from another task before.
 #[derive(Clone)]
 struct Hinting;
 
@@ -40,7 +40,7 @@ impl Handler<Exchange> for Hinting {
     }
 }
 
-/// Sends more and more, until they are no longer taken.
+/// Sends interim responses until they are refused.
 async fn hint(interim: Interim, own: String) {
     let headers = HeaderMap::from_iter([(LINK, HeaderValue::try_from(own).unwrap())]);
     while interim.send(StatusCode::EARLY_HINTS, &headers) {
@@ -49,7 +49,7 @@ async fn hint(interim: Interim, own: String) {
 }
 
 #[test]
-fn however_late_they_are_sent_each_stands_ahead_of_its_own_answer() {
+fn late_interim_responses_precede_their_own_final_response() {
     for event_loop in [EventLoop::PerCore, EventLoop::Shared] {
         let config = dunlin_server::Config { event_loop, workers: 2, ..config() };
         let running = Server::bind(config).unwrap().start(|_| async { Ok(Hinting) }).unwrap();
@@ -73,7 +73,7 @@ fn however_late_they_are_sent_each_stands_ahead_of_its_own_answer() {
 }
 
 #[test]
-fn over_http2_too() {
+fn interim_responses_over_http2() {
     for event_loop in [EventLoop::PerCore, EventLoop::Shared] {
         let config = dunlin_server::Config { event_loop, workers: 2, h2c: true, ..config() };
         let running = Server::bind(config).unwrap().start(|_| async { Ok(Hinting) }).unwrap();
@@ -93,9 +93,12 @@ fn over_http2_too() {
                     asked.push((client.send_request(request, true).unwrap().0, path));
                 }
                 for (mut response, path) in asked {
-                    while let Some(told) = std::future::poll_fn(|cx| response.poll_informational(cx)).await {
-                        let told = told.unwrap();
-                        assert_eq!((told.status().as_u16(), told.headers()["link"].to_str().unwrap()), (103, &*path));
+                    while let Some(interim) = std::future::poll_fn(|cx| response.poll_informational(cx)).await {
+                        let interim = interim.unwrap();
+                        assert_eq!(
+                            (interim.status().as_u16(), interim.headers()["link"].to_str().unwrap()),
+                            (103, &*path)
+                        );
                         hints += 1;
                     }
                     let mut body = response.await.unwrap().into_body();

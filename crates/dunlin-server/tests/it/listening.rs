@@ -1,4 +1,4 @@
-//! Where a server listens, and whom it takes in.
+//! Addresses to listen on, and limits of connections.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -37,7 +37,7 @@ fn several_addresses_and_unix_sockets() {
 }
 
 #[test]
-fn an_address_in_use_is_told_in_one_line() {
+fn the_error_of_an_address_in_use_is_one_line() {
     let server = Fixture::with(Config { workers: 2, ..config() });
     let taken = Addr::Tcp(server.addr);
     let error = Server::bind(Config { listen: vec![taken.clone()], ..config() }).unwrap_err();
@@ -62,10 +62,10 @@ fn a_factory_that_fails_stops_the_server() {
     let error =
         server.start(async |of| if of.index == 1 { Err("no pool".into()) } else { Ok(routes().build()?) }).unwrap_err();
     assert_eq!(error.to_string(), "cannot make the service: no pool");
-    until("nobody listens", || std::net::TcpStream::connect(addr).is_err());
+    until("the address refuses connections", || std::net::TcpStream::connect(addr).is_err());
 }
 
-/// Answers with what is known of the connection.
+/// Responds with the facts about the connection.
 #[derive(Clone)]
 struct WhoAmI(Arc<AtomicU64>);
 
@@ -75,17 +75,17 @@ impl Connect for WhoAmI {
     fn connect(&self, connection: &Arc<Connection>) -> FromTower<RouteService> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let connection = connection.clone();
-        let told = move |_: Request<Body>| {
+        let handler = move |_: Request<Body>| {
             let remote = connection.remote().map(|remote| remote.to_string()).unwrap_or_default();
             let text = format!("{} {} {}", remote, connection.scheme(), connection.local());
             async move { text }
         };
-        FromTower(Routes::new().get("/", told).build().unwrap())
+        FromTower(Routes::new().get("/", handler).build().unwrap())
     }
 }
 
 #[test]
-fn the_proxy_protocol_tells_the_client_where_it_is_listed() {
+fn a_listed_proxy_names_its_client() {
     let made = Arc::new(AtomicU64::new(0));
     for (network, listed) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
         let proxy_protocol_from = vec![network.parse().unwrap()];
@@ -107,7 +107,7 @@ fn the_proxy_protocol_tells_the_client_where_it_is_listed() {
             assert_eq!(answer.status, 400);
         }
     }
-    // Once for each connection, not for each request.
+    // `connect` is called for each connection, not for each request.
     assert_eq!(made.load(Ordering::Relaxed), 2);
 }
 
@@ -148,7 +148,7 @@ fn accepted_connections_have_the_configured_keep_alive_probes() {
 }
 
 #[test]
-fn a_client_has_no_more_connections_than_it_may() {
+fn connections_of_a_client_are_limited() {
     let server = Fixture::with(Config { max_connections_per_client: 2, ..config() });
     let mut kept: Vec<_> = (0..2).map(|_| server.connect()).collect();
     for client in &mut kept {
@@ -160,14 +160,14 @@ fn a_client_has_no_more_connections_than_it_may() {
 }
 
 #[test]
-fn a_full_server_makes_room_by_closing_who_is_idle_longest() {
+fn a_full_server_closes_the_connection_that_is_idle_for_longest() {
     let server = Fixture::with(Config { max_connections: 2, max_connections_per_client: 10, ..config() });
     let mut first = server.connect();
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(first.answer().unwrap().status, 200);
     let mut busy = server.connect();
     busy.send("GET /held/full HTTP/1.1\r\nHost: a\r\n\r\n");
-    until("it asks", || server.running.stats()[0].requests == 2);
+    until("the request arrives", || server.running.stats()[0].requests == 2);
     assert_eq!(server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "Hello, World!");
     assert!(first.is_closed());
     release("full");
@@ -192,13 +192,13 @@ fn connections_are_spread_evenly() {
 }
 
 #[test]
-fn whoever_owns_a_runtime_serves_on_it() {
+fn serve_runs_on_the_runtime_of_its_caller() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        let asking = std::thread::spawn(move || {
+        let client = std::thread::spawn(move || {
             let mut client = Client::connect(addr);
             client.send("GET /greet HTTP/1.1\r\nHost: a\r\n\r\n");
             let answer = client.answer().unwrap();
@@ -207,13 +207,13 @@ fn whoever_owns_a_runtime_serves_on_it() {
         });
         let router = axum::Router::new().route("/greet", axum::routing::get(async || "Hello from axum"));
         let outcome = dunlin_server::serve(listener, router, async { stopped.await.unwrap() }).await;
-        assert_eq!(asking.join().unwrap(), "Hello from axum");
+        assert_eq!(client.join().unwrap(), "Hello from axum");
         outcome
     });
     assert!(outcome.drained);
 }
 
-/// What the test below starts; nothing when it is run as a test.
+/// The process of [`under_systemd`]. It does nothing if it runs as a test.
 #[test]
 fn served_under_systemd() {
     if std::env::var_os("DUNLIN_UNDER_SYSTEMD").is_none() {
@@ -227,7 +227,7 @@ fn served_under_systemd() {
         (config.header_timeout, config.first_byte_timeout, config.body_timeout) = (deadline, deadline, deadline);
     }
     let server = Server::bind(config).unwrap();
-    // Before anybody is served: a crowd may leave no descriptor for it.
+    // Made first, because many clients may leave no descriptor for it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let running = server.start(|_| async { Ok(routes().build()?) }).unwrap();
     // The parent closes its end when it has seen enough.
@@ -236,7 +236,7 @@ fn served_under_systemd() {
     runtime.block_on(running.stopped());
 }
 
-/// Starts the test above as systemd would: `listener` is descriptor 3. `before` is run by the shell
+/// Starts the test above as systemd would, with `listener` as descriptor 3. The shell runs `before`
 /// first.
 pub fn under_systemd(listener: std::os::fd::OwnedFd, before: &str) -> std::process::Child {
     let serve = r#"exec 3<&1 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" --nocapture --exact listening::served_under_systemd"#;
@@ -256,7 +256,7 @@ pub fn end(mut child: std::process::Child) {
 }
 
 #[test]
-fn sockets_of_the_service_manager_are_taken() {
+fn sockets_of_the_service_manager_are_served() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let child = under_systemd(listener.into(), "");

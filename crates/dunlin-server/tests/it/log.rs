@@ -1,4 +1,4 @@
-//! The lines about clients that never reach a handler.
+//! The log lines about clients that never reach a handler.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, Once};
@@ -47,18 +47,29 @@ impl Subscriber for Collect {
     fn exit(&self, _: &Id) {}
 }
 
+/// Begins to collect the lines of this process.
+pub fn collect() {
+    static COLLECT: Once = Once::new();
+    COLLECT.call_once(|| tracing::subscriber::set_global_default(Collect).unwrap());
+}
+
+/// Waits for a line with all of `parts`.
+#[track_caller]
+pub fn wait_for_line(parts: &[&str]) {
+    until(&format!("a line with {parts:?}"), || {
+        let lines = LINES.lock().unwrap();
+        lines.iter().any(|line| parts.iter().all(|part| line.contains(part)))
+    });
+}
+
 /// Sends `bytes`, and waits for a line with the client's address and all of `parts`.
 #[track_caller]
 fn check(server: &Fixture, bytes: &[u8], parts: &[&str]) {
-    static COLLECT: Once = Once::new();
-    COLLECT.call_once(|| tracing::subscriber::set_global_default(Collect).unwrap());
+    collect();
     let mut client = server.connect();
     let peer = format!("peer={} ", client.0.local_addr().unwrap());
     client.send(bytes);
-    until(&format!("a line with {parts:?}"), || {
-        let lines = LINES.lock().unwrap();
-        lines.iter().any(|line| line.contains(&peer) && parts.iter().all(|part| line.contains(part)))
-    });
+    wait_for_line(&[&[peer.as_str()], parts].concat());
 }
 
 #[test]
@@ -107,6 +118,6 @@ fn an_attack_does_not_fill_the_log() {
         })
         .collect();
     let lines = LINES.lock().unwrap();
-    let told = peers.iter().filter(|peer| lines.iter().any(|line| line.contains(*peer))).count();
-    assert!(told < 100, "{told} lines");
+    let logged = peers.iter().filter(|peer| lines.iter().any(|line| line.contains(*peer))).count();
+    assert!(logged < 100, "{logged} lines");
 }

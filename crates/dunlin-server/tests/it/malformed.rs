@@ -1,11 +1,11 @@
-//! Requests that RFC 9110 and RFC 9112 call wrong, in the RFCs' order. Each is answered once, and
-//! the connection ends where its framing cannot be trusted.
+//! Requests that violate RFC 9110 or RFC 9112, in the order of the RFCs. Each is answered once. The
+//! connection ends if the framing may be wrong.
 
 use dunlin_server::Config;
 
 use crate::support::{Fixture, config};
 
-/// Sends each request and a good one behind it: `status` comes, and nothing after it.
+/// Sends each request and a good one behind it. Checks that `status` comes, and nothing after it.
 #[track_caller]
 fn refused(cases: &[(u16, &str)]) {
     let server = Fixture::with(Config { max_target: 8192, ..config() });
@@ -23,7 +23,8 @@ fn refused(cases: &[(u16, &str)]) {
     }
 }
 
-/// Sends each request and a good one behind it: `status` comes, and then the good one is answered.
+/// Sends each request and a good one behind it. Checks that `status` comes, and a response to the
+/// good one.
 #[track_caller]
 fn answered(cases: &[(u16, &str)]) {
     let server = Fixture::new();
@@ -130,7 +131,7 @@ fn rfc9112_3_2_forms_of_the_target() {
 }
 
 #[test]
-fn the_absolute_form_outweighs_host() {
+fn the_absolute_form_replaces_host() {
     let server = Fixture::new();
     let answer = server.send("GET http://b:81/host?q=1 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(answer.text(), "b:81 /host?q=1");
@@ -291,10 +292,10 @@ fn rfc9110_10_1_1_expectations() {
     assert_eq!(client.answer().unwrap().status, 100);
     client.send("abc");
     assert_eq!(client.answer().unwrap().text(), "abc");
-    // A handler that does not read the body has it not sent.
+    // No 100 is sent for a handler that does not read the body.
     client.send("POST /ignore HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     assert_eq!(client.answer().unwrap().text(), "ignored");
-    // HTTP/1.0 knows none (RFC 9110 §10.1.1).
+    // HTTP/1.0 has no expectations (RFC 9110 §10.1.1).
     let answer = server.send("POST /echo HTTP/1.0\r\nExpect: x\r\nContent-Length: 3\r\n\r\nabc");
     assert_eq!(answer.text(), "abc");
 }
@@ -312,7 +313,7 @@ fn rfc9110_15_5_14_bodies_that_are_too_large() {
 }
 
 #[test]
-fn an_answer_to_head_never_has_content() {
+fn a_response_to_head_has_no_content() {
     let server = Fixture::new();
     let mut client = server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
@@ -321,7 +322,7 @@ fn an_answer_to_head_never_has_content() {
 }
 
 #[test]
-fn what_came_before_a_malformed_request_is_answered_first() {
+fn requests_ahead_of_a_malformed_one_are_answered_first() {
     let server = Fixture::new();
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /wait/100 HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n");

@@ -1,5 +1,5 @@
-//! Answers that lie in a file which is mapped: sent by the kernel where it can, and the same in any
-//! case.
+//! Responses whose content is a mapped file. The kernel sends it if it can. The bytes are the same
+//! either way.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,8 +15,8 @@ use http::{Request, Response};
 
 use crate::support::{Client, config, until};
 
-/// A file and what it is said to have in it. Here the two differ, so that it shows which of them
-/// was sent.
+/// A file, and memory that stands for its mapping. Here the two differ, so that a test sees which
+/// of them was sent.
 #[derive(Debug)]
 pub struct Double {
     file: File,
@@ -69,7 +69,7 @@ impl AsRef<[u8]> for Content {
     }
 }
 
-/// Answers `/{from}/{to}` with that range, and `/text` with a few bytes.
+/// Serves `/{from}/{to}` with that range, and `/text` with a few bytes.
 pub fn serve(config: Config) -> (Running, Arc<Double>) {
     let double = Double::new();
     let routes = Routes::new().get("/text", async |_| "a few bytes").get("/{from}/{to}", {
@@ -109,7 +109,7 @@ fn large_ranges_come_from_the_file_small_ones_from_memory() {
 }
 
 #[test]
-fn pipelined_answers_keep_their_order() {
+fn pipelined_responses_keep_their_order() {
     let (running, _) = serve(config());
     let mut client = Client::connect(running.local_addrs()[0].as_tcp().unwrap());
     let paths = ["/0/100000", "/text", "/50000/3000000", "/text", "/text", "/1/20000", "/0/70000"];
@@ -138,9 +138,9 @@ fn over_a_unix_socket() {
     assert!(all.to_ascii_lowercase().ends_with(&in_memory(LEN)[3..5_000_000]));
 }
 
-/// A reader takes a file as fast as it can, over and over; others are answered all the same.
+/// Another client is answered while one reads a file as fast as it can.
 #[test]
-fn a_fast_reader_leaves_others_their_turn() {
+fn a_fast_reader_does_not_block_others() {
     let (running, _) = serve(config());
     let addr = running.local_addrs()[0].as_tcp().unwrap();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -164,13 +164,13 @@ fn a_fast_reader_leaves_others_their_turn() {
 }
 
 #[test]
-fn a_reader_that_stops_is_cut_and_the_file_let_go() {
+fn a_reader_that_stops_is_cut_and_the_file_released() {
     let (running, double) = serve(Config { write_timeout: Duration::from_millis(300), ..config() });
     let held = Arc::strong_count(&double);
     let mut client = Client::connect(running.local_addrs()[0].as_tcp().unwrap());
     client.send(get(&format!("/0/{LEN}")));
-    until("it is cut", || running.stats()[0].requests > 0 && running.stats()[0].connections == 0);
-    until("the file is let go", || Arc::strong_count(&double) == held);
+    until("the connection is cut", || running.stats()[0].requests > 0 && running.stats()[0].connections == 0);
+    until("the file is released", || Arc::strong_count(&double) == held);
     let mut all = Vec::new();
     let _ = client.0.read_to_end(&mut all);
     assert!(all.len() < LEN);
@@ -184,6 +184,6 @@ fn an_idle_connection_holds_no_file() {
     for path in ["/0/100000", "/0/100"] {
         client.send(get(path));
         client.answer().unwrap();
-        until("it is let go", || Arc::strong_count(&double) == held);
+        until("the file is released", || Arc::strong_count(&double) == held);
     }
 }

@@ -5,7 +5,7 @@ use dunlin_server::Config;
 use crate::support::{Fixture, config};
 
 #[test]
-fn a_panic_is_answered_500_and_the_server_serves_on() {
+fn a_panic_is_answered_500_and_the_server_goes_on() {
     for server in [Fixture::new(), Fixture::shared()] {
         let mut other = server.connect();
         other.send("GET /wait/300 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -25,7 +25,7 @@ fn a_panic_is_answered_500_and_the_server_serves_on() {
 }
 
 #[test]
-fn a_body_that_panics_is_never_taken_for_a_whole_one() {
+fn a_body_that_panics_is_not_complete() {
     let server = Fixture::new();
     let mut client = server.connect();
     client.send("GET /panic/later HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Restarts that nobody notices.
+//! Restarts without a lost request.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +19,7 @@ fn ten_restarts_under_load_lose_no_request() {
     let mut server = start("127.0.0.1:0".parse().unwrap(), &path);
     let addr = server.local_addrs()[0].as_tcp().unwrap();
     let (over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
-    let ask = |client: &mut Client, connection: &str| {
+    let request = |client: &mut Client, connection: &str| {
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{connection}\r\n"));
         let answer = client.answer().expect("an answer to every request");
         assert_eq!(answer.text(), "Hello, World!");
@@ -28,14 +28,14 @@ fn ten_restarts_under_load_lose_no_request() {
     };
     std::thread::scope(|scope| {
         for kept in [true, true, false, false] {
-            let (over, ask) = (&over, &ask);
+            let (over, request) = (&over, &request);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     let mut client = Client::connect(addr);
                     if kept {
-                        while !ask(&mut client, "") && !over.load(Ordering::Relaxed) {}
+                        while !request(&mut client, "") && !over.load(Ordering::Relaxed) {}
                     } else {
-                        ask(&mut client, "Connection: close\r\n");
+                        request(&mut client, "Connection: close\r\n");
                     }
                 }
             });

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use crate::http2::{get, run, send};
 use crate::support::{Client, config};
 
-/// A service that is ready at its third poll, and that fails in the two ways there are.
+/// A service that is ready at its third poll, and fails while it becomes ready or in its future.
 #[derive(Clone)]
 struct Slow {
     polls: u32,

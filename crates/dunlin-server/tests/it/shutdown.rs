@@ -8,7 +8,7 @@ use dunlin_server::Config;
 use crate::support::{Fixture, PATIENCE, config, release, stopped, until};
 
 #[test]
-fn requests_under_way_are_answered_and_idle_connections_closed() {
+fn requests_in_flight_are_answered_and_idle_connections_closed() {
     for (name, server) in [("own", Fixture::new()), ("shared", Fixture::shared())] {
         let mut busy = server.connect();
         busy.send(format!("GET /held/{name} HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -16,7 +16,7 @@ fn requests_under_way_are_answered_and_idle_connections_closed() {
         idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(idle.answer().unwrap().status, 200);
         let mut silent = server.connect();
-        until("all are there, and one asks", || {
+        until("three connections, and two requests", || {
             let stats = server.running.stats();
             let (connections, requests) = (stats.iter().map(|of| of.connections), stats.iter().map(|of| of.requests));
             connections.sum::<usize>() == 3 && requests.sum::<u64>() == 2
@@ -35,11 +35,11 @@ fn requests_under_way_are_answered_and_idle_connections_closed() {
 }
 
 #[test]
-fn what_does_not_end_is_cut_at_the_drain() {
+fn a_request_that_does_not_end_is_cut_at_the_end_of_the_drain() {
     let server = Fixture::with(Config { drain: Duration::from_millis(300), ..config() });
     let mut client = server.connect();
     client.send("GET /wait/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
-    until("it asks", || server.running.stats()[0].requests > 0);
+    until("the request arrives", || server.running.stats()[0].requests > 0);
     let outcome = server.stop();
     assert!(!outcome.drained);
     assert_eq!(outcome.cut, 1);
@@ -51,7 +51,7 @@ fn abort_cuts_at_once() {
     let server = Fixture::new();
     let mut client = server.connect();
     client.send("GET /wait/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
-    until("it asks", || server.running.stats()[0].requests > 0);
+    until("the request arrives", || server.running.stats()[0].requests > 0);
     server.running.shutdown();
     let begun = Instant::now();
     server.running.abort();
@@ -61,7 +61,7 @@ fn abort_cuts_at_once() {
 }
 
 #[test]
-fn a_lame_duck_still_takes_connections() {
+fn a_lame_duck_still_accepts_connections() {
     let server = Fixture::with(Config { lame_duck: 2 * PATIENCE, ..config() });
     let handle = server.running.handle();
     assert!(!handle.is_stopping());
@@ -71,7 +71,7 @@ fn a_lame_duck_still_takes_connections() {
     assert_eq!((answer.status, answer.field("connection")), (200, None));
     handle.abort();
     stopped(server.running);
-    // It ends by itself.
+    // Without an abort it ends after the lame-duck time.
     let server = Fixture::with(Config { lame_duck: Duration::from_millis(300), ..config() });
     let begun = Instant::now();
     assert!(server.stop().drained);
@@ -103,14 +103,17 @@ fn no_request_is_lost_under_load() {
                                 assert!(client.is_closed());
                                 break;
                             }
-                            assert!(answered < 2_000_000 && !stop.load(Ordering::Relaxed), "never told to close");
+                            assert!(
+                                answered < 2_000_000 && !stop.load(Ordering::Relaxed),
+                                "the server never announced the end of the connection"
+                            );
                         }
                     }
                     answered
                 })
             })
             .collect();
-        until("all are served", || served.load(Ordering::Relaxed) == 8);
+        until("every client has 100 responses", || served.load(Ordering::Relaxed) == 8);
         let outcome = server.stop();
         stop.store(true, Ordering::Relaxed);
         assert!(outcome.drained);

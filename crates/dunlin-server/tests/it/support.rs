@@ -48,8 +48,8 @@ pub fn config() -> Config {
     Config { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 1, ..Config::default() }
 }
 
-/// Answers `/` with a greeting, `/echo` with the body, `/length` with its length, `/wait/{ms}`
-/// late, `/held/{name}` when it is released, `/big/{bytes}` long.
+/// Routes: `/` greets, `/echo` responds with the body, `/length` with its length, `/wait/{ms}`
+/// after a time, `/held/{name}` once it is released, `/big/{bytes}` with as many bytes.
 pub fn routes() -> Routes {
     Routes::new()
         .get("/", async |_| "Hello, World!")
@@ -94,7 +94,7 @@ pub fn routes() -> Routes {
             let code = request.uri().path().rsplit('/').next().unwrap();
             Response::builder().status(code).header("content-length", "4").body(Body::from("code")).unwrap()
         })
-        .get("/panic", async |_| -> &'static str { panic!("as it was asked to") })
+        .get("/panic", async |_| -> &'static str { panic!("a panic of the test") })
         .get("/panic/later", async |_| Response::new(Body::new(Panics(false))))
         .get("/big/{bytes}", async |request: Request<Body>| {
             let bytes: usize = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
@@ -103,16 +103,16 @@ pub fn routes() -> Routes {
 }
 
 async fn echo(request: Request<Body>) -> Result<Response<Body>, dunlin_http::Problem> {
-    let told = |error: BodyError| dunlin_http::Problem::new(error.status());
-    request.into_body().collect(1 << 30).await.map(|bytes| Response::new(bytes.into())).map_err(told)
+    let problem = |error: BodyError| dunlin_http::Problem::new(error.status());
+    request.into_body().collect(1 << 30).await.map(|bytes| Response::new(bytes.into())).map_err(problem)
 }
 
-/// Has `/held/{name}` answered, by every server.
+/// Releases `/held/{name}` of every server.
 pub fn release(name: &str) {
     RELEASED.send_modify(|released| _ = released.insert(name.to_owned()));
 }
 
-/// Waits until `done`.
+/// Waits until `done` returns `true`.
 #[track_caller]
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -122,16 +122,15 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Tries a client that keeps to a deadline of the server's. `attempt` is false where this process
-/// did not get to run in time, so that nothing was shown: then the deadline becomes longer. What it
-/// finds wrong, it panics about.
+/// Tests a client that keeps a deadline of the server's. `attempt` returns `false` if this process
+/// was too slow for its own test. Then it is repeated with a longer deadline. It panics on failure.
 #[track_caller]
 pub fn punctually(attempt: impl FnMut(Duration) -> bool) {
     let mut deadlines = [300, 1_000, 3_000, 10_000].map(Duration::from_millis).into_iter();
-    assert!(deadlines.any(attempt), "this process hardly runs");
+    assert!(deadlines.any(attempt), "this process is too slow for every deadline");
 }
 
-/// A body that streams for ever.
+/// A body without an end.
 struct Endless;
 
 impl http_body::Body for Endless {
@@ -143,7 +142,7 @@ impl http_body::Body for Endless {
     }
 }
 
-/// A body that panics behind its first piece.
+/// A body that panics after its first piece.
 struct Panics(bool);
 
 impl http_body::Body for Panics {
@@ -151,7 +150,7 @@ impl http_body::Body for Panics {
     type Error = std::convert::Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        assert!(!std::mem::replace(&mut self.0, true), "as it was asked to");
+        assert!(!std::mem::replace(&mut self.0, true), "a panic of the test");
         Poll::Ready(Some(Ok(Frame::data(BIG.slice(..100)))))
     }
 }
@@ -167,7 +166,7 @@ impl Fixture {
         Self::of(config, routes())
     }
 
-    /// A server of other routes.
+    /// A server with other routes.
     pub fn of(config: Config, routes: Routes) -> Self {
         let server = Server::bind(config).unwrap();
         let service = routes.build().unwrap();
@@ -184,7 +183,7 @@ impl Fixture {
         Client::connect(self.addr)
     }
 
-    /// The response to `bytes`.
+    /// Sends `bytes` on a new connection. Returns the response.
     #[track_caller]
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> Answer {
         let mut client = self.connect();
@@ -212,18 +211,18 @@ impl Client {
         Self(socket)
     }
 
-    /// Sends what it can: the server may have closed.
+    /// Sends `bytes`. An error is ignored, because the server may have closed.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.0.write_all(bytes.as_ref());
     }
 
-    /// The next response; `None` if the connection ends before it begins.
+    /// Reads the next response. Returns `None` if the connection ends first.
     #[track_caller]
     pub fn answer(&mut self) -> Option<Answer> {
         self.answer_to("GET")
     }
 
-    /// The next response, to a request of this method.
+    /// Reads the next response, to a request of this method.
     #[track_caller]
     pub fn answer_to(&mut self, method: &str) -> Option<Answer> {
         let mut head = Vec::new();
@@ -274,7 +273,7 @@ impl Client {
         }
     }
 
-    /// Returns `true` if the server has closed, and nothing more comes.
+    /// Returns `true` if the server closes, and no byte comes before.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         match self.0.read(&mut byte) {

@@ -1,4 +1,4 @@
-//! The target of a request: one form, whichever protocol it came by.
+//! The target of a request: one form over both protocols.
 
 use dunlin_server::Config;
 use proptest::prelude::*;
@@ -7,13 +7,13 @@ use proptest::test_runner::TestRunner;
 use crate::http2::{client, get, h2c, run, send};
 use crate::support::Fixture;
 
-/// The target that a handler sees of an HTTP/1.1 request, if it sees any.
+/// Returns the target that a handler sees of an HTTP/1.1 request. `None` if it sees none.
 fn over_http1(server: &Fixture, target: &str) -> Option<String> {
     let answer = server.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
     (answer.status == 200).then(|| answer.text().to_owned())
 }
 
-/// A server whose handler gives back the target.
+/// A server whose handler responds with the target.
 fn server(config: Config) -> Fixture {
     let fallback = dunlin_server::Routes::new()
         .fallback(async |request: http::Request<dunlin_http::Body>| request.uri().to_string());
@@ -21,7 +21,7 @@ fn server(config: Config) -> Fixture {
 }
 
 #[test]
-fn a_query_is_never_taken_for_the_path() {
+fn a_query_is_not_a_path() {
     let server = server(h2c());
     for (target, expect) in [
         ("http://a?other", Some("/?other")),
@@ -38,7 +38,7 @@ fn a_query_is_never_taken_for_the_path() {
     }
     run(async {
         let (mut client, _connection) = client(&server).await;
-        // A client of h2 sends the path as it is: without a slash it is malformed.
+        // h2's client sends the path as it is. Without a slash it is malformed.
         for target in ["http://a?other", "http://a?hidden/page"] {
             assert_eq!(send(&mut client, get(target), b"").await.unwrap().0, 400, "{target}");
         }
@@ -46,7 +46,7 @@ fn a_query_is_never_taken_for_the_path() {
 }
 
 #[test]
-fn paths_are_normalised_unless_the_service_wants_them_raw() {
+fn paths_are_normalised_by_configuration() {
     let paths = [
         ("/keep/../admin/y", "/admin/y"),
         ("/keep/%2e%2E/admin/y", "/admin/y"),
@@ -94,7 +94,7 @@ fn both_protocols_see_the_same_target() {
                         !path.split('/').any(|segment| segment == "." || segment == ".."),
                         "{target} is {seen}"
                     );
-                    // It is the same if it is normalised again.
+                    // Normalising is idempotent.
                     prop_assert_eq!(over_http1(&server, seen), Some(seen.clone()));
                 }
                 pairs.borrow_mut().push((target, seen));

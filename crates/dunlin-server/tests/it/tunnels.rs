@@ -1,4 +1,4 @@
-//! Tunnels: how they end, their limits, and their figures.
+//! Tunnels: their ends, limits and figures.
 
 use std::io::{Read, Write};
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Client, config, punctually, stopped, until};
 
-/// Upgrades every request. `/bye` ends its half first, `/forget` never reads; any other path
+/// Upgrades every request. `/bye` ends its half first, and `/forget` never reads. Any other path
 /// echoes.
 #[derive(Clone)]
 struct Tunnels {
@@ -23,7 +23,7 @@ struct Tunnels {
     read: Sender<Vec<u8>>,
 }
 
-/// A server of [`Tunnels`], the figures of those that ended, and what `/bye` read.
+/// A server of [`Tunnels`], the figures of ended ones, and the bytes that `/bye` read.
 struct Fixture {
     running: Running,
     ends: Receiver<TunnelEnd>,
@@ -141,7 +141,7 @@ fn the_end_of_the_servers_half_reaches_the_client_while_the_other_half_goes_on()
     client.0.shutdown(std::net::Shutdown::Write).unwrap();
     let end = server.end();
     assert_eq!((end.received, end.sent, end.cut), (10, 3, false));
-    until("the connection is gone", || server.running.stats()[0].connections == 0);
+    until("the connection is closed", || server.running.stats()[0].connections == 0);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn over_tls_the_client_sees_the_end_of_the_servers_half_too() {
         let ask = b"GET /bye HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
         stream.write_all(ask).await.unwrap();
         let mut all = String::new();
-        // A clean end of TLS, or this is an error.
+        // Without a close_notify this is an error.
         stream.read_to_string(&mut all).await.unwrap();
         assert!(all.starts_with("HTTP/1.1 101") && all.ends_with("\r\n\r\nbye"), "{all}");
         stream.write_all(b"still here").await.unwrap();
@@ -180,28 +180,28 @@ fn the_end_of_the_clients_half_reaches_the_handler() {
     assert!(client.is_closed());
     let end = server.end();
     assert_eq!((end.received, end.sent, end.cut), (14, 14, false));
-    until("the tunnel is gone", || server.running.stats()[0].tunnels == 0);
+    until("the tunnel is closed", || server.running.stats()[0].tunnels == 0);
     assert_eq!(server.running.stats()[0].tunnels_opened, 1);
 }
 
 #[test]
-fn there_are_as_many_tunnels_as_there_may_be() {
+fn tunnels_are_limited() {
     let server = Fixture::new(Config { max_tunnels: 2, max_connections_per_client: 4, ..config() });
     let (_first, second) = (server.ask("/", 101), server.ask("/forget", 101));
     let mut third = server.ask("/", 503);
-    // It goes on with HTTP.
+    // The connection goes on with HTTP.
     third.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(third.answer().unwrap().text(), "plain");
     assert_eq!(server.running.stats()[0].tunnels_refused, 1);
     drop((second, third));
     let fourth = server.ask("/", 503);
     drop((_first, fourth));
-    until("one place is free", || server.running.stats()[0].tunnels == 1);
+    until("one tunnel is closed", || server.running.stats()[0].tunnels == 1);
     server.ask("/", 101);
 }
 
 #[test]
-fn one_client_does_not_take_the_last_tunnel() {
+fn one_client_cannot_take_all_tunnels() {
     let server = Fixture::new(Config { max_tunnels: 8, ..config() });
     let tunnels: Vec<_> = (0..7).map(|_| server.ask("/", 101)).collect();
     server.ask("/", 503);
@@ -209,7 +209,7 @@ fn one_client_does_not_take_the_last_tunnel() {
 }
 
 #[test]
-fn a_tunnel_that_is_idle_for_long_is_cut() {
+fn an_idle_tunnel_is_cut() {
     punctually(|idle| {
         let server = Fixture::new(Config { tunnel_idle: idle, keep_alive: Duration::from_millis(1), ..config() });
         let mut client = server.ask("/", 101);
@@ -231,10 +231,10 @@ fn an_old_tunnel_ends_in_order() {
     let server = Fixture::new(Config { max_connection_age: Duration::from_millis(300), ..config() });
     let mut client = server.ask("/", 101);
     echo(&mut client, "young");
-    // Its handler reads an end, and so ends the tunnel.
+    // The handler reads an end, and ends the tunnel.
     assert!(client.is_closed());
     assert!(server.end().cut);
-    // One that does not read is cut.
+    // A tunnel whose handler does not read is cut.
     let mut client = server.ask("/forget", 101);
     let end = server.end();
     assert!(end.cut && end.duration < Duration::from_secs(9), "{end:?}");

@@ -13,7 +13,7 @@ use crate::support::{Client, Fixture, config, stopped};
 
 const ASK: &str = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\n";
 
-/// Switches, and gives everything back in capitals.
+/// Upgrades, and echoes everything in capitals.
 async fn tunnel(mut request: Request<Body>) -> Response<Body> {
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -70,7 +70,7 @@ fn a_tunnel_carries_anything() {
 }
 
 #[test]
-fn without_101_it_is_http_as_before() {
+fn without_101_the_connection_goes_on_with_http() {
     let server = Fixture::new();
     let mut client = server.connect();
     let ask = ASK.replace("/tunnel", "/wait/50");
@@ -83,7 +83,7 @@ fn without_101_it_is_http_as_before() {
 }
 
 #[test]
-fn the_last_request_of_a_connection_may_ask_too() {
+fn the_last_request_of_a_connection_may_ask_for_an_upgrade() {
     let server = Fixture::with(Config { max_requests_per_connection: 2, ..config() });
     let mut client = server.connect();
     client.send(ASK.replace("/tunnel", "/").repeat(3));

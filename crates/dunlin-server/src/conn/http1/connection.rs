@@ -34,7 +34,7 @@ pub(super) struct Http1<'a, H: Handler<Exchange>> {
     /// The request in flight.
     transaction: Option<Transaction<H::Future>>,
     /// The exit, once nothing more is to be read here.
-    left: Option<Exit>,
+    exit: Option<Exit>,
     /// Memory that is used again for the fields of the next request, and for its call.
     spare_fields: HeaderMap,
     spare_call: Option<Pin<Box<Call<H::Future>>>>,
@@ -49,16 +49,16 @@ pub(super) enum Exit {
     Done,
     /// The next bytes are no request, or did not come in time.
     Reject(Reject),
-    /// It broke, or is to be cut whatever is in flight.
+    /// The socket failed, or the reaper cuts the connection.
     Cut,
     /// The request with this head asks for another protocol.
     Upgrade(Bytes),
 }
 
 /// The limit of requests that are answered before other tasks run.
-const TURN: usize = 64;
+const MAX_REQUESTS_PER_POLL: usize = 64;
 /// The largest capacity of a field map that is kept for the next request.
-const MAX_SPARE: usize = 64;
+const MAX_SPARE_FIELDS: usize = 64;
 
 // === impl Http1 ===
 
@@ -87,7 +87,7 @@ where
             handler,
             exchange: Exchange::without_interim(connection.clone()),
             transaction: None,
-            left: None,
+            exit: None,
             spare_fields: HeaderMap::new(),
             spare_call: None,
             registered,
@@ -103,16 +103,16 @@ where
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Exit> {
         self.io.ledger.register(cx.waker());
         self.io.ledger.budget().reset();
-        for _ in 0..TURN {
+        for _ in 0..MAX_REQUESTS_PER_POLL {
             if self.io.ledger.signalled() == Signal::Cut {
                 return Poll::Ready(Exit::Cut);
             }
             let polled = if self.transaction.is_some() { self.poll_transaction(cx) } else { self.poll_next(cx) };
             match ready!(polled) {
                 Ok(None) => {}
-                Ok(Some(left)) => return Poll::Ready(left),
+                Ok(Some(exit)) => return Poll::Ready(exit),
                 Err(error) => {
-                    tracing::debug!(%error, "a connection broke");
+                    tracing::debug!(%error, "a connection failed");
                     return Poll::Ready(Exit::Cut);
                 }
             }
@@ -124,11 +124,11 @@ where
     /// Takes up the next request. Responses to earlier ones go out together, once no further
     /// request is complete.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Exit>>> {
-        if self.left.is_some() || !self.io.output.has_room() {
+        if self.exit.is_some() || !self.io.output.has_room() {
             ready!(self.io.poll_flush(cx))?;
         }
-        if self.left.is_some() {
-            return Poll::Ready(Ok(self.left.take()));
+        if self.exit.is_some() {
+            return Poll::Ready(Ok(self.exit.take()));
         }
         if self.io.framer.is_empty() {
             return self.poll_head(cx);
@@ -147,7 +147,7 @@ where
                 self.poll_head(cx)
             }
             Err(reject) => {
-                self.left = Some(Exit::Reject(reject));
+                self.exit = Some(Exit::Reject(reject));
                 Poll::Ready(Ok(None))
             }
         }
@@ -191,11 +191,11 @@ where
     fn begin(&mut self, request: &mut Request<Body>, head: Head) -> bool {
         let Head { framing, persists, upgrade, expects, takes_trailers } = head;
         if let Some(head) = upgrade {
-            self.left = Some(Exit::Upgrade(head));
+            self.exit = Some(Exit::Upgrade(head));
             return false;
         }
         let (ledger, config) = (self.io.ledger, &self.owner.shared().config);
-        ledger.begin_only();
+        ledger.begin_single();
         ledger.set_phase(if self.io.framer.in_body() { Phase::Body } else { Phase::Between });
         let is_last = config.keep_alive.is_zero() || ledger.requests() >= config.max_requests_per_connection;
         let facts = RequestFacts {
@@ -254,7 +254,7 @@ where
                     Poll::Pending => {
                         self.io.take_interim();
                         self.io.flush(cx)?;
-                        if !transaction.feed_or_listen(&mut self.io, cx)? {
+                        if !transaction.feed_or_read_ahead(&mut self.io, cx)? {
                             return Poll::Pending;
                         }
                     }
@@ -262,10 +262,10 @@ where
                 Stage::Sending { .. } => ready!(transaction.poll_send(&mut self.io, cx))?,
                 Stage::Answered => {
                     if !ready!(transaction.poll_rest(&mut self.io, cx))? {
-                        self.left = Some(Exit::Done);
+                        self.exit = Some(Exit::Done);
                     }
                     self.transaction = None;
-                    self.io.ledger.end_only();
+                    self.io.ledger.end_single();
                 }
             }
         }
@@ -290,7 +290,7 @@ where
             transaction.facts.persists = false;
             reply = refuse(StatusCode::INTERNAL_SERVER_ERROR, "").into();
         }
-        transaction.facts.persists &= ledger.signalled() < Signal::Drain && transaction.reads_on(&mut io.framer);
+        transaction.facts.persists &= ledger.signalled() < Signal::Drain && transaction.reads_rest(&mut io.framer);
         if transaction.facts.to_head {
             reply = reply.into_response().into();
         }
@@ -303,7 +303,7 @@ where
         };
         if !written.persists {
             transaction.facts.persists = false;
-            self.left = Some(Exit::Done);
+            self.exit = Some(Exit::Done);
         }
         transaction.stage = match written.content {
             Content::None => Stage::Answered,
@@ -311,7 +311,7 @@ where
             content => Stage::Sending { body: std::mem::take(reply.body_mut()), content },
         };
         if let Reply::Response(made) = &mut reply
-            && made.headers().capacity() <= MAX_SPARE
+            && made.headers().capacity() <= MAX_SPARE_FIELDS
         {
             self.spare_fields = std::mem::take(made.headers_mut());
             self.spare_fields.clear();

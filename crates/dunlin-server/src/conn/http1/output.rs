@@ -108,11 +108,11 @@ impl Output {
         }
         while !self.is_written() {
             let written = match ledger.budget().poll(cx) {
-                Poll::Ready(most) => self.poll_write(transport, cx, most),
+                Poll::Ready(limit) => self.poll_write(transport, cx, limit),
                 Poll::Pending => Poll::Pending,
             };
             if written.is_pending() {
-                ledger.set_wants_write(true);
+                ledger.set_waits_to_write(true);
             }
             let n = ready!(written)?;
             if n == 0 {
@@ -123,20 +123,20 @@ impl Output {
             self.unflushed = true;
         }
         let flushed = Pin::new(transport).poll_flush(cx);
-        ledger.set_wants_write(flushed.is_pending());
+        ledger.set_waits_to_write(flushed.is_pending());
         ready!(flushed)?;
         self.unflushed = false;
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&self, transport: &mut Transport, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+    fn poll_write(&self, transport: &mut Transport, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
         let transport = Pin::new(transport);
         if self.piece.is_empty() {
             return transport.poll_write(cx, &self.gathered[self.sent..]);
         }
         let slices = [&self.gathered[self.sent..], &self.piece, self.behind].map(IoSlice::new);
         let slices: SmallVec<[IoSlice<'_>; 3]> = slices.into_iter().filter(|slice| !slice.is_empty()).collect();
-        transport.poll_send(cx, &slices, self.mapping.as_deref(), most)
+        transport.poll_send(cx, &slices, self.mapping.as_deref(), limit)
     }
 
     fn advance(&mut self, mut n: usize) {

@@ -25,9 +25,9 @@ pub(super) struct Transaction<F> {
     /// The sender of the request's body, while it has a reader.
     feed: Option<Feed>,
     /// `true` if the body cannot be read on.
-    broke: bool,
+    is_broken: bool,
     /// Bytes of the body that were discarded.
-    unwanted: u64,
+    discarded: u64,
 }
 
 pub(super) enum Stage<F> {
@@ -40,7 +40,7 @@ pub(super) enum Stage<F> {
 }
 
 /// Bytes of an unread request body that are discarded to keep the connection alive.
-const MAX_UNWANTED: u64 = 64 << 10;
+const MAX_DISCARDED: u64 = 64 << 10;
 /// The room for a body, in bytes.
 const BODY_ROOM: u64 = 64 << 10;
 
@@ -50,7 +50,7 @@ impl<F> Transaction<F> {
     /// A request whose handler is not called yet.
     pub(super) const fn new(facts: RequestFacts, awaits_continue: bool, takes_trailers: bool) -> Self {
         let stage = Stage::Answered;
-        Self { facts, stage, awaits_continue, takes_trailers, feed: None, broke: false, unwanted: 0 }
+        Self { facts, stage, awaits_continue, takes_trailers, feed: None, is_broken: false, discarded: 0 }
     }
 
     /// The body of the request. It is complete if it came with its head.
@@ -77,7 +77,7 @@ impl<F> Transaction<F> {
         match feed.reader() {
             Reader::Waits => {}
             Reader::Busy => {
-                io.ledger.set_wants_read(false);
+                io.ledger.set_waits_to_read(false);
                 return Ok(false);
             }
             Reader::Gone => {
@@ -90,11 +90,11 @@ impl<F> Transaction<F> {
                 Ok(Some(Piece::Data(data))) => feed.data(data, !io.framer.in_body()),
                 Ok(Some(Piece::End(trailers))) => feed.end(trailers),
                 Ok(None) if io.ledger.is_body_timed_out() => {
-                    self.broke = true;
+                    self.is_broken = true;
                     feed.fail(BodyError::Timeout);
                 }
                 Ok(None) if io.ended => {
-                    self.broke = true;
+                    self.is_broken = true;
                     feed.fail(BodyError::Other("the client closed before the body was complete".into()));
                 }
                 Ok(None) => {
@@ -108,12 +108,12 @@ impl<F> Transaction<F> {
                     continue;
                 }
                 Err(reject) => {
-                    self.broke = true;
+                    self.is_broken = true;
                     feed.fail(BodyError::Other(reject.detail.into()));
                 }
             }
             self.awaits_continue = false;
-            if self.broke || !io.framer.in_body() {
+            if self.is_broken || !io.framer.in_body() {
                 self.feed = None;
             }
             if !io.framer.in_body() {
@@ -124,7 +124,7 @@ impl<F> Transaction<F> {
     }
 
     /// Passes a piece of the body on, or else checks that the client is still there.
-    pub(super) fn feed_or_listen(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<bool> {
+    pub(super) fn feed_or_read_ahead(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<bool> {
         let fed = self.feed(io, cx)?;
         if !fed && !io.framer.in_body() {
             io.read_ahead(cx)?;
@@ -134,18 +134,18 @@ impl<F> Transaction<F> {
 
     /// Returns `true` if the rest of the body will be read, so that the connection can go on. A
     /// body without a reader is read only if it is short.
-    pub(super) fn reads_on(&mut self, framer: &mut Framer) -> bool {
+    pub(super) fn reads_rest(&mut self, framer: &mut Framer) -> bool {
         if !framer.in_body() {
             return true;
         }
-        if self.broke {
+        if self.is_broken {
             return false;
         }
         if self.feed.as_ref().is_some_and(|feed| feed.reader() != Reader::Gone) {
             return true;
         }
         self.feed = None;
-        !self.awaits_continue && self.discard(framer) && framer.left().is_some_and(|left| left <= MAX_UNWANTED)
+        !self.awaits_continue && self.discard(framer) && framer.left().is_some_and(|left| left <= MAX_DISCARDED)
     }
 
     /// Discards what has come of a body without a reader. Returns `true` if it is still short and
@@ -153,12 +153,12 @@ impl<F> Transaction<F> {
     fn discard(&mut self, framer: &mut Framer) -> bool {
         while framer.in_body() {
             match framer.piece() {
-                Ok(Some(Piece::Data(data))) => self.unwanted += data.len() as u64,
+                Ok(Some(Piece::Data(data))) => self.discarded += data.len() as u64,
                 Ok(Some(Piece::End(_))) => {}
                 Ok(None) => break,
-                Err(_) => self.broke = true,
+                Err(_) => self.is_broken = true,
             }
-            if self.broke || self.unwanted > MAX_UNWANTED {
+            if self.is_broken || self.discarded > MAX_DISCARDED {
                 return false;
             }
         }
@@ -183,7 +183,7 @@ impl<F> Transaction<F> {
                 Poll::Ready(None) => Err(None),
                 Poll::Pending => {
                     io.flush(cx)?;
-                    if self.feed_or_listen(io, cx)? {
+                    if self.feed_or_read_ahead(io, cx)? {
                         continue;
                     }
                     return Poll::Pending;
@@ -197,8 +197,9 @@ impl<F> Transaction<F> {
                     false
                 }
                 (Ok(data), Content::Length(left)) => {
-                    *left =
-                        left.checked_sub(data.len() as u64).ok_or_else(|| io::Error::other("more than its length"))?;
+                    *left = left
+                        .checked_sub(data.len() as u64)
+                        .ok_or_else(|| io::Error::other("the body is longer than its Content-Length"))?;
                     io.output.push(data);
                     *left == 0
                 }
@@ -212,7 +213,7 @@ impl<F> Transaction<F> {
                 }
                 (Err(_), Content::Length(_)) => {
                     io.flush(cx)?;
-                    return Poll::Ready(Err(io::Error::other("less than its length")));
+                    return Poll::Ready(Err(io::Error::other("the body is shorter than its Content-Length")));
                 }
                 (Err(_), Content::UntilClose | Content::None) => true,
             };
@@ -227,8 +228,8 @@ impl<F> Transaction<F> {
     /// can go on.
     pub(super) fn poll_rest(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
-            if !io.framer.in_body() || self.broke {
-                return Poll::Ready(Ok(self.facts.persists && !self.broke));
+            if !io.framer.in_body() || self.is_broken {
+                return Poll::Ready(Ok(self.facts.persists && !self.is_broken));
             }
             if self.feed.is_some() {
                 io.flush(cx)?;
@@ -257,7 +258,7 @@ impl<F> Transaction<F> {
 fn fill_body(io: &mut Io<'_>, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
     let room = io.framer.left().unwrap_or(BODY_ROOM).clamp(ROOM as u64, BODY_ROOM);
     let filled = io.poll_fill(cx, room as usize);
-    io.ledger.set_wants_read(filled.is_pending());
+    io.ledger.set_waits_to_read(filled.is_pending());
     match filled {
         Poll::Ready(Err(error)) => Err(error),
         Poll::Ready(Ok(_)) => Ok(Poll::Ready(())),

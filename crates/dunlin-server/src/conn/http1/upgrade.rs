@@ -61,7 +61,7 @@ where
             }
             // A hyper that shuts down while idle drops what it has not written, so it is
             // stopped only after everything is written.
-            let is_answered = ledger.requests() > before && ledger.in_flight() == 0 && !ledger.wants_write();
+            let is_answered = ledger.requests() > before && ledger.in_flight() == 0 && !ledger.waits_to_write();
             if is_stopping || !is_answered {
                 return Poll::Pending;
             }

@@ -104,7 +104,7 @@ pub(super) async fn run<H>(
 /// Sends GOAWAY, and discards what the client still sends.
 async fn go_away(transport: &mut Transport, fault: Fault, ledger: &Ledger) {
     // Behind a part of a frame, the client would read it as the rest.
-    if ledger.wants_write() {
+    if ledger.waits_to_write() {
         return;
     }
     ledger.set_phase(Phase::Linger);
