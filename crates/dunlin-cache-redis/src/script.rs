@@ -128,9 +128,9 @@ return 1
 "
 );
 
-/// Invalidates groups, prefixes and resources. ARGV: the channel, the message, the number of groups,
-/// the number of prefixes, the groups, the prefixes, the resources. Beyond 64 prefixes, everything
-/// becomes invalid, so that the list stays short.
+/// Invalidates groups, prefixes and resources. ARGV: the channel, the message, the number of
+/// groups, the number of prefixes, the groups, the prefixes, the resources. Beyond 64 prefixes,
+/// everything becomes invalid, so that the list stays short.
 pub(crate) const INVALIDATE: &str = script!(
     r"
 local n = string.format('%.0f', redis.call('INCR', p .. 'seq'))

@@ -1,4 +1,5 @@
-//! [`Fill`]: one request to the origin for all who request the same. It goes on when clients leave.
+//! [`Fill`]: one request to the origin that all requests for the same share. It goes on when
+//! clients leave.
 
 use std::sync::Arc;
 use std::time::SystemTime;

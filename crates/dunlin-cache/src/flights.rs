@@ -144,7 +144,7 @@ impl Leader {
         self.flight.outcome.subscribe()
     }
 
-    /// Publishes the outcome to all who wait.
+    /// Publishes the outcome to all requests that wait.
     pub(crate) fn publish(&self, outcome: Outcome) {
         self.flight.outcome.send_replace(Some(outcome));
     }

@@ -78,7 +78,7 @@ impl Stats {
         vec![
             counter("dunlin_cache_hits_total", "Requests answered from the cache.", hits),
             counter("dunlin_cache_stale_hits_total", "Hits that were answered with a stale response.", stale),
-            counter("dunlin_cache_misses_total", "Requests for which the origin was asked.", misses),
+            counter("dunlin_cache_misses_total", "Requests that the memory could not answer.", misses),
             counter("dunlin_cache_collapsed_total", "Requests answered by another request's fill.", collapsed),
             counter("dunlin_cache_bypassed_total", "Requests that are not for the cache.", bypassed),
             counter("dunlin_cache_validated_total", "Stored responses that the origin confirmed.", validated),

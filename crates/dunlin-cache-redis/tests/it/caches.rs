@@ -74,9 +74,9 @@ impl Instance {
 async fn reader(instance: Instance, stop: Arc<AtomicBool>) -> (u64, Duration) {
     let (mut count, mut longest) = (0, Duration::ZERO);
     while !stop.load(SeqCst) {
-        let begun = Instant::now();
+        let start = Instant::now();
         instance.get(if count % 2 == 0 { "/a" } else { "/b" }).await;
-        longest = longest.max(begun.elapsed());
+        longest = longest.max(start.elapsed());
         count += 1;
         tokio::task::yield_now().await;
     }
@@ -98,9 +98,9 @@ async fn no_instance_serves_an_entry_after_its_invalidation_has_arrived() {
         let value = origin.value.fetch_add(1, SeqCst) + 1;
         a.cache.invalidate_groups(&["numbers"]);
         assert_eq!(a.get("/a").await, value, "the instance that invalidates is up to date at once");
-        let begun = Instant::now();
+        let start = Instant::now();
         while b.store.stats().received == received {
-            assert!(begun.elapsed() < PATIENCE, "the invalidation never arrives: {:?}", b.store.stats());
+            assert!(start.elapsed() < PATIENCE, "the invalidation never arrives: {:?}", b.store.stats());
             tokio::task::yield_now().await;
         }
         for path in ["/a", "/b"] {

@@ -37,9 +37,9 @@ pub trait Store: Send + Sync + 'static {
     /// Saves an entry in place of the one of the same variant, without making the caller wait.
     fn save(&self, key: &str, saved: Saved);
 
-    /// Invalidates, here and for all who share the store. After it returns, this store returns none
-    /// of the invalid entries. A store that cannot be reached gets the invalidation as soon as it
-    /// can.
+    /// Invalidates, here and for all instances that share the store. After it returns, this store
+    /// returns none of the invalid entries. A store that cannot be reached gets the invalidation as
+    /// soon as it can.
     fn invalidate(&self, invalidation: &Invalidation);
 
     /// Registers the receiver of other instances' invalidations. It is called once.

@@ -84,11 +84,11 @@ enum Expected {
 impl Control {
     fn text(self) -> String {
         let mut text = format!("max-age={}, stale-while-revalidate={}", self.max_age, self.while_revalidate);
-        for (set, word) in
+        for (set, name) in
             [(self.no_store, "no-store"), (self.no_cache, "no-cache"), (self.must_revalidate, "must-revalidate")]
         {
             if set {
-                text = format!("{text}, {word}");
+                text = format!("{text}, {name}");
             }
         }
         text
