@@ -42,7 +42,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Package the libraries and compile the packages, without publishing them
     Release(release::Options),
-    /// Run what continuous integration runs: format, lints, documentation, packages, fuzz targets, tests
+    /// Run what continuous integration runs: format, lints, docs, packages, fuzz targets, tests
     Ci,
 }
 

@@ -13,7 +13,7 @@ use crate::say;
 /// The command's arguments.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Package every library, unpack it outside the workspace, compile it there, and publish nothing
+    /// Package the libraries and compile each package outside the workspace; publish nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -81,8 +81,8 @@ impl Release {
         Ok(())
     }
 
-    /// Unpacks each package outside the workspace and compiles it there on its own. Its dependencies
-    /// of the workspace are the other unpacked packages.
+    /// Unpacks each package outside the workspace and compiles it there on its own. The other
+    /// unpacked packages are its dependencies.
     fn check(&self) -> Result<()> {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         for library in &self.libraries {
