@@ -16,7 +16,7 @@ use dunlin_auth::{AnyOf, Authenticate, Require};
 use toml::de::DeValue;
 
 use crate::fields::{FieldEdits, Message};
-use crate::reader::{Diagnostic, Section, Span, Value};
+use crate::reader::{Diagnostic, Document, Section, Value, nearest};
 pub(crate) use cors::{Cors, is_preflight};
 use networks::Networks;
 use rate_limit::RateLimit;
@@ -29,8 +29,8 @@ pub(crate) struct Admission {
     networks: Networks,
     limit: Option<RateLimit>,
     pub(crate) cors: Option<Cors>,
-    /// The names of `[auth.NAME]`, of which one must verify the client, with their places.
-    pub(crate) auth: Vec<(String, Span)>,
+    /// The names of `[auth.NAME]`, of which one must verify the client.
+    pub(crate) auth: Vec<String>,
     /// The claims that a client must have, each with the values that do.
     require: Vec<(String, Vec<String>)>,
     /// The edits of requests on their way to the handler.
@@ -41,11 +41,11 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Reads the keys of a route. `names` are the names in its path.
-    pub(crate) fn read(table: &mut Section<'_>, names: &[&str]) -> Option<Self> {
+    pub(crate) fn read(table: &mut Section<'_>, names: &[&str], document: &Document<'_>) -> Option<Self> {
         let networks = Networks::read(table);
         let limit = table.get("rate_limit").map_or(Some(None), |value| RateLimit::read(value).map(Some));
         let cors = table.get("cors").map_or(Some(None), Cors::read);
-        let auth = table.get("auth").map_or(Some(Vec::new()), auth_names);
+        let auth = table.get("auth").map_or(Some(Vec::new()), |value| auth_names(value, document));
         let span = table.value_span("require");
         let required = table.get("require");
         let require = required.map_or(Some(Vec::new()), require);
@@ -89,13 +89,20 @@ impl Admission {
 }
 
 /// Reads one name of an `[auth.NAME]`, or several.
-fn auth_names(value: Value<'_>) -> Option<Vec<(String, Span)>> {
+fn auth_names(value: Value<'_>, document: &Document<'_>) -> Option<Vec<String>> {
     if matches!(value.raw(), DeValue::Boolean(false)) {
         return Some(Vec::new());
     }
     value.list(|value| {
         let name = value.str("the name of an [auth.NAME], a list of names, or false")?;
-        Some((name.to_owned(), value.span()))
+        if !document.auth.contains(&name) {
+            let unknown = Diagnostic::new(value.span(), format!("there is no [auth.{name}]"));
+            value.error(match nearest(name, &document.auth) {
+                Some(meant) => unknown.meant(Some(meant)),
+                None => unknown.expected("the name of an [auth.NAME] in this file"),
+            });
+        }
+        Some(name.to_owned())
     })
 }
 

@@ -26,7 +26,7 @@ fn document(config: &Config) -> String {
             "answers": route.room.describe(),
             "cache": cache(route),
             "compress": route.compress,
-            "auth": route.admission.auth.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            "auth": route.admission.auth,
         })
     };
     let routes: Vec<serde_json::Value> = config.routes.iter().map(object).collect();

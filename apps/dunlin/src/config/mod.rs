@@ -110,7 +110,8 @@ impl Config {
         let end = text.trim_end().len();
         let table = Section::new("the file", document.get_ref(), end..end, &errors);
         let has_database = database_url.is_some() || table.has("database");
-        let document = Document { dir, source: &source, errors: &errors, warnings: &warnings, database: has_database };
+        let (database, auth) = (has_database, table.names("auth"));
+        let document = Document { dir, source: &source, errors: &errors, warnings: &warnings, database, auth };
         // The apparent content of a broken file is not worth errors of its own.
         let config = broken.is_empty().then(|| Self::read(table, database_url, &document));
         let diagnostics = errors.into_inner();
@@ -150,9 +151,8 @@ impl Config {
             certificate::check(&tls.certificate, certificate_span, &routes, document);
         }
         route::check_clashes(&routes, server.tls.is_some(), document);
-        let auth_names = table.names("auth");
         let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();
-        route::check_auth(&routes, &auth_names, document);
+        route::check_claims(&routes, document);
         let max_body = server.max_body;
         server.max_body = routes.iter().filter_map(|route| route.max_body).fold(max_body, u64::max);
         // A DATABASE_URL in the environment that no route needs is no reason to connect.

@@ -90,7 +90,7 @@ impl Route {
         let cache = table.get("cache").map_or(Some(Cache::Off), |value| Cache::read(value, in_memory));
         let max_body = table.read("max_body").map(|Size(size)| size);
         let names: Vec<&str> = path.iter().flat_map(Pattern::names).collect();
-        let admission = Admission::read(&mut table, &names);
+        let admission = Admission::read(&mut table, &names, document);
         let finish = Finish::read(&mut table, Some(&names), document);
         let log = table.or("log", true);
         let room = kind.and_then(|kind| {
@@ -279,17 +279,9 @@ impl Redirects<'_> {
     }
 }
 
-/// Reports names of `[auth.NAME]` that do not exist.
-pub(super) fn check_auth(routes: &[Route], names: &[&str], document: &Document<'_>) {
-    for (name, span) in routes.iter().flat_map(|route| &route.admission.auth) {
-        if !names.contains(&name.as_str()) {
-            let unknown = Diagnostic::new(span.clone(), format!("there is no [auth.{name}]"));
-            document.errors.push(match nearest(name, names) {
-                Some(meant) => unknown.meant(Some(meant)),
-                None => unknown.expected("the name of an [auth.NAME] in this file"),
-            });
-        }
-    }
+/// Reports queries that read the claims of clients that nothing verifies, or whose responses would
+/// be shared.
+pub(super) fn check_claims(routes: &[Route], document: &Document<'_>) {
     for route in routes.iter().filter(|route| route.room.query().is_some_and(Query::reads_claims)) {
         let wrong = |what: &str, expected: &str| {
             document.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));

@@ -55,7 +55,8 @@ impl<'d> RouteReader<'d, '_> {
             let what = "this site has no [[site.route]]";
             return value.error(Diagnostic::new(value.span(), what).expected("at least one [[site.route]]"));
         };
-        let Some(hosts) = hosts else { return };
+        // A stand-in for wrong hosts, so that the errors of the routes show, too.
+        let hosts = hosts.unwrap_or_else(|| vec![HostPattern::unknown(value.span().start)]);
         let defaults: Vec<&DeTable<'_>> = defaults.into_iter().chain(self.defaults).collect();
         for value in tables(routes, "[[site.route]]") {
             self.routes.extend(Route::read(value, &defaults, &hosts, self.document));

@@ -24,6 +24,11 @@ impl HostPattern {
         }
     }
 
+    /// A stand-in for a wrong pattern, different for each `number`.
+    pub(crate) fn unknown(number: usize) -> Self {
+        Self::Exact(format!("{number}.invalid"))
+    }
+
     /// A host that the pattern matches.
     pub(crate) fn sample(&self) -> String {
         match self {

@@ -16,6 +16,8 @@ pub(crate) struct Document<'d> {
     pub(crate) warnings: &'d Errors,
     /// `true` if queries have a database to run on.
     pub(crate) database: bool,
+    /// The names of the tables in `[auth]`.
+    pub(crate) auth: Vec<&'d str>,
 }
 
 /// The file types that a path can be required to have.

@@ -213,7 +213,7 @@ impl Plan {
     fn admit(&self, route: &Route, client: &Client) -> Option<Admit> {
         // The server enforces the largest limit of all routes.
         let max_body = Some(self.max_body(route)).filter(|limit| *limit < self.config.server.max_body);
-        let names = route.admission.auth.iter().filter_map(|(name, _)| self.auth.get(name));
+        let names = route.admission.auth.iter().filter_map(|name| self.auth.get(name));
         route.admission.build(max_body, names.map(|auth| auth.build(client)).collect())
     }
 
