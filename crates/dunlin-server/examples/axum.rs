@@ -11,7 +11,7 @@ use dunlin_server::{Config, Server};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::bind(Config::default())?;
-    // Called once on each loop: what the router holds, a pool say, lives on that loop alone.
+    // Called once on each loop, so that pools in the router belong to that loop alone.
     let running = server.start(|_loop| async {
         Ok(Router::new()
             .route("/", get(async || "Hello, World!"))

@@ -1,4 +1,4 @@
-//! The least that a service can do, to measure the server by: `hello PORT WORKERS`.
+//! A minimal service, to measure the server: `hello PORT WORKERS`.
 
 use std::convert::Infallible;
 use std::future::Ready;

@@ -57,7 +57,7 @@ fn parse_v1(line: &[u8]) -> io::Result<Option<SocketAddr>> {
 /// §2.2: version and command, family and protocol, then the addresses and what else there is.
 fn parse_v2(version: u8, family: u8, rest: &[u8]) -> io::Result<Option<SocketAddr>> {
     match (version, family) {
-        // LOCAL: the proxy's own connection, a health check say.
+        // LOCAL: the proxy's own connection, such as a health check.
         (0x20, _) => Ok(None),
         (0x21, 0x11) => match *rest {
             [a, b, c, d, _, _, _, _, high, low, _, _, ..] => {
@@ -71,7 +71,7 @@ fn parse_v2(version: u8, family: u8, rest: &[u8]) -> io::Result<Option<SocketAdd
             }
             _ => Err(malformed()),
         },
-        // UNSPEC, datagrams and Unix sockets tell nothing that is of use here.
+        // UNSPEC, datagrams and Unix sockets have no address of a TCP client.
         (0x21, _) => Ok(None),
         _ => Err(malformed()),
     }

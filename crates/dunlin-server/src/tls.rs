@@ -21,6 +21,8 @@ pub(crate) struct Acceptor {
     acceptor: TlsAcceptor,
     pair: Arc<Pair>,
     files: Tls,
+    /// Of the files when they were first read.
+    stamp: Stamp,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,8 @@ impl Tls {
 
 impl Acceptor {
     pub(crate) fn new(files: &Tls) -> Result<Self, BindError> {
+        // Before the files are read, so that a change meanwhile is seen later.
+        let stamp = stamp(files);
         let pair = Arc::new(Pair(ArcSwap::from_pointee(load(files).map_err(BindError::Tls)?)));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -56,7 +60,7 @@ impl Acceptor {
             .with_cert_resolver(pair.clone());
         // RFC 7301 §3.2: the server selects its first protocol that the client offers.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: Arc::new(config).into(), pair, files: files.clone() })
+        Ok(Self { acceptor: Arc::new(config).into(), pair, files: files.clone(), stamp })
     }
 
     pub(crate) fn accept(&self, socket: tokio::net::TcpStream) -> tokio_rustls::Accept<tokio::net::TcpStream> {
@@ -66,10 +70,11 @@ impl Acceptor {
     /// Reads the files again whenever they change. It never ends. An invalid pair is logged once,
     /// and the last valid one is kept.
     pub(crate) async fn watch(&self) {
-        let mut last = self.stamp().await;
+        let mut last = self.stamp;
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            let stamp = self.stamp().await;
+            let files = self.files.clone();
+            let Ok(stamp) = tokio::task::spawn_blocking(move || stamp(&files)).await else { return };
             // Of two files that are replaced, one changes first. A pair that does not fit yet is
             // read again at the next change.
             if stamp == last || stamp.iter().any(Option::is_none) {
@@ -89,16 +94,6 @@ impl Acceptor {
             }
         }
     }
-
-    async fn stamp(&self) -> Stamp {
-        let files = self.files.clone();
-        let read = move || {
-            let stamp =
-                |path: &Path| std::fs::metadata(path).ok().and_then(|meta| Some((meta.modified().ok()?, meta.len())));
-            [stamp(&files.certificate), stamp(&files.key)]
-        };
-        tokio::task::spawn_blocking(read).await.unwrap_or_default()
-    }
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -111,6 +106,13 @@ impl ResolvesServerCert for Pair {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load_full())
     }
+}
+
+fn stamp(files: &Tls) -> Stamp {
+    [&files.certificate, &files.key].map(|path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
 }
 
 fn load(files: &Tls) -> Result<CertifiedKey, String> {

@@ -1,8 +1,8 @@
 //! Arbitrary bytes on a connection.
 //!
 //! Invariants: the server does not panic; it ends the connection once the client has closed its
-//! half; and it never sends more final responses than there can be requests, which is one for each
-//! line of the input, and one at the end.
+//! half; and it sends no more final responses than there can be requests: one for each line of the
+//! input, and one at the end.
 #![no_main]
 
 mod talk;

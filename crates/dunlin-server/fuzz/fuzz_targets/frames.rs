@@ -1,7 +1,7 @@
 //! Arbitrary frames of HTTP/2, behind a valid preface: the meter of frames, h2, and the streams.
 //!
 //! Invariants: the server does not panic; it ends the connection once the client has closed its
-//! half; and all that it sends is whole frames.
+//! half; and it sends only whole frames.
 #![no_main]
 
 mod talk;

@@ -23,7 +23,7 @@ pin_project! {
     }
 }
 
-/// The value that a handler panicked with.
+/// The value of a handler's panic.
 pub(super) type Panic = Box<dyn Any + Send>;
 
 /// The outcome of a call: a reply, the handler's error, or its panic.
@@ -43,7 +43,7 @@ impl<F> Call<F> {
     where
         H: Handler<Exchange, Future = F>,
     {
-        // A request is large, so it is moved once: from the caller's place into the handler.
+        // A request is large, so it is moved only once, into the handler.
         let (mut call, mut request) = (self, Some(request));
         catch_unwind(AssertUnwindSafe(|| {
             if let Some(request) = request.take() {

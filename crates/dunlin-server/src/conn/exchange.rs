@@ -16,13 +16,13 @@ pub struct Exchange {
     channel: Channel,
 }
 
-/// The way of interim responses.
+/// The path of interim responses.
 enum Channel {
     /// The client's protocol has none.
     None,
     /// The request of this number on the connection.
     Http1(u64),
-    /// A stream. The sender is made when it is first asked for.
+    /// A stream. The sender is made at the first request for it.
     Http2(OnceLock<Arc<InterimSender>>),
 }
 
@@ -38,12 +38,12 @@ impl Exchange {
         Self { connection, channel: Channel::Http2(sender.map_or_else(OnceLock::new, OnceLock::from)) }
     }
 
-    /// Goes on with the next request of an HTTP/1 connection.
+    /// Changes to the next request of an HTTP/1 connection.
     pub(super) fn set_request(&mut self, number: Option<u64>) {
         self.channel = number.map_or(Channel::None, Channel::Http1);
     }
 
-    /// The sender of a stream, if it was asked for.
+    /// The sender of a stream, if it was requested.
     pub(super) fn into_sender(self) -> Option<Arc<InterimSender>> {
         match self.channel {
             Channel::Http2(sender) => sender.into_inner(),
@@ -59,8 +59,8 @@ impl Exchange {
 
     /// The place where interim responses to the request go, such as 103.
     ///
-    /// Returns `None` for HTTP/1.0 (RFC 9110 §15.2), and for requests that ask for an upgrade,
-    /// because the implementation of upgrades cannot send any.
+    /// Returns `None` for HTTP/1.0 (RFC 9110 §15.2). Returns `None` for requests for an upgrade,
+    /// too, because their implementation cannot send any.
     #[must_use]
     pub fn interim(&self) -> Option<Interim> {
         match &self.channel {
@@ -79,7 +79,7 @@ impl Clone for Exchange {
         let channel = match &self.channel {
             Channel::None => Channel::None,
             Channel::Http1(request) => Channel::Http1(*request),
-            // Both are to have the same sender, so it is made now.
+            // A clone shares the sender, so it is made now.
             Channel::Http2(sender) => Channel::Http2(sender.get_or_init(Arc::default).clone().into()),
         };
         Self { connection: self.connection.clone(), channel }

@@ -18,7 +18,7 @@ use crate::ledger::{Ledger, Phase, Signal};
 /// reaper sees progress, and gives the socket back through a [`Handback`] when it is dropped.
 #[derive(Debug)]
 pub(crate) struct MeteredIo {
-    /// `None` only once it was given back.
+    /// `None` only after it was given back.
     transport: Option<Transport>,
     ledger: Arc<Ledger>,
     handback: Arc<Handback>,
@@ -125,13 +125,13 @@ impl MeteredIo {
                 pass_on(head, buf);
                 return Some(Poll::Ready(Ok(())));
             }
-            // A tunnel begins with a read of its own, so no task is to be woken.
+            // The handler of a tunnel begins with a read, so there is no task to wake.
             Protocol::Upgrade { .. } if !is_tunnel => return Some(Poll::Pending),
             Protocol::Upgrade { .. } => {
                 self.handback.reader.register(cx.waker());
                 match self.ledger.signalled() {
                     Signal::Cut => return Some(Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))),
-                    // The handler is to end the tunnel: it reads an end.
+                    // The handler reads an end, so that it ends the tunnel.
                     Signal::Close | Signal::HeadTimeout => return Some(Poll::Ready(Ok(()))),
                     Signal::None | Signal::Park | Signal::Drain => {}
                 }
@@ -144,7 +144,7 @@ impl MeteredIo {
         Some(Poll::Ready(Ok(())))
     }
 
-    /// Polls how much may be written now.
+    /// Polls the number of bytes that may be written now.
     fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.is_tunnel() {
             self.handback.writer.register(cx.waker());
@@ -172,7 +172,7 @@ impl MeteredIo {
     }
 }
 
-/// Moves as much as fits from `from` into `to`.
+/// Moves bytes from `from` into `to`, up to its room.
 fn pass_on<B: Buf + AsRef<[u8]>>(from: &mut B, to: &mut ReadBuf<'_>) {
     let n = from.remaining().min(to.remaining());
     to.put_slice(&from.as_ref()[..n]);

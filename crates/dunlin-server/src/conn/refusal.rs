@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::ledger::Ledger;
 
-/// The methods that the server implements. RFC 9110 §15.5.6: a 405 names them.
+/// The methods that the server implements, for `Allow` of a 405 (RFC 9110 §15.5.6).
 const IMPLEMENTED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
 /// A problem response to a request that does not reach a handler.
@@ -21,7 +21,7 @@ pub(crate) fn refuse(status: StatusCode, detail: &str) -> Response<Body> {
     problem.into_response()
 }
 
-/// The response where a handler panicked. The panic costs no more than its own connection.
+/// The response of a handler that panicked. The panic ends only its own connection.
 #[cold]
 pub(super) fn panicked(panic: &(dyn std::any::Any + Send), ledger: Option<&Ledger>) -> Response<Body> {
     let message = panic.downcast_ref::<&str>().copied();

@@ -1,4 +1,4 @@
-//! Log lines about clients that never reach a handler, and so have no access line.
+//! Log lines about clients that reach no handler, and so have no access line.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use http::StatusCode;
 use crate::context::Loop;
 use crate::framing::Fault;
 
-/// A client's mistake, or a limit that it met.
+/// An error of a client, or a limit that it reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Incident<'e> {
     /// A request that was answered by the server itself.
@@ -26,7 +26,7 @@ pub(super) enum Incident<'e> {
 /// The client of an incident.
 struct Peer(Option<SocketAddr>);
 
-/// Logs an incident, unless there were too many in this second.
+/// Logs an incident, within the limit of lines per second.
 #[cold]
 pub(super) fn report(owner: &Loop, remote: Option<SocketAddr>, incident: Incident<'_>) {
     let Some(suppressed) = owner.log_limit.allow(owner.registry.seconds()) else { return };

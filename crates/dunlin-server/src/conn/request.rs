@@ -1,4 +1,4 @@
-//! The one form in which handlers see requests, whichever version of HTTP they came by.
+//! The form of requests that handlers see, the same for all versions of HTTP.
 
 use bytes::Bytes;
 use dunlin_http::target;
@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use crate::framing::{is_host, members};
 
-/// Brings a request into the one form that handlers see: a target in origin form (or `*`), with its
+/// Brings a request into the form that handlers see: a target in origin form (or `*`), with its
 /// path normalised if `normalises_paths`, and exactly one Host.
 ///
-/// Whatever looks at the target does so after this: routers, caches, logs and upstreams see the
-/// same path. An error is the status of the response.
+/// It runs first, so routers, caches, logs and upstreams see the same path. An error is the status
+/// of the response.
 #[inline]
 pub(super) fn normalise<B>(request: &mut Request<B>, normalises_paths: bool) -> Result<(), StatusCode> {
     if request.version() == Version::HTTP_2 {
@@ -64,7 +64,7 @@ fn with_path(target: PathAndQuery) -> Result<PathAndQuery, StatusCode> {
     PathAndQuery::from_maybe_shared(target).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// Checks what the framing checks in HTTP/1.1.
+/// Checks a request of HTTP/2 for errors that the framing finds in HTTP/1.1.
 fn check_http2<B>(request: &Request<B>) -> Result<(), StatusCode> {
     if request.method() == Method::CONNECT {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
@@ -92,7 +92,7 @@ fn check_http2<B>(request: &Request<B>) -> Result<(), StatusCode> {
     if request.headers().values().any(is_padded) { Err(StatusCode::BAD_REQUEST) } else { Ok(()) }
 }
 
-/// RFC 9113 §8.2.3: a client may have split the one field of cookies, for the sake of compression.
+/// Joins the cookie fields, which a client may split for compression (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let mut fields = headers.get_all(COOKIE).iter();
     if let (Some(first), Some(_)) = (fields.next(), fields.next()) {
@@ -108,7 +108,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Returns `true` if the client waits for a 100 (Continue) before it sends the body. An empty list
-/// is none (RFC 9110 §5.6.1).
+/// is no expectation (RFC 9110 §5.6.1).
 pub(super) fn awaits_continue<B>(request: &Request<B>) -> Result<bool, StatusCode> {
     let mut awaits = false;
     for value in request.headers().get_all(EXPECT) {

@@ -30,7 +30,7 @@ struct Beginning<'a> {
     len: usize,
 }
 
-/// Sends the beginning of `bufs`, from the file where they lie in `mapping`, at most `limit` bytes.
+/// Sends the beginning of `bufs`, at most `limit` bytes. Slices in `mapping` come from the file.
 /// Returns `None` if they have to be written like other bytes.
 pub(super) fn poll_send<S: Socket>(
     socket: &S,
@@ -49,7 +49,7 @@ pub(super) fn poll_send<S: Socket>(
         let mut sent = 0;
         let done = socket.attempt(|| {
             if let Some(before) = before {
-                // More follows: the kernel waits for it, instead of sending a small packet.
+                // MORE makes the kernel wait for the file, instead of sending a small packet.
                 sent = send(socket, before, SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
                 if sent < before.len() {
                     return Ok(());
@@ -70,7 +70,7 @@ pub(super) fn poll_send<S: Socket>(
     }
 }
 
-/// The beginning of `bufs`, if a part of it is worth sending from the file.
+/// Returns the beginning of `bufs` if a large part of it lies in the file.
 fn beginning<'a>(bufs: &'a [IoSlice<'_>], content: &[u8]) -> Option<Beginning<'a>> {
     let (before, slice) = match bufs {
         [slice, ..] if offset(slice, content).is_some() => (None, slice),

@@ -25,7 +25,7 @@ pub(crate) enum Transport {
 // === impl Transport ===
 
 impl Transport {
-    /// Ready when there may be bytes, the end, or an error to read.
+    /// Polls until there may be bytes, the end, or an error to read.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(socket) => socket.poll_read_ready(cx),
@@ -104,7 +104,7 @@ impl AsyncWrite for Transport {
 }
 
 impl Transport {
-    /// Writes at most `limit` bytes. The kernel sends what lies in `mapping`, if it can.
+    /// Writes at most `limit` bytes. The kernel sends slices in `mapping` from the file, if it can.
     pub(crate) fn poll_send(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

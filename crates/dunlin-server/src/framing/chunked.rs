@@ -34,7 +34,7 @@ pub(super) enum Part {
     Data(usize),
     /// The trailer section has this length, and ends the body.
     End(Option<HeaderMap>, usize),
-    /// There are no bytes, or too few to know.
+    /// There are too few bytes to decide.
     More,
 }
 

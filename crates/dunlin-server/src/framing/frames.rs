@@ -4,7 +4,7 @@
 ///
 /// It counts frames that carry neither a request nor data (RFC 9113 §6), because they cost the
 /// server more than the client, and a flood of them is an attack (RFC 9113 §10.5). It also finds
-/// frames where none may be, for which h2 has no error, or another.
+/// forbidden frames for which h2 has no error, or an error with another code.
 ///
 /// It does not see header blocks, which h2 decodes. Decision 21 says what h2 does with malformed
 /// fields.
@@ -17,7 +17,7 @@ pub(crate) struct FrameMeter {
     /// `true` once the first frame has come.
     begun: bool,
     streams: OpenStreams,
-    /// The frames that may still come. It refills with time.
+    /// The number of control frames that may still come. It grows with time.
     credit: u32,
     rate: u32,
     refilled_at: u32,
@@ -35,7 +35,7 @@ pub(crate) enum Fault {
     Preface = 1,
     /// STREAM_CLOSED: data on a stream that the client has ended.
     Ended = 5,
-    /// ENHANCE_YOUR_CALM: too many frames that do nothing.
+    /// ENHANCE_YOUR_CALM: too many control frames.
     Flood = 11,
 }
 
@@ -44,20 +44,21 @@ pub(crate) enum Fault {
 struct OpenStreams {
     ids: Vec<u32>,
     last: u32,
-    /// This stream and those before it are no longer remembered.
+    /// The last stream that is no longer remembered.
     forgotten: u32,
 }
 
 /// The seconds for which there is credit.
 const WINDOW: u32 = 10;
 const PREFACE_LEN: usize = 24;
-/// The number of streams that are remembered. A client that is asked to stop need not end a stream.
+/// The number of streams that are remembered. It is limited, because a client need not end a stream
+/// that the server has reset.
 const REMEMBERED: usize = 256;
 /// The sent bytes that account for one WINDOW_UPDATE. A client may send two for each DATA frame,
 /// however small, and the head of a frame has nine bytes.
 const BYTES_PER_UPDATE: u64 = 5;
-/// The limit of WINDOW_UPDATE frames that a client may save up, so that a long download does not
-/// pay for a flood.
+/// The limit of the WINDOW_UPDATE frames that sent data accounts for, so that a long download does
+/// not make a flood possible.
 const MAX_UPDATES: u64 = 1 << 16;
 
 const DATA: u8 = 0;
@@ -99,7 +100,8 @@ impl FrameMeter {
         }
     }
 
-    /// Reads the next bytes at `now`, in milliseconds. The server has `sent` so many bytes in all.
+    /// Reads the next bytes at `now`, in milliseconds. `sent` is the number of all bytes that the
+    /// server has sent.
     pub(crate) fn scan(&mut self, mut bytes: &[u8], now: u32, sent: u64) -> Result<(), Fault> {
         let gained = u64::from(now.saturating_sub(self.refilled_at)) * u64::from(self.rate) / 1000;
         if gained > 0 {
@@ -135,13 +137,13 @@ impl FrameMeter {
             return Err(Fault::Preface);
         }
         let is_end = flags & END_STREAM != 0;
-        let may_come = self.streams.take(kind, u32::from_be_bytes(id) & u32::MAX >> 1, is_end);
-        if !may_come {
+        let is_allowed = self.streams.record(kind, u32::from_be_bytes(id) & u32::MAX >> 1, is_end);
+        if !is_allowed {
             return Err(Fault::Ended);
         }
         if kind == WINDOW_UPDATE && self.updates > 0 {
             self.updates -= 1;
-        } else if does_nothing(kind, is_end, self.skip) {
+        } else if is_control(kind, is_end, self.skip) {
             self.credit = self.credit.checked_sub(1).ok_or(Fault::Flood)?;
         }
         Ok(())
@@ -151,9 +153,9 @@ impl FrameMeter {
 // === impl OpenStreams ===
 
 impl OpenStreams {
-    /// Takes a frame. Returns `false` for data behind the end of its stream; other violations are
-    /// left to h2.
-    fn take(&mut self, kind: u8, id: u32, is_end: bool) -> bool {
+    /// Records a frame. Returns `false` for data behind the end of its stream. h2 finds other
+    /// violations.
+    fn record(&mut self, kind: u8, id: u32, is_end: bool) -> bool {
         match kind {
             HEADERS if id > self.last => {
                 self.last = id;
@@ -185,7 +187,7 @@ impl OpenStreams {
 
 /// Returns `true` for PRIORITY, RST_STREAM, SETTINGS, PING, CONTINUATION, unknown frames, DATA with
 /// neither data nor an end, and WINDOW_UPDATE for which nothing was sent.
-const fn does_nothing(kind: u8, is_end: bool, len: usize) -> bool {
+const fn is_control(kind: u8, is_end: bool, len: usize) -> bool {
     match kind {
         DATA => len == 0 && !is_end,
         HEADERS => false,
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_do_nothing_are_counted_whatever_the_cuts() {
+    fn control_frames_are_counted_at_any_cuts() {
         let mut bytes = [&[0; PREFACE_LEN], FIRST].concat();
         for i in 0..9 {
             bytes.extend(ping());
@@ -231,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn window_updates_are_counted_beyond_what_was_sent() {
+    fn window_updates_beyond_the_sent_data_are_counted() {
         let begin = [vec![0; PREFACE_LEN], FIRST.to_vec()].concat();
         let mut meter = FrameMeter::new(1);
         meter.scan(&begin, 0, 0).unwrap();
         let update = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
-        // Nine frames of credit are left.
+        // The credit is nine frames.
         assert_eq!(meter.scan(&update.repeat(9 + 200), 0, 1_002), Ok(()));
         assert_eq!(meter.scan(&update, 0, 1_004), Err(Fault::Flood));
         assert_eq!(meter.scan(&update, 0, 1_005), Ok(()));
@@ -253,24 +255,24 @@ mod tests {
     }
 
     #[test]
-    fn data_behind_the_end_of_a_stream_is_told_from_what_may_come() {
+    fn only_data_behind_the_end_of_a_stream_is_a_fault() {
         let (head, ended) = (|id| frame(1, 4, id, b"head"), |id| frame(1, 5, id, b"head"));
         let data = |flags, id| frame(0, flags, id, b"data");
         let first = || FIRST.to_vec();
         check(&[first(), ended(1), data(0, 1)], Err(Fault::Ended));
         check(&[first(), head(1), data(1, 1), data(0, 1)], Err(Fault::Ended));
         check(&[first(), head(1), frame(3, 0, 1, &[0; 4]), data(0, 1)], Err(Fault::Ended));
-        // Trailers end it too.
+        // Trailers end a stream too.
         check(&[first(), head(1), data(0, 1), ended(1), data(0, 1)], Err(Fault::Ended));
         check(&[first(), head(1), head(3), data(1, 3), data(0, 1)], Ok(()));
-        // These are wrong otherwise, which is not for this to tell.
+        // h2 finds these violations.
         check(&[first(), data(0, 1)], Ok(()));
         check(&[first(), head(1), data(0, 0), data(0, 3)], Ok(()));
     }
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_have_one_verdict_whatever_the_cuts(
+        fn the_verdict_is_the_same_at_any_cuts(
             frames in proptest::collection::vec((0u8..12, 0u8..8, 0u8..9, proptest::collection::vec(0u8.., 0..9)), 0..40),
             tail in proptest::collection::vec(0u8.., 0..30),
             size in 1usize..40,
@@ -285,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn streams_that_are_never_ended_are_forgotten() {
+    fn the_number_of_remembered_streams_is_limited() {
         let mut streams = OpenStreams::default();
         for id in (1..=10_001).step_by(2) {
-            assert!(streams.take(HEADERS, id, false));
+            assert!(streams.record(HEADERS, id, false));
         }
         assert_eq!(streams.ids.len(), REMEMBERED);
         for id in [1, 5_001, 10_001] {
-            assert!(streams.take(DATA, id, false), "{id}");
+            assert!(streams.record(DATA, id, false), "{id}");
         }
     }
 }

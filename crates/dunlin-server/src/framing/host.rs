@@ -27,7 +27,7 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
     is_port(port) && (classes & ESCAPE == 0 || escapes_are_whole(host))
 }
 
-/// `port = *DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
+/// Returns `true` for `port = *DIGIT` (RFC 3986 §3.2.3) whose number is a valid port.
 fn is_port(text: &[u8]) -> bool {
     let mut port = 0;
     for byte in text {

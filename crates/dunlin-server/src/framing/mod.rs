@@ -1,8 +1,8 @@
 //! The boundaries of requests in a stream of bytes, by RFC 9112.
 //!
 //! [`Framer`] splits the bytes of a socket into heads and pieces of bodies. It accepts only bytes
-//! with one meaning, so that nothing ambiguous reaches a handler. It is pure: bytes in, requests or
-//! a verdict out.
+//! with one meaning, so that nothing ambiguous reaches a handler. It does no IO: its input is
+//! bytes, and its output is requests or a rejection.
 
 mod body;
 mod chunked;
@@ -32,7 +32,7 @@ pub(crate) struct HeadLimits {
 /// Finds requests in a stream of bytes.
 #[derive(Debug)]
 pub(crate) struct Framer {
-    /// Bytes that came and are not taken yet.
+    /// Bytes that were received and not taken yet.
     held: BytesMut,
     /// The first `seen` bytes of `held` are a valid prefix of an incomplete head.
     seen: usize,
@@ -99,8 +99,8 @@ impl Framer {
     ///
     /// Only valid while no body is left.
     pub(crate) fn head<B>(&mut self, request: &mut Request<B>) -> Result<Option<Head>, Reject> {
-        // RFC 9112 §2.2: at least one empty line before a request line is ignored. More are no
-        // mistake of an old client: they keep a connection busy.
+        // RFC 9112 §2.2: at least one empty line before a request line is ignored. Many of them
+        // only keep a connection busy.
         while self.held.starts_with(b"\r\n") {
             if self.empty_lines == MAX_EMPTY_LINES {
                 return Err(Reject::bad("there are too many empty lines before the request line"));

@@ -55,7 +55,7 @@ fn request(target: &str, body: &str) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn cuts_do_not_matter() {
+fn requests_are_the_same_at_any_cuts() {
     let stream = b"\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\nPOST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab\r\n\r\
         PUT /c HTTP/1.7\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nGET /\r\n0\r\nA: b\r\n\r\nGET /d HTTP/1.0\r\n\r\n";
     let expect = vec![request("/a", ""), request("/b", "ab\r\n\r"), request("/c", "GET /"), request("/d", "")];
@@ -65,7 +65,7 @@ fn cuts_do_not_matter() {
 }
 
 #[test]
-fn a_later_minor_version_is_read_as_ours() {
+fn a_later_minor_version_is_read_as_1_1() {
     let (found, reject) = feed(b"GET / HTTP/1.7\r\nHost: a\r\n\r\nGET / HTTP/1.2", 1000);
     assert_eq!((found, reject), (vec![request("/", "")], None));
     assert_eq!(feed(b"GET / HTTP/1.10\r\n", 1000).1, Some(400));
@@ -73,7 +73,7 @@ fn a_later_minor_version_is_read_as_ours() {
 }
 
 #[test]
-fn nothing_of_a_bad_head_is_taken() {
+fn a_rejected_head_is_not_consumed() {
     for size in [1, 7, 1000] {
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let found = feed(format!("{good}GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").as_bytes(), size);
@@ -82,7 +82,7 @@ fn nothing_of_a_bad_head_is_taken() {
 }
 
 #[test]
-fn a_head_is_judged_as_soon_as_a_line_of_it_is_there() {
+fn a_head_is_checked_line_by_line() {
     for bytes in ["GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nX : y\r\n", "\u{16}\u{3}\u{1}", "GET /\r\n"] {
         assert_eq!(feed(bytes.as_bytes(), 1000).1, Some(400), "{bytes:?}");
         assert_eq!(feed(bytes.as_bytes(), 1).1, Some(400), "{bytes:?}");
@@ -90,7 +90,7 @@ fn a_head_is_judged_as_soon_as_a_line_of_it_is_there() {
 }
 
 #[test]
-fn what_a_head_says_of_its_connection() {
+fn connection_options() {
     #[track_caller]
     fn check(version: &str, fields: &str, persists: bool, upgrade: bool, takes_trailers: bool) {
         let bytes = format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");
@@ -130,7 +130,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_bytes_are_judged_the_same_whatever_the_cuts(mut bytes in pieces(), size in 1usize..40) {
+    fn the_verdict_is_the_same_at_any_cuts(mut bytes in pieces(), size in 1usize..40) {
         // A head is judged line by line when it comes in pieces.
         bytes.extend_from_slice(b"\r\n");
         let whole = feed(&bytes, bytes.len());

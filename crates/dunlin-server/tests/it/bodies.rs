@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::io::Read;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_http::Body;
@@ -210,11 +210,13 @@ fn both_bodies_of_an_exchange_flow_at_once() {
 #[test]
 fn a_body_can_be_read_to_its_end_behind_the_response() {
     let (sender, lengths) = std::sync::mpsc::channel();
+    let is_answered = Arc::new(tokio::sync::Notify::new());
+    let begin = is_answered.clone();
     let (_running, mut client) = serve(Routes::new().post("/", move |request: Request<Body>| {
-        let sender = sender.clone();
+        let (sender, begin) = (sender.clone(), begin.clone());
         async move {
             tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                begin.notified().await;
                 let _ = sender.send(read(request.into_body()).await.map(|(length, _)| length));
             });
             "taken"
@@ -223,12 +225,14 @@ fn a_body_can_be_read_to_its_end_behind_the_response() {
     for _ in 0..2 {
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
         assert_eq!(client.answer().unwrap().text(), "taken");
+        is_answered.notify_one();
         client.send(vec![b'x'; 300_000]);
         assert_eq!(lengths.recv().unwrap(), Some(300_000));
     }
     // A truncated body is an error.
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
     assert_eq!(client.answer().unwrap().text(), "taken");
+    is_answered.notify_one();
     drop(client);
     assert_eq!(lengths.recv().unwrap(), None);
 }

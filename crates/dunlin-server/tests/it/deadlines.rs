@@ -83,7 +83,7 @@ fn empty_lines_do_not_extend_a_deadline() {
         assert!(client.is_closed());
         begun.elapsed() < idle + idle / 2
     });
-    // More than two lines are no error.
+    // More than two lines are rejected.
     let server = Fixture::with(patient());
     for empty in 0..4 {
         let answer = server.send("\r\n".repeat(empty) + "GET / HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -178,6 +178,7 @@ fn a_slow_reader_gets_all_of_a_long_response_and_of_the_next() {
         let mut stream = connect(&server, &certificate, &[]).await.unwrap();
         for length in [5_000_000, 100_000, 2_000_000] {
             stream.write_all(format!("GET /big/{length} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+            // The reader is slow: the socket fills up meanwhile.
             tokio::time::sleep(Duration::from_millis(100)).await;
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {

@@ -15,12 +15,12 @@ use crate::context::Loop;
 use crate::framing::Reject;
 use crate::ledger::{Ledger, Phase, Signal};
 
-/// The answer where the head of a request did not come in time.
+/// The rejection of a request whose head did not come in time.
 pub(super) const TIMED_OUT: Reject =
     Reject::new(StatusCode::REQUEST_TIMEOUT, "the head of the request did not come in time");
 
-/// Ends a connection whose next bytes are no request. The answer `to_head` has no content (RFC 9110
-/// §9.3.2).
+/// Ends a connection whose next bytes are not a request. The response `to_head` has no content (RFC
+/// 9110 §9.3.2).
 pub(in crate::conn) async fn reject(
     mut transport: Transport,
     reject: Reject,

@@ -33,7 +33,7 @@ pub(super) struct Http1<'a, H: Handler<Exchange>> {
     exchange: Exchange,
     /// The request in flight.
     transaction: Option<Transaction<H::Future>>,
-    /// The exit, once nothing more is to be read here.
+    /// The exit, once no more requests are read.
     exit: Option<Exit>,
     /// Memory that is used again for the fields of the next request, and for its call.
     spare_fields: HeaderMap,
@@ -47,11 +47,11 @@ pub(super) struct Http1<'a, H: Handler<Exchange>> {
 pub(super) enum Exit {
     /// Every request is answered, and no more is taken.
     Done,
-    /// The next bytes are no request, or did not come in time.
+    /// The next bytes are not a request, or did not come in time.
     Reject(Reject),
     /// The socket failed, or the reaper cuts the connection.
     Cut,
-    /// The request with this head asks for another protocol.
+    /// A request for another protocol has this head.
     Upgrade(Bytes),
 }
 
@@ -99,7 +99,7 @@ where
         (self.io.transport, self.io.framer)
     }
 
-    /// Serves until there is a reason to leave.
+    /// Serves requests until there is an exit.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Exit> {
         self.io.ledger.register(cx.waker());
         self.io.ledger.budget().reset();
@@ -121,7 +121,7 @@ where
         Poll::Pending
     }
 
-    /// Takes up the next request. Responses to earlier ones go out together, once no further
+    /// Begins the next request. Responses to earlier ones go out together, once no further
     /// request is complete.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Exit>>> {
         if self.exit.is_some() || !self.io.output.has_room() {
@@ -186,7 +186,7 @@ where
         self.io.ledger.park();
     }
 
-    /// Takes up a request. Returns `true` if it is for the handler.
+    /// Begins a request. Returns `true` if it is for the handler.
     #[inline]
     fn begin(&mut self, request: &mut Request<Body>, head: Head) -> bool {
         let Head { framing, persists, upgrade, expects, takes_trailers } = head;

@@ -32,11 +32,11 @@ struct Channel {
     ledger: Arc<Ledger>,
 }
 
-/// Room for one frame. What has no room stays in the socket.
+/// The room for one frame. Other bytes stay in the socket.
 #[derive(Debug, Default)]
 struct Slot {
     frame: Option<Result<Frame<Bytes>, BodyError>>,
-    /// `true` if nothing comes behind `frame`.
+    /// `true` if `frame` is the last one.
     ended: bool,
     /// `true` if the reader waits for a frame.
     wanted: bool,
@@ -48,7 +48,7 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Waits,
-    /// It has a frame to read, or does not read now.
+    /// It has a frame to read, or it does not read now.
     Busy,
     Gone,
 }

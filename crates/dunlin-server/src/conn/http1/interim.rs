@@ -23,7 +23,7 @@ pub(crate) const MAX_BYTES: usize = 64 << 10;
 /// Interim responses on their way to the socket.
 #[derive(Debug, Default)]
 pub(crate) struct InterimQueue {
-    /// The number of the request that may send some; 0 if none may.
+    /// The number of the request that may send some. 0 if none may.
     open: AtomicU64,
     waiting: AtomicBool,
     queue: Mutex<Option<Box<Queue>>>,
@@ -41,16 +41,17 @@ struct Queue {
 // === impl InterimQueue ===
 
 impl InterimQueue {
-    /// Lets the request of this number send some. The request before it is answered.
+    /// Accepts interim responses of the request with this number. The request before it is
+    /// answered.
     pub(crate) fn open(&self, request: u64) {
         self.open.store(request, Relaxed);
     }
 
-    /// Takes no more, because the final response is there. Returns `true` if some still wait to be
-    /// written.
+    /// Accepts no more, because the final response is there. Returns `true` if some still wait to
+    /// be written.
     pub(crate) fn close(&self) -> bool {
         if self.open.load(Relaxed) != 0 {
-            // Under the lock: a `push` that has begun is done now, and a later one is refused.
+            // The lock makes a `push` either complete now, or be refused later.
             let _queue = self.queue.lock();
             self.open.store(0, Relaxed);
         }
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_request_that_is_answered_sends_any() {
+    fn only_the_request_in_flight_sends_interim_responses() {
         let queue = InterimQueue::default();
         let push = |request| queue.push(request, StatusCode::PROCESSING, &HeaderMap::new());
         assert!(!push(1));
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_sends_so_many_and_so_much() {
+    fn interim_responses_are_limited() {
         let queue = InterimQueue::default();
         queue.open(1);
         let sent = (0..100).filter(|_| queue.push(1, StatusCode::PROCESSING, &HeaderMap::new())).count();

@@ -28,8 +28,8 @@ pub(super) struct Io<'a> {
 
 /// The room for reading, in bytes, except for bodies.
 pub(super) const ROOM: usize = 4096;
-/// The least room for reading. Memory with more room is used on, so that many small pieces share
-/// it.
+/// The smallest room for reading. Memory with more room is used again, so that many small pieces
+/// share it.
 const MIN_ROOM: usize = 1024;
 
 // === impl Io ===

@@ -42,22 +42,22 @@ pub(super) async fn run<H>(
     loop {
         let framer = Framer::new(held, owner.head_limits());
         let mut http1 = Http1::new(transport, framer, handler.clone(), &connection, registered, owner);
-        let left = poll_fn(|cx| http1.poll(cx)).await;
-        let (own, framer) = http1.into_parts();
-        match left {
+        let exit = poll_fn(|cx| http1.poll(cx)).await;
+        let (socket, framer) = http1.into_parts();
+        match exit {
             Exit::Cut => return,
-            Exit::Done if framer.is_empty() && !framer.in_body() => return close(own).await,
+            Exit::Done if framer.is_empty() && !framer.in_body() => return close(socket).await,
             // Rare futures are boxed, so that the task of an idle connection stays small.
-            Exit::Done => return Box::pin(end(own, ledger)).await,
-            Exit::Reject(why) => {
-                if why == TIMED_OUT {
+            Exit::Done => return Box::pin(end(socket, ledger)).await,
+            Exit::Reject(reason) => {
+                if reason == TIMED_OUT {
                     owner.stats.timed_out();
                 }
-                let end = reject(own, why, framer.rejected_head(), connection.remote(), ledger, owner);
+                let end = reject(socket, reason, framer.rejected_head(), connection.remote(), ledger, owner);
                 return Box::pin(end).await;
             }
             Exit::Upgrade(head) => {
-                let upgrade = upgrade::run(own, head, framer.into_held(), handler.clone(), &connection, owner);
+                let upgrade = upgrade::run(socket, head, framer.into_held(), handler.clone(), &connection, owner);
                 let Some(declined) = Box::pin(upgrade).await else { return };
                 (transport, held) = (declined.transport, declined.held);
             }

@@ -96,7 +96,7 @@ impl Output {
         }
     }
 
-    /// Sends all of it.
+    /// Sends everything.
     pub(super) fn poll_flush(
         &mut self,
         transport: &mut Transport,

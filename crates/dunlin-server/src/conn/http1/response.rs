@@ -40,7 +40,7 @@ pub(super) struct Written {
 }
 
 /// Writes the head of a final response whose content has this `length`, where that is known. The
-/// server frames the message, whatever the fields say. `seconds` since 1970 become the Date if
+/// server frames the message, and ignores framing in the fields. `seconds` since 1970 become the Date if
 /// there is none.
 pub(super) fn write(
     out: &mut Vec<u8>,
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_told_as_it_is() {
+    fn the_content_length_is_the_known_length() {
         check(200, &[], Some(5), GET, "200 OK|content-length: 5", Content::Length(5));
         check(200, &[("content-length", "9")], Some(5), GET, "200 OK|content-length: 5", Content::Length(5));
         check(200, &[("content-length", "9")], None, GET, "200 OK|content-length: 9", Content::Length(9));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn some_have_no_content() {
+    fn responses_without_content() {
         check(204, &[("content-length", "9")], Some(5), GET, "204 No Content", Content::None);
         check(205, &[], Some(5), GET, "205 Reset Content|content-length: 0", Content::None);
         check(304, &[], Some(0), GET, "304 Not Modified", Content::None);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_is_the_servers() {
+    fn the_server_decides_connection_fields() {
         let ends = RequestFacts { persists: false, ..GET };
         check(200, &[], Some(0), ends, "200 OK|content-length: 0|connection: close", Content::None);
         let close = [("connection", "x, Close"), ("x", "y")];
@@ -272,9 +272,9 @@ mod tests {
     }
 
     /// A stored response of two bytes with the line `x: y`, and perhaps a date.
-    struct Kept(HeaderMap, Lines);
+    struct Stored(HeaderMap, Lines);
 
-    impl Kept {
+    impl Stored {
         fn ready(date: Option<&'static str>) -> StoredReply {
             let (mut headers, mut text) = (HeaderMap::new(), BytesMut::new());
             let fields = [("x", Some("y")), ("date", date)];
@@ -289,7 +289,7 @@ mod tests {
         }
     }
 
-    impl StoredHead for Kept {
+    impl StoredHead for Stored {
         fn status(&self) -> StatusCode {
             StatusCode::OK
         }
@@ -304,13 +304,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_is_what_would_be_written() {
+    fn a_stored_head_equals_a_written_one() {
         for (date, facts) in [None, Some("then")]
             .into_iter()
             .flat_map(|date| [GET, OLD, RequestFacts { persists: false, ..GET }].map(|facts| (date, facts)))
         {
             let (mut before, mut now) = (Vec::new(), Vec::new());
-            let ready = Kept::ready(date);
+            let ready = Stored::ready(date);
             let written = write_ready(&mut before, &ready, facts, 784_111_777);
             let response = ready.into_response();
             assert_eq!(written, write(&mut now, response.status(), response.headers(), Some(2), facts, 784_111_777));

@@ -1,7 +1,7 @@
 //! Requests for another protocol (RFC 9110 §7.8), and tunnels.
 //!
-//! Services of axum and of hyper know `hyper::upgrade`, which only hyper itself can serve. So hyper
-//! serves a request for another protocol, and gives the connection back if the upgrade is declined.
+//! Services of axum and of hyper use `hyper::upgrade`, which only hyper itself can serve. So hyper
+//! serves a request for another protocol, and returns the connection if the upgrade is declined.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,8 +59,8 @@ where
             if ledger.signalled() == Signal::Cut || hyper.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            // A hyper that shuts down while idle drops what it has not written, so it is
-            // stopped only after everything is written.
+            // hyper drops unwritten bytes if it shuts down while idle. So it is stopped only after
+            // everything is written.
             let is_answered = ledger.requests() > before && ledger.in_flight() == 0 && !ledger.waits_to_write();
             if is_stopping || !is_answered {
                 return Poll::Pending;

@@ -1,4 +1,4 @@
-//! [`UpgradeService`]: the service that hyper calls for a request that asks for another protocol.
+//! [`UpgradeService`]: the service that hyper calls for a request for another protocol.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -110,7 +110,7 @@ where
         let (step, permit) = match self.admit(&mut request) {
             Err(response) => (respond(*response), None),
             Ok(permit) => {
-                // A request that asks for an upgrade has no body.
+                // A request for an upgrade has no body.
                 let request = request.map(|_| Body::empty());
                 let exchange = Exchange::without_interim(self.connection.clone());
                 match Call::begun(&self.handler, request, &exchange) {
@@ -150,8 +150,8 @@ where
             in_flight.ledger().set_phase(Phase::Tunnel);
         }
         Poll::Ready(Ok(response.map(|body| {
-            // A complete body is as good as written: the rest is up to the socket, which has its
-            // own deadline.
+            // The request ends with a complete body. The socket, which still writes it, has its own
+            // deadline.
             let in_flight = if body.as_bytes().is_some() { None } else { in_flight };
             Outbound { body, _in_flight: in_flight }
         })))

@@ -17,7 +17,7 @@ pub(crate) struct Inbound<B> {
     left: u64,
     limit: u64,
     ledger: Arc<StreamLedger>,
-    /// `None` until the client had to be waited for.
+    /// `None` until the body had to wait for the client.
     transfer: Option<Arc<Transfer>>,
 }
 

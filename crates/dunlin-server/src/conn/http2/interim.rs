@@ -36,7 +36,7 @@ impl InterimSender {
         self.push(StatusCode::CONTINUE, HeaderMap::new());
     }
 
-    /// Sends all that waits, and wakes this task when more comes. Nothing more is taken once the
+    /// Sends all responses that wait, and wakes this task when more come. None is accepted once the
     /// final response `is_there`.
     pub(super) fn flush(&self, respond: &mut SendResponse<Bytes>, is_there: bool, cx: &Context<'_>) {
         self.waker.register(cx.waker());

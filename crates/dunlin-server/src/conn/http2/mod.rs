@@ -72,7 +72,7 @@ pub(super) async fn run<H>(
             let (request, respond) = match ready!(session.poll_request(ends, cx)) {
                 Some(Ok(incoming)) => incoming,
                 Some(Err(error)) => {
-                    // A client that goes away is no incident.
+                    // A client that closes the connection is not an incident.
                     if !error.is_io() && !error.is_remote() {
                         owner.stats.rejected();
                         report(owner, connection.remote(), Incident::Http2(&error));
@@ -103,7 +103,7 @@ pub(super) async fn run<H>(
 
 /// Sends GOAWAY, and discards what the client still sends.
 async fn go_away(transport: &mut Transport, fault: Fault, ledger: &Ledger) {
-    // Behind a part of a frame, the client would read it as the rest.
+    // Behind an incomplete frame, the client would read GOAWAY as its rest.
     if ledger.waits_to_write() {
         return;
     }
@@ -132,8 +132,8 @@ impl Session {
         Self { state: State::Opening(builder.handshake(io)), is_ending: false }
     }
 
-    /// Polls the next request; `None` once the session is over. A session that `ends` takes no more
-    /// requests than the client has sent by now, and is over with the last of them.
+    /// Polls the next request. Returns `None` once the session is over. A session that `ends`
+    /// accepts only requests that the client has sent by now, and is over after the last of them.
     fn poll_request(&mut self, ends: bool, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, h2::Error>>> {
         if let State::Opening(handshake) = &mut self.state {
             match ready!(Pin::new(handshake).poll(cx)) {
@@ -142,7 +142,7 @@ impl Session {
             }
         }
         let State::Open(connection) = &mut self.state else { return Poll::Ready(None) };
-        // RFC 9113 §6.8: GOAWAY says which streams will still be answered.
+        // RFC 9113 §6.8: GOAWAY names the last stream that will be answered.
         if ends && !std::mem::replace(&mut self.is_ending, true) {
             connection.graceful_shutdown();
         }

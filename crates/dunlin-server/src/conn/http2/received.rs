@@ -14,7 +14,7 @@ use super::interim::InterimSender;
 /// The body of a request on a stream. It fails if the client resets the stream, because it is not
 /// complete then.
 pub(super) struct Received {
-    /// `None` only once it was dropped.
+    /// `None` only while it is dropped.
     stream: Option<RecvStream>,
     /// The rest of the announced length.
     left: Option<u64>,
@@ -24,12 +24,12 @@ pub(super) struct Received {
     unread: Unread,
 }
 
-/// The place for a stream whose reader was dropped before its end. `None` if there is nothing to
+/// The slot for a stream whose reader was dropped before its end. `None` if there is nothing to
 /// read.
 #[derive(Clone)]
 pub(super) struct Unread(Option<Arc<Mutex<Option<RecvStream>>>>);
 
-/// The limit of what is discarded of a stream.
+/// The limit of discarded bytes of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DiscardLimit {
     pub(super) bytes: usize,
@@ -100,7 +100,7 @@ impl http_body::Body for Received {
         let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
         if !this.is_read {
             let polled = stream.poll_data(cx);
-            // RFC 9110 §10.1.1: the client is asked for the body once a handler reads it.
+            // RFC 9110 §10.1.1: 100 is sent once a handler reads the body.
             if polled.is_pending()
                 && let Some(sender) = this.awaits_continue.take()
             {

@@ -1,4 +1,4 @@
-//! The body of a response, as fast as its client reads it.
+//! Sending the body of a response, at the pace of its client.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,14 +12,14 @@ use http_body::{Body as _, Frame};
 
 use crate::ledger::{StreamLedger, Transfer};
 
-/// The window that is asked for at once, in bytes.
+/// The window that is requested at once, in bytes.
 const MOST: usize = 64 << 10;
 
 /// A response's stream. While its window is closed, the pace of the client is measured.
 struct Sending<'s> {
     stream: SendStream<Bytes>,
     ledger: &'s StreamLedger,
-    /// `None` until the client had to be waited for.
+    /// `None` until the body had to wait for the client.
     transfer: Option<Arc<Transfer>>,
     waits: bool,
 }
@@ -27,7 +27,7 @@ struct Sending<'s> {
 /// The next item of a body.
 type NextFrame = Option<Result<Frame<Bytes>, BoxError>>;
 
-/// The stream is over: the client has reset it, or reads too slowly.
+/// The end of a stream that the client has reset or reads too slowly.
 struct Gone;
 
 /// Sends `body`. Data without a window stays in the body, so that no memory fills up.
@@ -111,7 +111,7 @@ impl Sending<'_> {
         Poll::Pending
     }
 
-    /// Waits for the client. Returns `true` if it count too long.
+    /// Waits for the client. Returns `true` if it took too long.
     fn wait(&mut self, cx: &Context<'_>) -> bool {
         let transfer = self.transfer.get_or_insert_with(|| self.ledger.responses.watch());
         if !std::mem::replace(&mut self.waits, true) {
@@ -121,7 +121,7 @@ impl Sending<'_> {
         transfer.is_timed_out(cx.waker())
     }
 
-    /// Counts sent bytes, and ends the waiting.
+    /// Counts sent bytes, and stops waiting.
     fn count(&mut self, bytes: usize) {
         if let Some(transfer) = &self.transfer {
             transfer.advance(bytes);

@@ -30,7 +30,7 @@ use crate::context::Loop;
 use crate::framing::length;
 use crate::ledger::{InFlight, StreamLedger};
 
-/// A request as h2 gives it, and the way back.
+/// A request as h2 returns it, and the handle of its response.
 pub(super) type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
 
 /// The stream of one request. It is reset if this is dropped before its end.
@@ -42,11 +42,12 @@ pub(super) struct Stream<H> {
     pub(super) owner: Arc<Loop>,
 }
 
-/// The part of an unread body that is discarded before the response: in most cases that is all of
+/// The bytes of an unread body that are discarded before the response. In most cases that is all of
 /// it.
 const BEFORE_RESPONSE: DiscardLimit = DiscardLimit { bytes: 64 << 10, time: Duration::from_millis(5) };
-/// The part that is discarded after it. RFC 9113 §8.1: a server may reset the stream to stop the
-/// client. Common clients take that for a failure and drop the response, so it is the last resort.
+/// The bytes that are discarded after it. RFC 9113 §8.1: a server may reset the stream to stop the
+/// client. Common clients treat a reset as a failure and drop the response, so it is the last
+/// resort.
 const AFTER_RESPONSE: DiscardLimit = DiscardLimit { bytes: 4 << 20, time: Duration::from_secs(1) };
 
 /// The outcome of a stream's handler.
@@ -124,7 +125,7 @@ where
 {
     let mut call = pin!(Call::default());
     let begun = call.as_mut().begin(&handler, request, &exchange);
-    // Clones of the exchange share its sender, so there is one now or never.
+    // Clones of the exchange share its sender, so no other one is made later.
     let sender = exchange.into_sender();
     drop(handler);
     let called = poll_fn(|cx| {
@@ -165,7 +166,7 @@ fn admit(request: &mut Request<RecvStream>, config: &Config) -> Result<Admitted,
     Ok(Admitted { length, awaits_continue: awaits_continue && !request.body().is_end_stream() })
 }
 
-/// RFC 9110 §8.6: there is one length, or none. h2 checks that the body has it.
+/// Checks that there is at most one length (RFC 9110 §8.6). h2 compares it with the body.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, StatusCode> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
@@ -198,12 +199,12 @@ async fn send(
     match respond.send_response(Response::from_parts(parts, ()), ends) {
         Ok(stream) if !ends => sender::send(body, stream, ledger).await,
         Ok(_) => {}
-        // It was reset, or HTTP/2 does not allow one of its fields.
+        // The stream was reset, or HTTP/2 does not allow one of the fields.
         Err(_) => respond.send_reset(Reason::INTERNAL_ERROR),
     }
 }
 
-/// RFC 9110 §8.6: sets the length where it is known.
+/// Sets the length if it is known (RFC 9110 §8.6).
 fn set_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, has_content: bool) {
     match length {
         _ if status == StatusCode::NO_CONTENT => {
@@ -212,8 +213,8 @@ fn set_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, 
         Some(length) if has_content => {
             headers.insert(CONTENT_LENGTH, length.into());
         }
-        // The length that GET would have. A 304 has it only from the handler, and for HEAD the
-        // handler's is better than the server's.
+        // The length that GET would have. A 304 has it only from the handler. For HEAD, the
+        // handler's length has precedence.
         Some(length) if length > 0 && status != StatusCode::NOT_MODIFIED => {
             headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }
@@ -221,7 +222,7 @@ fn set_length(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>, 
     }
 }
 
-/// The `Date` of a second since 1970. It is formatted once a second.
+/// Returns the `Date` of a second since 1970. It is formatted once per second.
 fn date_of(seconds: u64) -> HeaderValue {
     thread_local! {
         static LAST: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };

@@ -13,11 +13,12 @@ pub(super) struct FramingFields {
     length: Option<u64>,
     coded: bool,
     chunked: bool,
-    /// A coding besides chunked, which this server does not know.
+    /// A transfer coding other than chunked, which the server does not implement.
     other_coding: bool,
-    /// `true` if there is an `Upgrade` field; `wants_upgrade` if Connection names it.
+    /// `true` if there is an `Upgrade` field.
     upgrade: bool,
-    wants_upgrade: bool,
+    /// `true` if `Connection` names `upgrade`.
+    names_upgrade: bool,
     close: bool,
     keep_alive: bool,
     expects: bool,
@@ -29,7 +30,7 @@ pub(super) struct FramingFields {
 impl FramingFields {
     /// Reads a field.
     #[inline]
-    pub(super) fn see(&mut self, role: Role, value: &[u8]) -> Result<(), Reject> {
+    pub(super) fn record(&mut self, role: Role, value: &[u8]) -> Result<(), Reject> {
         match role {
             Role::None => {}
             Role::Host => {
@@ -45,22 +46,22 @@ impl FramingFields {
             Role::Connection => {
                 self.close |= has_token(value, b"close");
                 self.keep_alive |= has_token(value, b"keep-alive");
-                self.wants_upgrade |= has_token(value, b"upgrade");
+                self.names_upgrade |= has_token(value, b"upgrade");
             }
             Role::Length => {
-                // RFC 9110 §8.6: a list of equal lengths may be accepted or rejected. No client has
-                // a reason to send one, so it is rejected.
+                // RFC 9110 §8.6: a list of equal lengths may be rejected. No client has a reason to
+                // send one.
                 if self.length.is_some() {
-                    return Err(Reject::bad("Content-Length is there twice"));
+                    return Err(Reject::bad("there are two Content-Length fields"));
                 }
                 self.length = Some(length(value).ok_or(Reject::bad("Content-Length is malformed"))?);
             }
-            Role::Coding => self.see_coding(value)?,
+            Role::Coding => self.record_coding(value)?,
         }
         Ok(())
     }
 
-    fn see_coding(&mut self, value: &[u8]) -> Result<(), Reject> {
+    fn record_coding(&mut self, value: &[u8]) -> Result<(), Reject> {
         self.coded = true;
         for coding in members(value) {
             if self.chunked {
@@ -76,7 +77,7 @@ impl FramingFields {
         Ok(())
     }
 
-    /// The meaning of a head with these fields and no more.
+    /// Returns the meaning of a head with exactly these fields.
     pub(super) fn into_head(self, is_11: bool, bytes: &Bytes) -> Result<Head, Reject> {
         // RFC 9112 §3.2: "a server MUST respond with a 400 (Bad Request) status code to any
         // HTTP/1.1 request message that lacks a Host header field and to any request message that
@@ -85,7 +86,7 @@ impl FramingFields {
             1 => {}
             0 if !is_11 => {}
             0 => return Err(Reject::bad("Host is missing")),
-            _ => return Err(Reject::bad("Host is there twice")),
+            _ => return Err(Reject::bad("there are two Host fields")),
         }
         let framing = match (self.length, self.coded) {
             (length, false) => Framing::Length(length.unwrap_or(0)),
@@ -108,7 +109,7 @@ impl FramingFields {
             persists: if is_11 { !self.close } else { self.keep_alive && !self.close },
             // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an
             // HTTP/1.0 request." It may ignore any, and does where a body comes first.
-            upgrade: (self.upgrade && self.wants_upgrade && is_11 && framing == Framing::Length(0))
+            upgrade: (self.upgrade && self.names_upgrade && is_11 && framing == Framing::Length(0))
                 .then(|| bytes.clone()),
             expects: self.expects && is_11,
             takes_trailers: self.takes_trailers,
@@ -121,12 +122,12 @@ pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
     members(list).any(|member| member.eq_ignore_ascii_case(token))
 }
 
-/// The members of a list of tokens (RFC 9110 §5.6.1); some may be empty.
+/// The members of a list of tokens (RFC 9110 §5.6.1). Some may be empty.
 pub(crate) fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// `Content-Length = 1*DIGIT`, as far as it fits.
+/// Parses `Content-Length = 1*DIGIT`. Returns `None` if it does not fit.
 pub(crate) fn length(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     if digits { std::str::from_utf8(value).ok()?.parse().ok() } else { None }

@@ -1,8 +1,8 @@
 //! The head of a request (RFC 9112 §2 to §6).
 //!
-//! Nearly every head is [plain], and is parsed in one pass. httparse parses the others, and finds
-//! what is wrong with a head. Both read the same from a head that both accept, and one function
-//! interprets it.
+//! Nearly every head is [plain], and is parsed in one pass. httparse parses the others, and names
+//! the error of a malformed head. Both find the same parts in a head that both accept. One function
+//! interprets the parts.
 
 mod fields;
 mod names;
@@ -26,9 +26,9 @@ use plain::{Field, Line};
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) framing: Framing,
-    /// `true` if the client wants the connection to go on (RFC 9112 §9.3).
+    /// `true` if the connection persists behind the request (RFC 9112 §9.3).
     pub(crate) persists: bool,
-    /// The head as it came, if it asks for another protocol.
+    /// The bytes of the head, if it requests an upgrade.
     pub(crate) upgrade: Option<Bytes>,
     /// `true` if it has an `Expect` field.
     pub(crate) expects: bool,
@@ -36,20 +36,20 @@ pub(crate) struct Head {
     pub(crate) takes_trailers: bool,
 }
 
-/// Room for fields on the stack; [`HeadLimits::fields`] bounds them further.
+/// The room for fields on the stack. [`HeadLimits::fields`] is a further limit.
 const MAX_FIELDS: usize = 256;
 
 type FieldRoom<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS];
 
 const BARE_LF: Reject = Reject::bad("a line ends without CR");
 
-/// The length of the head that `bytes` begin with. Returns `None` if it is a valid prefix of one.
-/// The first `seen` bytes are known to be a valid prefix.
+/// Returns the length of the head that `bytes` begin with, or `None` if they are a valid prefix of
+/// one. The first `seen` bytes are known to be a valid prefix.
 pub(super) fn end(bytes: &[u8], seen: usize, limits: &HeadLimits) -> Result<Option<usize>, Reject> {
     let mut lines = 0;
     for at in memchr::memchr_iter(b'\n', &bytes[seen..]).map(|at| seen + at) {
-        // RFC 9112 §2.2: a recipient may accept a bare LF as the end of a line. One that does reads
-        // another request than one that does not, so it is rejected.
+        // RFC 9112 §2.2: a recipient may accept a bare LF as the end of a line. Recipients that
+        // differ in this see different requests, so it is rejected.
         if at == 0 || bytes[at - 1] != b'\r' {
             return Err(BARE_LF);
         }
@@ -146,7 +146,7 @@ fn make<B>(
             Some(known) => (known.name.clone(), known.role),
             None => (HeaderName::from_bytes(&head[name]).map_err(|_| BAD_NAME)?, Role::None),
         };
-        framing.see(role, &head[value.clone()])?;
+        framing.record(role, &head[value.clone()])?;
         // SAFETY: the bytes are valid for a `HeaderValue`: HTAB, SP to `~`, and 0x80 to 0xff.
         // httparse accepts no others in a value, and neither does `plain::read`.
         let value = unsafe { HeaderValue::from_maybe_shared_unchecked(head.slice(value)) };
@@ -154,7 +154,7 @@ fn make<B>(
     }
     *request.method_mut() = line.method;
     *request.version_mut() = line.version;
-    // A new request has `/` for its target.
+    // The target of a new request is `/`.
     if head[line.target.clone()] != *b"/" {
         *request.uri_mut() = Uri::from_maybe_shared(head.slice(line.target)).map_err(|_| BAD_TARGET)?;
     }
@@ -196,21 +196,21 @@ fn refuse(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> Reject {
         httparse::Error::TooManyHeaders => TOO_LARGE,
         httparse::Error::HeaderName => BAD_NAME,
         httparse::Error::HeaderValue => Reject::bad("a field's value is malformed"),
-        httparse::Error::NewLine => Reject::bad("a line ends malformed"),
+        httparse::Error::NewLine => Reject::bad("the end of a line is malformed"),
         httparse::Error::Version if other_version(bytes).is_some() => OTHER_VERSION,
         _ => BAD_LINE,
     }
 }
 
-/// The position of a minor version's digit that is later than ours, if nothing else is wrong.
+/// Returns the position of the digit of a later minor version. `None` if there is another error.
 #[cold]
 fn later_minor(bytes: &[u8]) -> Option<usize> {
     let (version, at) = other_version(bytes)?;
     (version[0] == b'1' && version[2] > b'1').then_some(at)
 }
 
-/// The version of a well-formed request line (RFC 9112 §2.3) that is not ours, and the position of
-/// its last digit.
+/// Returns the version of a well-formed request line (RFC 9112 §2.3) if it is unsupported, and the
+/// position of its last digit.
 fn other_version(bytes: &[u8]) -> Option<([u8; 3], usize)> {
     let line = bytes.split(|&byte| byte == b'\n').next()?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -230,17 +230,17 @@ fn check_target(method: &str, target: &[u8], limits: &HeadLimits) -> Result<(), 
         return Err(TARGET_TOO_LONG);
     }
     if method == "CONNECT" {
-        // RFC 9110 §9.3.6: an origin server need not implement CONNECT; a port that is missing or
-        // malformed is 400.
+        // RFC 9110 §9.3.6: an origin server need not implement CONNECT. A missing or malformed port
+        // is 400.
         let has_port = memchr::memrchr(b':', target).is_some_and(|at| at + 1 < target.len());
         let is_target = target.starts_with(b"/") || (has_port && is_host(target));
         return Err(if !is_target {
             BAD_TARGET
         } else {
-            Reject::new(StatusCode::METHOD_NOT_ALLOWED, "this server is no proxy")
+            Reject::new(StatusCode::METHOD_NOT_ALLOWED, "this server is not a proxy")
         });
     }
-    // Fragments are never sent, and bytes beyond ASCII never without escapes (RFC 3986 §2).
+    // RFC 3986 §2: a target has no fragment, and bytes beyond ASCII are percent-encoded.
     if target.iter().any(|&byte| byte == b'#' || byte >= 0x80) {
         return Err(BAD_TARGET);
     }
@@ -258,6 +258,6 @@ fn absolute_form(target: &[u8]) -> Option<()> {
     let rest = rest.strip_prefix(b"://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let ours = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
-    // RFC 9110 §4.2.4: userinfo in a target is an error; `is_host` takes none.
+    // RFC 9110 §4.2.4: userinfo in a target is an error. `is_host` accepts none.
     (ours && is_host(&rest[..end])).then_some(())
 }

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-/// A name that need not be made from the bytes of the head.
+/// A common name, which is not made from the bytes of the head.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) name: HeaderName,
@@ -19,14 +19,14 @@ pub(super) enum Role {
     Connection,
     Length,
     Coding,
-    /// Nothing.
+    /// It has none.
     None,
 }
 
-/// One function that looks at the length first, so that each comparison is one of a few words.
+/// Makes a function that switches on the length first, so that a comparison takes few instructions.
 macro_rules! names {
     ($($len:literal { $($text:literal $role:ident)+ })+) => {
-        /// The common name that these bytes are, in any case.
+        /// Returns the common name that `name` is, in any case.
         pub(super) fn known(name: &[u8]) -> Option<&'static Known> {
             match name.len() {
                 $($len => {
@@ -48,8 +48,8 @@ macro_rules! names {
     };
 }
 
-// Every field with a role has to be here. The others are common in requests of browsers, proxies
-// and clients of APIs.
+// Every field with a role must be here. The others are common in requests of browsers, proxies and
+// API clients.
 names! {
     2 { "te" Te }
     3 { "dnt" None "via" None }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_found_in_any_case_and_nothing_else_is() {
+    fn exactly_the_common_names_are_found_in_any_case() {
         for (len, text, role) in ALL {
             assert_eq!(text.len(), *len);
             let found = |name: &[u8]| known(name).map(|known| (known.name.as_str(), known.role));

@@ -29,11 +29,11 @@ pub(super) struct Field {
 pub(super) type Fields = SmallVec<[Field; 32]>;
 
 /// Parses the head that `bytes` begin with, if it is complete and plain, and returns its length. A
-/// plain head has a common method, a target in origin form, a version of ours, fields of nothing
-/// but names and values, and keeps the limits.
+/// plain head has a common method, a target in origin form, a supported version, well-formed
+/// fields, and is within the limits.
 ///
-/// `None` is no verdict: httparse decides then. httparse accepts every plain head, with the same
-/// parts.
+/// `None` does not reject the head: httparse decides then. httparse accepts every plain head, with
+/// the same parts.
 pub(super) fn read(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Option<(Line, usize)> {
     // Bytes further off are beyond the limits.
     let bytes = &bytes[..bytes.len().min(limits.bytes)];
@@ -62,7 +62,7 @@ pub(super) fn read(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Op
     }
 }
 
-/// The method that `bytes` begin with, and the position of the target.
+/// Returns the method that `bytes` begin with, and the position of the target.
 fn method(bytes: &[u8]) -> Option<(Method, usize)> {
     Some(match bytes {
         [b'G', b'E', b'T', b' ', ..] => (Method::GET, 4),
@@ -76,7 +76,8 @@ fn method(bytes: &[u8]) -> Option<(Method, usize)> {
     })
 }
 
-/// The field that `line` begins with, at the position `at` of its head, and the length of its line.
+/// Returns the field that `line` begins with, and the length of its line. `at` is the position of
+/// the line in the head.
 #[inline]
 fn field(line: &[u8], at: usize) -> Option<(Field, usize)> {
     let name_len = scan::name(line);

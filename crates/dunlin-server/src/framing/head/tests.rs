@@ -50,7 +50,7 @@ fn judge(bytes: &[u8], plain: bool) -> Result<(Head, Request<()>), Reject> {
     Ok((head, request))
 }
 
-/// A head of pieces that are mostly right.
+/// A head of pieces that are mostly valid.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let method = prop_oneof![
         5 => prop::sample::select(vec!["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
@@ -107,7 +107,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn what_is_plain_is_what_httparse_reads(bytes in mutated()) {
+    fn httparse_reads_the_same_from_a_plain_head(bytes in mutated()) {
         if let Some(plain) = plain(&bytes) {
             prop_assert_eq!(Some(plain), oracle(&bytes));
         }
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_usual_is_plain(target in "/[!$-~]{0,20}", names in prop::collection::vec("[A-Za-z-]{1,12}", 0..6), value in "[!-~]*") {
+    fn usual_heads_are_plain(target in "/[!$-~]{0,20}", names in prop::collection::vec("[A-Za-z-]{1,12}", 0..6), value in "[!-~]*") {
         let fields: String = names.iter().map(|name| format!("{name}: {value}\r\n")).collect();
         let bytes = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
         prop_assume!(bytes.len() <= LIMITS.bytes && value.len() < 40);
