@@ -113,8 +113,18 @@ impl Database {
         };
         self.0.functions.register(&effects.calls);
         let skips_conflicts = query.statements.last().is_some_and(|sql| skips_conflicts(sql));
-        let (dedicated, checked) = (AtomicU8::new(0), Mutex::default());
-        Ok(Arc::new(Declared { query, statements, slot, settings, effects, skips_conflicts, dedicated, checked }))
+        let sources = query.params.iter().chain(settings.iter().flat_map(Settings::sources)).cloned().collect();
+        Ok(Arc::new(Declared {
+            query,
+            statements,
+            sources,
+            slot,
+            settings,
+            effects,
+            skips_conflicts,
+            dedicated: AtomicU8::new(0),
+            checked: Mutex::default(),
+        }))
     }
 
     /// Runs a script of statements without parameters, on a connection beside the budget. It is for

@@ -16,6 +16,7 @@ use crate::sql::Effects;
 pub struct Declared {
     pub(crate) query: Query,
     pub(crate) statements: Vec<Statement>,
+    pub(crate) sources: Box<[Source]>,
     /// The index of the only statement of a shared read among those of the database.
     pub(crate) slot: Option<usize>,
     /// The settings of the transaction, if there are any.
@@ -47,8 +48,8 @@ impl Declared {
     }
 
     /// The sources of the parameters, and then of the settings.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.query.params.iter().chain(self.settings.iter().flat_map(Settings::sources))
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     /// The values of the settings, if there are any. `params` are those of the query, and then

@@ -31,10 +31,12 @@ impl Functions {
     }
 
     /// Returns `true` if any of the functions is volatile, and `None` if that is unknown.
+    #[inline]
     pub(crate) fn is_any_volatile(&self, names: &[Box<str>]) -> Option<bool> {
-        if names.is_empty() {
-            return Some(false);
-        }
+        if names.is_empty() { Some(false) } else { self.is_any_known_volatile(names) }
+    }
+
+    fn is_any_known_volatile(&self, names: &[Box<str>]) -> Option<bool> {
         let known = self.known.read();
         let of = |name| known.get(name).copied().flatten();
         if names.iter().any(|name| of(name) == Some(true)) {

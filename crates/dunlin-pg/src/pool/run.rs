@@ -48,7 +48,7 @@ impl Pool {
     /// A parameter that is missing or not valid, an error that PostgreSQL reported, or no
     /// connection.
     pub async fn run(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
-        if let Some(missing) = query.sources().nth(params.len()) {
+        if let Some(missing) = query.sources().get(params.len()) {
             return Err(Error::Parameter { name: missing.shared_name().clone(), reason: "it was not given".into() });
         }
         let call = Call { query, params, format };

@@ -31,11 +31,12 @@ pub(super) struct Parts<'r> {
 pub(super) fn of(query: &Declared, mut parts: Parts<'_>) -> Result<Params, Error> {
     query
         .sources()
+        .iter()
         .map(|source| {
             let given = match source.place() {
                 Place::Url => from_url(source.key(), parts.path, parts.uri.query()),
                 // A field that is used once is taken, so that a large one is not copied.
-                Place::Body if query.sources().filter(|other| other.name() == source.name()).count() > 1 => {
+                Place::Body if query.sources().iter().filter(|other| other.name() == source.name()).count() > 1 => {
                     parts.fields.get(source.key()).cloned().map(Json::from_raw).map(Param::Json)
                 }
                 Place::Body => parts.fields.remove(source.key()).map(Json::from_raw).map(Param::Json),

@@ -49,6 +49,8 @@ struct Inner {
     pool: Pool,
     query: Arc<Declared>,
     max_body: usize,
+    /// `true` if a parameter is a field of the body.
+    reads_body: bool,
     /// The fields that choose the answer (RFC 9110 §12.5.5).
     vary: Option<HeaderValue>,
     /// `true` if the answer depends on the client's identity.
@@ -74,8 +76,9 @@ impl QueryService {
     #[must_use]
     pub fn new(pool: Pool, query: Arc<Declared>) -> Self {
         let vary = vary(&query);
-        let is_private = query.sources().any(|source| source.place() == Place::Claim);
-        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY, vary, is_private }))
+        let is_private = query.sources().iter().any(|source| source.place() == Place::Claim);
+        let reads_body = query.reads_body();
+        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY, reads_body, vary, is_private }))
     }
 
     /// Sets the limit of a JSON body, in bytes. It is 1 MiB by default. A larger body is 413.
@@ -88,14 +91,14 @@ impl QueryService {
     /// Answers a request with these path parameters. The [`Service`] takes them from the request's
     /// extensions instead.
     pub fn answer(&self, request: Request<Body>, path: &PathParams) -> AnswerFuture {
-        let identity = request.extensions().get::<Arc<Identity>>().cloned();
+        let identity = self.0.is_private.then(|| request.extensions().get().cloned()).flatten();
         Box::pin(ResponseFuture::new(self.reply(request, path, identity)))
     }
 
     fn reply(&self, request: Request<Body>, path: &PathParams, identity: Option<Arc<Identity>>) -> ReplyFuture {
         let this = self.0.clone();
         // The rare case has a future of its own, so that the future of a read stays small.
-        if this.query.reads_body() {
+        if this.reads_body {
             let path = path.clone();
             return ReplyFuture::response(async move {
                 let (parts, body) = request.into_parts();
@@ -123,15 +126,6 @@ impl QueryService {
 
 impl Inner {
     async fn respond(&self, params: Result<Params, Error>, info: RequestInfo) -> Response<Body> {
-        let mut response = self.answer(params, info).await;
-        if self.is_private {
-            // RFC 9111 §5.2.2.7: no shared cache may store it.
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
-        }
-        response
-    }
-
-    async fn answer(&self, params: Result<Params, Error>, info: RequestInfo) -> Response<Body> {
         if self.refuses(&info) {
             return precondition_failed();
         }
@@ -139,6 +133,16 @@ impl Inner {
             Ok(params) => self.pool.run(&self.query, &params, info.format).await,
             Err(error) => Err(error),
         };
+        let mut response = self.response(answer, info);
+        if self.is_private {
+            // RFC 9111 §5.2.2.7: no shared cache may store it.
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+        response
+    }
+
+    #[inline]
+    fn response(&self, answer: Result<Answer, Error>, info: RequestInfo) -> Response<Body> {
         match answer {
             Ok(Answer::Rows(bytes)) => self.whole(bytes, info),
             // A stream has no validator, so If-Match cannot hold.
@@ -223,7 +227,8 @@ impl Handler<HandlerContext> for QueryService {
     type Future = ReplyFuture;
 
     fn handle(&self, request: Request<Body>, context: &HandlerContext) -> ReplyFuture {
-        self.reply(request, &context.params, context.identity.clone())
+        let identity = context.identity.as_ref().filter(|_| self.0.is_private).cloned();
+        self.reply(request, &context.params, identity)
     }
 }
 
@@ -275,7 +280,7 @@ impl RequestInfo {
 /// The fields that choose the answer: `Accept` the format, and those that are parameters.
 fn vary(query: &Declared) -> Option<HeaderValue> {
     let chosen = query.rows == Rows::Many && query.formats != Default::default();
-    let headers = query.sources().filter(|source| source.place() == Place::Header).map(Source::key);
+    let headers = query.sources().iter().filter(|source| source.place() == Place::Header).map(Source::key);
     let names: Vec<&str> = chosen.then_some("accept").into_iter().chain(headers).collect();
     if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() }
 }

@@ -86,6 +86,9 @@ async fn a_read_with_settings_is_one_round_trip() {
     let service = fixture.service(query);
     let ask_one = async || text(&ask(&service, get("/?n=1&user=ada", &[])).await).to_owned();
     assert_eq!(ask_one().await, r#"{"n":1,"u":"ada"}"#);
+    // The shared connection is open after this read, so that it sends nothing later.
+    let plain = fixture.service(Query { rows: Rows::One, ..Query::new(["SELECT 1 AS one"]) });
+    assert_eq!(text(&ask(&plain, get("/", &[])).await), r#"{"one":1}"#);
     for _ in 0..3 {
         said.take();
         assert_eq!(ask_one().await, r#"{"n":1,"u":"ada"}"#);
