@@ -38,6 +38,7 @@ mod shutdown;
 mod site;
 mod text;
 mod tls;
+mod upstream;
 
 use std::sync::OnceLock;
 

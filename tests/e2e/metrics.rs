@@ -68,8 +68,9 @@ fn each_metric_is_documented() {
     let (origin, redis) =
         (Origin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup".to_vec()), Redis::start());
     let config = format!(
-        "[cache]\nredis = \"{}\"\n{}[[route]]\npath = \"/files/{{*path}}\"\nfiles = \".\"\n\
-         [[route]]\npath = \"/up\"\nproxy = \"{}\"\ncache = true\n[[route]]\npath = \"/one\"\nquery = \"SELECT 1\"\n\
+        "[cache]\nredis = \"{0}\"\n{1}[upstream.app]\nservers = \"{2}\"\n[[route]]\npath = \"/app\"\n\
+         proxy = \"http://app/\"\n[[route]]\npath = \"/files/{{*path}}\"\nfiles = \".\"\n\
+         [[route]]\npath = \"/up\"\nproxy = \"{2}\"\ncache = true\n[[route]]\npath = \"/one\"\nquery = \"SELECT 1\"\n\
          rate_limit = {{ requests = 1000 }}\n[[route]]\npath = \"/staff\"\ntext = \"x\"\nauth = \"staff\"\n\
          [auth.staff]\nkind = \"basic\"\nusers = \"users\"\n",
         redis.url(),
@@ -77,7 +78,7 @@ fn each_metric_is_documented() {
         origin.url(),
     );
     let service = Service::with("", &config, |folder| folder.write("users", ""));
-    for target in ["/up", "/one", "/files/dunlin.toml", "/nothing"] {
+    for target in ["/up", "/app", "/one", "/files/dunlin.toml", "/nothing"] {
         service.get(target);
     }
     let families = families(&raw::get(service.admin, "/metrics").text());

@@ -64,8 +64,8 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 impl Error {
     /// The status of a gateway's response to this error.
     ///
-    /// A slow upstream is 504. No free connection and no server that is up are 503. A failed request body has a status of
-    /// its own (413, 408, 400). All else is 502.
+    /// A slow upstream is 504. No free connection and no server that is up are 503. A failed
+    /// request body has a status of its own (413, 408, 400). All else is 502.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {

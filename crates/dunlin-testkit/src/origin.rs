@@ -46,7 +46,23 @@ impl Origin {
     /// # Panics
     /// Panics if no port is free.
     pub fn start(script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a free port");
+        Self::serve(TcpListener::bind(("127.0.0.1", 0)).expect("bind a free port"), script)
+    }
+
+    /// Starts a server on the address of an earlier one.
+    ///
+    /// # Panics
+    /// Panics if the address does not become free.
+    pub fn start_at(addr: SocketAddr, script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let mut listener = None;
+        crate::eventually("the address is free", || {
+            listener = TcpListener::bind(addr).ok();
+            listener.is_some()
+        });
+        Self::serve(listener.expect("bind the address"), script)
+    }
+
+    fn serve(listener: TcpListener, script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let addr = listener.local_addr().expect("local address");
         let shared = Arc::new(Shared::default());
         let (script, accepted) = (Arc::new(script), Arc::clone(&shared));

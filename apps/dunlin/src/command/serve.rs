@@ -69,6 +69,9 @@ fn start(server: Server, plan: &Arc<Plan>, health: &Arc<Health>) -> Result<Runni
         let (plan, health) = (plan.clone(), health.clone());
         async move {
             let (app, pool) = plan.build()?;
+            if info.index == 0 {
+                plan.start_checks();
+            }
             if let Some(pool) = pool.filter(|_| info.index == 0) {
                 tokio::spawn(health.watch(pool));
             }

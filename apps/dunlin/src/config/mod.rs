@@ -14,6 +14,7 @@ mod sections;
 mod site;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,7 @@ pub(crate) use route::Route;
 use sections::Server;
 pub(crate) use sections::{Admin, Format, Log};
 use site::RouteReader;
+pub(crate) use upstream::Upstream;
 
 /// A configuration file as it was read.
 #[derive(Debug)]
@@ -53,6 +55,7 @@ pub(crate) struct Config {
     pub(crate) fetch: dunlin_fetch::Config,
     pub(crate) database: Option<dunlin_pg::Database>,
     pub(crate) auth: Vec<Auth>,
+    pub(crate) upstreams: Vec<Upstream>,
     pub(crate) routes: Vec<Route>,
     /// The edits of responses that no route gives.
     pub(crate) finish: Finish,
@@ -75,6 +78,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("port", "listen in [server], such as \"[::]:8080\""),
     ("host", "listen in [server], such as \"127.0.0.1:8080\""),
     ("routes", "[[route]]"),
+    ("upstreams", "[upstream.NAME]"),
+    ("backend", "[upstream.NAME]"),
     ("proxy", "proxy in a [[route]]"),
     ("files", "files in a [[route]]"),
     ("static", "files in a [[route]]"),
@@ -110,8 +115,15 @@ impl Config {
         let end = text.trim_end().len();
         let table = Section::new("the file", document.get_ref(), end..end, &errors);
         let has_database = database_url.is_some() || table.has("database");
-        let (database, auth) = (has_database, table.names("auth"));
-        let document = Document { dir, source: &source, errors: &errors, warnings: &warnings, database, auth };
+        let document = Document {
+            dir,
+            source: &source,
+            errors: &errors,
+            warnings: &warnings,
+            database: has_database,
+            auth: table.names("auth"),
+            upstreams: table.names("upstream"),
+        };
         // The apparent content of a broken file is not worth errors of its own.
         let config = broken.is_empty().then(|| Self::read(table, database_url, &document));
         let diagnostics = errors.into_inner();
@@ -153,6 +165,8 @@ impl Config {
         route::check_clashes(&routes, server.tls.is_some(), document);
         let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();
         route::check_claims(&routes, document);
+        let upstreams = table.get("upstream").map(|value| Upstream::read_all(value, document)).unwrap_or_default();
+        upstream::check_unused(&upstreams, &routes, document);
         let max_body = server.max_body;
         server.max_body = routes.iter().filter_map(|route| route.max_body).fold(max_body, u64::max);
         // A DATABASE_URL in the environment that no route needs is no reason to connect.
@@ -169,6 +183,7 @@ impl Config {
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, document)).unwrap_or_default(),
             database,
             auth,
+            upstreams,
             routes,
             server,
             trusted_proxies,

@@ -18,6 +18,8 @@ pub(crate) struct Document<'d> {
     pub(crate) database: bool,
     /// The names of the tables in `[auth]`.
     pub(crate) auth: Vec<&'d str>,
+    /// The names of the tables `[upstream.NAME]`.
+    pub(crate) upstreams: Vec<&'d str>,
 }
 
 /// The file types that a path can be required to have.

@@ -27,6 +27,7 @@ use dunlin_http::{Context, Metric, Network, SharedHandler};
 use dunlin_pg::{Database, Declared, Pool};
 use parking_lot::Mutex;
 
+use crate::config::Upstream;
 use crate::reader::{Document, Methods, Pattern, Section};
 pub(crate) use path::Captures;
 pub(crate) use policy::Cache;
@@ -101,6 +102,11 @@ pub(crate) trait Room: Debug + Send + Sync {
         &[]
     }
 
+    /// The name of the `[upstream.NAME]` that answers.
+    fn upstream(&self) -> Option<&str> {
+        None
+    }
+
     /// The redirect, if the route is one.
     fn redirect(&self) -> Option<&Redirect> {
         None
@@ -132,6 +138,7 @@ pub(crate) struct Process<'p> {
     pub(crate) fetch: &'p dunlin_fetch::Config,
     /// The proxies in front of this service.
     pub(crate) trusted: &'p [Network],
+    pub(crate) upstreams: &'p [Upstream],
     /// A client for checks. It opens no connection.
     pub(crate) client: &'p Client,
 }

@@ -4,14 +4,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::Result;
-use dunlin_fetch::{Proxy as ProxyService, ProxyConfig};
+use dunlin_fetch::{Client, Proxy as ProxyService, ProxyConfig, Upstream};
 use dunlin_http::{Body, Context, Handler, Network, ReplyFuture, SharedHandler};
 use http::{Request, Uri};
 
 use super::invalidates::{self, Invalidates};
 use super::path::Tail;
 use super::{EventLoop, Head, Key, Kind, Prepared, Process, Room};
-use crate::reader::{Diagnostic, Methods, Section, upstream_url};
+use crate::reader::{Diagnostic, Document, Methods, Section, Value, nearest, upstream_url};
 
 pub(super) const KIND: Kind = Kind {
     name: "proxy",
@@ -23,7 +23,11 @@ pub(super) const KIND: Kind = Kind {
 };
 
 const KEYS: &[Key] = &[
-    Key::new("proxy", "", "the URL of the server; the part that `{*rest}` matched is appended"),
+    Key::new(
+        "proxy",
+        "",
+        "the URL of the server, or of an `[upstream.NAME]`; the part that `{*rest}` matched is appended",
+    ),
     Key::new("keep_path", "false", "send the whole path, as it came"),
     Key::new("preserve_host", "false", "send the client's `Host` instead of the URL's"),
     Key::new("timeout", "", "as in `[fetch]`, for this route"),
@@ -38,9 +42,17 @@ const KEYS: &[Key] = &[
 #[derive(Clone, Debug)]
 struct Proxy {
     url: Uri,
+    /// The name of the `[upstream.NAME]` that the URL stands for.
+    upstream: Option<String>,
     config: ProxyConfig,
     invalidates: Vec<String>,
     tail: Tail,
+}
+
+/// A `proxy` route whose URL was accepted by a client.
+struct PreparedProxy {
+    proxy: Proxy,
+    upstream: Option<Arc<Upstream>>,
 }
 
 /// An upstream, and the groups that its writes make stale.
@@ -70,6 +82,7 @@ impl Proxy {
             let without = url.to_string().split('?').next().map(str::to_owned);
             return value.wrong(format_args!("\"{url}\": a query comes from the client"), "a URL without one", without);
         }
+        let upstream = named_upstream(value, &url, head.document)?;
         if !config.keep_path {
             for name in head.path.names().filter(|name| head.path.rest() != Some(name)) {
                 let what = format!("{{{name}}} is not sent to the upstream: only {{*rest}} and the query are");
@@ -77,7 +90,7 @@ impl Proxy {
                 head.document.warnings.push(warning.expected("keep_path = true, or a path that ends in {*rest}"));
             }
         }
-        Some(Self { url, config, invalidates: invalidates?, tail: Tail::new(head.path) })
+        Some(Self { url, upstream, config, invalidates: invalidates?, tail: Tail::new(head.path) })
     }
 }
 
@@ -89,8 +102,15 @@ impl Room for Proxy {
     fn prepare(&self, process: &Process<'_>) -> Result<Box<dyn Prepared>> {
         let mut proxy = self.clone();
         proxy.config.trusted.extend(process.trusted);
-        ProxyService::new(process.client.clone(), &proxy.url, proxy.config.clone())?;
-        Ok(Box::new(proxy))
+        let named = |name: &String| process.upstreams.iter().find(|upstream| upstream.shared.name() == name);
+        let upstream = self.upstream.as_ref().and_then(named).map(|upstream| upstream.shared.clone());
+        let prepared = PreparedProxy { proxy, upstream };
+        prepared.service(process.client)?;
+        Ok(Box::new(prepared))
+    }
+
+    fn upstream(&self) -> Option<&str> {
+        self.upstream.as_deref()
     }
 
     fn trusted(&self) -> &[Network] {
@@ -98,12 +118,50 @@ impl Room for Proxy {
     }
 }
 
-impl Prepared for Proxy {
+/// The name of the upstream that a URL stands for: its host, without a port.
+///
+/// Returns `None` for an error, which is reported to `value`.
+fn named_upstream(value: Value<'_>, url: &Uri, document: &Document<'_>) -> Option<Option<String>> {
+    let Some(host) = url.authority().map(|authority| authority.as_str()) else { return Some(None) };
+    let names = &document.upstreams;
+    match names.iter().find(|name| name.eq_ignore_ascii_case(host)) {
+        Some(_) if url.scheme_str() == Some("https") => {
+            let text = format!("\"{url}\": the servers of [upstream.{host}] have schemes of their own");
+            value.wrong(text, "http before the name", Some(url.to_string().replacen("https", "http", 1)))
+        }
+        Some(name) => Some(Some((*name).to_owned())),
+        None => {
+            // It may be a host, so that this is no error.
+            if let Some(meant) = nearest(host, names).filter(|_| !host.contains(['.', ':']) && host != "localhost") {
+                let what = format!("there is no [upstream.{host}], so that \"{host}\" is the name of a host");
+                let warning = Diagnostic::new(value.span(), what);
+                document.warnings.push(warning.meant(Some(url.to_string().replacen(host, meant, 1))));
+            }
+            Some(None)
+        }
+    }
+}
+
+// === impl PreparedProxy ===
+
+impl PreparedProxy {
+    fn service(&self, client: &Client) -> Result<ProxyService> {
+        let Proxy { url, config, .. } = &self.proxy;
+        Ok(match &self.upstream {
+            None => ProxyService::new(client.clone(), url, config.clone())?,
+            Some(upstream) => {
+                ProxyService::with_upstream(client.clone(), upstream.clone(), url.path(), config.clone())?
+            }
+        })
+    }
+}
+
+impl Prepared for PreparedProxy {
     fn build(&self, event_loop: &EventLoop<'_>) -> Result<SharedHandler<Context>> {
         Ok(Arc::new(ProxyHandler {
-            proxy: ProxyService::new(event_loop.client.clone(), &self.url, self.config.clone())?,
-            tail: self.tail,
-            invalidates: Invalidates::new(event_loop.store, &self.invalidates),
+            proxy: self.service(event_loop.client)?,
+            tail: self.proxy.tail,
+            invalidates: Invalidates::new(event_loop.store, &self.proxy.invalidates),
         }))
     }
 }

@@ -64,6 +64,7 @@ impl Plan {
             database: config.database.as_ref(),
             fetch: &config.fetch,
             trusted: &config.trusted_proxies,
+            upstreams: &config.upstreams,
             client: &client,
         };
         let mut wrong = Vec::new();
@@ -141,6 +142,20 @@ impl Plan {
         Ok(self.reload.start()?)
     }
 
+    /// Begins the health checks of upstreams, on the runtime that this is called on. They end with
+    /// it.
+    pub(crate) fn start_checks(&self) {
+        for upstream in &self.config.upstreams {
+            let checks = upstream.shared.clone().run_checks(self.config.fetch.clone());
+            let name = upstream.shared.name().to_owned();
+            tokio::spawn(async move {
+                if let Err(error) = checks.await {
+                    tracing::error!("upstream {name}: no health checks: {error}");
+                }
+            });
+        }
+    }
+
     /// The figures of all parts.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let mut metrics = self.cache.stats().metrics();
@@ -149,6 +164,7 @@ impl Plan {
         metrics.extend(self.prepared.iter().flat_map(|prepared| prepared.metrics()));
         metrics.extend(self.config.database.iter().flat_map(|database| database.stats().metrics()));
         metrics.extend(self.clients.metrics());
+        metrics.extend(self.config.upstreams.iter().flat_map(|upstream| upstream.shared.metrics()));
         for (name, auth) in &self.auth {
             metrics.extend(auth.metrics().into_iter().map(|metric| metric.label("auth", name.clone())));
         }

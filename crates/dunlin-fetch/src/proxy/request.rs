@@ -30,8 +30,8 @@ pub(super) struct RequestFacts {
 // === impl UpstreamRequest ===
 
 impl UpstreamRequest {
-    /// Makes the request for the upstream. `client` is the connection that the request came on, if it
-    /// can change to another protocol.
+    /// Makes the request for the upstream. `client` is the connection that the request came on, if
+    /// it can change to another protocol.
     pub(super) fn new(
         state: &ProxyState,
         request: Request<Body>,

@@ -59,8 +59,8 @@ impl Proxy {
         Ok(Self { state, peer: ClientInfo::default() })
     }
 
-    /// Makes a proxy for the servers of `upstream`. `path` is the path before that of requests, such
-    /// as `/`. The connections are those of `client`, so each event loop makes a proxy of its own.
+    /// Makes a proxy for the servers of `upstream`. `path` comes before the path of each request.
+    /// The connections are those of `client`, so each event loop makes a proxy of its own.
     ///
     /// # Errors
     /// [`Error::Uri`] if a server's name cannot be a TLS name.

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The limit of requests that are sent a second time: one for each five requests, so that repeats do
-/// not multiply the load on servers that fail because of it.
+/// The limit of requests that are sent a second time: one for each five requests.
+///
+/// Without it, repeats would multiply the load on servers that fail because of their load.
 ///
 /// Unused repeats are kept, up to a hundred.
 #[derive(Debug)]
@@ -28,8 +29,7 @@ impl Budget {
     /// Notes a request.
     pub(super) fn deposit(&self) {
         let now = self.0.load(Ordering::Relaxed);
-        // A deposit that a concurrent one overtakes may be lost. A full budget, which is the rule, is
-        // not written to.
+        // A concurrent deposit may be lost. A full budget is not written to.
         if now < MAX * PRICE {
             let _ = self.0.compare_exchange(now, now + DEPOSIT, Ordering::Relaxed, Ordering::Relaxed);
         }

@@ -32,8 +32,9 @@ pub(super) struct Streak {
     contrary: u32,
 }
 
-/// The servers that a request may try next: those that are up and were not tried. Without any, those
-/// that are ejected, because one that may have recovered is better than none.
+/// The servers that a request may try next: those that are up and were not tried.
+///
+/// If there are none, these are the ejected ones, because one of them may have recovered.
 pub(super) fn candidates(standings: impl Iterator<Item = Standing>, tried: Set, now: u64) -> Set {
     let (mut open, mut ejected) = (Set::EMPTY, Set::EMPTY);
     for (index, standing) in standings.enumerate() {
