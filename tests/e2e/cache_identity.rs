@@ -13,7 +13,7 @@ fn responses_to_verified_clients_are_shared_only_if_they_say_so() {
     let origin = Origin::start(|request| {
         let control = if request.target.starts_with("/all") { "max-age=60, public" } else { "max-age=60" };
         let fields = request.headers.iter().find(|(name, _)| name == "x-client");
-        let client = fields.map_or("nobody", |(_, value)| value.as_str());
+        let client = fields.map_or("none", |(_, value)| value.as_str());
         format!("HTTP/1.1 200 OK\r\nCache-Control: {control}\r\nContent-Length: {}\r\n\r\n{client}", client.len())
             .into()
     });

@@ -55,8 +55,8 @@ impl Functions {
         due
     }
 
-    /// Asks the server about all names, with one message. If the server refuses, all functions count
-    /// as volatile until the next look-up.
+    /// Asks the server about all names, with one message. If the server refuses, all functions
+    /// count as volatile until the next look-up.
     pub(crate) async fn look_up(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let names: Vec<Box<str>> = self.known.read().keys().cloned().collect();
         if names.is_empty() {

@@ -188,8 +188,8 @@ impl Error {
         })
     }
 
-    /// Turns the error of a standby into one of the connection, for a query that writes: the primary
-    /// will be back. For a read the same error means that its declaration is wrong.
+    /// Turns the error of a standby into one of the connection, for a query that writes: the
+    /// primary will be back. For a read the same error means that its declaration is wrong.
     pub(crate) fn of_write(self) -> Self {
         if self.is_read_only_server() {
             return Self::Unreachable("the server is a standby, which cannot be written to".into());
