@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let port = args.next().map_or(Ok(8080), |text| text.parse())?;
     let workers = args.next().map_or(Ok(1), |text| text.parse())?;
-    let listen = vec![Addr::Tcp(([127, 0, 0, 1], port).into())];
+    let listen = vec![Addr::Tcp(([127, 0, 0, 1], port).into()).into()];
     let running = Server::bind(Config { listen, workers, ..Config::default() })?.start(|_| async { Ok(Hello) })?;
     tokio::runtime::Builder::new_current_thread().build()?.block_on(running.stopped());
     Ok(())

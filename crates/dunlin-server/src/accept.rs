@@ -9,13 +9,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::balance::HandedOver;
 use crate::context::{Loop, Shared, Stage};
-use crate::listen::{Accepted, Listener};
-use crate::{Addr, Connect, conn};
+use crate::listen::{Accepted, Endpoint, Listener};
+use crate::{Connect, conn};
 
 /// A listener, and the service of its connections.
 struct Acceptor<C> {
     listener: Listener,
-    local: Arc<Addr>,
+    endpoint: Arc<Endpoint>,
     owner: Arc<Loop>,
     service: C,
 }
@@ -23,15 +23,15 @@ struct Acceptor<C> {
 /// Accepts until the server has stopped and its lame-duck time is over. Then it accepts the
 /// connections that already wait.
 pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, service: C) {
-    let local = Arc::new(listener.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new())));
+    let endpoint = Arc::new(listener.endpoint());
     let shared = owner.shared().clone();
     // A socket that another process has bound has its options.
     if let Err(error) = listener.set_keepalive(shared.config.tcp_keepalive) {
-        tracing::warn!(%error, %local, "cannot set TCP keep-alive; connections of dead clients may stay open");
+        tracing::warn!(%error, listener = %endpoint.addr, "cannot set TCP keep-alive; connections of dead clients may stay open");
     }
     let owner_of_stop = owner.clone();
     let stop = stop(&owner_of_stop);
-    let mut acceptor = Acceptor { listener, local, owner, service };
+    let mut acceptor = Acceptor { listener, endpoint, owner, service };
     tokio::select! {
         biased;
         () = stop => {}
@@ -54,9 +54,9 @@ pub(crate) async fn receive<C: Connect>(mut handed: UnboundedReceiver<HandedOver
             () = &mut stop, if !handed.is_closed() => handed.close(),
             next = handed.recv() => match next {
                 Some(next) => {
-                    let local = next.local.clone();
+                    let endpoint = next.endpoint.clone();
                     if let Ok(accepted) = next.into_accepted() {
-                        admit(accepted, &local, &owner, service.clone());
+                        admit(accepted, &endpoint, &owner, service.clone());
                     }
                 }
                 None => return,
@@ -75,12 +75,12 @@ async fn stop(owner: &Loop) {
     }
 }
 
-fn admit<C: Connect>(accepted: Accepted, local: &Arc<Addr>, owner: &Arc<Loop>, service: C) {
+fn admit<C: Connect>(accepted: Accepted, endpoint: &Arc<Endpoint>, owner: &Arc<Loop>, service: C) {
     let (ledger, registered) = owner.registry.register();
     let permit = ConnectionPermit::take(owner);
-    let (local, owner) = (local.clone(), owner.clone());
+    let (endpoint, owner) = (endpoint.clone(), owner.clone());
     tokio::spawn(async move {
-        conn::run(accepted, local, owner, service, ledger, registered).await;
+        conn::run(accepted, endpoint, owner, service, ledger, registered).await;
         drop(permit);
     });
 }
@@ -127,16 +127,16 @@ impl<C: Connect> Acceptor<C> {
     }
 
     fn admit(&mut self, accepted: Accepted) {
-        let Self { local, owner, service, .. } = self;
+        let Self { endpoint, owner, service, .. } = self;
         owner.stats.accepted();
         let shared = owner.shared();
         let kept = if shared.loops.len() > 1 {
-            shared.balance.offer(accepted, local, owner.index, &shared.loops)
+            shared.balance.offer(accepted, endpoint, owner.index, &shared.loops)
         } else {
             Some(accepted)
         };
         match kept {
-            Some(accepted) => admit(accepted, local, owner, service.clone()),
+            Some(accepted) => admit(accepted, endpoint, owner, service.clone()),
             None => owner.stats.handed_over(),
         }
     }

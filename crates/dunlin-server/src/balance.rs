@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::Addr;
-use crate::listen::Accepted;
+use crate::listen::{Accepted, Endpoint};
 use crate::reaper::Registry;
 
 /// A connection on its way from the loop that accepted it to one that has fewer connections.
@@ -18,7 +17,7 @@ use crate::reaper::Registry;
 pub(crate) struct HandedOver {
     socket: std::net::TcpStream,
     remote: SocketAddr,
-    pub(crate) local: Arc<Addr>,
+    pub(crate) endpoint: Arc<Endpoint>,
 }
 
 /// The channels between the loops.
@@ -50,7 +49,7 @@ impl Balance {
     pub(crate) fn offer(
         &self,
         accepted: Accepted,
-        local: &Arc<Addr>,
+        endpoint: &Arc<Endpoint>,
         own: usize,
         loops: &[Arc<Registry>],
     ) -> Option<Accepted> {
@@ -60,7 +59,7 @@ impl Balance {
             accepted @ Accepted::Unix(_) => return Some(accepted),
         };
         let Ok(socket) = socket.into_std() else { return None };
-        match self.senders[to].send(HandedOver { socket, remote, local: local.clone() }) {
+        match self.senders[to].send(HandedOver { socket, remote, endpoint: endpoint.clone() }) {
             Ok(()) => None,
             // The other loop has stopped.
             Err(back) => back.0.into_accepted().ok(),

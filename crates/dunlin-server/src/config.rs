@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use dunlin_http::Network;
 
-use crate::Addr;
+use crate::{Addr, BindError, Listen};
 
 /// The settings of a [`Server`](crate::Server). Every deadline and limit is on by default.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The addresses to listen on.
-    pub listen: Vec<Addr>,
+    pub listen: Vec<Listen>,
     /// The way in which connections are spread over threads.
     pub event_loop: EventLoop,
     /// The number of loops, or of threads of the shared runtime. 0: one for each core that this
@@ -100,8 +100,8 @@ pub struct Config {
     pub h2c: bool,
     /// The limits of HTTP/2.
     pub http2: Http2,
-    /// Certificate and key. With them every TCP listener speaks TLS, and ALPN decides between
-    /// HTTP/2 and HTTP/1.1.
+    /// Certificate and key for the listeners that speak TLS: see [`Listen::tls`]. ALPN decides
+    /// between HTTP/2 and HTTP/1.1.
     pub tls: Option<Tls>,
     /// The networks whose connections begin with a PROXY protocol header, v1 or v2. Connections
     /// from other addresses have none.
@@ -150,7 +150,7 @@ pub struct Tls {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: vec![Addr::Tcp(([127, 0, 0, 1], 8080).into())],
+            listen: vec![Addr::Tcp(([127, 0, 0, 1], 8080).into()).into()],
             event_loop: EventLoop::default(),
             workers: 0,
             pin: false,
@@ -196,6 +196,26 @@ impl Config {
             0 => std::thread::available_parallelism().map_or(1, Into::into),
             workers => workers,
         }
+    }
+
+    /// Returns an error if a setting is invalid, or contradicts another.
+    pub(crate) fn check(&self) -> Result<(), BindError> {
+        if (self.max_head as u64) < Self::MIN_HEAD {
+            return Err(BindError::Config("max_head must be at least 8192 bytes"));
+        }
+        for listen in &self.listen {
+            listen.check().map_err(BindError::Config)?;
+            if listen.tls == Some(true) && self.tls.is_none() {
+                return Err(BindError::Config("a listener has tls = true; it needs a certificate and a key"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if the TCP connections of a listener speak TLS.
+    pub(crate) fn speaks_tls(&self, listen: &Listen) -> bool {
+        let by_default = || self.tls.is_some() && self.listen.iter().all(|listen| listen.tls != Some(true));
+        listen.tls.unwrap_or_else(by_default)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::reaper::{Registry, Rules};
 use crate::stats::Stats;
 use crate::tls::Acceptor;
 use crate::tunnels::Tunnels;
-use crate::{Addr, Config};
+use crate::{Addr, Config, Listen};
 
 /// The stages of a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +116,7 @@ impl Shared {
     /// Returns `true` if sockets come from the service manager. Then the next process starts only
     /// when this one has ended, and new connections would wait for as long as it drains.
     pub(crate) fn has_passed_sockets(&self) -> bool {
-        self.config.listen.iter().any(|addr| matches!(addr, Addr::Systemd(_)))
+        self.config.listen.iter().any(|listen| matches!(listen.addr, Addr::Systemd(_)))
     }
 
     /// Returns `true` if other processes may have sockets of their own at the addresses of these
@@ -124,7 +124,7 @@ impl Shared {
     /// the connections that wait in them.
     pub(crate) fn leaves_listeners_to_others(&self) -> bool {
         let config = &self.config;
-        let is_own = |addr: &Addr| !matches!(addr, Addr::Systemd(_));
+        let is_own = |listen: &Listen| !matches!(listen.addr, Addr::Systemd(_));
         config.reuse_port && config.handover.is_none() && config.listen.iter().all(is_own)
     }
 }

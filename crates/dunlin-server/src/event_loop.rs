@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::accept::{accept, receive};
 use crate::context::{Loop, Shared, Stage};
 use crate::ledger::Signal;
-use crate::listen::{Listener, Socket};
+use crate::listen::{Listener, LoopSocket};
 use crate::{Config, Connect, EventLoop, LoopInfo, StartError};
 
 /// Returns the number of loops of a configuration. A shared runtime is one.
@@ -28,7 +28,7 @@ pub(crate) fn count(config: &Config) -> usize {
 pub(crate) fn run<F, M, C>(
     index: usize,
     shared: &Arc<Shared>,
-    sockets: Vec<Vec<Socket>>,
+    sockets: Vec<Vec<LoopSocket>>,
     factory: &F,
     ready: &mpsc::Sender<Result<(), StartError>>,
 ) where

@@ -28,7 +28,7 @@ mod tunnels;
 pub use addr::{Addr, ParseAddrError};
 pub use config::{Config, EventLoop, Http2, Tls};
 pub use conn::{Connect, Connection, Exchange, TunnelEnd};
-pub use listen::Listener;
+pub use listen::{Listen, Listener};
 pub use router::{Json, Match, Respond, RouteError, RouteService, Router, Routes, json};
 pub use running::{Handle, Outcome, Running};
 pub use serve::{serve, serve_with};

@@ -26,6 +26,7 @@ pub async fn serve<C: Connect>(
 }
 
 /// [`serve`] with a configuration. Its keys for listening, loops and handover have no effect.
+/// With a certificate, the connections of a TCP listener speak TLS.
 ///
 /// # Errors
 /// Returns an error if the certificate cannot be used.
@@ -35,9 +36,9 @@ pub async fn serve_with<C: Connect>(
     service: C,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Outcome, BindError> {
-    let listener = listener.into();
-    let addrs = listener.local_addr().into_iter().collect();
     let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
+    let listener = listener.into().with_tls(tls.is_some());
+    let addrs = listener.local_addr().into_iter().collect();
     let shared = Arc::new(Shared::new(config, addrs, tls, None, 1));
     let handle = Handle::new(shared.clone());
     let stop = async {

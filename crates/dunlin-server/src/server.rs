@@ -10,7 +10,7 @@ use dunlin_http::BoxError;
 
 use crate::context::Shared;
 use crate::event_loop;
-use crate::listen::{self, Bound, Keeper, Predecessor, Socket};
+use crate::listen::{self, Bound, Keeper, LoopSocket, Predecessor};
 use crate::running::Handle;
 use crate::tls::Acceptor;
 use crate::{Addr, Config, Connect, Running};
@@ -77,16 +77,14 @@ impl Server {
     /// # Errors
     /// Returns the error of the first address, of the certificate, or of an invalid setting.
     pub fn bind(config: Config) -> Result<Self, BindError> {
-        if (config.max_head as u64) < Config::MIN_HEAD {
-            return Err(BindError::Config("max_head must be at least 8192 bytes"));
-        }
+        config.check()?;
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let mut predecessor = match &config.handover {
             Some(path) => Predecessor::connect(path).map_err(|source| handover_error(path, source))?,
             None => None,
         };
         let bound = listen::bind(&config, config.worker_count(), predecessor.as_mut())?;
-        let addrs = bound.iter().map(|bound| bound.addr.clone()).collect();
+        let addrs = bound.iter().map(|bound| bound.endpoint.addr.clone()).collect();
         Ok(Self { config, bound, addrs, tls, predecessor })
     }
 
@@ -122,7 +120,7 @@ impl Server {
         let mut threads = Vec::with_capacity(loops);
         let mut listeners = listeners.into_iter();
         for index in 0..loops {
-            let sockets: Vec<Vec<Socket>> =
+            let sockets: Vec<Vec<LoopSocket>> =
                 if loops == 1 { listeners.by_ref().collect() } else { listeners.next().into_iter().collect() };
             let (shared, factory, ready) = (shared.clone(), factory.clone(), ready.clone());
             let thread = std::thread::Builder::new()
@@ -154,15 +152,16 @@ fn handover_error(path: &Path, source: io::Error) -> BindError {
 }
 
 /// Gives each loop a socket of every address: one of its own, or a copy of a shared one.
-fn spread(bound: Vec<Bound>, loops: usize) -> io::Result<Vec<Vec<Socket>>> {
-    let mut spread: Vec<Vec<Socket>> = (0..loops).map(|_| Vec::new()).collect();
-    for Bound { sockets, .. } in bound {
+fn spread(bound: Vec<Bound>, loops: usize) -> io::Result<Vec<Vec<LoopSocket>>> {
+    let mut spread: Vec<Vec<LoopSocket>> = (0..loops).map(|_| Vec::new()).collect();
+    for Bound { endpoint, sockets } in bound {
+        let speaks_tls = endpoint.speaks_tls;
         for (index, own) in spread.iter_mut().enumerate() {
-            own.push(sockets[index % sockets.len()].try_clone()?);
+            own.push(LoopSocket { socket: sockets[index % sockets.len()].try_clone()?, speaks_tls });
         }
         // A predecessor may hand over more sockets than there are loops. All must be served.
         for (index, socket) in sockets.into_iter().enumerate().skip(loops) {
-            spread[index % loops].push(socket);
+            spread[index % loops].push(LoopSocket { socket, speaks_tls });
         }
     }
     Ok(spread)

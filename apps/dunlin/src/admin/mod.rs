@@ -55,7 +55,7 @@ impl Admin {
             path.into()
         });
         Config {
-            listen: self.listen.clone(),
+            listen: self.listen.iter().cloned().map(Into::into).collect(),
             workers: 1,
             reuse_port: public.reuse_port,
             handover,

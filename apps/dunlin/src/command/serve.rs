@@ -18,7 +18,7 @@ use crate::service::Plan;
 /// Runs the service until a signal stops it, and then until the requests in flight are answered.
 pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure> {
     if !listen.is_empty() {
-        config.server.listen = listen;
+        config.server.listen = listen.into_iter().map(Into::into).collect();
     }
     log::start(&config.log);
     for warning in config.warning_lines() {

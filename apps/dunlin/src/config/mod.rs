@@ -175,8 +175,9 @@ impl Config {
         if has_replica || database.as_ref().is_some_and(dunlin_pg::Database::may_be_behind) {
             route::check_replicas(&routes, has_replica, document);
         }
+        let public: Vec<_> = server.listen.iter().map(|listen| listen.addr.clone()).collect();
         let config = Self {
-            admin: table.section("admin", "[admin]").map(|table| Admin::read(table, &server.listen, document)),
+            admin: table.section("admin", "[admin]").map(|table| Admin::read(table, &public, document)),
             log: table.section("log", "[log]").map(Log::read).unwrap_or_default(),
             compression: table.section("compression", "[compression]").map(layers::compression).unwrap_or_default(),
             cache: table.section("cache", "[cache]").map(|table| Cache::read(table, document)).unwrap_or_default(),

@@ -109,7 +109,7 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
     if let Some(value) = table.get("listen")
         && let Some(listen) = addresses(value, document)
     {
-        server.listen = listen;
+        server.listen = listen.into_iter().map(Into::into).collect();
         if server.listen.is_empty() {
             let _: Option<()> = value.wrong("an empty list", Addr::EXPECTED, None);
         }

@@ -11,13 +11,14 @@ use http::{HeaderMap, StatusCode};
 use super::http1::InterimQueue;
 use crate::Addr;
 use crate::ledger::Ledger;
+use crate::listen::Endpoint;
 
 /// The facts about a connection, for as long as it lasts.
 #[derive(Debug)]
 pub struct Connection {
     id: u64,
     remote: Option<SocketAddr>,
-    local: Arc<Addr>,
+    endpoint: Arc<Endpoint>,
     secure: bool,
     pub(super) ledger: Arc<Ledger>,
     /// Interim responses over HTTP/1.
@@ -47,11 +48,11 @@ impl Connection {
     pub(super) fn new(
         id: u64,
         remote: Option<SocketAddr>,
-        local: Arc<Addr>,
+        endpoint: Arc<Endpoint>,
         secure: bool,
         ledger: Arc<Ledger>,
     ) -> Self {
-        Self { id, remote, local, secure, ledger, interim: InterimQueue::default(), tunnel_end: Mutex::default() }
+        Self { id, remote, endpoint, secure, ledger, interim: InterimQueue::default(), tunnel_end: Mutex::default() }
     }
 
     /// A number that no other connection of this server has.
@@ -70,7 +71,7 @@ impl Connection {
     /// The address of the listener that accepted the connection.
     #[must_use]
     pub fn local(&self) -> &Addr {
-        &self.local
+        &self.endpoint.addr
     }
 
     /// Returns `true` if the connection is encrypted.

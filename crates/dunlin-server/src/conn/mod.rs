@@ -20,11 +20,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::Addr;
 use crate::clients::ClientPermit;
 use crate::context::Loop;
 use crate::ledger::Ledger;
-use crate::listen::Accepted;
+use crate::listen::{Accepted, Endpoint};
 use crate::reaper::Registered;
 pub use connect::Connect;
 pub use connection::{Connection, TunnelEnd};
@@ -36,7 +35,7 @@ use transport::Transport;
 /// Serves an accepted connection to its end.
 pub(crate) async fn run<C: Connect>(
     accepted: Accepted,
-    local: Arc<Addr>,
+    endpoint: Arc<Endpoint>,
     owner: Arc<Loop>,
     service: C,
     ledger: Arc<Ledger>,
@@ -51,10 +50,10 @@ pub(crate) async fn run<C: Connect>(
     let proxied = preamble::is_proxied(&owner, remote);
     let permit = if proxied { Ok(None) } else { permit(&owner, remote) };
     let Ok(mut _permit) = permit else { return };
-    let ready = if preamble::is_absent(&owner, proxied) {
+    let ready = if preamble::is_absent(&owner, &endpoint, proxied) {
         Ready { transport, held, remote, protocol: Protocol::Http1 }
     } else {
-        match Box::pin(preamble::read(transport, remote, &ledger, &owner)).await {
+        match Box::pin(preamble::read(transport, remote, &endpoint, &ledger, &owner)).await {
             Some(ready) => ready,
             None => return,
         }
@@ -67,7 +66,7 @@ pub(crate) async fn run<C: Connect>(
     }
     let Ready { transport, held, remote, protocol } = ready;
     let secure = matches!(transport, Transport::Tls(_));
-    let connection = Arc::new(Connection::new(owner.next_id(), remote, local, secure, ledger));
+    let connection = Arc::new(Connection::new(owner.next_id(), remote, endpoint, secure, ledger));
     let handler = service.connect(&connection);
     match protocol {
         Protocol::Http1 => http1::run(transport, held, handler, connection, &registered, &owner).await,

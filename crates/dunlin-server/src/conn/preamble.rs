@@ -14,6 +14,7 @@ use super::report::{Incident, report};
 use crate::context::Loop;
 use crate::framing::Reject;
 use crate::ledger::{Ledger, Signal};
+use crate::listen::Endpoint;
 use crate::proxy_protocol;
 
 /// A connection that is about to speak HTTP.
@@ -50,18 +51,19 @@ pub(super) fn is_proxied(owner: &Loop, remote: Option<SocketAddr>) -> bool {
 }
 
 /// Returns `true` if there is no preamble, as on most plain sockets.
-pub(super) fn is_absent(owner: &Loop, proxied: bool) -> bool {
-    owner.shared().tls.is_none() && !owner.shared().config.h2c && !proxied
+pub(super) fn is_absent(owner: &Loop, endpoint: &Endpoint, proxied: bool) -> bool {
+    !endpoint.speaks_tls && !owner.shared().config.h2c && !proxied
 }
 
 /// Reads the preamble. Returns `None` if it is malformed, or does not come in time.
 pub(super) async fn read(
     transport: Transport,
     remote: Option<SocketAddr>,
+    endpoint: &Endpoint,
     ledger: &Ledger,
     owner: &Loop,
 ) -> Option<Ready> {
-    match until(Signal::Close, ledger, read_all(transport, remote, owner)).await? {
+    match until(Signal::Close, ledger, read_all(transport, remote, endpoint, owner)).await? {
         Ok(Opening::Ready(ready)) => {
             ledger.touch();
             Some(ready)
@@ -81,14 +83,20 @@ pub(super) async fn read(
     }
 }
 
-async fn read_all(mut transport: Transport, mut remote: Option<SocketAddr>, owner: &Loop) -> io::Result<Opening> {
+async fn read_all(
+    mut transport: Transport,
+    mut remote: Option<SocketAddr>,
+    endpoint: &Endpoint,
+    owner: &Loop,
+) -> io::Result<Opening> {
     let config = &owner.shared().config;
     if is_proxied(owner, remote) {
         remote = proxy_protocol::read(&mut transport).await?.or(remote);
     }
     let mut held = BytesMut::new();
     let mut protocol = Protocol::Http1;
-    transport = match (transport, &owner.shared().tls) {
+    let tls = owner.shared().tls.as_ref().filter(|_| endpoint.speaks_tls);
+    transport = match (transport, tls) {
         (Transport::Tcp(socket), Some(_)) if is_plain_http(&socket).await? => {
             return Ok(Opening::PlainHttp(Transport::Tcp(socket)));
         }

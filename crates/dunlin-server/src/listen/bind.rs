@@ -3,13 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::FromRawFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket as Raw, Type};
 
-use super::{Bound, Predecessor, Socket, set_keepalive};
+use super::accounts::{group_id, user_id};
+use super::{Bound, Endpoint, Listen, Predecessor, Socket, set_keepalive};
 use crate::{Addr, BindError, Config};
 
 /// The descriptors that are reserved for files, outbound connections and listeners. A sixteenth of
@@ -26,22 +27,25 @@ pub(crate) fn bind(
     mut predecessor: Option<&mut Predecessor>,
 ) -> Result<Vec<Bound>, BindError> {
     let mut all = Vec::new();
-    for addr in &config.listen {
-        if let Some(bound) = predecessor.as_mut().and_then(|predecessor| predecessor.take(addr)) {
-            all.push(bound);
-            continue;
-        }
+    for listen in &config.listen {
+        let addr = &listen.addr;
         let listen_error = |source| BindError::Listen { addr: addr.clone(), source };
-        match addr {
-            Addr::Tcp(tcp) => all.push(bind_tcp(*tcp, config, loops).map_err(listen_error)?),
-            Addr::Unix(path) => all.push(bind_unix(path).map_err(listen_error)?),
-            Addr::Systemd(name) => all.extend(systemd(name).map_err(listen_error)?),
-        }
+        let bound = match predecessor.as_mut().and_then(|predecessor| predecessor.take(addr)) {
+            Some(sockets) => vec![(addr.clone(), sockets)],
+            None => match addr {
+                Addr::Tcp(tcp) => vec![bind_tcp(*tcp, config, loops).map_err(listen_error)?],
+                Addr::Unix(path) => vec![(addr.clone(), vec![bind_unix(path, listen, config).map_err(listen_error)?])],
+                Addr::Systemd(name) => systemd(name).map_err(listen_error)?,
+            },
+        };
+        let speaks_tls = config.speaks_tls(listen);
+        all.extend(bound.into_iter().map(|(addr, sockets)| Bound { endpoint: Endpoint { addr, speaks_tls }, sockets }));
     }
     Ok(all)
 }
 
-fn bind_tcp(addr: SocketAddr, config: &Config, loops: usize) -> io::Result<Bound> {
+/// Binds a socket for each of the `loops`. Returns the address with the port that the system chose.
+fn bind_tcp(addr: SocketAddr, config: &Config, loops: usize) -> io::Result<(Addr, Vec<Socket>)> {
     // SO_REUSEPORT would join the sockets of another process that listens. A socket without it
     // finds that out.
     if addr.port() != 0 && !config.reuse_port {
@@ -60,7 +64,7 @@ fn bind_tcp(addr: SocketAddr, config: &Config, loops: usize) -> io::Result<Bound
         addr = socket.local_addr()?;
         sockets.push(Socket::Tcp(socket));
     }
-    Ok(Bound { addr: Addr::Tcp(addr), sockets })
+    Ok((Addr::Tcp(addr), sockets))
 }
 
 pub(super) fn backlog(config: &Config) -> i32 {
@@ -82,31 +86,55 @@ fn tcp_socket(addr: SocketAddr, reuse_port: bool, config: &Config) -> io::Result
     Ok(socket)
 }
 
-fn bind_unix(path: &Path) -> io::Result<Bound> {
-    use std::os::unix::net::{UnixListener, UnixStream};
-    let socket = match UnixListener::bind(path) {
+/// Binds a socket file. Clients can connect once it has its owner and its mode.
+fn bind_unix(path: &Path, listen: &Listen, config: &Config) -> io::Result<Socket> {
+    let user = listen.user.as_deref().map(user_id).transpose()?;
+    let group = listen.group.as_deref().map(group_id).transpose()?;
+    let socket = unix_socket(path)?;
+    let configured = || {
+        if user.is_some() || group.is_some() {
+            chown(path, user, group)?;
+        }
+        if let Some(mode) = listen.mode {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        }
+        socket.listen(backlog(config))
+    };
+    if let Err(error) = configured() {
+        let _ = std::fs::remove_file(path);
+        return Err(error);
+    }
+    Ok(Socket::Unix(std::os::fd::OwnedFd::from(socket).into()))
+}
+
+/// A socket that is bound to `path`. The file of a socket that nothing listens on is replaced.
+fn unix_socket(path: &Path) -> io::Result<Raw> {
+    use std::os::unix::net::UnixStream;
+    let addr = socket2::SockAddr::unix(path)?;
+    let socket = Raw::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.bind(&addr) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let stale = std::fs::symlink_metadata(path)?.file_type().is_socket() && UnixStream::connect(path).is_err();
             if !stale {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
-            UnixListener::bind(path)?
+            socket.bind(&addr)?;
         }
         bound => bound?,
-    };
-    socket.set_nonblocking(true)?;
-    Ok(Bound { addr: Addr::Unix(path.to_owned()), sockets: vec![Socket::Unix(socket)] })
+    }
+    Ok(socket)
 }
 
 /// Takes the sockets that the service manager passed under `name` (sd_listen_fds(3)). Each is taken
 /// once, because a second owner would close its descriptor twice.
-fn systemd(name: &str) -> io::Result<Vec<Bound>> {
+fn systemd(name: &str) -> io::Result<Vec<(Addr, Vec<Socket>)>> {
     let passed = std::sync::LazyLock::force(&PASSED);
     let mut passed = passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut bound = Vec::new();
     for (_, socket) in passed.extract_if(.., |(fd_name, _)| name.is_empty() || fd_name == name) {
-        bound.push(Bound { addr: socket.addr()?, sockets: vec![socket] });
+        bound.push((socket.addr()?, vec![socket]));
     }
     if bound.is_empty() {
         return Err(io::Error::new(

@@ -33,7 +33,7 @@ use crate::Addr;
 #[derive(Debug)]
 pub(crate) struct Predecessor {
     stream: UnixStream,
-    bound: Vec<Bound>,
+    sockets: Vec<(Addr, Vec<Socket>)>,
 }
 
 /// The copies of a running server's sockets.
@@ -70,20 +70,20 @@ impl Predecessor {
             ));
         }
         stream.set_read_timeout(Some(MESSAGE_TIMEOUT))?;
-        let mut bound: Vec<Bound> = Vec::new();
+        let mut sockets: Vec<(Addr, Vec<Socket>)> = Vec::new();
         while let Some((addr, socket)) = receive(&mut stream)? {
-            match bound.iter_mut().find(|known| known.addr == addr) {
-                Some(known) => known.sockets.push(socket),
-                None => bound.push(Bound { addr, sockets: vec![socket] }),
+            match sockets.iter_mut().find(|(known, _)| *known == addr) {
+                Some((_, known)) => known.push(socket),
+                None => sockets.push((addr, vec![socket])),
             }
         }
-        Ok(Some(Self { stream, bound }))
+        Ok(Some(Self { stream, sockets }))
     }
 
     /// Takes the sockets of `addr`. Returns `None` if the predecessor sent none.
-    pub(super) fn take(&mut self, addr: &Addr) -> Option<Bound> {
-        let index = self.bound.iter().position(|known| known.addr == *addr)?;
-        Some(self.bound.swap_remove(index))
+    pub(super) fn take(&mut self, addr: &Addr) -> Option<Vec<Socket>> {
+        let index = self.sockets.iter().position(|(known, _)| known == addr)?;
+        Some(self.sockets.swap_remove(index).1)
     }
 
     /// Sends that the successor serves.
@@ -97,7 +97,7 @@ impl Predecessor {
 impl Keeper {
     pub(crate) fn new(path: &Path, bound: &[Bound]) -> io::Result<Self> {
         let copies = |bound: &Bound| {
-            let addr = bound.addr.clone();
+            let addr = bound.endpoint.addr.clone();
             bound.sockets.iter().map(move |socket| Ok((addr.clone(), socket.try_clone()?))).collect::<Vec<_>>()
         };
         let sockets = bound.iter().flat_map(copies).collect::<io::Result<_>>()?;

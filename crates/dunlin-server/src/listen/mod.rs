@@ -1,7 +1,9 @@
 //! Listening sockets, and the connections that they accept.
 
+mod accounts;
 mod bind;
 mod handover;
+mod options;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use crate::{Addr, Config};
 use bind::backlog;
 pub(crate) use bind::{bind, free_descriptors};
 pub(crate) use handover::{Keeper, Predecessor};
+pub use options::Listen;
 
 /// A listening socket before it belongs to a loop.
 #[derive(Debug)]
@@ -24,16 +27,33 @@ pub(crate) enum Socket {
     Unix(std::os::unix::net::UnixListener),
 }
 
+/// An address that a server listens on.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) addr: Addr,
+    pub(crate) speaks_tls: bool,
+}
+
+/// A socket for one loop.
+#[derive(Debug)]
+pub(crate) struct LoopSocket {
+    pub(crate) socket: Socket,
+    pub(crate) speaks_tls: bool,
+}
+
 /// The listening sockets of one address: one for each loop, or one that all of them share.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    pub(crate) addr: Addr,
+    pub(crate) endpoint: Endpoint,
     pub(crate) sockets: Vec<Socket>,
 }
 
 /// A listening socket of a running loop. [`serve`](crate::serve) takes types that convert into one.
 #[derive(Debug)]
-pub struct Listener(Kind);
+pub struct Listener {
+    kind: Kind,
+    speaks_tls: bool,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -66,19 +86,6 @@ fn set_keepalive(socket: &socket2::Socket, idle: Option<Duration>) -> io::Result
 // === impl Socket ===
 
 impl Socket {
-    /// Registers the socket with the current runtime.
-    pub(crate) fn into_listener(self, config: &Config) -> io::Result<Listener> {
-        match self {
-            // `bind` leaves a socket that shares its address without listening.
-            Self::Tcp(socket) if config.reuse_port => {
-                SockRef::from(&socket).listen(backlog(config))?;
-                TcpListener::from_std(socket).map(Into::into)
-            }
-            Self::Tcp(socket) => TcpListener::from_std(socket).map(Into::into),
-            Self::Unix(socket) => UnixListener::from_std(socket).map(Into::into),
-        }
-    }
-
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
@@ -107,6 +114,24 @@ impl AsFd for Socket {
     }
 }
 
+// === impl LoopSocket ===
+
+impl LoopSocket {
+    /// Registers the socket with the current runtime.
+    pub(crate) fn into_listener(self, config: &Config) -> io::Result<Listener> {
+        let listener = match self.socket {
+            // `bind` leaves a socket that shares its address without listening.
+            Socket::Tcp(socket) if config.reuse_port => {
+                SockRef::from(&socket).listen(backlog(config))?;
+                Listener::from(TcpListener::from_std(socket)?)
+            }
+            Socket::Tcp(socket) => TcpListener::from_std(socket)?.into(),
+            Socket::Unix(socket) => UnixListener::from_std(socket)?.into(),
+        };
+        Ok(listener.with_tls(self.speaks_tls))
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
@@ -115,7 +140,7 @@ impl Listener {
     /// # Errors
     /// Returns the error of the system.
     pub fn local_addr(&self) -> io::Result<Addr> {
-        Ok(match &self.0 {
+        Ok(match &self.kind {
             Kind::Tcp(listener) => Addr::Tcp(listener.local_addr()?),
             Kind::Unix(listener) => {
                 Addr::Unix(listener.local_addr()?.as_pathname().map(Into::into).unwrap_or_default())
@@ -123,9 +148,19 @@ impl Listener {
         })
     }
 
+    /// Makes TCP connections speak TLS, or not.
+    pub(crate) fn with_tls(self, speaks_tls: bool) -> Self {
+        Self { speaks_tls, ..self }
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        let addr = self.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new()));
+        Endpoint { addr, speaks_tls: self.speaks_tls && matches!(self.kind, Kind::Tcp(_)) }
+    }
+
     /// Sets the time after which the system probes accepted connections; see [`set_keepalive`].
     pub(crate) fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(listener) => set_keepalive(&SockRef::from(listener), idle),
             Kind::Unix(_) => Ok(()),
         }
@@ -137,7 +172,7 @@ impl Listener {
     pub(crate) fn drop_new_connections(&self) -> io::Result<()> {
         // A segment whose 14th byte has SYN and not ACK is dropped (RFC 9293 §3.1).
         #[cfg(target_os = "linux")]
-        if let Kind::Tcp(listener) = &self.0 {
+        if let Kind::Tcp(listener) = &self.kind {
             use socket2::SockFilter;
             let (load, and, jump_if_equal, ret) = (0x30, 0x54, 0x15, 0x06);
             SockRef::from(listener).attach_filter(&[
@@ -153,7 +188,7 @@ impl Listener {
 
     /// Accepts the next connection. Dropping the future loses none.
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
-        Ok(match &self.0 {
+        Ok(match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
                 Accepted::Tcp(stream, remote)
@@ -165,12 +200,12 @@ impl Listener {
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Self(Kind::Tcp(listener))
+        Self { kind: Kind::Tcp(listener), speaks_tls: false }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
-        Self(Kind::Unix(listener))
+        Self { kind: Kind::Unix(listener), speaks_tls: false }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dunlin_http::{Body, FromTower};
-use dunlin_server::{Addr, BindError, Config, Connect, Connection, RouteService, Routes, Server};
+use dunlin_server::{Addr, BindError, Config, Connect, Connection, Listen, RouteService, Routes, Server};
 use http::Request;
 
 use crate::support::{Client, Fixture, config, release, routes, stopped, until};
@@ -16,7 +16,8 @@ use crate::support::{Client, Fixture, config, release, routes, stopped, until};
 fn several_addresses_and_unix_sockets() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sock");
-    let listen = vec![Addr::Unix(path.clone()), "127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+    let listen: Vec<Listen> =
+        vec![Addr::Unix(path.clone()).into(), "127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
     for _ in 0..2 {
         // The second time, the socket of the first is stale.
         let server = Server::bind(Config { listen: listen.clone(), workers: 2, ..config() }).unwrap();
@@ -37,18 +38,56 @@ fn several_addresses_and_unix_sockets() {
 }
 
 #[test]
+fn a_socket_file_has_its_mode_and_its_group() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    let own = std::fs::metadata(dir.path()).unwrap();
+    let unix = || Listen::from(Addr::Unix(path.clone()));
+    for mode in [0o600, 0o660, 0o777] {
+        // The second time, the socket file is there already, with another mode.
+        let listen = Listen { mode: Some(mode), group: Some(own.gid().to_string()), ..unix() };
+        let running = Server::bind(Config { listen: vec![listen], ..config() }).unwrap();
+        let running = running.start(|_| async { Ok(routes().build()?) }).unwrap();
+        let file = std::fs::metadata(&path).unwrap();
+        assert_eq!((file.permissions().mode() & 0o7777, file.gid()), (mode, own.gid()));
+        let mut socket = UnixStream::connect(&path).unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("Hello, World!"));
+        running.abort();
+        stopped(running);
+    }
+    let refused = |listen: Listen| Server::bind(Config { listen: vec![listen], ..config() }).unwrap_err().to_string();
+    let line = refused(Listen { group: Some("no such group".into()), ..unix() });
+    assert!(line.contains("there is no group \"no such group\""), "{line}");
+    let line = refused(Listen { mode: Some(0o1777), ..unix() });
+    assert!(line.contains("between 0 and 0777"), "{line}");
+    let line = refused(Listen { mode: Some(0o600), ..Addr::Tcp(([127, 0, 0, 1], 0).into()).into() });
+    assert!(line.contains("unix:"), "{line}");
+    // Root may give a file away.
+    if own.uid() == 0 {
+        let listen = Listen { user: Some("4711".into()), group: Some("4712".into()), ..unix() };
+        let _server = Server::bind(Config { listen: vec![listen], ..config() }).unwrap();
+        let file = std::fs::metadata(&path).unwrap();
+        assert_eq!((file.uid(), file.gid()), (4711, 4712));
+    }
+}
+
+#[test]
 fn the_error_of_an_address_in_use_is_one_line() {
     let server = Fixture::with(Config { workers: 2, ..config() });
     let taken = Addr::Tcp(server.addr);
-    let error = Server::bind(Config { listen: vec![taken.clone()], ..config() }).unwrap_err();
+    let error = Server::bind(Config { listen: vec![taken.clone().into()], ..config() }).unwrap_err();
     assert!(matches!(&error, BindError::Listen { addr, .. } if *addr == taken));
     let line = error.to_string();
     assert!(line.contains(&taken.to_string()) && line.contains("in use") && !line.contains('\n'), "{line}");
-    let shared = Config { listen: vec![taken], reuse_port: true, ..config() };
+    let shared = Config { listen: vec![taken.into()], reuse_port: true, ..config() };
     assert!(Server::bind(shared).is_ok());
 
     let dir = tempfile::tempdir().unwrap();
-    let unix = Config { listen: vec![Addr::Unix(dir.path().join("a.sock"))], ..config() };
+    let unix = Config { listen: vec![Addr::Unix(dir.path().join("a.sock")).into()], ..config() };
     let _first = Server::bind(unix.clone()).unwrap();
     assert!(Server::bind(unix).unwrap_err().to_string().contains("in use"));
     let named = Config { listen: vec!["systemd:web".parse().unwrap()], ..config() };

@@ -8,7 +8,7 @@ use dunlin_server::{Addr, Config, Running, Server};
 use crate::support::{Client, config, routes, stopped};
 
 fn start(addr: Addr, handover: &Path) -> Running {
-    let config = Config { listen: vec![addr], workers: 2, handover: Some(handover.to_owned()), ..config() };
+    let config = Config { listen: vec![addr.into()], workers: 2, handover: Some(handover.to_owned()), ..config() };
     Server::bind(config).unwrap().start(|_| async { Ok(routes().build()?) }).unwrap()
 }
 

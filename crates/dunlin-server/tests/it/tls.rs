@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dunlin_server::{Config, Server, Tls};
+use dunlin_server::{Addr, Config, Listen, Server, Tls};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Fixture, PATIENCE, config};
+use crate::support::{Client, Fixture, PATIENCE, config};
 
 /// Writes a new pair into `dir`. Returns the certificate.
 pub fn write_pair(dir: &Path) -> CertificateDer<'static> {
@@ -193,4 +193,33 @@ fn a_slow_reader_gets_all_of_a_long_response_and_of_the_next() {
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("Hello, World!"), "{answer}");
     });
+}
+
+#[test]
+fn each_listener_speaks_tls_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = write_pair(dir.path());
+    let any = || Addr::Tcp(([127, 0, 0, 1], 0).into());
+    let listen = |tls: &[Option<bool>]| tls.iter().map(|tls| Listen { tls: *tls, ..any().into() }).collect();
+    for (settings, expect) in [
+        (&[None, None][..], &[true, true][..]),
+        (&[None, Some(true)], &[false, true]),
+        (&[Some(false), None], &[false, true]),
+        (&[Some(true), Some(false), None], &[true, false, false]),
+    ] {
+        // The loops hand connections over to each other.
+        let server = Server::bind(Config { listen: listen(settings), workers: 2, ..tls(dir.path()) }).unwrap();
+        let running = server.start(|_| async { Ok(crate::support::routes().build()?) }).unwrap();
+        for (addr, speaks_tls) in running.local_addrs().iter().zip(expect) {
+            let addr = addr.as_tcp().unwrap();
+            let mut plain = Client::connect(addr);
+            plain.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(plain.answer().unwrap().status, if *speaks_tls { 400 } else { 200 }, "{settings:?}");
+            assert_eq!(run(connect_to(addr, &certificate, &["h2"])).is_ok(), *speaks_tls, "{settings:?}");
+        }
+    }
+    let without_certificate = Config { listen: listen(&[Some(true)]), ..config() };
+    assert!(Server::bind(without_certificate).unwrap_err().to_string().contains("needs a certificate"));
+    let unix = Listen { tls: Some(true), ..Addr::Unix(dir.path().join("a.sock")).into() };
+    assert!(Server::bind(Config { listen: vec![unix], ..tls(dir.path()) }).is_err());
 }
