@@ -95,6 +95,11 @@ impl Service {
             format!("[server]\nlisten = \"{addr}\"\nworkers = 2\n{server}\n[admin]\nlisten = \"{admin}\"\n{config}");
         let folder = Folder::new(&config);
         prepare(&folder);
+        Self::of(folder, addr, admin)
+    }
+
+    /// Starts a service in a folder, whose configuration has these addresses.
+    pub(crate) fn of(folder: Folder, addr: SocketAddr, admin: SocketAddr) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).expect("make a log");
         let mut command = Command::new(executable());
         command.arg("serve").current_dir(folder.path()).env_remove("DATABASE_URL");

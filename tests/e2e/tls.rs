@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use dunlin_testkit::{PATIENCE, eventually};
+use dunlin_testkit::{PATIENCE, eventually, raw};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::service::{Folder, Service, dunlin};
+use crate::service::{Folder, Service, dunlin, free_addr};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -124,4 +124,52 @@ fn an_unknown_host_is_misdirected() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     assert!(answer.starts_with(b"HTTP/1.1 421 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn plain_and_tls_listeners_side_by_side() {
+    let (plain, secure, admin) = (free_addr(), free_addr(), free_addr());
+    let folder = Folder::new(&format!(
+        "[server]\nlisten = [\"{plain}\", {{ address = \"{secure}\", tls = true }}, \
+         {{ address = \"unix:app.sock\", mode = \"0660\" }}]\n\
+         [server.tls]\ncertificate = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\nredirect = true\n\
+         [admin]\nlisten = \"{admin}\"\n\
+         [[route]]\npath = \"/{{*rest}}\"\ntext = \"Hello, World!\"\n"
+    ));
+    let certificate = write_pair(folder.path());
+    let service = Service::of(folder, secure, admin);
+    let away = raw::request(plain, "POST", "/a?b=c", &[("Host", "localhost:80")], b"");
+    let location = format!("https://localhost:{}/a?b=c", secure.port());
+    assert_eq!((away.status, away.header("location")), (308, Some(&*location)));
+    let mut stream = connect(&service, &certificate, &[]).unwrap();
+    greeted(&mut stream, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let socket = service.folder().path().join("app.sock");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+    let mut local = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    local.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    local.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn wrong_listeners_are_found_before_the_start() {
+    #[track_caller]
+    fn check(listen: &str, expect: &[&str]) {
+        let out = dunlin(
+            &["check"],
+            &Folder::new(&format!("[server]\nlisten = {listen}\n[[route]]\npath = \"/\"\ntext = \"x\"\n")),
+        );
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{message}");
+        for part in expect {
+            assert!(message.contains(part), "{part:?} is not in:\n{message}");
+        }
+    }
+    check("{ adress = \"127.0.0.1:80\" }", &["dunlin.toml:2:12", "did you mean \"address\""]);
+    check("{ tls = true }", &["dunlin.toml:2:10", "\"address\" is missing"]);
+    check("{ address = \"127.0.0.1:80\", mode = \"0660\" }", &["dunlin.toml:2:10", "unix:"]);
+    check("{ address = \"unix:a\", mode = \"999\" }", &["dunlin.toml:2:39", "0660"]);
+    check("{ address = \"unix:a\", tls = true }", &["dunlin.toml:2:10", "Unix socket"]);
 }

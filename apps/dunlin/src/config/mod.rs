@@ -9,6 +9,7 @@ mod certificate;
 mod expand;
 mod include;
 mod layers;
+mod listen;
 mod route;
 mod sections;
 mod site;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<Network>,
     /// `true` if each request gets an identifier.
     pub(crate) request_id: bool,
+    /// `true` if requests over plain connections are redirected to `https`.
+    pub(crate) redirects_to_https: bool,
     /// The limit of request bodies, in bytes, on routes without one of their own.
     pub(crate) max_body: u64,
     pub(crate) admin: Option<Admin>,
@@ -135,7 +138,7 @@ impl Config {
 
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
         let certificate_span = table.nested_span(&["server", "tls", "certificate"]);
-        let Server { mut server, trusted_proxies, request_id } =
+        let Server { mut server, trusted_proxies, request_id, redirects_to_https } =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
         let loops = match (server.event_loop, server.workers) {
             (EventLoop::Shared, _) => 1,
@@ -189,6 +192,7 @@ impl Config {
             server,
             trusted_proxies,
             request_id,
+            redirects_to_https,
             max_body,
             finish,
             source: Source::default(),

@@ -8,6 +8,7 @@ use dunlin_http::Network;
 use dunlin_server::{Addr, Config, EventLoop, Http2, Tls};
 use tracing::Level;
 
+use super::listen::{addresses, listeners};
 use crate::reader::{Diagnostic, Document, Read, Section, Span, Value};
 
 /// `[server]`.
@@ -18,6 +19,8 @@ pub(super) struct Server {
     pub(super) trusted_proxies: Vec<Network>,
     /// `true` if each request gets an identifier.
     pub(super) request_id: bool,
+    /// `true` if requests over plain connections are redirected to `https`.
+    pub(super) redirects_to_https: bool,
 }
 
 /// `[admin]`.
@@ -74,17 +77,6 @@ impl Read for Addr {
     }
 }
 
-/// Reads addresses. A Unix socket is relative to the configuration, as all paths are.
-fn addresses(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Addr>> {
-    let mut listen = value.list(Addr::read)?;
-    for addr in &mut listen {
-        if let Addr::Unix(path) = addr {
-            *path = document.dir.join(&*path);
-        }
-    }
-    Some(listen)
-}
-
 /// Keys that other servers have, each with the place of its subject here.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("h2", "HTTP/2 is on with [server.tls]; without TLS it is \"h2c\""),
@@ -107,9 +99,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
 pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server {
     let mut server = Config::default();
     if let Some(value) = table.get("listen")
-        && let Some(listen) = addresses(value, document)
+        && let Some(listen) = listeners(value, document)
     {
-        server.listen = listen.into_iter().map(Into::into).collect();
+        server.listen = listen;
         if server.listen.is_empty() {
             let _: Option<()> = value.wrong("an empty list", Addr::EXPECTED, None);
         }
@@ -126,7 +118,10 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
     if let Some(table) = table.section("http2", "[server.http2]") {
         http2(table, &mut server.http2);
     }
-    server.tls = table.section("tls", "[server.tls]").and_then(|table| tls(table, document));
+    let mut redirects_to_https = false;
+    if let Some(table) = table.section("tls", "[server.tls]") {
+        server.tls = tls(table, &mut redirects_to_https, document);
+    }
     table.set("proxy_protocol_from", &mut server.proxy_protocol_from);
     let trusted_proxies = table.or("trusted_proxies", Vec::new());
     let request_id = table.or("request_id", false);
@@ -134,7 +129,7 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
         let (_, hint) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
         Some(format!("unknown key \"{key}\" in [server]; {hint}"))
     });
-    Server { server, trusted_proxies, request_id }
+    Server { server, trusted_proxies, request_id, redirects_to_https }
 }
 
 fn deadlines(table: &mut Section<'_>, server: &mut Config) {
@@ -174,13 +169,14 @@ fn http2(mut table: Section<'_>, http2: &mut Http2) {
     table.finish(|_| None);
 }
 
-fn tls(mut table: Section<'_>, document: &Document<'_>) -> Option<Tls> {
+fn tls(mut table: Section<'_>, redirect: &mut bool, document: &Document<'_>) -> Option<Tls> {
     let mut file = |key| {
         table.require::<PathBuf>(key)?;
         document.file(table.get(key)?)
     };
     let (certificate, key) = (file("certificate"), file("key"));
     let spans = (table.value_span("certificate"), table.value_span("key"));
+    table.set("redirect", redirect);
     table.finish(|_| None);
     let tls = Tls { certificate: certificate?, key: key? };
     if let Err(error) = tls.check() {

@@ -4,6 +4,7 @@
 //! loops write to nothing in it.
 
 mod access;
+mod https;
 mod identify;
 mod observe;
 mod optional;
@@ -47,6 +48,8 @@ pub(crate) struct LoopState {
     request_id: bool,
     /// `true` if a route admits cross-origin requests.
     has_cors: bool,
+    /// The redirect of plain requests, if they are not answered otherwise.
+    https: Option<https::HttpsRedirect>,
 }
 
 /// A route of one event loop.
@@ -115,6 +118,9 @@ impl Handler<Exchange> for App {
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client, identity.as_ref()));
         let tunnel = route.forwards.then(|| connection.clone());
         let watch = Watch::new(state.clone(), index, access, tunnel, begun, identity.clone());
+        if let Some(https) = state.https.filter(|_| !context.client.https && peer.ip.is_some()) {
+            return Observe::answered(https.response(&request), watch);
+        }
         let Some(layers) = &route.layers else { return Observe::answered(state.refuse(&request, peer), watch) };
         if route.is_cached && context.client.https {
             request.extensions_mut().insert(Scheme::HTTPS);

@@ -202,7 +202,9 @@ impl Plan {
             RouteState::unmatched(self.access, finish, self.config.trusted_proxies.clone().into(), routes.len());
         let has_cors = self.config.routes.iter().any(|route| route.admission.cors.is_some());
         let routes = routes.into();
-        let state = LoopState { router, routes, unmatched, counters, request_id, has_cors };
+        let redirect = || super::https::HttpsRedirect::new(&self.config.server.listen);
+        let https = self.config.redirects_to_https.then(redirect);
+        let state = LoopState { router, routes, unmatched, counters, request_id, has_cors, https };
         Ok((App(Arc::new(state)), pool))
     }
 

@@ -34,8 +34,11 @@ pub struct Listen {
 // === impl Listen ===
 
 impl Listen {
-    /// Returns the reason if the properties do not fit the address.
-    pub(crate) const fn check(&self) -> Result<(), &'static str> {
+    /// Checks that the properties fit the address.
+    ///
+    /// # Errors
+    /// The reason why they do not.
+    pub const fn check(&self) -> Result<(), &'static str> {
         let is_unix = matches!(self.addr, Addr::Unix(_));
         if is_unix && matches!(self.tls, Some(true)) {
             return Err("a Unix socket cannot have tls = true; leave it out");

@@ -40,8 +40,8 @@ pub(super) struct Written {
 }
 
 /// Writes the head of a final response whose content has this `length`, where that is known. The
-/// server frames the message, and ignores framing in the fields. `seconds` since 1970 become the Date if
-/// there is none.
+/// server frames the message, and ignores framing in the fields. `seconds` since 1970 become the
+/// Date if there is none.
 pub(super) fn write(
     out: &mut Vec<u8>,
     status: StatusCode,
