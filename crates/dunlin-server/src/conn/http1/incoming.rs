@@ -39,7 +39,7 @@ struct Slot {
     /// `true` if `frame` is the last one.
     ended: bool,
     /// `true` if the reader waits for a frame.
-    wanted: bool,
+    is_awaited: bool,
     gone: bool,
     reader: Option<Waker>,
 }
@@ -74,7 +74,7 @@ impl Feed {
         let slot = self.0.slot();
         match () {
             () if slot.gone => Reader::Gone,
-            () if slot.wanted => Reader::Waits,
+            () if slot.is_awaited => Reader::Waits,
             () => Reader::Busy,
         }
     }
@@ -94,7 +94,7 @@ impl Feed {
 
     fn put(&self, frame: Option<Result<Frame<Bytes>, BodyError>>, ended: bool) {
         let mut slot = self.0.slot();
-        (slot.ended, slot.wanted) = (ended, false);
+        (slot.ended, slot.is_awaited) = (ended, false);
         if frame.is_some() {
             slot.frame = frame;
         }
@@ -128,7 +128,7 @@ impl http_body::Body for Incoming {
             None if slot.ended => return Poll::Ready(None),
             None => {
                 slot.reader = Some(cx.waker().clone());
-                if !std::mem::replace(&mut slot.wanted, true) {
+                if !std::mem::replace(&mut slot.is_awaited, true) {
                     drop(slot);
                     self.channel.ledger.wake();
                 }

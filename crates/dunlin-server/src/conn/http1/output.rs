@@ -30,11 +30,11 @@ pub(super) struct Output {
 }
 
 /// The largest piece that is copied, because another slice would cost the kernel more.
-const SMALL: usize = 8192;
+const MAX_COPIED: usize = 8192;
 /// The bytes that are gathered before they are sent.
-const ENOUGH: usize = 16 << 10;
+const MAX_GATHERED: usize = 16 << 10;
 /// The smallest piece of a file that the kernel sends by itself.
-const MAPPED: usize = 16 << 10;
+const MIN_MAPPED: usize = 16 << 10;
 
 // === impl Output ===
 
@@ -45,12 +45,12 @@ impl Output {
 
     /// Returns `true` if more may be added without sending first.
     pub(super) fn has_room(&self) -> bool {
-        self.piece.is_empty() && self.gathered.len() < ENOUGH
+        self.piece.is_empty() && self.gathered.len() < MAX_GATHERED
     }
 
-    /// The gathered bytes, to add more. Only valid while there [is room](Self::has_room).
+    /// The gathered bytes, to append to. Valid only while there [is room](Self::has_room).
     pub(super) const fn gathered(&mut self) -> &mut Vec<u8> {
-        debug_assert!(self.piece.is_empty(), "these would go ahead of the piece");
+        debug_assert!(self.piece.is_empty(), "gathered bytes would precede the piece");
         &mut self.gathered
     }
 
@@ -58,9 +58,9 @@ impl Output {
     pub(super) fn push_body(&mut self, body: &mut Body) -> bool {
         match body.as_bytes() {
             None => return false,
-            Some(bytes) if bytes.len() <= SMALL => self.gathered().extend_from_slice(bytes),
+            Some(bytes) if bytes.len() <= MAX_COPIED => self.gathered().extend_from_slice(bytes),
             Some(bytes) => {
-                let mapping = body.mapping().filter(|_| bytes.len() >= MAPPED).cloned();
+                let mapping = body.mapping().filter(|_| bytes.len() >= MIN_MAPPED).cloned();
                 self.piece = std::mem::take(body).try_into_bytes().unwrap_or_default();
                 self.mapping = mapping;
             }
@@ -70,7 +70,7 @@ impl Output {
 
     /// Adds a piece of content.
     pub(super) fn push(&mut self, piece: Bytes) {
-        if piece.len() <= SMALL {
+        if piece.len() <= MAX_COPIED {
             self.gathered().extend_from_slice(&piece);
         } else {
             self.piece = piece;
