@@ -104,12 +104,14 @@ fn requests_wait_while_no_server_is_up() {
     let waiting: Vec<_> =
         (0..count).map(|_| thread::spawn(move || raw::request(front, "POST", "/", &[], b"abc"))).collect();
     eventually("they wait", || metric(&service, "dunlin_upstream_waiting", "app") >= f64::from(count));
+    assert!(metric(&service, "dunlin_upstream_server_up", "app") < 1.0);
     let origin = Origin::start_at(addr, name("back"));
     for response in waiting {
         let response = response.join().expect("a response");
         assert_eq!((response.status, response.text().as_str()), (200, "back"));
     }
     assert_eq!(origin.count(), count as usize);
+    assert!(metric(&service, "dunlin_upstream_server_up", "app") > 0.0);
     eventually("it is logged", || lines(&service, "upstream app", "a server is up again") == 1);
     assert_eq!(lines(&service, "upstream app", "no server is up"), 1, "{}", service.log());
 

@@ -38,7 +38,7 @@ impl Upstream {
         let flag = |name, help, value: bool| gauge(name, help, f64::from(u8::from(value)));
         let (standing, now) = (server.standing(), self.now());
         let mut metrics = vec![
-            flag("dunlin_upstream_server_up", "1 if the server gets requests.", standing.is_open(now)),
+            flag("dunlin_upstream_server_up", "1 if the server is up.", standing.is_open(now) && !self.is_down()),
             flag(
                 "dunlin_upstream_server_ejected",
                 "1 if the server gets no requests because too many failed.",
