@@ -70,7 +70,8 @@ fn is_tag(html: &[u8], tag: &[u8]) -> bool {
         && (html[tag.len()].is_ascii_whitespace() || html[tag.len()] == b'/')
 }
 
-/// The encoding that the attributes of one `<meta>` declare.
+/// The encoding that the attributes of one `<meta>` declare. An incomplete tag declares none: the
+/// rest of `iso-8859-15` may be missing.
 fn meta(attributes: &mut Attributes<'_>) -> Option<&'static Encoding> {
     let (mut pragma, mut charset, mut needs_pragma) = (false, None, false);
     while let Some((name, value)) = attributes.next() {
@@ -81,6 +82,9 @@ fn meta(attributes: &mut Attributes<'_>) -> Option<&'static Encoding> {
         } else if name.eq_ignore_ascii_case(b"content") && charset.is_none() {
             (charset, needs_pragma) = (charset_of_content(value), true);
         }
+    }
+    if attributes.0.is_empty() {
+        return None;
     }
     let encoding = Encoding::for_label(charset.filter(|_| pragma || !needs_pragma)?)?;
     Some(if encoding == UTF_16BE || encoding == UTF_16LE {
@@ -197,6 +201,7 @@ mod tests {
             (b"<metal charset=gbk>", "UTF-8"),
             (b"<meta charset=utf-16>", "UTF-8"),
             (b"<meta charset='gbk", "UTF-8"),
+            (b"<meta charset=gbk ", "UTF-8"),
             (b"<? <meta charset=gbk> ?><meta charset=big5>", "Big5"),
         ] {
             check("text/html", html, expect);

@@ -118,6 +118,7 @@ mod tests {
         check("text/plain", b"\xff\xfea\0b\0", Some(1), "a");
         check("text/plain; charset=iso-2022-jp", b"\x1b$B$\"$$\x1b(B", Some(1), "あ");
         check("text/html", b"<meta charset=koi8-r>\xd0", None, "<meta charset=koi8-r>п");
+        check("text/html", b"<meta charset=iso-8859-15>\xa4", None, "<meta charset=iso-8859-15>\u{20ac}");
         check("text/plain", b"\xef\xbb\xbfa", None, "a");
     }
 
