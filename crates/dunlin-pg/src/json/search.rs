@@ -13,7 +13,7 @@ pub(crate) fn vector(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         if i > 0 {
             out.push(b' ');
         }
-        lexeme(raw.c_str()?, out);
+        lexeme(raw.c_str()?, out)?;
         for j in 0..raw.u16()? {
             out.push(if j == 0 { b':' } else { b',' });
             let position = raw.u16()?;
@@ -29,7 +29,9 @@ pub(crate) fn vector(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     raw.end()
 }
 
-fn lexeme(text: &[u8], out: &mut Vec<u8>) {
+fn lexeme(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    // A database with the encoding SQL_ASCII may have any bytes.
+    std::str::from_utf8(text).map_err(|_| Malformed)?;
     out.push(b'\'');
     for &byte in text {
         if byte == b'\'' || byte == b'\\' {
@@ -38,6 +40,7 @@ fn lexeme(text: &[u8], out: &mut Vec<u8>) {
         out.push(byte);
     }
     out.push(b'\'');
+    Ok(())
 }
 
 enum Node<'a> {
@@ -77,7 +80,7 @@ fn infix(
     }
     match node {
         Node::Operand { lexeme: text, weights, prefix } => {
-            lexeme(text, out);
+            lexeme(text, out)?;
             if weights != 0 || prefix {
                 out.push(b':');
             }
@@ -140,5 +143,24 @@ impl<'a> Node<'a> {
             Node::Not => 4,
             Node::Operand { .. } => 5,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lexemes_are_utf_8() {
+        #[track_caller]
+        fn check(write: fn(&[u8], &mut Vec<u8>) -> Result<(), Malformed>, raw: &[u8], expect: Option<&str>) {
+            let mut out = Vec::new();
+            let written = write(raw, &mut out).ok().map(|()| out.as_slice());
+            assert_eq!(written, expect.map(str::as_bytes), "{}", raw.escape_ascii());
+        }
+        check(vector, b"\0\0\0\x01\xc3\xa4\0\0\0", Some("'ä'"));
+        check(vector, b"\0\0\0\x01\xe4\0\0\0", None);
+        check(query, b"\0\0\0\x01\x01\0\0\xc3\xa4\0", Some("'ä'"));
+        check(query, b"\0\0\0\x01\x01\0\0\xe4\0", None);
     }
 }
