@@ -63,15 +63,17 @@ pub(crate) fn check() -> Result<()> {
 /// All targets, by crate and name.
 fn targets() -> Result<Vec<Target>> {
     let mut targets = Vec::new();
-    for package in names_in(&root().join("crates"))? {
-        let fuzz = root().join("crates").join(&package).join("fuzz");
-        if !fuzz.is_dir() {
-            continue;
-        }
-        for file in names_in(&fuzz.join("fuzz_targets"))? {
-            let Some(name) = file.strip_suffix(".rs") else { continue };
-            let (package, name) = (package.clone(), name.to_owned());
-            targets.push(Target { package, name, manifest: fuzz.join("Cargo.toml") });
+    for folder in ["crates", "apps"].map(|folder| root().join(folder)) {
+        for package in names_in(&folder)? {
+            let fuzz = folder.join(&package).join("fuzz");
+            if !fuzz.is_dir() {
+                continue;
+            }
+            for file in names_in(&fuzz.join("fuzz_targets"))? {
+                let Some(name) = file.strip_suffix(".rs") else { continue };
+                let (package, name) = (package.clone(), name.to_owned());
+                targets.push(Target { package, name, manifest: fuzz.join("Cargo.toml") });
+            }
         }
     }
     Ok(targets)
