@@ -5,7 +5,7 @@
 //! window, at most 8 MiB.
 
 use dunlin_http::negotiate::Coding;
-use dunlin_http::{Body, list};
+use dunlin_http::{Body, fields, list};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, Response, StatusCode};
@@ -17,7 +17,7 @@ use crate::request::RequestInfo;
 /// Returns `true` if a response with this header is encoded, so that its coding has to be compared
 /// with `Accept-Encoding`.
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_ENCODING)
+    fields::has(headers, &CONTENT_ENCODING)
 }
 
 /// Passes a response on, decoded if the client does not accept its coding. An encoded response

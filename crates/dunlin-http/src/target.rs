@@ -51,14 +51,18 @@ fn is_normal(target: &[u8]) -> bool {
     if target.first() != Some(&b'/') {
         return false;
     }
-    let mut after_slash = false;
-    for byte in target {
-        match byte {
-            b'?' => break,
-            b'%' => return false,
-            b'/' | b'.' if after_slash => return false,
-            _ => after_slash = *byte == b'/',
+    let mut before = 0;
+    for &byte in target {
+        // Letters are above these four, and most bytes are letters.
+        if byte <= b'?' {
+            match byte {
+                b'?' => break,
+                b'%' => return false,
+                b'/' | b'.' if before == b'/' => return false,
+                _ => {}
+            }
         }
+        before = byte;
     }
     true
 }

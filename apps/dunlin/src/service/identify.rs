@@ -15,7 +15,8 @@ pub(super) fn identify(route: &RouteState, request: &mut Request<Body>, peer: Cl
         return peer;
     }
     let client = forwarded::identify(request.headers_mut(), peer, &route.trusted);
-    if is_trusted(route, peer)
+    if !route.trusted.is_empty()
+        && is_trusted(route, peer)
         && let Some(uri) = effective_uri(request, client)
     {
         *request.uri_mut() = uri;
