@@ -5,11 +5,13 @@ mod tower;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use http::{Request, Response};
+use pin_project_lite::pin_project;
 
 use crate::{Body, Reply};
 
@@ -70,6 +72,15 @@ enum State<E> {
     Waiting(Pin<Box<dyn Future<Output = Result<Reply, E>> + Send>>),
 }
 
+pin_project! {
+    /// The future of a response, as one of a reply. An async block would move the future once more.
+    struct IntoReply<F, E> {
+        #[pin]
+        future: F,
+        error: PhantomData<fn() -> E>,
+    }
+}
+
 // === impl Handler ===
 
 impl<C, H: Handler<C> + ?Sized> Handler<C> for Arc<H> {
@@ -95,8 +106,11 @@ impl<E> ReplyFuture<E> {
     }
 
     /// Boxes the future of a response that cannot fail.
-    pub fn response(future: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
-        Self::boxed(async move { Ok(Reply::Response(future.await)) })
+    pub fn response(future: impl Future<Output = Response<Body>> + Send + 'static) -> Self
+    where
+        E: 'static,
+    {
+        Self::boxed(IntoReply { future, error: PhantomData })
     }
 
     /// Takes the reply if it is ready. The future is pending from then on.
@@ -128,6 +142,16 @@ impl<E> Future for ReplyFuture<E> {
             State::Ready(reply) => reply.take().map_or(Poll::Pending, |reply| Poll::Ready(Ok(reply))),
             State::Waiting(future) => future.as_mut().poll(cx),
         }
+    }
+}
+
+// === impl IntoReply ===
+
+impl<F: Future<Output = Response<Body>>, E> Future for IntoReply<F, E> {
+    type Output = Result<Reply, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(cx).map(|response| Ok(Reply::Response(response)))
     }
 }
 

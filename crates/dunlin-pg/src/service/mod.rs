@@ -109,7 +109,8 @@ impl QueryService {
                     }
                     Err(error) => Err(error),
                 };
-                this.respond(params, RequestInfo::of(&this.query, parts.method, parts.headers)).await
+                let info = RequestInfo::of(&this.query, parts.method, parts.headers);
+                this.respond(params, info).await
             });
         }
         let (parts, body) = request.into_parts();
@@ -118,14 +119,14 @@ impl QueryService {
         let fields = arguments::Fields::new();
         let params = arguments::of(&this.query, arguments::Parts { uri, path, headers, identity, fields });
         let info = RequestInfo::of(&this.query, parts.method, parts.headers);
-        ReplyFuture::response(async move { this.respond(params, info).await })
+        ReplyFuture::response(this.respond(params, info))
     }
 }
 
 // === impl Inner ===
 
 impl Inner {
-    async fn respond(&self, params: Result<Params, Error>, info: RequestInfo) -> Response<Body> {
+    async fn respond(self: Arc<Self>, params: Result<Params, Error>, info: RequestInfo) -> Response<Body> {
         if self.refuses(&info) {
             return precondition_failed();
         }
