@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - The pieces in which the bytes arrive make no difference to the result or to the bytes read.
-//! - A header ends where its own length, or the end of its line, says so. No byte behind it is read.
+//! - A header ends where its own length or the end of its line says. No byte behind it is read.
 //! - No shorter part of a header is a header.
 //! - The address of version 1 stands in the line.
 
