@@ -4,7 +4,7 @@
 //! serves a request for another protocol, and returns the connection if the upgrade is declined.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,18 +13,14 @@ use dunlin_http::{BoxError, Handler};
 use hyper::server::conn::http1::Builder;
 
 use super::close::{close, linger, until};
-use super::upgrade_service::UpgradeService;
+use super::upgrade_service::{PermitSlot, UpgradeService};
 use crate::conn::metered_io::{Handback, MeteredIo, Returned};
 use crate::conn::{Connection, Exchange, Transport, TunnelEnd};
 use crate::context::Loop;
 use crate::ledger::{Ledger, Phase, Signal};
-use crate::tunnels::TunnelPermit;
 
 /// The bytes that a client may still send after the end of a tunnel.
 const LINGER: usize = 1 << 20;
-
-/// The permit of a tunnel, on its way from the request to the connection.
-pub(super) type PermitSlot = Arc<Mutex<Option<TunnelPermit>>>;
 
 /// Serves the request with this `head`, behind which `held` came. Gives the connection back if it
 /// goes on with HTTP.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::upgrade::PermitSlot;
 use crate::conn::call::Call;
 use crate::conn::refusal::{capabilities, panicked, refuse};
 use crate::conn::request::{awaits_continue, normalise};
@@ -22,6 +21,9 @@ use crate::context::Loop;
 use crate::ledger::{InFlight, Phase};
 use crate::stats::Stats;
 use crate::tunnels::{TunnelPermit, Tunnels};
+
+/// The permit of a tunnel, on its way from the request to the connection.
+pub(super) type PermitSlot = Arc<Mutex<Option<TunnelPermit>>>;
 
 /// The handler of a connection as hyper calls it, with the server's own responses ahead of it.
 #[derive(Debug)]
