@@ -75,8 +75,8 @@ fn every_library_can_be_published_and_nothing_else() {
             continue;
         }
         assert!(package.description.is_some(), "{name} has no description");
-        assert!((1..=5).contains(&package.keywords.len()), "{name} has 1 to 5 keywords on crates.io");
-        assert!((1..=5).contains(&package.categories.len()), "{name} has 1 to 5 categories on crates.io");
+        assert!((1..=5).contains(&package.keywords.len()), "{name} has 1 to 5 keywords in a registry");
+        assert!((1..=5).contains(&package.categories.len()), "{name} has 1 to 5 categories in a registry");
         assert!(package.metadata["docs"]["rs"].is_object(), "{name} has no [package.metadata.docs.rs]");
         let folder = package.manifest_path.parent().unwrap();
         for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
