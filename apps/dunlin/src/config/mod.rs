@@ -18,6 +18,7 @@ mod tests;
 mod upstream;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dunlin_http::Network;
 use dunlin_server::EventLoop;
@@ -34,7 +35,7 @@ pub(crate) use route::Route;
 use sections::Server;
 pub(crate) use sections::{Admin, Format, Log};
 use site::RouteReader;
-pub(crate) use upstream::Upstream;
+use upstream::Upstream;
 
 /// A configuration file as it was read.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub(crate) struct Config {
     pub(crate) fetch: dunlin_fetch::Config,
     pub(crate) database: Option<dunlin_pg::Database>,
     pub(crate) auth: Vec<Auth>,
-    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Arc<dunlin_fetch::Upstream>>,
     pub(crate) routes: Vec<Route>,
     /// The edits of responses that no route gives.
     pub(crate) finish: Finish,
@@ -187,7 +188,7 @@ impl Config {
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, document)).unwrap_or_default(),
             database,
             auth,
-            upstreams,
+            upstreams: upstreams.into_iter().map(|upstream| upstream.shared).collect(),
             routes,
             server,
             trusted_proxies,

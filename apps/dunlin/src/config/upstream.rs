@@ -13,10 +13,10 @@ use crate::reader::{Diagnostic, Document, Read, Section, Span, Value, upstream_u
 
 /// An `[upstream.NAME]`, which all event loops share.
 #[derive(Clone, Debug)]
-pub(crate) struct Upstream {
+pub(super) struct Upstream {
     /// The place of its name.
     span: Span,
-    pub(crate) shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// The URL of a server, without a path.

@@ -22,12 +22,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use dunlin_cache::{Cache as Store, QueryKey};
-use dunlin_fetch::Client;
+use dunlin_fetch::{Client, Upstream};
 use dunlin_http::{Context, Metric, Network, SharedHandler};
 use dunlin_pg::{Database, Declared, Pool};
 use parking_lot::Mutex;
 
-use crate::config::Upstream;
 use crate::reader::{Document, Methods, Pattern, Section};
 pub(crate) use path::Captures;
 pub(crate) use policy::Cache;
@@ -138,7 +137,7 @@ pub(crate) struct Process<'p> {
     pub(crate) fetch: &'p dunlin_fetch::Config,
     /// The proxies in front of this service.
     pub(crate) trusted: &'p [Network],
-    pub(crate) upstreams: &'p [Upstream],
+    pub(crate) upstreams: &'p [Arc<Upstream>],
     /// A client for checks. It opens no connection.
     pub(crate) client: &'p Client,
 }

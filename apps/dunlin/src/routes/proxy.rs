@@ -102,8 +102,8 @@ impl Room for Proxy {
     fn prepare(&self, process: &Process<'_>) -> Result<Box<dyn Prepared>> {
         let mut proxy = self.clone();
         proxy.config.trusted.extend(process.trusted);
-        let named = |name: &String| process.upstreams.iter().find(|upstream| upstream.shared.name() == name);
-        let upstream = self.upstream.as_ref().and_then(named).map(|upstream| upstream.shared.clone());
+        let named = |name: &String| process.upstreams.iter().find(|upstream| upstream.name() == name);
+        let upstream = self.upstream.as_ref().and_then(named).cloned();
         let prepared = PreparedProxy { proxy, upstream };
         prepared.service(process.client)?;
         Ok(Box::new(prepared))

@@ -146,8 +146,8 @@ impl Plan {
     /// it.
     pub(crate) fn start_checks(&self) {
         for upstream in &self.config.upstreams {
-            let checks = upstream.shared.clone().run_checks(self.config.fetch.clone());
-            let name = upstream.shared.name().to_owned();
+            let checks = upstream.clone().run_checks(self.config.fetch.clone());
+            let name = upstream.name().to_owned();
             tokio::spawn(async move {
                 if let Err(error) = checks.await {
                     tracing::error!("upstream {name}: no health checks: {error}");
@@ -164,7 +164,7 @@ impl Plan {
         metrics.extend(self.prepared.iter().flat_map(|prepared| prepared.metrics()));
         metrics.extend(self.config.database.iter().flat_map(|database| database.stats().metrics()));
         metrics.extend(self.clients.metrics());
-        metrics.extend(self.config.upstreams.iter().flat_map(|upstream| upstream.shared.metrics()));
+        metrics.extend(self.config.upstreams.iter().flat_map(|upstream| upstream.metrics()));
         for (name, auth) in &self.auth {
             metrics.extend(auth.metrics().into_iter().map(|metric| metric.label("auth", name.clone())));
         }
