@@ -1,18 +1,14 @@
 //! Errors in a `dunlin.toml` come with file, line, column and the nearest right form; nothing
 //! starts.
 
-use crate::service::{Folder, dunlin};
+use crate::service::{Folder, dunlin, refused};
 
 #[track_caller]
 fn check(config: &str, expect: &[&str]) {
     let folder = Folder::new(config);
     for command in ["check", "serve"] {
         let out = dunlin(&[command], &folder);
-        let message = String::from_utf8_lossy(&out.stderr);
-        assert_eq!(out.status.code(), Some(2), "{command}: {config}\n{message}");
-        for part in expect {
-            assert!(message.contains(part), "{part:?} is not in:\n{message}");
-        }
+        refused(&out, expect);
     }
 }
 

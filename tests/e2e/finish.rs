@@ -2,7 +2,7 @@
 
 use dunlin_testkit::{Origin, free_port, raw};
 
-use crate::service::{Folder, Service, dunlin, problem};
+use crate::service::{Folder, Service, dunlin, problem, refused};
 
 const HTML: &[(&str, &str)] = &[("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")];
 
@@ -119,11 +119,7 @@ fn wrong_edits_are_found_before_the_start() {
     fn check(keys: &str, expect: &[&str]) {
         let route = "[[route]]\npath = \"/{name}\"\ntext = \"x\"\n";
         let out = dunlin(&["check"], &Folder::new(&format!("{route}{keys}\n")));
-        let message = String::from_utf8_lossy(&out.stderr);
-        assert_eq!(out.status.code(), Some(2), "{keys}: {message}");
-        for part in expect {
-            assert!(message.contains(part), "{part:?} is not in:\n{message}");
-        }
+        refused(&out, expect);
     }
     check("response_headers = { X-A = \"a\\r\\nX-B: b\" }", &["dunlin.toml:4:28", "control characters"]);
     check("response_headers = { \"X A\" = \"a\" }", &["dunlin.toml:4:22", "not the name of a header field"]);

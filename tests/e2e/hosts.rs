@@ -2,7 +2,7 @@
 
 use dunlin_testkit::raw;
 
-use crate::service::{Folder, Service, dunlin};
+use crate::service::{Folder, Service, dunlin, refused};
 
 const SITES: &str = "
 [defaults]
@@ -82,11 +82,7 @@ fn wrong_hosts_are_found_before_the_start() {
     #[track_caller]
     fn check(config: &str, expect: &[&str]) {
         let out = dunlin(&["check"], &Folder::new(config));
-        let message = String::from_utf8_lossy(&out.stderr);
-        assert_eq!(out.status.code(), Some(2), "{message}");
-        for part in expect {
-            assert!(message.contains(part), "{part:?} is not in:\n{message}");
-        }
+        refused(&out, expect);
     }
     let route = |host: &str| format!("[[route]]\nhost = {host}\npath = \"/\"\ntext = \"x\"\n");
     check(&route("\"example.com:80\""), &["dunlin.toml:2:8", "did you mean \"example.com\""]);

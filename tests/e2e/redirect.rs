@@ -2,7 +2,7 @@
 
 use dunlin_testkit::raw;
 
-use crate::service::{Folder, Service, dunlin};
+use crate::service::{Folder, Service, dunlin, refused};
 
 #[track_caller]
 fn check(service: &Service, method: &str, target: &str, status: u16, location: &str) {
@@ -35,11 +35,7 @@ fn wrong_redirects_are_found_before_the_start() {
     #[track_caller]
     fn check(config: &str, expect: &[&str]) {
         let out = dunlin(&["check"], &Folder::new(config));
-        let message = String::from_utf8_lossy(&out.stderr);
-        assert_eq!(out.status.code(), Some(2), "{message}");
-        for part in expect {
-            assert!(message.contains(part), "{part:?} is not in:\n{message}");
-        }
+        refused(&out, expect);
     }
     let route = |path: &str, target: &str| format!("[[route]]\npath = \"{path}\"\nredirect = \"{target}\"\n");
     check(&(route("/a", "/b") + &route("/b", "/a")), &["dunlin.toml:3:12", "never ends"]);

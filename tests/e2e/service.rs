@@ -188,6 +188,16 @@ pub(crate) fn free_addr() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
+/// Asserts that a configuration was refused, with a message that has each of these parts.
+#[track_caller]
+pub(crate) fn refused(out: &Output, expect: &[&str]) {
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{message}");
+    for part in expect {
+        assert!(message.contains(part), "{part:?} is not in:\n{message}");
+    }
+}
+
 /// Asserts a problem document of this status, and gives it.
 #[track_caller]
 pub(crate) fn problem(response: &raw::Response, status: u16) -> serde_json::Value {

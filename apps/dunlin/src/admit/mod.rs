@@ -58,6 +58,11 @@ impl Admission {
         Some(Self { networks, limit: limit?, cors: cors?, auth, require: require?, request_fields: fields? })
     }
 
+    /// Returns `true` if a condition reads fields of the request, or passes them on.
+    pub(crate) fn reads_fields(&self) -> bool {
+        !self.auth.is_empty() || self.limit.as_ref().is_some_and(RateLimit::reads_fields)
+    }
+
     pub(crate) fn limit(&self) -> Option<&RateLimit> {
         self.limit.as_ref()
     }

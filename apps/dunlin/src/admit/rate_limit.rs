@@ -66,6 +66,11 @@ impl RateLimit {
         &self.limiter
     }
 
+    /// Returns `true` if requests are counted by a field.
+    pub(super) const fn reads_fields(&self) -> bool {
+        matches!(self.key, Key::Header(_))
+    }
+
     /// Returns `true` if only a verified client can be counted.
     pub(super) const fn needs_identity(&self) -> bool {
         matches!(self.key, Key::Claim(_))

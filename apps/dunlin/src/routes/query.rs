@@ -162,6 +162,11 @@ impl Query {
         self.sources().any(|source| source.place() == Place::Claim)
     }
 
+    /// Returns `true` if a parameter or a setting is a field of the request.
+    pub(crate) fn reads_fields(&self) -> bool {
+        self.sources().any(|source| source.place() == Place::Header)
+    }
+
     /// The sources of its parameters and settings.
     fn sources(&self) -> impl Iterator<Item = &Source> {
         let Declaration { params, settings, role, .. } = &self.declaration;

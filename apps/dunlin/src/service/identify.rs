@@ -10,8 +10,8 @@ use super::RouteState;
 /// Decides who the client is, and removes the fields that claim otherwise, before anything uses or
 /// stores them. The request gets the scheme and the host that the client used.
 pub(super) fn identify(route: &RouteState, request: &mut Request<Body>, peer: ClientInfo) -> ClientInfo {
-    if !route.is_cached && !route.forwards && route.trusted.is_empty() {
-        // Nothing reads such a field.
+    if !route.reads_fields && route.trusted.is_empty() {
+        // Neither a cache nor a handler nor a condition reads such a field.
         return peer;
     }
     let client = forwarded::identify(request.headers_mut(), peer, &route.trusted);

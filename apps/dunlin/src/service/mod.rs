@@ -64,6 +64,8 @@ struct RouteState {
     /// `true` if another server answers, so that interim responses can come.
     forwards: bool,
     is_cached: bool,
+    /// `true` if a field that names a client could be read, stored or passed on.
+    reads_fields: bool,
     /// The proxies in front of this service.
     trusted: Box<[Network]>,
     /// The number of the route's counters.
@@ -225,6 +227,7 @@ impl RouteState {
             finish,
             forwards: false,
             is_cached: false,
+            reads_fields: false,
             trusted,
             counters,
         }

@@ -223,6 +223,7 @@ impl Plan {
             finish: RouteFinish::new(&route.finish, &parts),
             forwards: route.kind.forwards,
             is_cached: matches!(route.cache, routes::Cache::Stored(_)),
+            reads_fields: reads_fields(route),
             trusted: [&self.config.trusted_proxies, route.room.trusted()].concat().into(),
             counters: index,
         }
@@ -271,6 +272,13 @@ impl Plan {
     fn max_body(&self, route: &Route) -> u64 {
         route.max_body.unwrap_or(self.config.max_body)
     }
+}
+
+/// Returns `true` if the cache, the handler or a condition of a route reads fields of requests.
+fn reads_fields(route: &Route) -> bool {
+    let is_cached = matches!(route.cache, routes::Cache::Stored(_));
+    let in_query = route.room.query().is_some_and(Query::reads_fields);
+    is_cached || route.kind.forwards || in_query || route.admission.reads_fields()
 }
 
 fn named(route: &Route) -> String {
