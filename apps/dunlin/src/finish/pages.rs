@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use dunlin_http::media_type::MediaType;
+use dunlin_http::negotiate::qvalue;
 use dunlin_http::{Body, BodyId, Generated, Reply, list};
 use http::header::{self, ACCEPT, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue};
@@ -172,14 +173,13 @@ fn content_type(path: &Path) -> HeaderValue {
 
 /// Returns `true` if `Accept` names HTML, and no JSON with a higher weight.
 pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
-    let mut html: f32 = 0.0;
-    let mut json: f32 = 0.0;
+    let (mut html, mut json) = (0, 0);
     for range in list::elements(headers, &ACCEPT) {
         let Some(media) = MediaType::parse(range) else { continue };
         let weight = |range: &str| {
             let weight = range.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
             let mut weight = weight.filter(|(name, _)| name.eq_ignore_ascii_case("q"));
-            weight.next().map_or(1.0, |(_, weight)| weight.trim().parse().unwrap_or(0.0))
+            weight.next().map_or(1000, |(_, weight)| qvalue(weight.trim()).unwrap_or(0))
         };
         if media.is("text/html") || media.is("application/xhtml+xml") {
             html = html.max(weight(range));
@@ -187,7 +187,7 @@ pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
             json = json.max(weight(range));
         }
     }
-    html > 0.0 && html >= json
+    html > 0 && html >= json
 }
 
 #[cfg(test)]

@@ -3,5 +3,5 @@
 mod name;
 mod router;
 
-pub(crate) use name::HostPattern;
+pub(crate) use name::{HostPattern, without_port};
 pub(crate) use router::HostRouter;

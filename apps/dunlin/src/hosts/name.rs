@@ -86,7 +86,8 @@ pub(super) fn normalise(authority: &str) -> Cow<'_, str> {
     }
 }
 
-fn without_port(authority: &str) -> &str {
+/// The host of an authority as it is written, without its port.
+pub(crate) fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_cut(host) => host,
         _ => authority,

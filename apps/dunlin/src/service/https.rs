@@ -6,6 +6,7 @@ use http::header::LOCATION;
 use http::{HeaderValue, Request, Response, StatusCode};
 
 use crate::fields::host;
+use crate::hosts::without_port;
 
 /// The place of the listener with TLS.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +30,7 @@ impl HttpsRedirect {
     /// The redirect of a request: to the same host and target, with the same method.
     #[cold]
     pub(super) fn response(self, request: &Request<Body>) -> Response<Body> {
-        let host = host(request);
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        };
+        let name = without_port(host(request));
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let location = HeaderValue::from_str(&format!("https://{name}{port}{target}"));
