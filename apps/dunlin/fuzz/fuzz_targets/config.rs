@@ -6,52 +6,39 @@
 //! - No error and no warning shows the value of a secret key, whatever is wrong around it.
 
 #![no_main]
+#![allow(dead_code, unused_imports, reason = "the modules of the program, of which the target uses a part")]
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/admin/mod.rs"]
 mod admin;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/admit/mod.rs"]
 mod admit;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/config/mod.rs"]
 mod config;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/failure.rs"]
 mod failure;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/fields/mod.rs"]
 mod fields;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/finish/mod.rs"]
 mod finish;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/hosts/mod.rs"]
 mod hosts;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/log/mod.rs"]
 mod log;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/notices.rs"]
 mod notices;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/process.rs"]
 mod process;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/reader/mod.rs"]
 mod reader;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/routes/mod.rs"]
 mod routes;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/service/mod.rs"]
 mod service;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/telemetry/mod.rs"]
 mod telemetry;
 
