@@ -66,7 +66,7 @@ fn a_client_over_its_limit_waits() {
 fn cross_origin_requests() {
     let origin = Origin::start(|request| {
         assert_ne!(request.method, "OPTIONS");
-        b"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: https://upstream\r\nVary: Accept\r\nCache-Control: max-age=60\r\n\
+        b"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: https://upstream\r\nAccess-Control-Max-Age: 5\r\nVary: Accept\r\nCache-Control: max-age=60\r\n\
           Content-Length: 2\r\n\r\nup"
             .to_vec()
     });

@@ -91,10 +91,10 @@ impl Cors {
         Some(response)
     }
 
-    /// Sets the fields of a response to a request from `origin`.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
+    /// Sets the fields of a response to a request from `origin`. `is_preflight`: the response is
+    /// that of [`Cors::preflight`].
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>, is_preflight: bool) {
         let rules = &*self.0;
-        let is_preflight = headers.contains_key(ACCESS_CONTROL_MAX_AGE);
         for name in &OWNED {
             if !is_preflight || matches!(*name, ACCESS_CONTROL_ALLOW_ORIGIN | ACCESS_CONTROL_ALLOW_CREDENTIALS) {
                 headers.remove(name);
@@ -209,7 +209,7 @@ mod tests {
         fn check(cors: &Cors, origin: Option<&'static str>, expect: Option<&str>) {
             let mut headers = HeaderMap::new();
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://upstream.example"));
-            cors.apply(&mut headers, origin.map(HeaderValue::from_static).as_ref());
+            cors.apply(&mut headers, origin.map(HeaderValue::from_static).as_ref(), false);
             let allowed = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap());
             assert_eq!(allowed, expect, "{origin:?}");
             assert_eq!(headers[VARY], "origin");

@@ -8,7 +8,7 @@ mod pages;
 use dunlin_http::{Body, ClientInfo, Reply};
 use http::{HeaderValue, Request};
 
-use crate::admit::Cors;
+use crate::admit::{Cors, is_preflight};
 use crate::fields::{Facts, FieldEdits, IdentitySlot, Message, REQUEST_ID};
 use crate::reader::{Document, Pattern, Section, Value};
 use crate::routes::Captures;
@@ -46,6 +46,7 @@ pub(crate) struct Parts<'r> {
 pub(crate) struct Begun {
     facts: Option<Facts>,
     origin: Option<HeaderValue>,
+    is_preflight: bool,
     request_id: Option<HeaderValue>,
     prefers_html: bool,
 }
@@ -91,6 +92,7 @@ impl RouteFinish {
         Begun {
             facts: fields.needs_facts().then(|| Facts::new(request, client, identity.cloned())),
             origin: self.cors.as_ref().and_then(|_| request.headers().get(http::header::ORIGIN).cloned()),
+            is_preflight: self.cors.is_some() && is_preflight(request),
             request_id: self.request_id.then(|| request.headers().get(REQUEST_ID).cloned()).flatten(),
             prefers_html: !pages.is_empty() && pages::prefers_html(request.headers()),
         }
@@ -98,7 +100,7 @@ impl RouteFinish {
 
     /// Edits a reply.
     pub(crate) fn apply(&self, begun: Begun, reply: Reply) -> Reply {
-        let Begun { facts, origin, request_id, prefers_html } = begun;
+        let Begun { facts, origin, is_preflight, request_id, prefers_html } = begun;
         let reply = self.edits.pages.apply(prefers_html, self.forwards, reply);
         if self.edits.fields.is_empty() && self.cors.is_none() && request_id.is_none() {
             return reply;
@@ -106,7 +108,7 @@ impl RouteFinish {
         let mut response = reply.into_response();
         let headers = response.headers_mut();
         if let Some(cors) = &self.cors {
-            cors.apply(headers, origin.as_ref());
+            cors.apply(headers, origin.as_ref(), is_preflight);
         }
         if let Some(id) = request_id {
             headers.insert(REQUEST_ID, id);
