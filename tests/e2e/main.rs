@@ -30,6 +30,7 @@ mod prose;
 mod proxy;
 mod query;
 mod query_claims;
+mod query_params;
 mod redirect;
 mod restart;
 mod service;

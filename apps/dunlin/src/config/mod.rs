@@ -26,7 +26,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::admit::auth::Auth;
 use crate::finish::Finish;
-use crate::reader::{Diagnostic, Document, Errors, Section, Source};
+use crate::reader::{Diagnostic, Document, Errors, Section, Source, nulls};
 use expand::Expansion;
 pub(crate) use layers::Cache;
 #[cfg(test)]
@@ -107,7 +107,9 @@ impl Config {
         let (errors, warnings) = (Errors::default(), Errors::default());
         include::add(&mut source, dir, &errors);
         let text = source.text.clone();
-        let (mut document, broken) = DeTable::parse_recoverable(&text);
+        let (mut document, mut broken) = DeTable::parse_recoverable(&text);
+        let nulls = nulls(&text, document.get_ref());
+        broken.retain(|error| error.span().is_none_or(|span| !nulls.contains(&span)));
         for error in &broken {
             errors.push(source.syntax(error.span().unwrap_or_default(), error.message()));
         }
@@ -169,6 +171,7 @@ impl Config {
         route::check_clashes(&routes, server.tls.is_some(), document);
         let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();
         route::check_claims(&routes, document);
+        route::check_facts(&routes, request_id, document);
         let upstreams = table.get("upstream").map(|value| Upstream::read_all(value, document)).unwrap_or_default();
         upstream::check_unused(&upstreams, &routes, document);
         let max_body = server.max_body;

@@ -1,6 +1,6 @@
 //! `[[route]]`: the keys of every route, and the checks over all routes.
 
-use dunlin_pg::Access;
+use dunlin_pg::{Access, Place};
 use dunlin_server::Match;
 use http::Method;
 use toml::de::DeTable;
@@ -294,6 +294,26 @@ pub(super) fn check_claims(routes: &[Route], document: &Document<'_>) {
         }
         if matches!(route.cache, Cache::Stored(_)) {
             let what = "the responses of this route depend on claims, so that the cache cannot share them";
+            wrong(what, "cache = false on this route");
+        }
+    }
+}
+
+/// Reports queries that read the identifier of a request where a client could choose it, and stored
+/// responses that depend on facts outside of their key.
+pub(super) fn check_facts(routes: &[Route], has_request_id: bool, document: &Document<'_>) {
+    for route in routes {
+        let Some(query) = route.room.query() else { continue };
+        let wrong = |what: &str, expected: &str| {
+            document.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
+        };
+        if query.reads(Place::RequestId) && !has_request_id {
+            let what = "the query of this route reads \"request_id\", and requests get none";
+            wrong(what, "request_id = true in [server]");
+        }
+        if matches!(route.cache, Cache::Stored(_)) && (query.reads(Place::ClientIp) || query.reads(Place::RequestId)) {
+            let what = "the responses of this route depend on the client's address or the request's identifier, \
+                so that the cache cannot share them";
             wrong(what, "cache = false on this route");
         }
     }

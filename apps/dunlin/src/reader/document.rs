@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use super::source::{Diagnostic, Source, Span};
 use super::value::{Errors, Value, nearest};
 
@@ -49,6 +52,11 @@ impl Document<'_> {
             self.warnings.push(warning);
         }
         Some(path)
+    }
+
+    /// Returns `true` if a value is written as `null`, without quotes; see [`super::nulls`].
+    pub(crate) fn is_null(&self, value: &Spanned<DeValue<'_>>) -> bool {
+        is_null(&self.source.text, value)
     }
 
     fn existing(&self, value: Value<'_>, entry: Entry) -> Option<PathBuf> {
@@ -98,6 +106,34 @@ impl Entry {
             Self::Folder => path.is_dir(),
         }
     }
+}
+
+/// The places of `null` in tables named `default`. TOML has no such value, so its parser reports
+/// each, and goes on with another value.
+pub(crate) fn nulls(text: &str, table: &DeTable<'_>) -> Vec<Span> {
+    fn collect(text: &str, value: &DeValue<'_>, is_default: bool, found: &mut Vec<Span>) {
+        match value {
+            DeValue::Table(table) => {
+                for (key, value) in table {
+                    if is_default && is_null(text, value) {
+                        found.push(value.span());
+                    }
+                    collect(text, value.get_ref(), &**key.get_ref() == "default", found);
+                }
+            }
+            DeValue::Array(values) => values.iter().for_each(|value| collect(text, value.get_ref(), false, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for (_, value) in table {
+        collect(text, value.get_ref(), false, &mut found);
+    }
+    found
+}
+
+fn is_null(text: &str, value: &Spanned<DeValue<'_>>) -> bool {
+    text.get(value.span()) == Some("null")
 }
 
 /// The warning about a file with a secret that every user of the machine can read.

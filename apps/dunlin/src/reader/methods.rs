@@ -35,12 +35,23 @@ impl Methods {
         Self::Only(vec![Method::GET])
     }
 
-    /// Returns `true` if each method is safe (RFC 9110 §9.2.1): its requests have no effect and no
-    /// body.
+    /// Returns `true` if each method is safe (RFC 9110 §9.2.1): its requests have no effect.
     pub(crate) fn all_safe(&self) -> bool {
         match self {
             Self::Any => false,
             Self::Only(methods) => methods.iter().all(Method::is_safe),
+        }
+    }
+
+    /// Returns `true` if the content of a request means something for any of the methods (RFC 9110
+    /// §9.3, RFC 10008 §2).
+    pub(crate) fn have_bodies(&self) -> bool {
+        let has_none = |method: &Method| {
+            matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::CONNECT)
+        };
+        match self {
+            Self::Any => true,
+            Self::Only(methods) => !methods.iter().all(has_none),
         }
     }
 

@@ -13,7 +13,7 @@ mod source;
 mod units;
 mod value;
 
-pub(crate) use document::{Document, others_can_read};
+pub(crate) use document::{Document, nulls, others_can_read};
 pub(crate) use methods::Methods;
 pub(crate) use names::{Field, Group, media_type, upstream_url};
 pub(crate) use pattern::{Pattern, Piece};

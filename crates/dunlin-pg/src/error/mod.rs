@@ -43,7 +43,7 @@ pub enum Error {
         /// The error that PostgreSQL reported, for a log.
         cause: Arc<tokio_postgres::Error>,
     },
-    /// A request body that is not a JSON object, or that could not be read.
+    /// A request body that is not what its media type says, or that could not be read.
     Body {
         /// 400, 408, 413 or 415.
         status: StatusCode,
@@ -210,6 +210,10 @@ impl Error {
     }
 
     pub(crate) fn parameter(name: &Arc<str>, error: &param::Error) -> Self {
+        if matches!(error, param::Error::MediaType { .. }) {
+            let reason = format!("{name}: {error}").into();
+            return Self::Body { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, reason };
+        }
         Self::Parameter { name: name.clone(), reason: error.to_string().into() }
     }
 }

@@ -1,7 +1,8 @@
 //! The problem documents that clients get.
 
 use dunlin_http::Problem;
-use http::StatusCode;
+use http::header::ACCEPT;
+use http::{HeaderValue, StatusCode};
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::{Error, ErrorKind, state};
@@ -55,6 +56,10 @@ impl Error {
             Self::Parameter { name, reason } => Problem::new(StatusCode::BAD_REQUEST)
                 .detail(format!("{name}: {reason}"))
                 .with("parameter", name.as_ref()),
+            // RFC 9110 §15.5.16: the media types that would do.
+            Self::Body { status: status @ StatusCode::UNSUPPORTED_MEDIA_TYPE, reason } => Problem::new(*status)
+                .detail(reason.as_ref())
+                .header(ACCEPT, HeaderValue::from_static(crate::MEDIA_TYPES)),
             Self::Body { status, reason } => Problem::new(*status).detail(reason.as_ref()),
             Self::Value { reason, .. } => Problem::new(StatusCode::BAD_REQUEST).detail(*reason),
             _ => Problem::new(StatusCode::BAD_REQUEST).detail("a value is not valid"),

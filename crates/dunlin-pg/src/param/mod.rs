@@ -15,6 +15,7 @@
 //! | a JSON array | an array, of several dimensions if it is nested; `json`, `jsonb` |
 //! | a JSON object | a composite, by the names of its fields; `json`, `jsonb` |
 //! | JSON's `null` | NULL |
+//! | a whole body, a file | `bytea` as it is, texts as UTF-8, any other type from its JSON or its text |
 //!
 //! One text for an array is an array of one. If that is not possible, as in `{1,2}` for
 //! `integer[]`, it is PostgreSQL's own form.
@@ -32,6 +33,7 @@
 
 mod array;
 mod bound;
+mod content;
 mod json;
 mod literal;
 mod moment;
@@ -44,6 +46,7 @@ use tokio_postgres::types::{Kind, Type};
 
 pub(crate) use self::bound::is_lost_object;
 pub use self::bound::{Bound, blamed};
+pub use self::content::{Content, ContentKind};
 pub use self::json::Json;
 pub use self::name::type_name;
 
@@ -59,8 +62,10 @@ pub enum Param {
     Text(String),
     /// A member of a JSON body.
     Json(Json),
-    /// A field that came several times in a query string.
+    /// A field that came several times in a query string or a form.
     Many(Vec<String>),
+    /// A whole body, or a file in one.
+    Content(Content),
 }
 
 /// A value that is not valid for its parameter.
@@ -79,6 +84,12 @@ pub enum Error {
         /// The name of the type in SQL.
         expected: String,
     },
+    /// It is a body whose media type has no values of this type.
+    #[error("expected {expected}, as JSON")]
+    MediaType {
+        /// The name of the type in SQL.
+        expected: String,
+    },
 }
 
 /// The reason why a value is refused, without the type.
@@ -86,6 +97,7 @@ pub enum Error {
 enum Refused {
     Invalid,
     OutOfRange,
+    MediaType,
 }
 
 /// Reads `param` as a value of type `ty`.
@@ -103,6 +115,7 @@ pub fn bind(ty: &Type, param: &Param) -> Result<Bound, Error> {
             (_, [text]) => bind_text(ty, text),
             _ => Err(Refused::Invalid),
         },
+        Param::Content(content) => content.bind(ty),
     };
     bound.map_err(|refused| refused.name(ty))
 }
@@ -160,6 +173,12 @@ impl From<Value> for Param {
     }
 }
 
+impl From<Content> for Param {
+    fn from(value: Content) -> Param {
+        Param::Content(value)
+    }
+}
+
 impl From<Json> for Param {
     fn from(value: Json) -> Param {
         Param::Json(value)
@@ -191,7 +210,7 @@ impl Error {
     #[must_use]
     pub fn expected(&self) -> &str {
         match self {
-            Error::Invalid { expected } | Error::OutOfRange { expected } => expected,
+            Error::Invalid { expected } | Error::OutOfRange { expected } | Error::MediaType { expected } => expected,
         }
     }
 }
@@ -204,6 +223,7 @@ impl Refused {
         match self {
             Refused::Invalid => Error::Invalid { expected },
             Refused::OutOfRange => Error::OutOfRange { expected },
+            Refused::MediaType => Error::MediaType { expected },
         }
     }
 }

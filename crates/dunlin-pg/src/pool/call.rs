@@ -40,6 +40,11 @@ impl Call<'_> {
                     key.extend_from_slice(&values.len().to_le_bytes());
                     values.iter().for_each(|value| text(&mut key, 1, value));
                 }
+                Param::Content(content) => {
+                    key.push(4);
+                    key.extend_from_slice(&content.as_bytes().len().to_le_bytes());
+                    key.extend_from_slice(content.as_bytes());
+                }
             }
         }
         (Arc::as_ptr(self.query).addr(), key)

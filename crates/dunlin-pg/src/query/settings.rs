@@ -169,6 +169,7 @@ fn text(param: &Param) -> Option<String> {
             serde_json::Value::String(text) => text,
             _ => json.as_str().to_owned(),
         },
+        Param::Content(content) => content.text()?.to_owned(),
         Param::Null | Param::Many(_) => return None,
     };
     (!text.contains('\0')).then_some(text)

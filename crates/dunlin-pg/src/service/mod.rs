@@ -2,6 +2,7 @@
 
 mod accept;
 mod arguments;
+mod content;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,33 +14,36 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::{
-    Body, BoxError, Context as HandlerContext, Handler, Identity, PathParams, Problem, ReplyFuture, ResponseFuture,
+    Body, BoxError, ClientInfo, Context as HandlerContext, Handler, PathParams, Problem, ReplyFuture, ResponseFuture,
 };
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
 use xxhash_rust::xxh3::xxh3_128;
 
-use self::arguments::Params;
+use self::arguments::{Facts, Params};
+pub use self::content::MEDIA_TYPES;
+use self::content::Wants;
 use crate::declared::Declared;
 use crate::error::{Error, ErrorKind};
 use crate::json::Format;
 use crate::pool::{Answer, Pool};
 use crate::query::{Access, Place, Rows, Source};
 
-/// The default limit of a JSON body, in bytes.
+/// The default limit of a body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// Answers HTTP requests with a declared query. Parameters come from the path
 /// ([`PathParams`](dunlin_http::PathParams) in the request's extensions), the query string, the
-/// head, a JSON body, and the client's [`Identity`](dunlin_http::Identity). Errors are problem
-/// documents.
+/// head, the body, and the client's [`Identity`](dunlin_http::Identity) and address. Errors are
+/// problem documents.
 ///
 /// axum has path parameters of its own; `examples/axum.rs` turns them into
 /// [`PathParams`](dunlin_http::PathParams).
 ///
 /// A complete answer to a read has an `ETag` from its content, and `If-None-Match` is evaluated. An
-/// answer that depends on a claim is `Cache-Control: private`.
+/// answer that depends on a claim, on the client's address or on the request's identifier is
+/// `Cache-Control: private`.
 #[derive(Clone)]
 pub struct QueryService(Arc<Inner>);
 
@@ -49,12 +53,14 @@ struct Inner {
     pool: Pool,
     query: Arc<Declared>,
     max_body: usize,
-    /// `true` if a parameter is a field of the body.
-    reads_body: bool,
+    /// The parts of the body that parameters are.
+    wants: Wants,
     /// The fields that choose the answer (RFC 9110 §12.5.5).
     vary: Option<HeaderValue>,
-    /// `true` if the answer depends on the client's identity.
+    /// `true` if the answer is for one client.
     is_private: bool,
+    /// `true` if a parameter is a claim.
+    reads_claims: bool,
 }
 
 /// The future of a [`QueryService`].
@@ -76,12 +82,14 @@ impl QueryService {
     #[must_use]
     pub fn new(pool: Pool, query: Arc<Declared>) -> Self {
         let vary = vary(&query);
-        let is_private = query.sources().iter().any(|source| source.place() == Place::Claim);
-        let reads_body = query.reads_body();
-        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY, reads_body, vary, is_private }))
+        let reads = |places: &[Place]| query.sources().iter().any(|source| places.contains(&source.place()));
+        let is_private = reads(&[Place::Claim, Place::ClientIp, Place::RequestId]);
+        let reads_claims = reads(&[Place::Claim]);
+        let wants = arguments::wants(&query);
+        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY, wants, vary, is_private, reads_claims }))
     }
 
-    /// Sets the limit of a JSON body, in bytes. It is 1 MiB by default. A larger body is 413.
+    /// Sets the limit of a body, in bytes. It is 1 MiB by default. A larger body is 413.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         Arc::make_mut(&mut self.0).max_body = bytes;
@@ -91,21 +99,24 @@ impl QueryService {
     /// Answers a request with these path parameters. The [`Service`] takes them from the request's
     /// extensions instead.
     pub fn answer(&self, request: Request<Body>, path: &PathParams) -> AnswerFuture {
-        let identity = self.0.is_private.then(|| request.extensions().get().cloned()).flatten();
-        Box::pin(ResponseFuture::new(self.reply(request, path, identity)))
+        let extensions = request.extensions();
+        let identity = self.0.reads_claims.then(|| extensions.get().cloned()).flatten();
+        let ip = extensions.get::<ClientInfo>().and_then(|client| client.ip);
+        Box::pin(ResponseFuture::new(self.reply(request, path, Facts { identity, ip })))
     }
 
-    fn reply(&self, request: Request<Body>, path: &PathParams, identity: Option<Arc<Identity>>) -> ReplyFuture {
+    fn reply(&self, request: Request<Body>, path: &PathParams, facts: Facts) -> ReplyFuture {
         let this = self.0.clone();
         // The rare case has a future of its own, so that the future of a read stays small.
-        if this.reads_body {
+        if this.wants.fields || this.wants.whole {
             let path = path.clone();
             return ReplyFuture::response(async move {
                 let (parts, body) = request.into_parts();
-                let params = match arguments::read(body, this.max_body).await {
-                    Ok(fields) => {
-                        let (uri, headers, identity) = (&parts.uri, &parts.headers, identity.as_deref());
-                        arguments::of(&this.query, arguments::Parts { uri, path: &path, headers, identity, fields })
+                let params = match content::Body::read(body, &parts.headers, this.max_body, this.wants).await {
+                    Ok(body) => {
+                        let (uri, headers) = (&parts.uri, &parts.headers);
+                        let parts = arguments::Parts { uri, path: &path, headers, facts: &facts, body: &body };
+                        arguments::of(&this.query, &parts, this.wants.fields)
                     }
                     Err(error) => Err(error),
                 };
@@ -115,9 +126,9 @@ impl QueryService {
         }
         let (parts, body) = request.into_parts();
         drop(body);
-        let (uri, headers, identity) = (&parts.uri, &parts.headers, identity.as_deref());
-        let fields = arguments::Fields::new();
-        let params = arguments::of(&this.query, arguments::Parts { uri, path, headers, identity, fields });
+        let (uri, headers) = (&parts.uri, &parts.headers);
+        let given = arguments::Parts { uri, path, headers, facts: &facts, body: &content::Body::absent() };
+        let params = arguments::of(&this.query, &given, false);
         let info = RequestInfo::of(&this.query, parts.method, parts.headers);
         ReplyFuture::response(this.respond(params, info))
     }
@@ -228,8 +239,8 @@ impl Handler<HandlerContext> for QueryService {
     type Future = ReplyFuture;
 
     fn handle(&self, request: Request<Body>, context: &HandlerContext) -> ReplyFuture {
-        let identity = context.identity.as_ref().filter(|_| self.0.is_private).cloned();
-        self.reply(request, &context.params, identity)
+        let identity = context.identity.as_ref().filter(|_| self.0.reads_claims).cloned();
+        self.reply(request, &context.params, Facts { identity, ip: context.client.ip })
     }
 }
 
@@ -282,7 +293,8 @@ impl RequestInfo {
 fn vary(query: &Declared) -> Option<HeaderValue> {
     let chosen = query.rows == Rows::Many && query.formats != Default::default();
     let headers = query.sources().iter().filter(|source| source.place() == Place::Header).map(Source::key);
-    let names: Vec<&str> = chosen.then_some("accept").into_iter().chain(headers).collect();
+    let cookies = query.sources().iter().any(|source| source.place() == Place::Cookie).then_some("cookie");
+    let names: Vec<&str> = chosen.then_some("accept").into_iter().chain(headers).chain(cookies).collect();
     if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() }
 }
 
