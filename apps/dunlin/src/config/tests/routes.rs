@@ -143,18 +143,18 @@ fn parameters_that_nothing_provides() {
     "#]],
     );
     check(
-        "[[route]]\npath = \"/u\"\nmethod = \"POST\"\nquery = \"SELECT $1\"\nparams = [\"body\"]\n",
+        "[[route]]\npath = \"/u\"\nquery = \"SELECT $1\"\nparams = [\"body\"]\n",
         expect![[r#"
-        dunlin.toml:5:11: nothing provides "body": the body is no parameter as a whole; expected "body." and the name of a field
-          |
-        5 | params = ["body"]
-          |           ^^^^^^
-    "#]],
+            dunlin.toml:4:11: nothing provides "body": a GET request has no body; expected a path or query parameter, or method = "POST"
+              |
+            4 | params = ["body"]
+              |           ^^^^^^
+        "#]],
     );
     check(
         "[[route]]\npath = \"/u\"\nmethod = \"POST\"\nquery = \"SELECT $1\"\nparams = [\"bdy.name\"]\n",
         expect![[r#"
-            dunlin.toml:5:11: nothing provides "bdy.name"; expected the name of a path or query parameter, or "body.", "header." or "claim." and a name behind it; did you mean "body.name"?
+            dunlin.toml:5:11: nothing provides "bdy.name"; expected the name of a path or query parameter, "body", "client_ip", "request_id", or "body.", "header.", "cookie." or "claim." and a name behind it; did you mean "body.name"?
               |
             5 | params = ["bdy.name"]
               |           ^^^^^^^^^^

@@ -16,9 +16,9 @@ fn read(media: Option<&str>, body: &str, wants: Wants) -> Result<Body, Error> {
 }
 
 #[track_caller]
-fn check(media: Option<&str>, body: &str, path: &str, expect: Option<Param>) {
+fn check(media: Option<&str>, body: &str, path: &str, expect: impl Into<Option<Param>>) {
     let body = read(media, body, FIELDS).unwrap();
-    assert_eq!(body.fields().unwrap().get(path), expect, "{media:?} {path}");
+    assert_eq!(body.fields().unwrap().get(path), expect.into(), "{media:?} {path}");
 }
 
 #[track_caller]
