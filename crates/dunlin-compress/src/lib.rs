@@ -7,6 +7,7 @@ mod content;
 mod decompress;
 mod encoder;
 mod error;
+mod facts;
 mod future;
 mod head;
 mod layer;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::assess::TypeCache;
+use crate::facts::FactTable;
 use crate::store::{Store, StoreStats};
 use crate::workers::Workers;
 use crate::{Config, Stats};
@@ -15,6 +16,8 @@ const BACKLOG: usize = 256;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) types: TypeCache,
+    /// The facts about stored heads that were seen before.
+    pub(crate) facts: FactTable,
     /// The kept encodings. `None` if the configuration keeps none.
     pub(crate) store: Option<Arc<Store>>,
     /// The threads for encodings that a client waits for.
@@ -37,6 +40,7 @@ impl Shared {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             types: TypeCache::new(config.types.clone()),
+            facts: FactTable::default(),
             store: (config.store > 0).then(|| Arc::new(Store::new(config.store))),
             workers: Arc::new(Workers::new(config.threads)),
             background: Workers::background(BACKLOG),

@@ -8,6 +8,7 @@ use dunlin_http::{Body, Change, Lines, StoredReply, vary};
 use http::{HeaderValue, Response};
 
 use crate::assess::{Head, Verdict, assess};
+use crate::facts::HeadFacts;
 use crate::head;
 use crate::recode;
 use crate::request::RequestInfo;
@@ -33,7 +34,8 @@ pub(crate) fn encode(shared: &Shared, request: &RequestInfo, reply: StoredReply)
     }
     let Some(coding) = request.coding else { return identity(shared, reply) };
     let Some(kept) = kept(shared, coding, &reply) else {
-        let is_finished = verdict(shared, &reply) == Verdict::Leave && !recode::is_encoded(reply.head().headers());
+        let is_finished = verdict(shared, &reply, reply.body().len()) == Verdict::Leave
+            && !recode::is_encoded(reply.head().headers());
         return match is_finished {
             true => StoredOutcome::Reply(reply),
             false => StoredOutcome::Response(reply.into_response()),
@@ -50,9 +52,23 @@ pub(crate) fn encode(shared: &Shared, request: &RequestInfo, reply: StoredReply)
 }
 
 fn identity(shared: &Shared, reply: StoredReply) -> StoredOutcome {
-    match verdict(shared, &reply) {
-        Verdict::Leave if recode::is_encoded(reply.head().headers()) => StoredOutcome::Response(reply.into_response()),
-        Verdict::Encode if !vary::contains(reply.head().headers(), "accept-encoding") => {
+    let examine = || {
+        let headers = reply.head().headers();
+        // A size that is unknown is not too small.
+        let is_listed = verdict(shared, &reply, None) == Verdict::Encode;
+        HeadFacts {
+            is_encoded: recode::is_encoded(headers),
+            lacks_vary: is_listed && !vary::contains(headers, "accept-encoding"),
+        }
+    };
+    let facts = match reply.head().lines() {
+        Some(lines) => shared.facts.get_or_examine(lines.id(), examine),
+        None => examine(),
+    };
+    let is_large = reply.body().len().is_none_or(|len| len >= shared.config.min_size);
+    match facts {
+        HeadFacts { is_encoded: true, .. } => StoredOutcome::Response(reply.into_response()),
+        HeadFacts { lacks_vary: true, .. } if is_large => {
             StoredOutcome::Reply(reply.with_last_line(VARY_LINE, |headers, _| head::varies(headers)))
         }
         _ => StoredOutcome::Reply(reply),
@@ -70,7 +86,7 @@ fn lines(shared: &Shared, coding: Coding, reply: &StoredReply, kept: &Kept, enco
     if let Some(lines) = kept.lines(identity_lines) {
         return Some(lines.clone());
     }
-    if verdict(shared, reply) != Verdict::Encode {
+    if verdict(shared, reply, reply.body().len()) != Verdict::Encode {
         return None;
     }
     let lines = reply.lines_after(change(coding), &encoding.body())?;
@@ -80,9 +96,10 @@ fn lines(shared: &Shared, coding: Coding, reply: &StoredReply, kept: &Kept, enco
     Some(lines)
 }
 
-fn verdict(shared: &Shared, reply: &StoredReply) -> Verdict {
+/// Decides about a reply whose content has this size, in bytes.
+fn verdict(shared: &Shared, reply: &StoredReply, size: Option<u64>) -> Verdict {
     let head = Head { status: reply.head().status(), headers: reply.head().headers() };
-    assess(&shared.types, shared.config.min_size, head, reply.body().len())
+    assess(&shared.types, shared.config.min_size, head, size)
 }
 
 /// The change of the header for content in this coding.

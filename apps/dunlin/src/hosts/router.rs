@@ -64,8 +64,19 @@ impl<T> HostRouter<T> {
         self.hosts.is_some()
     }
 
-    /// The route of a request for `authority`, without parameters.
+    /// The value of a request for `authority`, if [`find`](Self::find) finds one.
     #[inline]
+    pub(crate) fn get<'a>(&self, authority: impl FnOnce() -> &'a str, method: &Method, path: &str) -> Option<&T> {
+        match &self.hosts {
+            None => self.any.get(method, path),
+            Some(_) => match self.find(authority, method, path) {
+                Match::Found { value, .. } => Some(value),
+                _ => None,
+            },
+        }
+    }
+
+    /// The result of the look-up of a request for `authority`, without parameters.
     pub(crate) fn find<'a>(&self, authority: impl FnOnce() -> &'a str, method: &Method, path: &str) -> Match<'_, T> {
         match &self.hosts {
             None => self.any.find(method, path),

@@ -39,7 +39,15 @@ impl Tail {
         let target = uri.path_and_query().map_or("", |target| target.as_str());
         let path = uri.path().len().min(target.len());
         let Some(slashes) = self.0 else { return path };
-        target[..path].match_indices('/').nth(slashes - 1).map_or(path, |(at, _)| at + 1)
+        // A loop over the bytes costs less than a search for each slash, because segments are short.
+        let mut left = slashes;
+        for (at, byte) in target.as_bytes()[..path].iter().enumerate() {
+            left -= usize::from(*byte == b'/');
+            if left == 0 {
+                return at + 1;
+            }
+        }
+        path
     }
 }
 
@@ -76,7 +84,9 @@ impl Captures {
     fn each<'p>(&self, path: &'p str, mut visit: impl FnMut(&Arc<str>, &'p str)) {
         let mut left = path.strip_prefix('/').unwrap_or(path);
         for segment in &self.0 {
-            let (own, rest) = left.split_once('/').unwrap_or((left, ""));
+            // A segment is short, so a loop over its bytes costs less than `split_once`.
+            let end = left.bytes().position(|byte| byte == b'/');
+            let (own, rest) = end.map_or((left, ""), |end| (&left[..end], &left[end + 1..]));
             match segment {
                 Segment::Literal => {}
                 Segment::Name(name) => visit(name, own),

@@ -103,10 +103,9 @@ impl Handler<Exchange> for App {
             // A trusted proxy may name another host, and the host decides about the route.
             identify::identify(&state.unmatched, &mut request, peer);
         }
-        let index = match state.router.find(|| host(&request), request.method(), request.uri().path()) {
-            Match::Found { value: &index, .. } => Some(index),
-            _ if state.has_cors => state.preflighted(&request),
-            _ => None,
+        let index = match state.router.get(|| host(&request), request.method(), request.uri().path()) {
+            None if state.has_cors => state.preflighted(&request),
+            index => index.copied(),
         };
         let route = state.route(index);
         let mut context = Context::default();
@@ -180,10 +179,7 @@ impl LoopState {
     fn preflighted(&self, request: &Request<Body>) -> Option<usize> {
         let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| is_preflight(request))?;
         let method = Method::from_bytes(method.as_bytes()).ok()?;
-        let Match::Found { value: &index, .. } = self.router.find(|| host(request), &method, request.uri().path())
-        else {
-            return None;
-        };
+        let index = *self.router.get(|| host(request), &method, request.uri().path())?;
         self.route(Some(index)).admit.as_ref().filter(|admit| admit.has_cors()).map(|_| index)
     }
 

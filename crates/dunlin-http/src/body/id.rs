@@ -22,4 +22,10 @@ impl BodyId {
         // A process never makes 2^64 ids, so the counter does not wrap.
         Self(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MAX))
     }
+
+    /// The number. Ids are counted from one.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
 }

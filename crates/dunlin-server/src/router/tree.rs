@@ -79,6 +79,15 @@ impl Tree {
         }
     }
 
+    /// Returns the number of the pattern that matches `path`.
+    #[inline]
+    pub(super) fn find(&self, path: &str) -> Option<usize> {
+        match &self.beside {
+            None => self.first.at(path).ok().map(|found| *found.value),
+            Some(_) => self.at(path).map(|(index, _)| index),
+        }
+    }
+
     /// Returns the match of higher rank. Each is the best of its tree.
     fn outrank<P>(&self, first: Option<(usize, P)>, beside: Option<(usize, P)>) -> Option<(usize, P)> {
         match (first, beside) {
