@@ -49,12 +49,12 @@ async fn a_slow_client_does_not_time_the_upstream_out() {
         connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
     })
     .await;
-    let config = ProxyConfig { response_timeout: Some(Duration::from_secs(2)), ..ProxyConfig::default() };
+    let config = ProxyConfig { response_timeout: Some(Duration::from_secs(1)), ..ProxyConfig::default() };
     let front = proxy_with(client(Config::default()), &origin.uri("/"), config).await;
     let mut connection = crate::support::RawConnection::connect(front).await;
     connection.send("POST / HTTP/1.1\r\nhost: f\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n").await;
     for _ in 0..5 {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
         connection.send("1\r\nx\r\n").await;
     }
     connection.send("0\r\n\r\n").await;

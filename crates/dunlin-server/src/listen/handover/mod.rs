@@ -10,6 +10,8 @@
 //!
 //! The listening sockets never close, so no connection that waits in one is lost.
 
+mod message;
+
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,6 +30,7 @@ use socket2::SockRef;
 
 use super::{Bound, Socket};
 use crate::Addr;
+use message::{MAX_BYTES, Message};
 
 /// The running server, seen from its successor.
 #[derive(Debug)]
@@ -43,8 +46,9 @@ pub(crate) struct Keeper {
     sockets: Arc<Vec<(Addr, Socket)>>,
 }
 
-const SOCKET: u8 = b'+';
-const END: u8 = b'.';
+/// The successor has a socket.
+const TAKEN: u8 = b'+';
+/// The successor serves.
 const READY: u8 = b'!';
 /// The time for one message of the protocol.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -182,18 +186,18 @@ fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Socket)]) -> io::Result<(
         let mut control = SendAncillaryBuffer::new(&mut space);
         let descriptors = [socket.as_fd()];
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let text = [&[SOCKET], addr.to_string().as_bytes()].concat();
-        sendmsg(&stream, &[IoSlice::new(&text)], &mut control, FLAGS.0)?;
+        let message = Message::Socket(addr).to_bytes();
+        sendmsg(&stream, &[IoSlice::new(&message)], &mut control, FLAGS.0)?;
         stream.read_exact(&mut answer)?;
     }
-    stream.write_all(&[END])?;
+    stream.write_all(&Message::<Addr>::End.to_bytes())?;
     stream.set_read_timeout(Some(START_TIMEOUT))?;
     stream.read_exact(&mut answer)?;
     if answer == [READY] { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 fn receive(stream: &mut UnixStream) -> io::Result<Option<(Addr, Socket)>> {
-    let mut text = [0; 4096];
+    let mut text = [0; MAX_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = recvmsg(&*stream, &mut [IoSliceMut::new(&mut text)], &mut control, FLAGS.1)?;
@@ -202,13 +206,11 @@ fn receive(stream: &mut UnixStream) -> io::Result<Option<(Addr, Socket)>> {
         _ => None,
     });
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-    let addr = match text.get(..message.bytes) {
-        Some([END]) => return Ok(None),
-        Some([SOCKET, addr @ ..]) => std::str::from_utf8(addr).ok().and_then(|addr| addr.parse().ok()),
-        _ => None,
+    let addr: Addr = match text.get(..message.bytes).and_then(Message::parse).ok_or_else(invalid)? {
+        Message::End => return Ok(None),
+        Message::Socket(addr) => addr,
     };
-    stream.write_all(&[SOCKET])?;
-    let addr: Addr = addr.ok_or_else(invalid)?;
+    stream.write_all(&[TAKEN])?;
     let descriptor: OwnedFd = descriptor.ok_or_else(invalid)?;
     rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC)?;
     listening(addr, descriptor).map(Some)
