@@ -71,7 +71,7 @@ fn each_metric_is_documented() {
         "[cache]\nredis = \"{0}\"\n{1}[upstream.app]\nservers = \"{2}\"\n[[route]]\npath = \"/app\"\n\
          proxy = \"http://app/\"\n[[route]]\npath = \"/files/{{*path}}\"\nfiles = \".\"\n\
          [[route]]\npath = \"/up\"\nproxy = \"{2}\"\ncache = true\n[[route]]\npath = \"/one\"\nquery = \"SELECT 1\"\n\
-         rate_limit = {{ requests = 1000 }}\n[[route]]\npath = \"/staff\"\ntext = \"x\"\nauth = \"staff\"\n\
+         rate_limit = {{ requests = 1000 }}\nlive = {{ groups = [\"one\"] }}\n[[route]]\npath = \"/staff\"\ntext = \"x\"\nauth = \"staff\"\n\
          [auth.staff]\nkind = \"basic\"\nusers = \"users\"\n",
         redis.url(),
         database_at(&crate::database().url()),

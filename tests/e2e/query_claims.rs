@@ -6,7 +6,7 @@ use crate::database;
 use crate::service::{Folder, Service, database_at, dunlin, problem, refused};
 
 /// A file of keys: the key of each client is its name.
-fn keys() -> String {
+pub(crate) fn keys() -> String {
     ["ada", "eve"].map(|name| format!("{name}:{}\n", sha256(name))).concat()
 }
 

@@ -34,7 +34,8 @@ pub(crate) fn follow(plan: &Arc<Plan>) -> Option<Following> {
 pub(crate) fn warning(plan: &Plan) -> Option<&'static str> {
     let is_cut_off = plan.config().database.as_ref().is_some_and(|database| !database.can_listen());
     (is_cut_off && !plan.groups().is_empty()).then_some(
-        "pooler = \"transaction\" carries no notices, so no response with cache groups is stored; \
+        "pooler = \"transaction\" carries no notices, so no response with cache groups is stored, and events come only \
+         after writes through this service; \
          set listen_url in [database] to an address that goes around the pooler",
     )
 }
@@ -70,11 +71,11 @@ async fn follow_channel(mut listener: Listener, plan: Arc<Plan>) {
             }
             Event::Gap => {
                 plan.cache().invalidate_groups(plan.groups());
-                plan.notices_lost().store(false, Ordering::Release);
+                plan.set_notices_lost(false);
                 tracing::info!(channel, "following the notices of the database");
             }
             Event::Lost => {
-                plan.notices_lost().store(true, Ordering::Release);
+                plan.set_notices_lost(true);
                 tracing::warn!(
                     channel,
                     "lost the notification connection; responses that depend on it are not stored until it is back"

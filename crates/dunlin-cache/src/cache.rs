@@ -129,6 +129,27 @@ impl Cache {
         self.core.purge(&Invalidation::all())
     }
 
+    /// Calls `observer` after each invalidation, by this instance or by another one that shares the
+    /// store. It runs on the thread of the invalidation, so it must be quick.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// use dunlin_cache::{Cache, Config};
+    ///
+    /// let (cache, seen) = (Cache::new(Config::default()), Arc::new(AtomicUsize::new(0)));
+    /// let count = Arc::clone(&seen);
+    /// cache.observe(move |invalidation| {
+    ///     count.fetch_add(invalidation.groups.len(), Ordering::SeqCst);
+    /// });
+    /// cache.invalidate_groups(&["users", "orders"]);
+    /// assert_eq!(seen.load(Ordering::SeqCst), 2);
+    /// ```
+    pub fn observe(&self, observer: impl Fn(&Invalidation) + Send + Sync + 'static) {
+        self.core.observers.write().push(Box::new(observer));
+    }
+
     /// The number of responses in memory that no invalidation has overtaken. It looks at each of
     /// them.
     #[must_use]

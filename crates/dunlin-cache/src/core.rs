@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_http::Clock;
+use parking_lot::RwLock;
 
 use crate::config::Config;
 use crate::flights::Flights;
@@ -13,6 +14,7 @@ use crate::policy::key::{Seeds, Target};
 use crate::prefix_purges::PrefixPurges;
 use crate::search_rules::SearchRules;
 use crate::stats::Counters;
+use crate::store::Invalidation;
 use crate::store::second::Second;
 
 /// The state that the clones of a cache share.
@@ -29,7 +31,12 @@ pub(crate) struct Core {
     /// The store that other instances share.
     pub(crate) second: Option<Second>,
     pub(crate) search_rules: SearchRules,
+    /// The functions that are called after each invalidation.
+    pub(crate) observers: RwLock<Vec<Observer>>,
 }
+
+/// A function that is called after an invalidation.
+pub(crate) type Observer = Box<dyn Fn(&Invalidation) + Send + Sync>;
 
 // === impl Core ===
 
@@ -51,6 +58,7 @@ impl Core {
             counters: Counters::default(),
             second,
             search_rules: SearchRules::new((search_bytes / 256) as usize),
+            observers: RwLock::default(),
         }
     }
 

@@ -40,6 +40,16 @@ impl Core {
         self.generations.is_current(entry.since, &entry.slots) && !self.prefix_purges.overtook(entry.since, key)
     }
 
+    fn remove_prefixes(&self, invalidation: &Invalidation, number: u64) {
+        for prefix in &invalidation.prefixes {
+            self.prefix_purges.add(number, prefix);
+        }
+        let is_named = |entry: &Entry| entry.since < number && has_prefix(entry, &invalidation.prefixes);
+        for (hash, entry) in self.memory.select(is_named) {
+            self.memory.remove(hash, &entry);
+        }
+    }
+
     fn slots(&self, invalidation: &Invalidation) -> Vec<Slot> {
         let mut slots: Vec<Slot> = invalidation.groups.iter().map(|group| self.seeds.name(group).into()).collect();
         for target in targets(invalidation) {
@@ -59,16 +69,10 @@ impl Invalidate for Core {
         for target in targets(invalidation) {
             self.memory.remove_key(target.hash(&self.seeds));
         }
-        if invalidation.prefixes.is_empty() {
-            return;
+        if !invalidation.prefixes.is_empty() {
+            self.remove_prefixes(invalidation, number);
         }
-        for prefix in &invalidation.prefixes {
-            self.prefix_purges.add(number, prefix);
-        }
-        let is_named = |entry: &Entry| entry.since < number && has_prefix(entry, &invalidation.prefixes);
-        for (hash, entry) in self.memory.select(is_named) {
-            self.memory.remove(hash, &entry);
-        }
+        self.observers.read().iter().for_each(|observer| observer(invalidation));
     }
 }
 

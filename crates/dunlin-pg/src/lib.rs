@@ -38,7 +38,7 @@ pub use error::{Error, ErrorKind};
 pub use listen::{Event, Listener};
 pub use pool::{Answer, Pool, Transaction, TransactionOptions};
 pub use query::{Access, Formats, Isolation, Place, Query, QueryError, Role, Rows, Setting, Source};
-pub use service::{AnswerFuture, MEDIA_TYPES, QueryService};
+pub use service::{AnswerFuture, BoundQuery, MEDIA_TYPES, QueryService};
 pub use ssl_mode::SslMode;
 pub use stats::{ErrorCounts, Stats};
 /// The client library. Some signatures have its types, for example `Row` and `types::ToSql`.

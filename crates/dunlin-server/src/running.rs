@@ -120,6 +120,13 @@ impl Handle {
         *self.0.stage.borrow() >= Stage::Stopping
     }
 
+    /// Waits until the server shuts down. It may still accept connections for a time.
+    pub async fn stopping(&self) {
+        let mut stage = self.0.stage.subscribe();
+        // It fails only if the server is gone.
+        let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
+    }
+
     /// The figures of each loop.
     #[must_use]
     pub fn stats(&self) -> Vec<LoopStats> {

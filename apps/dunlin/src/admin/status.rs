@@ -37,6 +37,10 @@ pub(super) fn document(state: &State) -> Value {
         })).collect::<Vec<_>>(),
         "routes": routes,
         "cache": cache(state),
+        "live": state.plan.hub().map(|hub| {
+            let stats = hub.stats();
+            json!({"watchers": stats.watchers, "topics": stats.topics, "events": stats.events, "skipped": stats.skipped})
+        }),
         "database": config.database.as_ref().map(|database| {
             let stats = database.stats();
             json!({"budget": stats.budget, "open": stats.shared + stats.own, "busy": stats.busy, "queries": stats.queries})

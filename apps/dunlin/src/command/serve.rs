@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use dunlin_http::BoxError;
-use dunlin_server::{Addr, Running, Server};
+use dunlin_server::{Addr, Handle, Running, Server};
 
 use super::check::unprepared;
 use super::signals::Signals;
@@ -40,7 +40,10 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
     for addr in running.local_addrs() {
         tracing::info!(%addr, routes = plan.config().routes.len(), "serving");
     }
-    let outcome = control.block_on(async { stop(running, &mut signals).await });
+    let outcome = control.block_on(async {
+        tokio::spawn(end_events(plan.clone(), handle));
+        stop(running, &mut signals).await
+    });
     drop((notices, admin));
     match outcome.cut {
         0 => tracing::info!("stopped: every request was answered"),
@@ -79,6 +82,15 @@ fn start(server: Server, plan: &Arc<Plan>, health: &Arc<Health>) -> Result<Runni
         }
     });
     Ok(running.context("cannot start")?)
+}
+
+/// Ends the streams of events when the service no longer accepts connections, so that it does not
+/// wait for them. Their clients reconnect elsewhere, or later.
+async fn end_events(plan: Arc<Plan>, handle: Handle) {
+    let Some(hub) = plan.hub() else { return };
+    handle.stopping().await;
+    tokio::time::sleep(plan.config().server.lame_duck).await;
+    hub.close();
 }
 
 /// Waits for the end: a signal begins it, a second one cuts it short.

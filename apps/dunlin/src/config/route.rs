@@ -132,6 +132,12 @@ impl Route {
         format!("{}{}", hosts.join(","), self.path.as_str())
     }
 
+    /// The groups that stored responses and events depend on.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &String> {
+        let live = self.room.query().map(Query::live).unwrap_or_default();
+        self.cache.groups().iter().chain(live)
+    }
+
     /// Returns `true` if a request may be for both routes.
     fn meets(&self, other: &Self) -> bool {
         let same_host = match (&self.hosts[..], &other.hosts[..]) {
@@ -329,7 +335,7 @@ pub(super) fn check_replicas(routes: &[Route], has_replica: bool, document: &Doc
     } else {
         ("any of the hosts in \"url\"", "target_session_attrs=read-write in \"url\", or no groups")
     };
-    for route in routes.iter().filter(|route| !route.cache.groups().is_empty()) {
+    for route in routes.iter().filter(|route| route.groups().next().is_some()) {
         let Some(query) = route.room.query() else { continue };
         if query.declaration.access == Access::Read || !has_replica {
             let what = format!(

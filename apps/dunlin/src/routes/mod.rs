@@ -8,6 +8,7 @@
 mod fetch;
 mod files;
 mod invalidates;
+mod live;
 mod path;
 mod policy;
 mod proxy;
@@ -24,6 +25,7 @@ use anyhow::Result;
 use dunlin_cache::{Cache as Store, QueryKey};
 use dunlin_fetch::{Client, Upstream};
 use dunlin_http::{Context, Metric, Network, SharedHandler};
+use dunlin_live::Hub;
 use dunlin_pg::{Database, Declared, Pool};
 use parking_lot::Mutex;
 
@@ -125,6 +127,11 @@ pub(crate) trait Prepared: Send + Sync {
         None
     }
 
+    /// The handler of requests for events, on one event loop.
+    fn events(&self, _: &EventLoop<'_>) -> Option<SharedHandler<Context>> {
+        None
+    }
+
     /// The figures of the shared parts.
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()
@@ -138,6 +145,8 @@ pub(crate) struct Process<'p> {
     /// The proxies in front of this service.
     pub(crate) trusted: &'p [Network],
     pub(crate) upstreams: &'p [Arc<Upstream>],
+    /// The results that are watched.
+    pub(crate) hub: &'p Hub,
     /// A client for checks. It opens no connection.
     pub(crate) client: &'p Client,
 }

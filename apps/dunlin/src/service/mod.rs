@@ -6,6 +6,7 @@
 mod access;
 mod https;
 mod identify;
+mod live;
 mod observe;
 mod optional;
 mod plan;

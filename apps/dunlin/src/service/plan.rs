@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use dunlin_cache::{Cache, RoutePolicy};
 use dunlin_compress::{CompressLayer, DecompressLayer};
 use dunlin_fetch::Client;
 use dunlin_http::{Body, Clock, Context, Handler, Metric, ReplyFuture, SharedHandler};
+use dunlin_live::Hub;
 use dunlin_pg::{Database, Declared, Pool};
 use http::Request;
 use tower_layer::Layer;
 
+use super::live::Live;
 use super::optional::Optional;
 use super::request_fields::EditRequest;
 use super::{App, Cached, Layers, LoopState, RouteState};
@@ -42,6 +44,8 @@ pub(crate) struct Plan {
     reload: Reload,
     clients: Clients,
     telemetry: Arc<Telemetry>,
+    /// The results that are watched.
+    hub: Hub,
     /// The groups that notices of the database invalidate; empty if there are no notices.
     groups: Vec<String>,
     /// `true` while notices may be lost.
@@ -60,11 +64,13 @@ impl Plan {
     /// A wrong setting of a route, with its place.
     pub(crate) fn new(config: Config) -> Result<Self, Failure> {
         let client = Client::new(config.fetch.clone()).context("[fetch]")?;
+        let hub = Hub::new(dunlin_live::Config::default());
         let process = Process {
             database: config.database.as_ref(),
             fetch: &config.fetch,
             trusted: &config.trusted_proxies,
             upstreams: &config.upstreams,
+            hub: &hub,
             client: &client,
         };
         let mut wrong = Vec::new();
@@ -85,19 +91,30 @@ impl Plan {
         if !wrong.is_empty() {
             return Err(Failure::Config(config.explain(wrong, is_coloured())));
         }
+        let cache = match &config.cache.redis {
+            None => Cache::new(config.cache.config.clone()),
+            Some(store) => Cache::with_store(config.cache.config.clone(), Clock::system(), store.clone()),
+        };
+        if has_live(&config) {
+            let hub = hub.clone();
+            cache.observe(move |invalidation| match invalidation.all {
+                true => hub.invalidate_all(),
+                false => hub.invalidate(&invalidation.groups),
+            });
+        }
+        let groups = groups(&config);
+        hub.set_lost(!groups.is_empty());
         let labels = config.routes.iter().map(|route| Label { path: route.name(), methods: route.methods.to_string() });
         Ok(Self {
             prepared,
             auth,
             reload,
-            cache: match &config.cache.redis {
-                None => Cache::new(config.cache.config.clone()),
-                Some(store) => Cache::with_store(config.cache.config.clone(), Clock::system(), store.clone()),
-            },
+            cache,
+            hub,
             compress: CompressLayer::new(config.compression.clone())?,
             clients: Clients::default(),
             telemetry: Arc::new(Telemetry::new(labels)),
-            groups: groups(&config),
+            groups,
             notices_lost: Arc::new(AtomicBool::new(true)),
             access: config.log.access && config.log.level >= tracing::Level::INFO,
             config,
@@ -112,6 +129,11 @@ impl Plan {
         &self.cache
     }
 
+    /// The results that are watched; `None` if no route has events.
+    pub(crate) fn hub(&self) -> Option<&Hub> {
+        has_live(&self.config).then_some(&self.hub)
+    }
+
     /// The groups whose responses are stored until a notice of the database names them.
     pub(crate) fn groups(&self) -> &[String] {
         &self.groups
@@ -120,6 +142,12 @@ impl Plan {
     /// `true` while notices of the database may be lost.
     pub(crate) fn notices_lost(&self) -> &Arc<AtomicBool> {
         &self.notices_lost
+    }
+
+    /// Notes whether notices of the database may be lost.
+    pub(crate) fn set_notices_lost(&self, lost: bool) {
+        self.hub.set_lost(lost);
+        self.notices_lost.store(lost, Ordering::Release);
     }
 
     pub(crate) fn telemetry(&self) -> &Arc<Telemetry> {
@@ -163,6 +191,7 @@ impl Plan {
         metrics.extend(self.config.cache.redis.iter().flat_map(|store| store.stats().metrics()));
         metrics.extend(self.prepared.iter().flat_map(|prepared| prepared.metrics()));
         metrics.extend(self.config.database.iter().flat_map(|database| database.stats().metrics()));
+        metrics.extend(self.hub().into_iter().flat_map(|hub| hub.stats().metrics()));
         metrics.extend(self.clients.metrics());
         metrics.extend(self.config.upstreams.iter().flat_map(|upstream| upstream.metrics()));
         for (name, auth) in &self.auth {
@@ -192,7 +221,12 @@ impl Plan {
                 max_body: self.max_body(route),
             };
             let handler = prepared.build(&event_loop).with_context(|| named(route))?;
-            routes.push(self.route(index, route, handler, &client));
+            let mut layers = self.layers(route, handler);
+            if let Some(events) = prepared.events(&event_loop) {
+                let live = Live { events: edited(route, events), layers };
+                layers = Optional::Without(Optional::Without(Arc::new(live)));
+            }
+            routes.push(self.route(index, route, layers, &client));
         }
         let counters = self.telemetry.join();
         let request_id = self.config.request_id;
@@ -208,7 +242,7 @@ impl Plan {
         Ok((App(Arc::new(state)), pool))
     }
 
-    fn route(&self, index: usize, route: &Route, handler: SharedHandler<Context>, client: &Client) -> RouteState {
+    fn route(&self, index: usize, route: &Route, layers: Layers, client: &Client) -> RouteState {
         let parts = finish::Parts {
             cors: route.admission.cors.as_ref(),
             path: &route.path,
@@ -219,7 +253,7 @@ impl Plan {
             path: route.name(),
             log: self.access && route.log,
             admit: self.admit(route, client),
-            layers: Some(self.layers(route, handler)),
+            layers: Some(layers),
             finish: RouteFinish::new(&route.finish, &parts),
             forwards: route.kind.forwards,
             is_cached: matches!(route.cache, routes::Cache::Stored(_)),
@@ -237,11 +271,7 @@ impl Plan {
     }
 
     fn layers(&self, route: &Route, handler: SharedHandler<Context>) -> Layers {
-        let fields = &route.admission.request_fields;
-        let handler: SharedHandler<Context> = match fields.is_empty() {
-            true => handler,
-            false => Arc::new(EditRequest::new(fields.clone(), Captures::new(&route.path), handler)),
-        };
+        let handler = edited(route, handler);
         let handler: SharedHandler<Context> = match route.decode {
             false => handler,
             true => Arc::new(Boxed(DecompressLayer::new(self.max_body(route)).layer(handler))),
@@ -274,6 +304,20 @@ impl Plan {
     }
 }
 
+/// The handler with the edits of a route's requests in front of it.
+fn edited(route: &Route, handler: SharedHandler<Context>) -> SharedHandler<Context> {
+    let fields = &route.admission.request_fields;
+    match fields.is_empty() {
+        true => handler,
+        false => Arc::new(EditRequest::new(fields.clone(), Captures::new(&route.path), handler)),
+    }
+}
+
+/// Returns `true` if a route has events.
+fn has_live(config: &Config) -> bool {
+    config.routes.iter().any(|route| route.room.query().is_some_and(|query| !query.live().is_empty()))
+}
+
 /// Returns `true` if the cache, the handler or a condition of a route reads fields of requests.
 fn reads_fields(route: &Route) -> bool {
     let is_cached = matches!(route.cache, routes::Cache::Stored(_));
@@ -285,13 +329,14 @@ fn named(route: &Route) -> String {
     format!("the route {} {}", route.methods, route.name())
 }
 
-/// The groups of stored responses that come from the database, if its notices are followed.
+/// The groups of stored responses and of events that come from the database, if its notices are
+/// followed.
 fn groups(config: &Config) -> Vec<String> {
     if config.database.is_none() || config.cache.notify.is_empty() {
         return Vec::new();
     }
     let queries = config.routes.iter().filter(|route| route.room.query().is_some());
-    let mut groups: Vec<String> = queries.flat_map(|route| route.cache.groups()).cloned().collect();
+    let mut groups: Vec<String> = queries.flat_map(Route::groups).cloned().collect();
     groups.sort_unstable();
     groups.dedup();
     groups

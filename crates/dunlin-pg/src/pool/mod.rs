@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::{PoolError, TimeoutType};
 
 pub use self::answer::Answer;
+pub(crate) use self::call::key;
 pub use self::transaction::{Transaction, TransactionOptions};
 
 use self::answer::Collected;

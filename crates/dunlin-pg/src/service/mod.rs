@@ -2,6 +2,7 @@
 
 mod accept;
 mod arguments;
+mod bound;
 mod content;
 
 use std::convert::Infallible;
@@ -22,6 +23,7 @@ use tower_service::Service;
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::arguments::{Facts, Params};
+pub use self::bound::BoundQuery;
 pub use self::content::MEDIA_TYPES;
 use self::content::Wants;
 use crate::declared::Declared;

@@ -14,6 +14,7 @@ use dunlin_pg::{
 use http::{Request, StatusCode};
 
 use super::invalidates::{self, Invalidates};
+use super::live;
 use super::{Captures, EventLoop, Head, Key, Kind, Prepared, Process, Room};
 use crate::reader::{Diagnostic, Methods, Read, Section, Span, Value, nearest};
 
@@ -38,6 +39,11 @@ const KEYS: &[Key] = &[
     Key::new("isolation", "", "`\"read committed\"`, `\"repeatable read\"` or `\"serializable\"`"),
     Key::new("read_only", "", "without it, `true` if each method is safe"),
     Key::new("format", "[\"json\"]", "also `\"csv\"` and `\"ndjson\"`, chosen by `Accept`"),
+    Key::new(
+        "live",
+        "false",
+        "`true`: the result as events, whenever a change of the cache groups changes it; or a table",
+    ),
     Key::new("share", "false", "identical reads in flight are one"),
 ];
 
@@ -52,6 +58,8 @@ pub(crate) struct Query {
     captures: Captures,
     /// The names in the path.
     names: Vec<String>,
+    /// The groups whose changes are events.
+    live: Option<Vec<String>>,
 }
 
 /// A query that was declared to its database.
@@ -59,6 +67,7 @@ struct PreparedQuery {
     declared: Arc<Declared>,
     captures: Captures,
     invalidates: Vec<String>,
+    watched: Option<live::Watched>,
 }
 
 /// A declared query on the pool of one event loop.
@@ -128,6 +137,7 @@ impl Query {
             declaration.formats = Formats { csv: has(Format::Csv), ndjson: has(Format::Ndjson) };
         }
         let invalidates = invalidates::read(table, head);
+        let live = live::read(table, head);
         declaration.statements = statements?.into_iter().map(|Sql(sql)| sql).collect();
         declaration.params = params?;
         params::settings(table, head, &mut declaration)?;
@@ -139,7 +149,7 @@ impl Query {
         warn_unused(&declaration, table, head);
         let names = head.path.names().map(str::to_owned).collect();
         let (invalidates, captures) = (invalidates?, Captures::new(head.path));
-        Some(Self { declaration, span: value.span(), invalidates, captures, names })
+        Some(Self { declaration, span: value.span(), invalidates, captures, names, live: live? })
     }
 }
 
@@ -172,6 +182,11 @@ impl Query {
         self.sources().any(|source| source.place() == place)
     }
 
+    /// The groups whose changes are events.
+    pub(crate) fn live(&self) -> &[String] {
+        self.live.as_deref().unwrap_or_default()
+    }
+
     /// The sources of its parameters and settings.
     fn sources(&self) -> impl Iterator<Item = &Source> {
         let Declaration { params, settings, role, .. } = &self.declaration;
@@ -188,7 +203,8 @@ impl Room for Query {
         let database = process.database.context("there is no [database]")?;
         let declared = database.declare(self.declaration.clone())?;
         let (captures, invalidates) = (self.captures.clone(), self.invalidates.clone());
-        Ok(Box::new(PreparedQuery { declared, captures, invalidates }))
+        let watched = self.live.as_ref().map(|groups| live::watched(process.hub, groups));
+        Ok(Box::new(PreparedQuery { declared, captures, invalidates, watched }))
     }
 
     /// The parameters in the URL's query that the statements read.
@@ -218,6 +234,11 @@ impl Prepared for PreparedQuery {
 
     fn declared(&self) -> Option<&Arc<Declared>> {
         Some(&self.declared)
+    }
+
+    fn events(&self, event_loop: &EventLoop<'_>) -> Option<SharedHandler<Context>> {
+        let service = QueryService::new(event_loop.pool?.clone(), self.declared.clone());
+        live::handler(self.watched.as_ref(), service, &self.captures).map(|events| events as SharedHandler<Context>)
     }
 }
 
