@@ -226,3 +226,24 @@ fn live_routes_that_cannot_work_are_refused() {
     check("method = \"POST\"\nlive = { groups = [\"a\"] }", &["answers GET alone"]);
     check("method = [\"GET\", \"POST\"]\nlive = { groups = [\"a\"] }", &["answers GET alone"]);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_watcher_takes_little_memory() {
+    const COUNT: u64 = 2000;
+    table("lv_many");
+    let service = Service::start(&(config("lv_many") + &route("lv_many", &cached("lv_many"))));
+    follows(&service);
+    // What the first ones need does not count.
+    let mut watchers: Vec<Events> = (0..50).map(|_| Events::open(service.addr, "/n", &[])).collect();
+    let before = service.memory("VmRSS:");
+    watchers.extend((0..COUNT).map(|_| Events::open(service.addr, "/n", &[])));
+    for n in ["1", "2"] {
+        set("lv_many", n);
+        watchers.iter_mut().for_each(|watcher| watcher.until(&rows(n)));
+    }
+    let each = service.memory("VmRSS:").saturating_sub(before) / COUNT;
+    println!("{each} bytes for each watcher");
+    assert!(each <= 6 * 1024, "{each} bytes for each watcher");
+    assert_eq!(figure(&service, "dunlin_live_looks_total "), 3);
+}

@@ -12,6 +12,7 @@ mod cli;
 mod compress;
 mod config_errors;
 mod crate_graph;
+mod demo;
 mod events;
 mod failover;
 mod fetch;

@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "a test kit fails by panicking")]
 #![allow(clippy::must_use_candidate, reason = "many functions are called for their effect")]
 
+mod browser;
 mod child;
 pub mod origin;
 pub mod pg;
@@ -12,6 +13,7 @@ pub mod raw;
 mod redis;
 mod tool;
 
+pub use browser::{Browser, Page};
 pub use origin::Origin;
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;

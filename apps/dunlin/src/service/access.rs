@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 
 use crate::fields::REQUEST_ID;
@@ -39,6 +40,16 @@ impl Access {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let request_id = request_id.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
         Box::new(Self { method, uri, ip, request_id })
+    }
+
+    /// Copies the parts that lie in the buffer of the request. A response that lasts would hold it.
+    pub(crate) fn detach(&mut self) {
+        let path = Bytes::copy_from_slice(self.uri.path().as_bytes());
+        if let Ok(uri) = Uri::from_maybe_shared(path) {
+            self.uri = uri;
+        }
+        let id = self.request_id.as_ref().map(|id| HeaderValue::from_bytes(id.as_bytes()));
+        self.request_id = id.and_then(Result::ok);
     }
 
     /// Writes the line, without the query, which may contain secrets.

@@ -136,6 +136,9 @@ impl Watch {
         if let Some(bytes) = body.as_bytes() {
             return self.end(&head, bytes.len() as u64, ttfb, None);
         }
+        if let Some(access) = &mut self.access {
+            access.detach();
+        }
         let (length, inner) = (body.len(), std::mem::take(body));
         *body = Body::new(Observed { inner, watch: self, head, bytes: 0, length });
     }

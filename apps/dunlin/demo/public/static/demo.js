@@ -100,6 +100,40 @@ async function call(button) {
   }
 }
 
-for (const button of document.querySelectorAll("button")) {
+for (const button of document.querySelectorAll("button[data-path]")) {
   button.addEventListener("click", () => call(button));
 }
+
+// The live row: an EventSource gets it, and again whenever it has changed. It reconnects by itself.
+function follow(path) {
+  const [row, stream] = [document.getElementById("row"), document.getElementById("stream")];
+  let events = 0;
+  const source = new EventSource(path);
+  source.onopen = () => { stream.textContent = "connected"; };
+  source.onmessage = ({ data }) => {
+    const user = JSON.parse(data);
+    row.textContent = user ? user.name : "there is no such user";
+    row.classList.remove("changed");
+    if (events++) requestAnimationFrame(() => row.classList.add("changed"));
+    stream.textContent = `connected · event ${events} at ${new Date().toLocaleTimeString()}`;
+  };
+  source.onerror = () => {
+    stream.textContent = "reconnecting";
+    // A response that is an error ends an EventSource.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(path), 2000);
+  };
+}
+
+document.getElementById("rename").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const input = event.target.elements.name;
+  const response = await fetch("/users/1", {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name: input.value }),
+  });
+  if (response.ok) event.target.reset();
+  else document.getElementById("stream").textContent = (await response.json()).detail;
+});
+
+follow("/users/1");

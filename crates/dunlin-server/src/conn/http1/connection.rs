@@ -179,11 +179,16 @@ where
 
     /// Frees all memory that an idle connection does not need.
     fn park(&mut self) {
+        self.free();
+        self.io.ledger.park();
+    }
+
+    /// Frees the memory that is not in use at the moment.
+    fn free(&mut self) {
         self.io.framer.park();
         self.io.output.park();
         self.spare_call = None;
         self.spare_fields = HeaderMap::new();
-        self.io.ledger.park();
     }
 
     /// Begins a request. Returns `true` if it is for the handler.
@@ -259,7 +264,14 @@ where
                         }
                     }
                 },
-                Stage::Sending { .. } => ready!(transaction.poll_send(&mut self.io, cx))?,
+                Stage::Sending { .. } => match transaction.poll_send(&mut self.io, cx) {
+                    Poll::Ready(sent) => sent?,
+                    Poll::Pending => {
+                        // A stream of events waits most of the time.
+                        self.free();
+                        return Poll::Pending;
+                    }
+                },
                 Stage::Answered => {
                     if !ready!(transaction.poll_rest(&mut self.io, cx))? {
                         self.exit = Some(Exit::Done);
