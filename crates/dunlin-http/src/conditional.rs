@@ -150,7 +150,8 @@ impl Validators {
     /// 9110 §13.2.2. [`range::if_range`](crate::range::if_range) evaluates `If-Range`.
     #[must_use]
     pub fn evaluate(&self, method: &Method, request: &HeaderMap) -> Outcome {
-        let read = matches!(*method, Method::GET | Method::HEAD);
+        // RFC 10008 §2.6: a QUERY is a read, whose result is the selected representation.
+        let read = matches!(*method, Method::GET | Method::HEAD | Method::QUERY);
         if request.contains_key(IF_MATCH) {
             if !self.any_match(request, &IF_MATCH, ETag::strong_eq) {
                 return Outcome::Failed;

@@ -91,6 +91,11 @@ impl Database {
     /// As [`Query::validate`]. Behind a pooler, also a statement that leaves something in its
     /// session.
     pub fn declare(&self, query: Query) -> Result<Arc<Declared>, QueryError> {
+        query.validate()?;
+        let (query, count) = match query.paged() {
+            Some((page, count)) => (page, Some(self.declare(count)?)),
+            None => (query, None),
+        };
         let statements = query.prepare()?;
         let settings = Settings::new(&query.settings, query.role.as_ref())?;
         let effects = query.effects();
@@ -120,6 +125,7 @@ impl Database {
             sources,
             slot,
             settings,
+            count,
             effects,
             skips_conflicts,
             dedicated: AtomicU8::new(0),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub struct Declared {
     pub(crate) slot: Option<usize>,
     /// The settings of the transaction, if there are any.
     pub(crate) settings: Option<Settings>,
+    /// The query of the number of all rows, if this one has pages.
+    pub(crate) count: Option<Arc<Declared>>,
     /// The effects of the statements on their session, which is cleaned afterwards.
     pub(crate) effects: Effects,
     /// `true` if the last statement is an INSERT that skips rows that exist.

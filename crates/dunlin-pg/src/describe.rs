@@ -9,9 +9,9 @@ use crate::config::Pooler;
 use crate::database::Database;
 use crate::declared::Declared;
 use crate::error::Error;
-use crate::json::Column;
+use crate::json::{self, Column};
 use crate::param::{self, type_name};
-use crate::query::{Access, Settings, Source};
+use crate::query::{Access, Location, MediaTypeSource, Settings, Source};
 
 /// The types of a declared query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,9 @@ async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error
         if std::ptr::eq(statement, last) {
             Column::distinct(&columns)?;
         }
+        if std::ptr::eq(statement, last) {
+            check_answer(query, prepared.columns())?;
+        }
         description.columns = prepared
             .columns()
             .iter()
@@ -102,6 +105,35 @@ async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error
             .collect();
     }
     Ok(description)
+}
+
+/// Checks that the columns that the form of the answer names exist, and have the types for it.
+fn check_answer(query: &Declared, columns: &[tokio_postgres::Column]) -> Result<(), Error> {
+    let type_of = |name: &str| {
+        let column = columns.iter().find(|column| column.name() == name);
+        let known = || columns.iter().map(|column| column.name().to_owned()).collect::<Vec<_>>().join(", ").into();
+        column
+            .map(tokio_postgres::Column::type_)
+            .ok_or_else(|| json::Error::Missing { column: name.into(), known: known() })
+    };
+    let is_text = |ty: &Type| matches!(*ty, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::XML | Type::JSON);
+    let check = |name: &str, is_right: &dyn Fn(&Type) -> bool, expected: &'static str| match type_of(name)? {
+        ty if is_right(ty) => Ok(()),
+        ty => {
+            let (column, type_name) = (name.into(), type_name(ty).into());
+            Err(json::Error::Type { column, type_name, expected })
+        }
+    };
+    for name in query.location.iter().flat_map(Location::columns) {
+        type_of(name)?;
+    }
+    if let Some(raw) = &query.raw {
+        check(&raw.body, &|ty| *ty == Type::BYTEA || is_text(ty), "bytea or text")?;
+        if let MediaTypeSource::Column(name) = &raw.media_type {
+            check(name, &is_text, "text")?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the settings can be set, with each role.

@@ -37,7 +37,10 @@ pub use describe::Description;
 pub use error::{Error, ErrorKind};
 pub use listen::{Event, Listener};
 pub use pool::{Answer, Pool, Transaction, TransactionOptions};
-pub use query::{Access, Formats, Isolation, Place, Query, QueryError, Role, Rows, Setting, Source};
+pub use query::{
+    Access, Formats, Isolation, Location, MediaTypeSource, Page, Place, Query, QueryError, Raw, Role, Rows, Setting,
+    Source,
+};
 pub use service::{AnswerFuture, BoundQuery, MEDIA_TYPES, QueryService};
 pub use ssl_mode::SslMode;
 pub use stats::{ErrorCounts, Stats};

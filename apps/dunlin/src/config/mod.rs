@@ -172,6 +172,7 @@ impl Config {
         let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();
         route::check_claims(&routes, document);
         route::check_facts(&routes, request_id, document);
+        route::check_conditions(&routes, document);
         let upstreams = table.get("upstream").map(|value| Upstream::read_all(value, document)).unwrap_or_default();
         upstream::check_unused(&upstreams, &routes, document);
         let max_body = server.max_body;

@@ -138,6 +138,25 @@ impl Route {
         self.cache.groups().iter().chain(live)
     }
 
+    /// Returns `true` if the route is written for this method.
+    pub(crate) fn takes(&self, method: &Method) -> bool {
+        self.methods.as_slice().contains(method)
+    }
+
+    /// Returns `true` if both routes have the same hosts and the same path.
+    pub(crate) fn is_same_resource(&self, other: &Self) -> bool {
+        self.hosts == other.hosts && self.path.as_str() == other.path.as_str()
+    }
+
+    /// The index of the query that answers a GET of the same resource with a representation that
+    /// conditions can be about. A list with pages has none.
+    pub(crate) fn representation(&self, routes: &[Self]) -> Option<usize> {
+        routes.iter().position(|route| {
+            let is_whole = route.room.query().is_some_and(|query| query.declaration.page.is_none());
+            is_whole && route.takes(&Method::GET) && route.is_same_resource(self)
+        })
+    }
+
     /// Returns `true` if a request may be for both routes.
     fn meets(&self, other: &Self) -> bool {
         let same_host = match (&self.hosts[..], &other.hosts[..]) {
@@ -321,6 +340,18 @@ pub(super) fn check_facts(routes: &[Route], has_request_id: bool, document: &Doc
             let what = "the responses of this route depend on the client's address or the request's identifier, \
                 so that the cache cannot share them";
             wrong(what, "cache = false on this route");
+        }
+    }
+}
+
+/// Reports routes that demand conditions about a state that no GET tells.
+pub(super) fn check_conditions(routes: &[Route], document: &Document<'_>) {
+    for route in routes.iter().filter(|route| route.room.query().is_some_and(|query| query.requires_condition)) {
+        if route.representation(routes).is_none() {
+            let what =
+                "\"require_if_match\" needs the ETag of a GET, and no query answers a GET of this path as a whole";
+            let expected = "a query route with method = \"GET\", this path, and no \"page\"";
+            document.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
         }
     }
 }

@@ -128,7 +128,7 @@ fn lifetime(identity: &Identity, now: SystemTime) -> Option<Duration> {
 /// Reads the result.
 async fn look(query: BoundQuery) -> Result<Snapshot, Failure> {
     let content = match query.run().await.map_err(Failure::Database)? {
-        Answer::Rows(content) => content,
+        Answer::Rows(content) | Answer::Part(content) | Answer::Raw { body: content, .. } => content,
         Answer::Stream(body) => body.collect(LIMIT).await.map_err(|_| Failure::TooLarge)?,
         Answer::None => return Ok(Snapshot::Gone),
         Answer::Changed(_) => Bytes::from_static(b"[]"),

@@ -159,6 +159,17 @@ pub(crate) struct EventLoop<'l> {
     pub(crate) store: &'l Store,
     /// The limit of a request body, in bytes.
     pub(crate) max_body: u64,
+    /// The other routes of the same resource.
+    pub(crate) resource: Resource<'l>,
+}
+
+/// The facts about the other routes of a resource that a query needs.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Resource<'l> {
+    /// The query that answers a GET, for a route that writes.
+    pub(crate) representation: Option<&'l Arc<Declared>>,
+    /// `true` if the resource takes the method QUERY.
+    pub(crate) accepts_query: bool,
 }
 
 /// The outbound clients of all event loops, for their figures.

@@ -11,8 +11,8 @@ use dunlin_compress::{CompressLayer, DecompressLayer};
 use dunlin_fetch::Client;
 use dunlin_http::{Body, Clock, Context, Handler, Metric, ReplyFuture, SharedHandler};
 use dunlin_live::Hub;
-use dunlin_pg::{Database, Declared, Pool};
-use http::Request;
+use dunlin_pg::{Access, Database, Declared, Pool};
+use http::{Method, Request};
 use tower_layer::Layer;
 
 use super::live::Live;
@@ -26,7 +26,7 @@ use crate::failure::{Failure, is_coloured};
 use crate::finish::{self, RouteFinish};
 use crate::hosts::HostRouter;
 use crate::reader::{Diagnostic, Pattern};
-use crate::routes::{self, Captures, Clients, EventLoop, Prepared, Process, Query};
+use crate::routes::{self, Captures, Clients, EventLoop, Prepared, Process, Query, Resource};
 use crate::telemetry::{Label, Telemetry};
 
 /// The parts that all event loops share, made once.
@@ -219,6 +219,7 @@ impl Plan {
                 pool: pool.as_ref(),
                 store: &self.cache,
                 max_body: self.max_body(route),
+                resource: self.resource(route),
             };
             let handler = prepared.build(&event_loop).with_context(|| named(route))?;
             let mut layers = self.layers(route, handler);
@@ -260,6 +261,18 @@ impl Plan {
             reads_fields: reads_fields(route),
             trusted: [&self.config.trusted_proxies, route.room.trusted()].concat().into(),
             counters: index,
+        }
+    }
+
+    /// The facts about the other routes of the same resource that a query needs.
+    fn resource(&self, route: &Route) -> Resource<'_> {
+        let Some(query) = route.room.query() else { return Resource::default() };
+        let declared = |index: usize| self.prepared.get(index)?.declared();
+        let routes = &self.config.routes;
+        let writes = query.declaration.access == Access::Write;
+        Resource {
+            representation: route.representation(routes).filter(|_| writes).and_then(declared),
+            accepts_query: routes.iter().any(|other| other.takes(&Method::QUERY) && other.is_same_resource(route)),
         }
     }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 /// Returns `true` if a method may change resources. An unknown method is unsafe.
 pub(crate) fn is_unsafe(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::CONNECT)
+    !(method.is_safe() || *method == Method::CONNECT)
 }
 
 /// Returns `true` for 2xx and 3xx, with which a method has succeeded.

@@ -29,6 +29,24 @@ pub enum Error {
         /// The expression to select instead, for example `"column"::text`.
         advice: Box<str>,
     },
+    /// The answer needs a column that the statement does not return.
+    #[error("there is no column \"{column}\" among those that the statement returns: {known}")]
+    Missing {
+        /// The name.
+        column: Box<str>,
+        /// The columns of the statement.
+        known: Box<str>,
+    },
+    /// A column has not the type that its part in the answer needs.
+    #[error("column \"{column}\" is of type {type_name}, and has to be {expected}")]
+    Type {
+        /// The column's name.
+        column: Box<str>,
+        /// The type's name in SQL.
+        type_name: Box<str>,
+        /// The types that it can have.
+        expected: &'static str,
+    },
     /// Two columns have one name, which a JSON object cannot have.
     #[error("two columns have the name \"{column}\": give one of them another name, as in AS \"{column}_2\"")]
     Repeated {

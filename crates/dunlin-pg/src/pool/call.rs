@@ -16,6 +16,8 @@ pub(super) struct Call<'a> {
     pub(super) query: &'a Arc<Declared>,
     pub(super) params: &'a [Param],
     pub(super) format: Format,
+    /// The number of rows of the page, which has at most one row more.
+    pub(super) page: Option<usize>,
 }
 
 // === impl Call ===

@@ -15,7 +15,7 @@ use crate::query::{Access, Rows};
 
 /// The limit of an answer that cannot be streamed, in bytes. A write is one, because only its end
 /// tells whether it succeeded.
-const MAX_HELD: usize = 64 << 20;
+pub(super) const MAX_HELD: usize = 64 << 20;
 
 // === impl Pool ===
 
@@ -25,7 +25,8 @@ impl Pool {
         let query = call.query;
         let is_one = query.statements().len() == 1 && !self.is_pooled();
         let is_plain = is_one && query.isolation.is_none() && query.settings.is_none();
-        let reads_many = query.access == Access::Read && query.rows == Rows::Many;
+        // A page is held, because its links stand before its rows.
+        let reads_many = query.access == Access::Read && query.rows == Rows::Many && query.page.is_none();
         let mut retries = Retries::default();
         loop {
             let result = if reads_many && (is_plain || query.takes_dedicated()) {
@@ -65,11 +66,12 @@ impl Pool {
         let query = call.query;
         let values = query.setting_values(call.params)?;
         let mut session = self.checkout_for(query).await?;
-        let limit = self.config().stream_from;
+        let streams = query.page.is_none();
+        let limit = if streams { self.config().stream_from } else { MAX_HELD };
         let execution = Execution { limit, in_transaction: false, settings: values.as_ref() };
         let collected = execute(&mut session, call, &query.statements()[0], execution).await?;
         if matches!(collected, Collected::TooLarge) {
-            return self.stream_instead(session, call).await;
+            return if streams { self.stream_instead(session, call).await } else { Err(too_large(session)) };
         }
         Ok(collected.into())
     }
@@ -81,7 +83,7 @@ impl Pool {
         let values = query.setting_values(call.params)?;
         let mut session = self.checkout_for(query).await?;
         transaction::begin_for(&mut session, query, values.as_ref(), self).await?;
-        let streams = query.access == Access::Read && query.rows == Rows::Many;
+        let streams = query.access == Access::Read && query.rows == Rows::Many && query.page.is_none();
         let limit = if streams { self.config().stream_from } else { MAX_HELD };
         let mut collected = Collected::None;
         for statement in query.statements() {

@@ -28,7 +28,7 @@ pub(super) async fn execute(
     statement: &Statement,
     execution: Execution<'_>,
 ) -> Result<Collected, Error> {
-    let Call { query, params, format } = call;
+    let Call { query, params, .. } = call;
     let limit = session.limit();
     let (mut result, mut is_prepared);
     loop {
@@ -46,7 +46,7 @@ pub(super) async fn execute(
             };
             let rows = async {
                 let rows = object.query_raw(&prepared, bound).await?;
-                collect(rows, Some(&columns), query.rows, format, execution.limit).await
+                collect(rows, Some(&columns), call, execution.limit).await
             };
             match execution.settings {
                 Some(values) => within_transaction(object, query, values, rows).await.map(Ok),
@@ -80,7 +80,7 @@ pub(super) async fn execute_unnamed(
     statement: &Statement,
     limit: usize,
 ) -> Result<Collected, Error> {
-    let Call { query, params, format } = call;
+    let Call { query, params, format, .. } = call;
     let time = session.limit();
     let (mut result, mut is_prepared);
     loop {
@@ -100,7 +100,7 @@ pub(super) async fn execute_unnamed(
             };
             let typed = bound.into_iter().zip(types.iter().cloned());
             let rows = object.query_typed_raw(&statement.sql, typed).await?;
-            let collected = collect(rows, None, query.rows, format, limit).await?;
+            let collected = collect(rows, None, call, limit).await?;
             if query.rows == Rows::One || !matches!(collected, Collected::Changed(0)) {
                 return Ok(Ok(collected));
             }

@@ -4,6 +4,7 @@ mod answer;
 mod binding;
 mod call;
 mod checkout;
+mod conditional;
 mod dedicated;
 mod execute;
 mod flights;
@@ -26,6 +27,8 @@ use deadpool_postgres::{PoolError, TimeoutType};
 pub use self::answer::Answer;
 pub(crate) use self::call::key;
 pub use self::transaction::{Transaction, TransactionOptions};
+
+pub(crate) use self::conditional::Condition;
 
 use self::answer::Collected;
 use self::flights::Flights;

@@ -48,10 +48,21 @@ impl Pool {
     /// A parameter that is missing or not valid, an error that PostgreSQL reported, or no
     /// connection.
     pub async fn run(&self, query: &Arc<Declared>, params: &[Param], format: Format) -> Result<Answer, Error> {
+        self.run_page(query, params, format, None).await
+    }
+
+    /// As [`Pool::run`], for a page of so many rows. The parameter of the limit is one more.
+    pub(crate) async fn run_page(
+        &self,
+        query: &Arc<Declared>,
+        params: &[Param],
+        format: Format,
+        page: Option<usize>,
+    ) -> Result<Answer, Error> {
         if let Some(missing) = query.sources().get(params.len()) {
             return Err(Error::Parameter { name: missing.shared_name().clone(), reason: "it was not given".into() });
         }
-        let call = Call { query, params, format };
+        let call = Call { query, params, format, page };
         let Some(slot) = query.slot.filter(|_| self.0.shared.limit() > 0 && !self.touches_session(query)) else {
             return Box::pin(self.run_dedicated(call)).await;
         };
@@ -144,7 +155,7 @@ impl Pool {
         self.count_query();
         let limit = self.config().stream_from;
         let result = match connection.client.query_raw(&plan.statement, bound).await {
-            Ok(rows) => collect(rows, Some(&plan.columns), call.query.rows, call.format, limit).await,
+            Ok(rows) => collect(rows, Some(&plan.columns), call, limit).await,
             Err(error) => Err(error.into()),
         };
         if let Err(error) = &result {

@@ -78,7 +78,7 @@ struct Reader {
 impl Pool {
     /// Reads a list. The answer is complete if it is small, and otherwise a stream.
     pub(super) async fn stream(&self, call: Call<'_>) -> Result<Answer, Error> {
-        let Call { query, params, format } = call;
+        let Call { query, params, format, .. } = call;
         let values = query.setting_values(params)?;
         let mut session = self.checkout_for(query).await?;
         let started = Instant::now();

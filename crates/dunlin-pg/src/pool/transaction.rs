@@ -243,7 +243,7 @@ pub(super) async fn end(session: &mut Session, sql: &str) -> Result<(), Error> {
     command(session, &sql, false).await
 }
 
-async fn command(session: &mut Session, sql: &str, in_transaction: bool) -> Result<(), Error> {
+pub(super) async fn command(session: &mut Session, sql: &str, in_transaction: bool) -> Result<(), Error> {
     let limit = session.limit();
     session.busy();
     let run = async { Ok(session.object()?.batch_execute(sql).await?) };

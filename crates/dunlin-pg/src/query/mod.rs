@@ -1,6 +1,9 @@
 //! [`Query`]: a declared query.
 
 mod error;
+mod location;
+mod page;
+mod raw;
 mod settings;
 mod source;
 mod statement;
@@ -10,9 +13,13 @@ use http::StatusCode;
 use crate::sql::{self, Effects};
 
 pub use self::error::QueryError;
+pub use self::location::Location;
+pub use self::page::Page;
+pub use self::raw::{MediaTypeSource, Raw};
 pub use self::settings::{Role, Setting};
 pub use self::source::{Place, Source};
 
+pub(crate) use self::page::{LIMIT, OFFSET};
 pub(crate) use self::settings::{SettingValues, Settings};
 pub(crate) use self::statement::Statement;
 
@@ -57,6 +64,12 @@ pub struct Query {
     pub settings: Vec<Setting>,
     /// The role of the transaction.
     pub role: Option<Role>,
+    /// The URL of the row, for the `Location` of the answer. It is for [`Rows::One`].
+    pub location: Option<Location>,
+    /// The pages of the list. They are for a single read of [`Rows::Many`].
+    pub page: Option<Page>,
+    /// The column that is the body of the answer. It is for [`Rows::One`].
+    pub raw: Option<Raw>,
 }
 
 /// The number of rows of an answer.
@@ -120,6 +133,9 @@ impl Query {
             formats: Formats::default(),
             settings: Vec::new(),
             role: None,
+            location: None,
+            page: None,
+            raw: None,
         }
     }
 
@@ -127,9 +143,11 @@ impl Query {
     ///
     /// # Errors
     /// No statement, a `$n` without a parameter, a parameter that no statement uses, a statement
-    /// that a query cannot have, or a setting that clients cannot set.
+    /// that a query cannot have, a setting that clients cannot set, or a form of the answer that
+    /// its rows cannot have.
     pub fn validate(&self) -> Result<(), QueryError> {
         self.prepare().map(drop)?;
+        self.check_answer()?;
         Settings::new(&self.settings, self.role.as_ref()).map(drop)
     }
 
@@ -144,6 +162,37 @@ impl Query {
     pub fn reads_body(&self) -> bool {
         let settings = self.settings.iter().map(Setting::source).chain(self.role.iter().map(Role::source));
         self.params.iter().chain(settings).any(|source| source.place() == Place::Body)
+    }
+
+    /// Checks that the form of the answer goes with its rows.
+    fn check_answer(&self) -> Result<(), QueryError> {
+        if self.rows == Rows::Many && (self.location.is_some() || self.raw.is_some()) {
+            return Err(QueryError::new("a location or a raw body is for a query of one row"));
+        }
+        if self.location.is_some() && self.access == Access::Read {
+            return Err(QueryError::new("a location is for a query that may write"));
+        }
+        if self.location.is_some() && self.raw.is_some() {
+            return Err(QueryError::new("an answer has either a location or a raw body"));
+        }
+        let Some(page) = self.page else { return Ok(()) };
+        if self.rows == Rows::One || self.access == Access::Write || self.statements.len() != 1 {
+            return Err(QueryError::new("pages are for a read of many rows with one statement"));
+        }
+        page.validate(&self.params)
+    }
+
+    /// The query of one page and the query of the number of all rows, if it has pages.
+    pub(crate) fn paged(&self) -> Option<(Self, Self)> {
+        let page = self.page?;
+        let sql = self.statements.last()?;
+        let (mut one, mut count) = (self.clone(), self.clone());
+        one.statements = vec![page.sql(sql, self.params.len() + 1)];
+        one.params.push(Source::named(LIMIT).or(page.size.into()));
+        one.params.push(Source::named(OFFSET).or(0.into()));
+        count.statements = vec![Page::count_sql(sql)];
+        (count.page, count.rows) = (None, Rows::One);
+        Some((one, count))
     }
 
     pub(crate) fn prepare(&self) -> Result<Vec<Statement>, QueryError> {

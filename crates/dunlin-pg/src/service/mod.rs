@@ -4,7 +4,13 @@ mod accept;
 mod arguments;
 mod bound;
 mod content;
+mod page;
+mod precondition;
+mod prefer;
+mod request;
+mod response;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -13,24 +19,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::{
-    Body, BoxError, ClientInfo, Context as HandlerContext, Handler, PathParams, Problem, ReplyFuture, ResponseFuture,
+    Body, BoxError, ClientInfo, Context as HandlerContext, Handler, PathParams, ReplyFuture, ResponseFuture,
 };
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
-use xxhash_rust::xxh3::xxh3_128;
 
 use self::arguments::{Facts, Params};
 pub use self::bound::BoundQuery;
 pub use self::content::MEDIA_TYPES;
 use self::content::Wants;
+use self::page::Paging;
+use self::request::RequestInfo;
 use crate::declared::Declared;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::json::Format;
-use crate::pool::{Answer, Pool};
-use crate::query::{Access, Place, Rows, Source};
+use crate::pool::{Answer, Condition, Pool};
+use crate::query::Place;
 
 /// The default limit of a body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -63,19 +69,16 @@ struct Inner {
     is_private: bool,
     /// `true` if a parameter is a claim.
     reads_claims: bool,
+    /// The query of a GET of the same resource, which conditions of writes are about.
+    representation: Option<Arc<Declared>>,
+    /// `true` if a write without a condition is refused.
+    requires_condition: bool,
+    /// The media types of queries to the resource.
+    accept_query: Option<HeaderValue>,
 }
 
 /// The future of a [`QueryService`].
 pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-/// The facts about a request that the answer depends on, besides the parameters.
-struct RequestInfo {
-    format: Format,
-    /// GET or HEAD.
-    reads: bool,
-    /// The method and the fields, if there is a condition.
-    conditions: Option<Box<(Method, HeaderMap)>>,
-}
 
 // === impl QueryService ===
 
@@ -83,12 +86,47 @@ impl QueryService {
     /// Makes a service of the query on the pool of this event loop.
     #[must_use]
     pub fn new(pool: Pool, query: Arc<Declared>) -> Self {
-        let vary = vary(&query);
+        let vary = response::vary(&query);
         let reads = |places: &[Place]| query.sources().iter().any(|source| places.contains(&source.place()));
         let is_private = reads(&[Place::Claim, Place::ClientIp, Place::RequestId]);
         let reads_claims = reads(&[Place::Claim]);
         let wants = arguments::wants(&query);
-        Self(Arc::new(Inner { pool, query, max_body: MAX_BODY, wants, vary, is_private, reads_claims }))
+        Self(Arc::new(Inner {
+            pool,
+            query,
+            max_body: MAX_BODY,
+            wants,
+            vary,
+            is_private,
+            reads_claims,
+            representation: None,
+            requires_condition: false,
+            accept_query: None,
+        }))
+    }
+
+    /// Sets the query of a GET of the same resource. The `If-Match` and `If-None-Match` of a write
+    /// are evaluated for its answer, in the same transaction (RFC 9110 §13.1). Without it, a write
+    /// with such a condition is 412. The query may not have pages.
+    #[must_use]
+    pub fn representation(mut self, query: Arc<Declared>) -> Self {
+        Arc::make_mut(&mut self.0).representation = Some(query).filter(|query| query.page.is_none());
+        self
+    }
+
+    /// Refuses writes without a condition, with 428 (RFC 6585 §3).
+    #[must_use]
+    pub fn require_condition(mut self) -> Self {
+        Arc::make_mut(&mut self.0).requires_condition = true;
+        self
+    }
+
+    /// Sends `Accept-Query` with successful responses: the resource takes the method QUERY (RFC
+    /// 10008 §3).
+    #[must_use]
+    pub fn accept_query(mut self) -> Self {
+        Arc::make_mut(&mut self.0).accept_query = Some(HeaderValue::from_static(MEDIA_TYPES));
+        self
     }
 
     /// Sets the limit of a body, in bytes. It is 1 MiB by default. A larger body is 413.
@@ -114,24 +152,20 @@ impl QueryService {
             let path = path.clone();
             return ReplyFuture::response(async move {
                 let (parts, body) = request.into_parts();
-                let params = match content::Body::read(body, &parts.headers, this.max_body, this.wants).await {
-                    Ok(body) => {
-                        let (uri, headers) = (&parts.uri, &parts.headers);
-                        let parts = arguments::Parts { uri, path: &path, headers, facts: &facts, body: &body };
-                        arguments::of(&this.query, &parts, this.wants.fields)
-                    }
-                    Err(error) => Err(error),
+                let body = if parts.method == Method::QUERY && !parts.headers.contains_key(CONTENT_TYPE) {
+                    // RFC 10008 §2: a query is not to be guessed.
+                    let (status, reason) = (StatusCode::BAD_REQUEST, "a query needs a Content-Type".into());
+                    Err(Error::Body { status, reason })
+                } else {
+                    content::Body::read(body, &parts.headers, this.max_body, this.wants).await
                 };
-                let info = RequestInfo::of(&this.query, parts.method, parts.headers);
+                let (params, info) = this.read(parts, &path, &facts, body.as_ref());
                 this.respond(params, info).await
             });
         }
         let (parts, body) = request.into_parts();
         drop(body);
-        let (uri, headers) = (&parts.uri, &parts.headers);
-        let given = arguments::Parts { uri, path, headers, facts: &facts, body: &content::Body::absent() };
-        let params = arguments::of(&this.query, &given, false);
-        let info = RequestInfo::of(&this.query, parts.method, parts.headers);
+        let (params, info) = this.read(parts, path, &facts, Ok(&content::Body::absent()));
         ReplyFuture::response(this.respond(params, info))
     }
 }
@@ -139,15 +173,59 @@ impl QueryService {
 // === impl Inner ===
 
 impl Inner {
-    async fn respond(self: Arc<Self>, params: Result<Params, Error>, info: RequestInfo) -> Response<Body> {
-        if self.refuses(&info) {
-            return precondition_failed();
+    /// Reads the parameters, and the facts that the answer depends on.
+    #[inline]
+    fn read(
+        &self,
+        parts: http::request::Parts,
+        path: &PathParams,
+        facts: &Facts,
+        body: Result<&content::Body, &Error>,
+    ) -> (Result<Params, Error>, RequestInfo) {
+        let (uri, headers) = (&parts.uri, &parts.headers);
+        let mut params = body.map_err(Error::clone).and_then(|body| {
+            let given = arguments::Parts { uri, path, headers, facts, body };
+            arguments::of(&self.query, &given, self.wants.fields)
+        });
+        let mut page = None;
+        if let (Some(pages), Ok(read)) = (self.query.page, &mut params) {
+            match Paging::of(pages, &self.query, read, uri, path, headers) {
+                Ok(one) => page = Some(Box::new(one)),
+                Err(error) => params = Err(error),
+            }
         }
-        let answer = match params {
-            Ok(params) => self.pool.run(&self.query, &params, info.format).await,
-            Err(error) => Err(error),
+        let mut representation = None;
+        if let Some(query) = self.representation.as_ref().filter(|_| request::has_condition(headers)) {
+            let given = arguments::Parts { uri, path, headers, facts, body: &content::Body::absent() };
+            representation = Some(Box::new(arguments::of(query, &given, false)));
+        }
+        let info = RequestInfo::of(&self.query, parts.method, parts.headers);
+        (params, RequestInfo { page, representation, ..info })
+    }
+
+    async fn respond(self: Arc<Self>, params: Result<Params, Error>, mut info: RequestInfo) -> Response<Body> {
+        let response = if let Some(response) = self.refusal(&info) {
+            response
+        } else {
+            let answer = match params {
+                Err(error) => Err(error),
+                // The rare cases are boxed, so that the future of a read stays small.
+                Ok(params) if info.page.is_some() => Box::pin(self.page(&params, &mut info)).await,
+                Ok(params) if info.representation.is_some() => {
+                    match Box::pin(self.write_if(&params, &mut info)).await {
+                        Ok(None) => return self.finished(response::precondition_failed()),
+                        Ok(Some(answer)) => Ok(answer),
+                        Err(error) => Err(error),
+                    }
+                }
+                Ok(params) => self.pool.run(&self.query, &params, info.format).await,
+            };
+            self.response(answer, info)
         };
-        let mut response = self.response(answer, info);
+        self.finished(response)
+    }
+
+    fn finished(&self, mut response: Response<Body>) -> Response<Body> {
         if self.is_private {
             // RFC 9111 §5.2.2.7: no shared cache may store it.
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
@@ -155,84 +233,42 @@ impl Inner {
         response
     }
 
-    #[inline]
-    fn response(&self, answer: Result<Answer, Error>, info: RequestInfo) -> Response<Body> {
-        match answer {
-            Ok(Answer::Rows(bytes)) => self.whole(bytes, info),
-            // A stream has no validator, so If-Match cannot hold.
-            Ok(Answer::Stream(_)) if info.has(&IF_MATCH) => precondition_failed(),
-            Ok(Answer::Stream(body)) => self.with_type(Response::new(body), info.format),
-            Ok(Answer::Changed(count)) if count > 0 || self.query.rows == Rows::Many => {
-                let mut response = Response::new(Body::empty());
-                // RFC 9110 §15.3.5: success without content.
-                let plain = self.query.status == StatusCode::OK;
-                *response.status_mut() = if plain { StatusCode::NO_CONTENT } else { self.query.status };
-                response
+    /// The response to a write whose condition cannot be evaluated, or that lacks one.
+    fn refusal(&self, info: &RequestInfo) -> Option<Response<Body>> {
+        if !self.writes(info) {
+            return None;
+        }
+        if !info.is_conditional() {
+            return self.requires_condition.then(response::precondition_required);
+        }
+        // RFC 9110 §13.1.1: the method must not be performed unless the condition holds. Without a
+        // representation that is unknown.
+        info.representation.is_none().then(response::precondition_failed)
+    }
+
+    /// Reads one page, and counts all rows if the client wants to know.
+    async fn page(&self, params: &Params, info: &mut RequestInfo) -> Result<Answer, Error> {
+        let Some(page) = &mut info.page else { return Ok(Answer::None) };
+        let answer = self.pool.run_page(&self.query, params, info.format, Some(page.size as usize)).await?;
+        if let (true, Some(count)) = (page.wants_count, &self.query.count) {
+            let params = Paging::count_params(&self.query, params);
+            if let Answer::Rows(row) = self.pool.run(count, &params, Format::Json).await? {
+                let row: BTreeMap<String, u64> = serde_json::from_slice(&row).unwrap_or_default();
+                page.count = row.get("count").copied();
             }
-            Ok(Answer::None | Answer::Changed(_)) if self.query.skips_conflicts => {
-                Problem::new(StatusCode::CONFLICT).detail("a row like this exists already").into_response()
-            }
-            Ok(Answer::None | Answer::Changed(_)) => {
-                Problem::new(StatusCode::NOT_FOUND).detail("there is no such row").into_response()
-            }
-            Err(error) => {
-                self.log(&error);
-                error.problem().into_response()
-            }
         }
+        Ok(answer)
     }
 
-    /// Returns `true` for a write with a condition about the current state, which is unknown here.
-    /// RFC 9110 §13.1.1: the method must not be performed unless the condition holds.
-    fn refuses(&self, info: &RequestInfo) -> bool {
-        let writes = self.query.access == Access::Write || !info.reads;
-        writes && (info.has(&IF_MATCH) || info.has(&IF_NONE_MATCH))
-    }
-
-    fn whole(&self, bytes: Bytes, info: RequestInfo) -> Response<Body> {
-        // RFC 9110 §8.8.3: the answer of a write is no representation that a later request gets.
-        if self.query.access == Access::Write || !info.reads {
-            return self.with_type(Response::new(Body::from(bytes)), info.format);
-        }
-        let etag = etag(&bytes);
-        let outcome = info.conditions.map_or(Outcome::Proceed, |info| evaluate(&etag, &info.0, &info.1));
-        if outcome == Outcome::Failed {
-            return precondition_failed();
-        }
-        let mut response = if outcome == Outcome::NotModified {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            self.vary(response.headers_mut());
-            response
-        } else {
-            self.with_type(Response::new(Body::from(bytes)), info.format)
-        };
-        response.headers_mut().insert(ETAG, etag);
-        response
-    }
-
-    fn with_type(&self, mut response: Response<Body>, format: Format) -> Response<Body> {
-        *response.status_mut() = self.query.status;
-        response.headers_mut().insert(CONTENT_TYPE, content_type(format));
-        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.vary(response.headers_mut());
-        response
-    }
-
-    fn vary(&self, headers: &mut HeaderMap) {
-        if let Some(vary) = &self.vary {
-            headers.insert(VARY, vary.clone());
-        }
-    }
-
-    fn log(&self, error: &Error) {
-        let query = self.query.name.as_str();
-        match error.kind() {
-            ErrorKind::Internal => tracing::error!(query, %error, "a query failed"),
-            ErrorKind::Timeout => tracing::warn!(query, %error, "a query took too long"),
-            // An outage has a line of its own, which one line per request would hide.
-            _ => tracing::debug!(query, %error, "a query was refused"),
-        }
+    /// Runs a write if its condition holds. Otherwise there is no answer.
+    async fn write_if(&self, params: &Params, info: &mut RequestInfo) -> Result<Option<Answer>, Error> {
+        let (Some(query), Some(given)) = (&self.representation, info.representation.take()) else { return Ok(None) };
+        let (representation, empty) = ((*given)?, HeaderMap::new());
+        let headers = info.headers().unwrap_or(&empty);
+        let holds = |answer: &Answer| precondition::allows_write(headers, response::tag_of(query, answer).as_ref());
+        let condition =
+            Condition { query, params: &representation, format: request::format_of(query, headers), holds: &holds };
+        self.pool.run_if(&self.query, params, info.format, &condition).await
     }
 }
 
@@ -270,67 +306,4 @@ impl fmt::Debug for QueryService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueryService").field("query", &self.0.query).finish_non_exhaustive()
     }
-}
-
-// === impl RequestInfo ===
-
-impl RequestInfo {
-    /// Returns `true` if the request has this condition.
-    fn has(&self, name: &HeaderName) -> bool {
-        self.conditions.as_ref().is_some_and(|conditions| conditions.1.contains_key(name))
-    }
-
-    fn of(query: &Declared, method: Method, headers: HeaderMap) -> Self {
-        let format = match query.rows {
-            Rows::One => Format::Json,
-            Rows::Many => accept::choose(query.formats, &headers),
-        };
-        let reads = matches!(method, Method::GET | Method::HEAD);
-        let conditions = Validators::has_preconditions(&headers).then(|| Box::new((method, headers)));
-        Self { format, reads, conditions }
-    }
-}
-
-/// The fields that choose the answer: `Accept` the format, and those that are parameters.
-fn vary(query: &Declared) -> Option<HeaderValue> {
-    let chosen = query.rows == Rows::Many && query.formats != Default::default();
-    let headers = query.sources().iter().filter(|source| source.place() == Place::Header).map(Source::key);
-    let cookies = query.sources().iter().any(|source| source.place() == Place::Cookie).then_some("cookie");
-    let names: Vec<&str> = chosen.then_some("accept").into_iter().chain(headers).chain(cookies).collect();
-    if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() }
-}
-
-/// The media type of a format. The values are checked at compile time.
-fn content_type(format: Format) -> HeaderValue {
-    const JSON: HeaderValue = HeaderValue::from_static(Format::Json.content_type());
-    const CSV: HeaderValue = HeaderValue::from_static(Format::Csv.content_type());
-    const NDJSON: HeaderValue = HeaderValue::from_static(Format::Ndjson.content_type());
-    match format {
-        Format::Json => JSON,
-        Format::Csv => CSV,
-        Format::Ndjson => NDJSON,
-    }
-}
-
-/// A strong tag: 128 bits of the content's XXH3, which is the same in every instance. It does not
-/// have to withstand attacks: a client that makes two answers with one tag only hides a change of
-/// its own rows.
-fn etag(bytes: &[u8]) -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let digest = xxh3_128(bytes).to_be_bytes();
-    let mut text = [b'"'; 34];
-    for (pair, byte) in text[1..33].chunks_exact_mut(2).zip(digest) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
-    }
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
-}
-
-fn evaluate(etag: &HeaderValue, method: &Method, headers: &HeaderMap) -> Outcome {
-    let etag = etag.to_str().ok().and_then(ETag::parse);
-    Validators { etag, last_modified: None }.evaluate(method, headers)
-}
-
-fn precondition_failed() -> Response<Body> {
-    Problem::new(StatusCode::PRECONDITION_FAILED).into_response()
 }

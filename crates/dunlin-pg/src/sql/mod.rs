@@ -98,6 +98,19 @@ pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
+/// The statement without the semicolon, the comments and the white space at its end.
+pub(crate) fn without_end(sql: &str) -> &str {
+    let (mut at, mut end) = (0, 0);
+    while at < sql.len() {
+        let (token, after) = token_at(sql, at);
+        if token.is_some_and(|token| token != Token::Symbol(b';')) {
+            end = after;
+        }
+        at = after;
+    }
+    sql.get(..end).unwrap_or(sql)
+}
+
 /// The token at `at`, if one begins there, and the index of the byte behind it.
 fn token_at(sql: &str, at: usize) -> (Option<Token<'_>>, usize) {
     let bytes = sql.as_bytes();
@@ -177,11 +190,25 @@ fn find(bytes: &[u8], from: usize, needle: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::renumber;
+    use super::{renumber, without_end};
 
     #[track_caller]
     fn check(sql: &str, expect: &str, used: &[usize]) {
         assert_eq!(renumber(sql), (expect.to_owned(), used.to_vec()), "{sql}");
+    }
+
+    #[test]
+    fn the_end_of_a_statement() {
+        for (sql, expect) in [
+            ("SELECT 1", "SELECT 1"),
+            ("SELECT 1 ; \n", "SELECT 1"),
+            ("SELECT ';' -- a; b\n; /* c */ -- d", "SELECT ';'"),
+            ("SELECT $$;$$;;", "SELECT $$;$$"),
+            ("SELECT \"a;\"", "SELECT \"a;\""),
+            ("-- a", ""),
+        ] {
+            assert_eq!(without_end(sql), expect);
+        }
     }
 
     #[test]

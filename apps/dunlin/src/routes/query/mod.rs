@@ -1,5 +1,6 @@
 //! `query` routes: SQL as an endpoint.
 
+mod answer;
 mod params;
 
 use std::convert::Infallible;
@@ -11,7 +12,7 @@ use dunlin_http::{Body, Context, Handler, ReplyFuture, SharedHandler};
 use dunlin_pg::{
     Access, Declared, Formats, Isolation, Place, Query as Declaration, QueryService, Role, Rows, Setting, Source,
 };
-use http::{Request, StatusCode};
+use http::Request;
 
 use super::invalidates::{self, Invalidates};
 use super::live;
@@ -34,7 +35,11 @@ const KEYS: &[Key] = &[
     Key::new("roles", "[]", "the database roles that the setting `role` may have"),
     Key::new("default", "{}", "values of absent parameters: `{ page = 1, q = null }`"),
     Key::new("rows", "\"many\"", "`\"many\"`, or `\"one\"`, which is 404 without a row"),
-    Key::new("status", "200", "the status of a success"),
+    Key::new("status", "200", "the status of a success; with `location` it is 201, or 303"),
+    Key::new("location", "", "the URL of the row that a write returns, with its columns: `\"/users/{id}\"`"),
+    Key::new("require_if_match", "false", "a write without `If-Match` or `If-None-Match` gets 428"),
+    Key::new("page", "", "the pages of a list: `{ size = 50, max = 500 }`"),
+    Key::new("raw", "", "the column that is the body, and its media type: `{ body = \"data\", type = \"mime\" }`"),
     Key::new("invalidates", "[]", "the cache groups that a successful write makes stale"),
     Key::new("isolation", "", "`\"read committed\"`, `\"repeatable read\"` or `\"serializable\"`"),
     Key::new("read_only", "", "without it, `true` if each method is safe"),
@@ -55,6 +60,8 @@ pub(crate) struct Query {
     pub(crate) span: Span,
     /// The groups that a success makes stale.
     invalidates: Vec<String>,
+    /// `true` if a write without a condition is refused.
+    pub(crate) requires_condition: bool,
     captures: Captures,
     /// The names in the path.
     names: Vec<String>,
@@ -68,6 +75,7 @@ struct PreparedQuery {
     captures: Captures,
     invalidates: Vec<String>,
     watched: Option<live::Watched>,
+    requires_condition: bool,
 }
 
 /// A declared query on the pool of one event loop.
@@ -129,9 +137,8 @@ impl Query {
         declaration.isolation = table.get("isolation").and_then(|value| value.word(ISOLATION));
         let reads = table.or("read_only", head.methods.all_safe());
         declaration.access = if reads { Access::Read } else { Access::Write };
-        if let Some(status) = table.get("status").and_then(status) {
-            declaration.status = status;
-        }
+        answer::read(table, &mut declaration);
+        let requires_condition = table.or("require_if_match", false);
         if let Some(formats) = table.get("format").and_then(|value| value.list(|value| value.word(FORMATS))) {
             let has = |format| formats.contains(&format);
             declaration.formats = Formats { csv: has(Format::Csv), ndjson: has(Format::Ndjson) };
@@ -146,10 +153,14 @@ impl Query {
             value.error(Diagnostic::new(value.span(), what));
             return None;
         }
+        if declaration.raw.is_some() && live.as_ref().is_some_and(Option::is_some) {
+            let what = "events are JSON, so that a route has either \"live\" or \"raw\"";
+            value.error(Diagnostic::new(table.key_span("raw"), what).expected("another route for one of them"));
+        }
         warn_unused(&declaration, table, head);
         let names = head.path.names().map(str::to_owned).collect();
         let (invalidates, captures) = (invalidates?, Captures::new(head.path));
-        Some(Self { declaration, span: value.span(), invalidates, captures, names, live: live? })
+        Some(Self { declaration, span: value.span(), invalidates, requires_condition, captures, names, live: live? })
     }
 }
 
@@ -203,15 +214,17 @@ impl Room for Query {
         let database = process.database.context("there is no [database]")?;
         let declared = database.declare(self.declaration.clone())?;
         let (captures, invalidates) = (self.captures.clone(), self.invalidates.clone());
+        let requires_condition = self.requires_condition;
         let watched = self.live.as_ref().map(|groups| live::watched(process.hub, groups));
-        Ok(Box::new(PreparedQuery { declared, captures, invalidates, watched }))
+        Ok(Box::new(PreparedQuery { declared, captures, invalidates, watched, requires_condition }))
     }
 
     /// The parameters in the URL's query that the statements read.
     fn query_key(&self) -> Option<QueryKey> {
         let url = self.sources().filter(|source| source.place() == Place::Url);
         let names = url.map(Source::name).filter(|name| self.names.iter().all(|own| own != name));
-        Some(QueryKey::Only(names.map(str::to_owned).collect()))
+        let pages = self.declaration.page.map_or(&[][..], |_| &["limit", "offset"]);
+        Some(QueryKey::Only(names.chain(pages.iter().copied()).map(str::to_owned).collect()))
     }
 
     fn query(&self) -> Option<&Query> {
@@ -224,9 +237,19 @@ impl Room for Query {
 impl Prepared for PreparedQuery {
     fn build(&self, event_loop: &EventLoop<'_>) -> Result<SharedHandler<Context>> {
         let pool = event_loop.pool.context("there is no [database]")?;
-        let service = QueryService::new(pool.clone(), self.declared.clone());
+        let mut service = QueryService::new(pool.clone(), self.declared.clone());
+        service = service.max_body(usize::try_from(event_loop.max_body)?);
+        if let Some(query) = event_loop.resource.representation {
+            service = service.representation(query.clone());
+        }
+        if self.requires_condition {
+            service = service.require_condition();
+        }
+        if event_loop.resource.accepts_query {
+            service = service.accept_query();
+        }
         Ok(Arc::new(QueryHandler {
-            service: service.max_body(usize::try_from(event_loop.max_body)?),
+            service,
             captures: self.captures.clone(),
             invalidates: Invalidates::new(event_loop.store, &self.invalidates),
         }))
@@ -253,9 +276,4 @@ impl Handler<Context> for QueryHandler {
         context.params = self.captures.decoded(request.uri().path());
         self.invalidates.after(self.service.handle(request, &context))
     }
-}
-
-fn status(value: Value<'_>) -> Option<StatusCode> {
-    let number = value.integer(200, 299, "a status of success, 200 to 299")?;
-    StatusCode::from_u16(number as u16).ok()
 }
