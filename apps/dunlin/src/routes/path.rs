@@ -39,7 +39,7 @@ impl Tail {
         let target = uri.path_and_query().map_or("", |target| target.as_str());
         let path = uri.path().len().min(target.len());
         let Some(slashes) = self.0 else { return path };
-        // A loop over the bytes costs less than a search for each slash, because segments are short.
+        // A loop over the bytes costs less than a search for each slash: segments are short.
         let mut left = slashes;
         for (at, byte) in target.as_bytes()[..path].iter().enumerate() {
             left -= usize::from(*byte == b'/');
