@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use dunlin_http::list;
 use http::header::{CACHE_CONTROL, EXPIRES};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -52,9 +53,21 @@ impl ClientFreshness {
             Self::Fixed(value) => value.clone(),
             Self::FromNow(time) => max_age(age.saturating_add(*time)),
         };
+        let value = if is_private(headers) { private(&value) } else { value };
         headers.insert(CACHE_CONTROL, value);
         headers.remove(EXPIRES);
     }
+}
+
+/// Returns `true` if the response is for one client.
+fn is_private(headers: &HeaderMap) -> bool {
+    list::elements(headers, &CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("private"))
+}
+
+/// The freshness of a response that only its own client may store (RFC 9111 §5.2.2.7).
+fn private(freshness: &HeaderValue) -> HeaderValue {
+    let value = [b"private, ", freshness.as_bytes()].concat();
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(value)).unwrap_or(HeaderValue::from_static("private"))
 }
 
 /// `max-age` of this duration.

@@ -60,8 +60,9 @@ pub struct RoutePolicy {
     /// `true` if responses with `Set-Cookie` may be stored. Then all clients get the same cookie.
     pub set_cookie: bool,
     /// `true` if each client with a verified identity has entries of its own: the subject of its
-    /// identity belongs to the key. Otherwise a response to such a client is stored, for all, only
-    /// if it has `public`, `s-maxage` or `must-revalidate` (RFC 9111 §3.5).
+    /// identity belongs to the key, and `private` responses are stored too. Otherwise a response to
+    /// such a client is stored, for all, only if it has `public`, `s-maxage` or `must-revalidate`
+    /// (RFC 9111 §3.5).
     pub per_identity: bool,
     /// The part of the path that an outer router has removed, such as `/v1` inside axum's
     /// `Router::nest("/v1", …)`. Without it, nested routes whose remaining paths are equal share

@@ -317,9 +317,16 @@ pub(super) fn check_claims(routes: &[Route], document: &Document<'_>) {
                 "auth = \"NAME\" on this route",
             );
         }
-        if matches!(route.cache, Cache::Stored(_)) {
+        let Cache::Stored(policy) = &route.cache else { continue };
+        let other = route.room.query().and_then(|query| query.claims().find(|claim| *claim != "sub"));
+        if !policy.per_identity {
             let what = "the responses of this route depend on claims, so that the cache cannot share them";
-            wrong(what, "cache = false on this route");
+            wrong(what, "cache = { per_identity = true } for \"claim.sub\" alone, or cache = false");
+        } else if let Some(claim) = other {
+            let what = format!(
+                "the responses of this route depend on \"claim.{claim}\", and stored responses are separate by \"claim.sub\" alone"
+            );
+            wrong(&what, "cache = false on this route");
         }
     }
 }

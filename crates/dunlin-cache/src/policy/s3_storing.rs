@@ -108,7 +108,8 @@ pub(crate) fn may_store(
     } else if directives.no_store {
         return Err(Refusal::NoStore);
     }
-    if directives.private.as_ref().is_some_and(Scope::is_response) {
+    // RFC 9111 §5.2.2.7: `private` is about caches that several clients share.
+    if !request.separate && directives.private.as_ref().is_some_and(Scope::is_response) {
         return Err(Refusal::Private);
     }
     if request.is_restricted() && !is_for_all_clients(directives) {

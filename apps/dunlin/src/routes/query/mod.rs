@@ -188,6 +188,11 @@ impl Query {
         self.sources().any(|source| matches!(source.place(), Place::Header | Place::Cookie | Place::ClientIp))
     }
 
+    /// The claims that parameters and settings are.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &str> {
+        self.sources().filter(|source| source.place() == Place::Claim).map(Source::key)
+    }
+
     /// Returns `true` if a parameter or a setting comes from there.
     pub(crate) fn reads(&self, place: Place) -> bool {
         self.sources().any(|source| source.place() == place)
