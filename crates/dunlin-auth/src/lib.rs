@@ -3,6 +3,7 @@
 
 mod any;
 mod basic;
+mod certificate;
 mod challenge;
 mod credentials;
 mod error;
@@ -16,6 +17,7 @@ mod require;
 
 pub use any::AnyOf;
 pub use basic::{Basic, BasicStats, Users};
+pub use certificate::{ClientCertificate, identity_of_certificate};
 pub use credentials::Credentials;
 #[doc(no_inline)]
 pub use dunlin_http::{Body, BoxError, ClientInfo, Identity, Metric, MetricKind};

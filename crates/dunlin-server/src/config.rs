@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dunlin_http::Network;
 
-use crate::{Addr, BindError, Listen};
+use crate::{Addr, BindError, Listen, Tls};
 
 /// The settings of a [`Server`](crate::Server). Every deadline and limit is on by default.
 #[derive(Clone, Debug)]
@@ -100,8 +100,8 @@ pub struct Config {
     pub h2c: bool,
     /// The limits of HTTP/2.
     pub http2: Http2,
-    /// Certificate and key for the listeners that speak TLS: see [`Listen::tls`]. ALPN decides
-    /// between HTTP/2 and HTTP/1.1.
+    /// The certificates and the rules of the listeners that speak TLS: see [`Listen::tls`]. ALPN
+    /// decides between HTTP/2 and HTTP/1.1.
     pub tls: Option<Tls>,
     /// The networks whose connections begin with a PROXY protocol header, v1 or v2. Connections
     /// from other addresses have none.
@@ -133,16 +133,6 @@ pub struct Http2 {
     /// Frames per second that carry no request and no data (PING, SETTINGS, RST_STREAM, PRIORITY,
     /// empty DATA, …), on average over ten seconds; beyond it the connection is closed.
     pub max_control_rate: u32,
-}
-
-/// A certificate chain and its key, as PEM files. Both are read again when they change. A pair that
-/// does not fit is reported, and the last good one is kept.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The certificate chain, with the server's own certificate first.
-    pub certificate: PathBuf,
-    /// The private key: PKCS #8, PKCS #1 or SEC 1.
-    pub key: PathBuf,
 }
 
 // === impl Config ===

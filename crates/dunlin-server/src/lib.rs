@@ -26,7 +26,7 @@ mod tls;
 mod tunnels;
 
 pub use addr::{Addr, ParseAddrError};
-pub use config::{Config, EventLoop, Http2, Tls};
+pub use config::{Config, EventLoop, Http2};
 pub use conn::{Connect, Connection, Exchange, TunnelEnd};
 pub use listen::{Listen, Listener};
 pub use router::{Json, Match, Respond, RouteError, RouteService, Router, Routes, json};
@@ -34,3 +34,4 @@ pub use running::{Handle, Outcome, Running};
 pub use serve::{serve, serve_with};
 pub use server::{BindError, LoopInfo, Server, StartError};
 pub use stats::LoopStats;
+pub use tls::{CertificateError, CertificateStore, ClientCertificates, Pair, PemPair, Tls, TlsVersion};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use crate::context::{Shared, Stage};
-use crate::{Addr, LoopStats};
+use crate::{Addr, BindError, LoopStats, Tls};
 
 /// A server that serves. Dropping it cuts every connection and ends its threads.
 #[derive(Debug)]
@@ -100,6 +100,18 @@ impl Handle {
     #[must_use]
     pub fn local_addrs(&self) -> &[Addr] {
         &self.0.addrs
+    }
+
+    /// Replaces the certificates and the rules of TLS, for connections from then on.
+    ///
+    /// # Errors
+    /// A file that cannot be used, or a server that was started without TLS. Everything stays as it
+    /// was.
+    pub fn replace_tls(&self, tls: &Tls) -> Result<(), BindError> {
+        match &self.0.tls {
+            Some(acceptor) => acceptor.replace(tls),
+            None => Err(BindError::Config("the server was started without TLS")),
+        }
     }
 
     /// Begins to shut down. During [`lame_duck`](crate::Config::lame_duck) everything goes on. Then

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dunlin_auth::{ApiKey, ApiKeys, Authenticate, Basic, Forward, Jwt, JwtConfig, KeySet, Users};
+use dunlin_auth::{ApiKey, ApiKeys, Authenticate, Basic, ClientCertificate, Forward, Jwt, JwtConfig, KeySet, Users};
 use dunlin_fetch::Client;
 use dunlin_http::{Body, BoxError, Metric};
 use http::{HeaderName, Request, StatusCode, Uri};
@@ -27,6 +27,7 @@ enum Kind {
     Key { keys: PathBuf, header: HeaderName, realm: String },
     Jwt { keys: JwtKeys, config: JwtConfig },
     Forward { url: Uri, copy: Vec<HeaderName> },
+    Certificate,
 }
 
 /// The source of the keys that tokens are verified with.
@@ -43,7 +44,7 @@ pub(crate) enum Prepared {
     Forward { url: Uri, copy: Vec<HeaderName> },
 }
 
-const KINDS: [&str; 4] = ["basic", "jwt", "forward", "key"];
+const KINDS: [&str; 5] = ["basic", "jwt", "forward", "key", "certificate"];
 /// Bytes of a JWK set.
 const MAX_JWKS: usize = 1 << 20;
 
@@ -93,6 +94,7 @@ impl Auth {
                 let source = move || fetch_keys(url.clone(), fetch.clone());
                 Prepared::Shared(Arc::new(Jwt::with_source(source, config.clone())))
             }
+            Kind::Certificate => Prepared::Shared(Arc::new(ClientCertificate)),
             Kind::Forward { url, copy } => Prepared::Forward { url: url.clone(), copy: copy.clone() },
         })
     }
@@ -119,6 +121,14 @@ impl Kind {
                 Some(Self::Key { keys, header: header.unwrap_or(HeaderName::from_static("x-api-key")), realm })
             }
             "jwt" => Self::jwt(name, table, document),
+            "certificate" => {
+                if !document.has_client_ca {
+                    let what = "client certificates are not asked for";
+                    let value = table.get("kind")?;
+                    value.error(Diagnostic::new(value.span(), what).expected("client_ca = \"FILE\" in [server.tls]"));
+                }
+                Some(Self::Certificate)
+            }
             _ => {
                 table.require::<String>("url")?;
                 let url = table.get("url").and_then(upstream_url);

@@ -1,7 +1,6 @@
 //! The hosts of a certificate, compared with those of the routes.
 
-use std::path::Path;
-
+use dunlin_server::Pair;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 
@@ -9,16 +8,25 @@ use super::route::Route;
 use crate::hosts::HostPattern;
 use crate::reader::{Diagnostic, Document, Span};
 
-/// Warns of a certificate that is for none of the routes' hosts, which no browser would accept.
-pub(super) fn check(path: &Path, span: Span, routes: &[Route], document: &Document<'_>) {
+/// Warns of certificates that are for none of the routes' hosts, which no browser would accept.
+pub(super) fn check(pairs: &[Pair], span: Span, routes: &[Route], document: &Document<'_>) {
     let hosts: Vec<&HostPattern> = routes.iter().flat_map(|route| &route.hosts).collect();
     // A certificate that cannot be read is an error elsewhere.
-    let Ok(certificate) = CertificateDer::from_pem_file(path) else { return };
-    let covers = |host: &HostPattern| covers(&certificate, &host.sample()).unwrap_or(true);
-    if hosts.is_empty() || hosts.into_iter().any(covers) {
+    let read = |pair: &Pair| CertificateDer::from_pem_file(&pair.certificate).ok();
+    let certificates: Option<Vec<_>> = pairs.iter().map(read).collect();
+    let Some(certificates) = certificates else { return };
+    let covers = |host: &&HostPattern| {
+        let host = host.sample();
+        certificates.iter().any(|certificate| covers(certificate, &host).unwrap_or(true))
+    };
+    if hosts.is_empty() || hosts.iter().any(covers) {
         return;
     }
-    let what = format!("{} is for none of the hosts in this file", path.display());
+    let path = pairs.first().map(|pair| pair.certificate.display().to_string()).unwrap_or_default();
+    let what = match pairs {
+        [_] => format!("{path} is for none of the hosts in this file"),
+        _ => format!("{path} and the other certificates are for none of the hosts in this file"),
+    };
     document.warnings.push(Diagnostic::new(span, what).expected("a certificate with the names of the routes' hosts"));
 }
 

@@ -15,6 +15,7 @@ mod sections;
 mod site;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -127,6 +128,7 @@ impl Config {
             errors: &errors,
             warnings: &warnings,
             database: has_database,
+            has_client_ca: table.contains(&["server", "tls", "client_ca"]),
             auth: table.names("auth"),
             upstreams: table.names("upstream"),
         };
@@ -166,7 +168,7 @@ impl Config {
         table.get("route").into_iter().for_each(|value| reader.routes(value));
         let routes = reader.routes;
         if let Some(tls) = &server.tls {
-            certificate::check(&tls.certificate, certificate_span, &routes, document);
+            certificate::check(&tls.pairs, certificate_span, &routes, document);
         }
         route::check_clashes(&routes, server.tls.is_some(), document);
         let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();

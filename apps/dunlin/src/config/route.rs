@@ -311,7 +311,7 @@ pub(super) fn check_claims(routes: &[Route], document: &Document<'_>) {
         let wrong = |what: &str, expected: &str| {
             document.errors.push(Diagnostic::new(route.span.clone(), what).expected(expected));
         };
-        if route.admission.auth.is_empty() {
+        if route.admission.auth.is_empty() && !document.has_client_ca {
             wrong(
                 "the query of this route reads claims, and the route has no \"auth\"",
                 "auth = \"NAME\" on this route",

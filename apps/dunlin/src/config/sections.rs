@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dunlin_http::Network;
-use dunlin_server::{Addr, Config, EventLoop, Http2, Tls};
+use dunlin_server::{Addr, Config, EventLoop, Http2};
 use tracing::Level;
 
 use super::listen::{addresses, listeners};
-use crate::reader::{Diagnostic, Document, Read, Section, Span, Value};
+use crate::reader::{Diagnostic, Document, Read, Section, Value};
 
 /// `[server]`.
 #[derive(Debug, Default)]
@@ -120,7 +120,7 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
     }
     let mut redirects_to_https = false;
     if let Some(table) = table.section("tls", "[server.tls]") {
-        server.tls = tls(table, &mut redirects_to_https, document);
+        server.tls = super::tls::tls(table, &mut redirects_to_https, document);
     }
     table.set("proxy_protocol_from", &mut server.proxy_protocol_from);
     let trusted_proxies = table.or("trusted_proxies", Vec::new());
@@ -167,38 +167,6 @@ fn http2(mut table: Section<'_>, http2: &mut Http2) {
     table.set("max_local_resets", &mut http2.max_local_resets);
     table.set_positive("max_control_rate", &mut http2.max_control_rate);
     table.finish(|_| None);
-}
-
-fn tls(mut table: Section<'_>, redirect: &mut bool, document: &Document<'_>) -> Option<Tls> {
-    let mut file = |key| {
-        table.require::<PathBuf>(key)?;
-        document.file(table.get(key)?)
-    };
-    let (certificate, key) = (file("certificate"), file("key"));
-    let spans = (table.value_span("certificate"), table.value_span("key"));
-    table.set("redirect", redirect);
-    table.finish(|_| None);
-    let tls = Tls { certificate: certificate?, key: key? };
-    if let Err(error) = tls.check() {
-        document.errors.push(pair_error(&tls, spans, &error.to_string()));
-    }
-    Some(tls)
-}
-
-/// The error of a pair of files, at the key of the wrong one.
-fn pair_error(tls: &Tls, (certificate, key): (Span, Span), error: &str) -> Diagnostic {
-    let path = tls.key.display();
-    if error.contains("KeyMismatch") {
-        let what = format!("{path} is not the key of {}", tls.certificate.display());
-        return Diagnostic::new(key, what).expected("the private key that the certificate was made with");
-    }
-    if !error.contains(&format!("{path}: ")) || tls.key == tls.certificate {
-        return Diagnostic::new(certificate, error);
-    }
-    if error.contains("no items found") {
-        return Diagnostic::new(key, format!("there is no private key in {path}")).expected("a key in PEM form");
-    }
-    Diagnostic::new(key, error)
 }
 
 // === impl Admin ===

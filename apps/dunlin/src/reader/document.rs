@@ -19,6 +19,8 @@ pub(crate) struct Document<'d> {
     pub(crate) warnings: &'d Errors,
     /// `true` if queries have a database to run on.
     pub(crate) database: bool,
+    /// `true` if clients are asked for certificates.
+    pub(crate) has_client_ca: bool,
     /// The names of the tables in `[auth]`.
     pub(crate) auth: Vec<&'d str>,
     /// The names of the tables `[upstream.NAME]`.

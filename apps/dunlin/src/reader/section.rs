@@ -77,6 +77,16 @@ impl<'d> Section<'d> {
         span
     }
 
+    /// Returns `true` if there is a value at this path of keys.
+    pub(crate) fn contains(&self, keys: &[&str]) -> bool {
+        let Some((last, tables)) = keys.split_last() else { return false };
+        let inner = tables.iter().try_fold(self.table, |table, key| match table.get(*key)?.get_ref() {
+            DeValue::Table(inner) => Some(inner),
+            _ => None,
+        });
+        inner.is_some_and(|table| table.contains_key(*last))
+    }
+
     /// The place of `key` itself.
     pub(crate) fn key_span(&self, key: &str) -> Span {
         let entry = self.tables().find_map(|table| table.get_key_value(key));

@@ -16,9 +16,10 @@ mod request_id;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use dunlin_auth::identity_of_certificate;
 use dunlin_cache::CacheService;
 use dunlin_compress::Compress;
-use dunlin_http::{Body, ClientInfo, Context, Handler, Network, Problem, Reply, ReplyFuture, SharedHandler};
+use dunlin_http::{Body, ClientInfo, Context, Handler, Identity, Network, Problem, Reply, ReplyFuture, SharedHandler};
 use dunlin_server::{Connect, Connection, Exchange, Match};
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW};
 use http::uri::Scheme;
@@ -34,9 +35,13 @@ use observe::{Observe, Watch};
 use optional::Optional;
 pub(crate) use plan::Plan;
 
-/// The service of one event loop.
+/// The service of one event loop, or of one of its connections.
 #[derive(Clone)]
-pub(crate) struct App(Arc<LoopState>);
+pub(crate) struct App {
+    state: Arc<LoopState>,
+    /// The identity by the certificate of the connection's client.
+    identity: Option<Arc<Identity>>,
+}
 
 /// The parts that an event loop serves with.
 pub(crate) struct LoopState {
@@ -87,8 +92,10 @@ type LayersFuture = <Layers as Handler<Context>>::Future;
 impl Connect for App {
     type Handler = Self;
 
-    fn connect(&self, _: &Arc<Connection>) -> Self {
-        self.clone()
+    fn connect(&self, connection: &Arc<Connection>) -> Self {
+        let certificate = connection.client_certificates().first();
+        let identity = certificate.and_then(|der| identity_of_certificate(der)).map(Arc::new);
+        Self { state: self.state.clone(), identity }
     }
 }
 
@@ -97,7 +104,7 @@ impl Handler<Exchange> for App {
     type Future = Observe;
 
     fn handle(&self, mut request: Request<Body>, exchange: &Exchange) -> Observe {
-        let state = &self.0;
+        let state = &self.state;
         let connection = exchange.connection();
         let peer = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
         if state.router.has_hosts() {
@@ -115,7 +122,10 @@ impl Handler<Exchange> for App {
         if state.request_id {
             request_id::assign(&mut request, identify::is_trusted(route, peer));
         }
-        let identity = route.admit.as_ref().filter(|admit| admit.has_auth()).map(|_| IdentitySlot::default());
+        let identity = match &self.identity {
+            None => route.admit.as_ref().filter(|admit| admit.has_auth()).map(|_| IdentitySlot::default()),
+            Some(identity) => Some(by_certificate(identity, route, &mut request, &mut context)),
+        };
         let access = route.log.then(|| Access::new(&request, context.client.ip, state.request_id));
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client, identity.as_ref()));
         let tunnel = route.forwards.then(|| connection.clone());
@@ -142,6 +152,23 @@ impl Handler<Exchange> for App {
         }
         Observe::new(layers.handle(request, &context), watch)
     }
+}
+
+/// Gives a request the identity that the certificate of its client proves. A route with credentials
+/// of its own decides for itself.
+#[cold]
+fn by_certificate(
+    identity: &Arc<Identity>,
+    route: &RouteState,
+    request: &mut Request<Body>,
+    context: &mut Context,
+) -> IdentitySlot {
+    request.extensions_mut().insert(identity.clone());
+    if route.admit.as_ref().is_some_and(Admit::has_auth) {
+        return IdentitySlot::default();
+    }
+    context.identity = Some(identity.clone());
+    Arc::new(identity.clone().into())
 }
 
 /// The response of the router to a request that no route answers. `knows`: the method is known.

@@ -240,7 +240,7 @@ impl Plan {
         let redirect = || super::https::HttpsRedirect::new(&self.config.server.listen);
         let https = self.config.redirects_to_https.then(redirect);
         let state = LoopState { router, routes, unmatched, counters, request_id, has_cors, https };
-        Ok((App(Arc::new(state)), pool))
+        Ok((App { state: Arc::new(state), identity: None }, pool))
     }
 
     fn route(&self, index: usize, route: &Route, layers: Layers, client: &Client) -> RouteState {

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use dunlin_http::SendInterim;
 use http::{HeaderMap, StatusCode};
+use rustls_pki_types::CertificateDer;
 
 use super::http1::InterimQueue;
 use crate::Addr;
 use crate::ledger::Ledger;
 use crate::listen::Endpoint;
+use crate::tls::TlsFacts;
 
 /// The facts about a connection, for as long as it lasts.
 #[derive(Debug)]
@@ -19,7 +21,8 @@ pub struct Connection {
     id: u64,
     remote: Option<SocketAddr>,
     endpoint: Arc<Endpoint>,
-    secure: bool,
+    /// `None` if the connection is not encrypted.
+    tls: Option<Box<TlsFacts>>,
     pub(super) ledger: Arc<Ledger>,
     /// Interim responses over HTTP/1.
     pub(super) interim: InterimQueue,
@@ -49,10 +52,11 @@ impl Connection {
         id: u64,
         remote: Option<SocketAddr>,
         endpoint: Arc<Endpoint>,
-        secure: bool,
+        tls: Option<TlsFacts>,
         ledger: Arc<Ledger>,
     ) -> Self {
-        Self { id, remote, endpoint, secure, ledger, interim: InterimQueue::default(), tunnel_end: Mutex::default() }
+        let tls = tls.map(Box::new);
+        Self { id, remote, endpoint, tls, ledger, interim: InterimQueue::default(), tunnel_end: Mutex::default() }
     }
 
     /// A number that no other connection of this server has.
@@ -77,13 +81,27 @@ impl Connection {
     /// Returns `true` if the connection is encrypted.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
-        self.secure
+        self.tls.is_some()
+    }
+
+    /// The version of TLS: `1.2` or `1.3`. `None` if the connection is not encrypted.
+    #[must_use]
+    pub fn tls_version(&self) -> Option<&'static str> {
+        self.tls.as_ref().map(|tls| tls.version)
+    }
+
+    /// The chain that proves who the client is, in DER, with its own certificate first. It is
+    /// verified. It is empty if the client has shown none: see
+    /// [`ClientCertificates`](crate::ClientCertificates).
+    #[must_use]
+    pub fn client_certificates(&self) -> &[CertificateDer<'static>] {
+        self.tls.as_ref().map_or(&[], |tls| &tls.client)
     }
 
     /// `https` or `http`.
     #[must_use]
     pub const fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
+        if self.is_secure() { "https" } else { "http" }
     }
 
     /// Calls `f` at the end of the tunnel that the connection becomes by a 101 (Switching

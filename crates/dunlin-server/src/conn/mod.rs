@@ -65,8 +65,8 @@ pub(crate) async fn run<C: Connect>(
         }
     }
     let Ready { transport, held, remote, protocol } = ready;
-    let secure = matches!(transport, Transport::Tls(_));
-    let connection = Arc::new(Connection::new(owner.next_id(), remote, endpoint, secure, ledger));
+    let tls = transport.tls_facts();
+    let connection = Arc::new(Connection::new(owner.next_id(), remote, endpoint, tls, ledger));
     let handler = service.connect(&connection);
     match protocol {
         Protocol::Http1 => http1::run(transport, held, handler, connection, &registered, &owner).await,

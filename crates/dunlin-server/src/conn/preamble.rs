@@ -16,6 +16,7 @@ use crate::framing::Reject;
 use crate::ledger::{Ledger, Signal};
 use crate::listen::Endpoint;
 use crate::proxy_protocol;
+use crate::tls;
 
 /// A connection that is about to speak HTTP.
 pub(super) struct Ready {
@@ -37,6 +38,8 @@ enum Opening {
     Ready(Ready),
     /// The client speaks plain HTTP where TLS is expected.
     PlainHttp(Transport),
+    /// The handshake was the answer to an ACME challenge.
+    Challenge,
 }
 
 /// The first bytes of a client of HTTP/2 (RFC 9113 §3.4).
@@ -72,6 +75,7 @@ pub(super) async fn read(
             reject(transport, PLAIN_HTTP, false, remote, ledger, owner).await;
             None
         }
+        Ok(Opening::Challenge) => None,
         Err(error) => {
             // A client may open a connection and close it without a request.
             if error.kind() != io::ErrorKind::UnexpectedEof {
@@ -95,17 +99,17 @@ async fn read_all(
     }
     let mut held = BytesMut::new();
     let mut protocol = Protocol::Http1;
-    let tls = owner.shared().tls.as_ref().filter(|_| endpoint.speaks_tls);
-    transport = match (transport, tls) {
+    let acceptor = owner.shared().tls.as_ref().filter(|_| endpoint.speaks_tls);
+    transport = match (transport, acceptor) {
         (Transport::Tcp(socket), Some(_)) if is_plain_http(&socket).await? => {
             return Ok(Opening::PlainHttp(Transport::Tcp(socket)));
         }
-        (Transport::Tcp(socket), Some(tls)) => {
-            let stream = tls.accept(socket).await?;
+        (Transport::Tcp(socket), Some(acceptor)) => {
+            let tls::Accepted::Stream(stream) = acceptor.accept(socket).await? else { return Ok(Opening::Challenge) };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 protocol = Protocol::Http2;
             }
-            Transport::Tls(Box::new(stream))
+            Transport::Tls(stream)
         }
         (transport, _) => transport,
     };

@@ -13,6 +13,7 @@ use tokio_rustls::server::TlsStream;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::sendfile;
 use crate::listen::Accepted;
+use crate::tls::TlsFacts;
 
 /// The socket of a connection, of any kind.
 #[derive(Debug)]
@@ -25,6 +26,14 @@ pub(crate) enum Transport {
 // === impl Transport ===
 
 impl Transport {
+    /// The facts about TLS; `None` on a plain connection.
+    pub(super) fn tls_facts(&self) -> Option<TlsFacts> {
+        match self {
+            Self::Tls(stream) => Some(TlsFacts::of(stream)),
+            _ => None,
+        }
+    }
+
     /// Polls until there may be bytes, the end, or an error to read.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -94,9 +94,9 @@ fn a_client_with_too_many_connections_leaves_a_line() {
 fn a_failed_handshake_leaves_a_line_and_plain_http_gets_an_answer() {
     let dir = tempfile::tempdir().unwrap();
     let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let tls = Tls { certificate: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
-    std::fs::write(&tls.key, pair.signing_key.serialize_pem()).unwrap();
-    std::fs::write(&tls.certificate, pair.cert.pem()).unwrap();
+    let tls = Tls::new(dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&tls.pairs[0].key, pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&tls.pairs[0].certificate, pair.cert.pem()).unwrap();
     let server = Fixture::with(Config { tls: Some(tls), ..config() });
     check(&server, b"\x16\x03\x01\x00\x05hello", &["before its first request", "error="]);
     let answer = server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

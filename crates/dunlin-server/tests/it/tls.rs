@@ -21,7 +21,7 @@ pub fn write_pair(dir: &Path) -> CertificateDer<'static> {
 }
 
 pub fn tls(dir: &Path) -> Config {
-    Config { tls: Some(Tls { certificate: dir.join("cert.pem"), key: dir.join("key.pem") }), ..config() }
+    Config { tls: Some(Tls::new(dir.join("cert.pem"), dir.join("key.pem"))), ..config() }
 }
 
 async fn connect(
@@ -146,9 +146,9 @@ fn bind_refuses_an_invalid_pair() {
     write_pair(dir.path());
     let other = tempfile::tempdir().unwrap();
     write_pair(other.path());
-    let files = Tls { certificate: dir.path().join("cert.pem"), key: other.path().join("key.pem") };
-    for files in [files, Tls { certificate: "/nowhere/cert.pem".into(), key: "/nowhere/key.pem".into() }] {
-        let named = files.certificate.display().to_string();
+    let files = Tls::new(dir.path().join("cert.pem"), other.path().join("key.pem"));
+    for files in [files, Tls::new("/nowhere/cert.pem", "/nowhere/key.pem")] {
+        let named = files.pairs[0].certificate.display().to_string();
         let error = Server::bind(Config { tls: Some(files), ..config() }).unwrap_err().to_string();
         assert!(error.contains(&named), "{error}");
     }

@@ -1,5 +1,7 @@
 //! TLS by `dunlin.toml`: both protocols, and a certificate that is renewed.
 
+mod names;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
