@@ -33,6 +33,7 @@ mod prose;
 mod proxy;
 mod query;
 mod query_claims;
+mod query_extensions;
 mod query_http;
 mod query_params;
 mod redirect;

@@ -173,7 +173,8 @@ fn advice(name: &str, ty: &Type) -> String {
         // wrong.
         "money" => format!("{name}::numeric{array}"),
         "record" | "_record" => format!("to_json({name})"),
-        "geometry" | "geography" if array.is_empty() => format!("ST_AsGeoJSON({name})::json"),
+        "box2d" | "box3d" if array.is_empty() => format!("{name}::geometry"),
+        "raster" if array.is_empty() => format!("ST_AsPNG({name})"),
         _ if matches!(element.kind(), Kind::Composite(_)) => format!("to_json({name})"),
         _ => format!("{name}::text{array}"),
     }

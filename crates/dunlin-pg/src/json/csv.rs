@@ -44,11 +44,18 @@ pub(crate) fn line<'r>(
 
 fn cell(encoder: &Encoder, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     use super::container::{multirange, range};
+    use super::vector::sparse;
     match encoder {
         Encoder::Scalar(scalar) => scalar.text(raw, Style::Iso, out),
         Encoder::Range(bound) => range(raw, *bound, out),
         Encoder::Multirange(bound) => multirange(raw, *bound, out),
-        Encoder::Array(_) | Encoder::Composite(_) | Encoder::Hstore => encoder.json(raw, out),
+        Encoder::SparseVector => sparse(raw, out),
+        Encoder::Array(_)
+        | Encoder::Composite(_)
+        | Encoder::Hstore
+        | Encoder::Geometry
+        | Encoder::Vector
+        | Encoder::HalfVector => encoder.json(raw, out),
     }
 }
 

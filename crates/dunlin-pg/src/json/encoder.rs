@@ -4,7 +4,7 @@ use tokio_postgres::types::{Kind, Type};
 
 use super::reader::Malformed;
 use super::scalar::Scalar;
-use super::{container, quote};
+use super::{container, geometry, quote, vector};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Encoder {
@@ -14,6 +14,10 @@ pub(crate) enum Encoder {
     Range(Scalar),
     Multirange(Scalar),
     Hstore,
+    Geometry,
+    Vector,
+    HalfVector,
+    SparseVector,
 }
 
 /// A field of a composite: its name as `"name":`, and its encoder.
@@ -56,9 +60,21 @@ impl Encoder {
                     .collect::<Option<_>>()?;
                 Some(Encoder::Composite(fields))
             }
-            Kind::Simple if ty.name() == "hstore" => Some(Encoder::Hstore),
+            Kind::Simple => Encoder::of_extension(ty.name()),
             _ => None,
         }
+    }
+
+    /// The encoder of a type of an extension, whose OID differs from one database to the next.
+    fn of_extension(name: &str) -> Option<Encoder> {
+        Some(match name {
+            "hstore" => Encoder::Hstore,
+            "geometry" | "geography" => Encoder::Geometry,
+            "vector" => Encoder::Vector,
+            "halfvec" => Encoder::HalfVector,
+            "sparsevec" => Encoder::SparseVector,
+            _ => return None,
+        })
     }
 
     /// Writes a value as JSON.
@@ -71,6 +87,10 @@ impl Encoder {
             Encoder::Range(bound) => quote::quoted(out, |out| container::range(raw, *bound, out)),
             Encoder::Multirange(bound) => quote::quoted(out, |out| container::multirange(raw, *bound, out)),
             Encoder::Hstore => container::hstore(raw, out),
+            Encoder::Geometry => geometry::geometry(raw, out),
+            Encoder::Vector => vector::vector(raw, out),
+            Encoder::HalfVector => vector::half(raw, out),
+            Encoder::SparseVector => quote::quoted(out, |out| vector::sparse(raw, out)),
         }
     }
 

@@ -12,7 +12,8 @@
 //! costs no allocation of its own. A type without a form is an error at that time, which says what
 //! to select instead. Two such types are `money`, whose amount depends on `lc_monetary`, and
 //! `record`, whose fields have no names. The known extension types are `citext`, `ltree`, `lquery`,
-//! `ltxtquery` and `hstore`.
+//! `ltxtquery` and `hstore`, PostGIS's `geometry` and `geography` as GeoJSON, and pgvector's
+//! `vector` and `halfvec` as arrays and `sparsevec` as its text.
 //!
 //! ```
 //! use dunlin_pg::json::{Column, Format};
@@ -34,6 +35,7 @@ mod csv;
 mod encoder;
 mod format;
 mod geometric;
+mod geometry;
 mod network;
 mod number;
 mod quote;
@@ -41,6 +43,7 @@ mod reader;
 mod scalar;
 mod search;
 mod time;
+mod vector;
 
 pub use self::column::{Column, Error, RawValue, write_row};
 pub use self::format::Format;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio_postgres::types::{Field, Kind, Type};
 
 use super::json::Level;
-use super::{Bound, Refused, base, is_json, text};
+use super::{Bound, Refused, base, extension, is_json, text};
 
 /// Returns the text of a value within a literal, or `None` for NULL. It is checked if values of its
 /// type are read here.
@@ -21,7 +21,10 @@ pub(super) fn checked<'v>(ty: &Type, value: &'v RawValue) -> Result<Option<Cow<'
             array(element, &values, &mut out)?;
             return Ok(Some(Cow::Owned(out)));
         }
-        (_, level) => scalar(ty, level)?,
+        (_, level) => match extension::text(ty, value, &level) {
+            Some(literal) => literal?,
+            None => scalar(ty, level)?,
+        },
     };
     let _: Bound = text::bind(ty, &literal)?;
     Ok(Some(literal))

@@ -15,6 +15,7 @@
 //! | a JSON array | an array, of several dimensions if it is nested; `json`, `jsonb` |
 //! | a JSON object | a composite, by the names of its fields; `json`, `jsonb` |
 //! | JSON's `null` | NULL |
+//! | JSON for a type of an extension | an object for `hstore`, GeoJSON for `geometry`, an array for `vector` and `halfvec` |
 //! | a whole body, a file | `bytea` as it is, texts as UTF-8, any other type from its JSON or its text |
 //!
 //! One text for an array is an array of one. If that is not possible, as in `{1,2}` for
@@ -34,6 +35,7 @@
 mod array;
 mod bound;
 mod content;
+mod extension;
 mod json;
 mod literal;
 mod moment;
@@ -149,7 +151,10 @@ fn bind_json(ty: &Type, value: &RawValue) -> Result<Bound, Refused> {
         (_, Level::Null) => Ok(Bound::null()),
         _ if is_json(ty) => text::bind(ty, value.get()),
         (Kind::Array(element), Level::Array(values)) => array::of_json(element, &values),
-        (_, level) => text::bind(ty, &literal::scalar(ty, level)?),
+        (_, level) => match extension::text(ty, value, &level) {
+            Some(literal) => text::bind(ty, &literal?),
+            None => text::bind(ty, &literal::scalar(ty, level)?),
+        },
     }
 }
 
