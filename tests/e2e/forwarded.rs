@@ -108,7 +108,7 @@ fn a_trusted_proxy_names_the_client_for_everything() {
             assert_eq!(first.header("x-client"), Some(&*format!("192.0.2.7 {proto}://{host}")));
             assert!(is_hit(&ask(proto, host)), "{proto} {host} {server}");
         }
-        eventually("the log has the client", || service.log().contains("\"peer\":\"192.0.2.7\""));
+        eventually("the log has the client", || service.log().contains("\"client.address\":\"192.0.2.7\""));
     }
 }
 

@@ -53,7 +53,7 @@ fn an_unread_log_stops_neither_requests_nor_the_end() {
 
 /// The access line of a path, once it is there.
 fn line(service: &Service, path: &str) -> serde_json::Value {
-    let quoted = format!("\"path\":\"{path}\"");
+    let quoted = format!("\"url.path\":\"{path}\"");
     eventually("the line is there", || service.log().contains(&quoted));
     let log = service.log();
     let line = log.lines().find(|line| line.contains(&quoted)).expect("a line");
@@ -61,6 +61,8 @@ fn line(service: &Service, path: &str) -> serde_json::Value {
 }
 
 const JSON: &str = "[log]\nformat = \"json\"\n";
+const STATUS: &str = "http.response.status_code";
+const SIZE: &str = "http.response.body.size";
 
 #[test]
 fn a_tunnel_gets_its_line_at_its_end() {
@@ -85,14 +87,18 @@ fn a_tunnel_gets_its_line_at_its_end() {
     let mut connection = raw::Connection::open(service.addr);
     connection.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(connection.read_head().unwrap().status, 101);
-    assert!(!service.log().contains("\"path\":\"/ws\""), "the tunnel is open");
+    assert!(!service.log().contains("\"url.path\":\"/ws\""), "the tunnel is open");
     connection.send("ping");
     assert_eq!(connection.read_exact(9).unwrap(), b"pong pong");
     origin.join().unwrap();
     drop(connection);
     let line = line(&service, "/ws");
-    assert_eq!((&line["status"], &line["received"], &line["bytes"]), (&101.into(), &4.into(), &9.into()), "{line}");
-    assert!(line.get("aborted").is_none(), "{line}");
+    assert_eq!(
+        (&line[STATUS], &line["dunlin.tunnel.received"], &line[SIZE]),
+        (&101.into(), &4.into(), &9.into()),
+        "{line}"
+    );
+    assert!(line.get("dunlin.aborted").is_none(), "{line}");
 }
 
 #[test]
@@ -106,8 +112,8 @@ fn a_response_with_trailers_is_complete() {
         let response = raw::request(service.addr, "GET", path, fields, b"");
         assert_eq!((response.status, response.text().as_str()), (200, "hi"));
         let line = line(&service, path);
-        assert_eq!((&line["status"], &line["bytes"]), (&200.into(), &2.into()), "{line}");
-        assert!(line.get("aborted").is_none(), "{line}");
+        assert_eq!((&line[STATUS], &line[SIZE]), (&200.into(), &2.into()), "{line}");
+        assert!(line.get("dunlin.aborted").is_none(), "{line}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Context`]: the facts about a request that are not in its message.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Request, Uri};
 
@@ -26,7 +26,13 @@ pub struct Context {
     pub interim: Option<Interim>,
     /// The verified identity of the client, if the route requires one.
     pub identity: Option<Arc<Identity>>,
+    /// The place where a proxy notes the server that it sends the request to.
+    pub upstream: Option<UpstreamSlot>,
 }
+
+/// The place where a proxy notes the server that it sends a request to, for a log.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamSlot(Arc<Mutex<Option<Arc<str>>>>);
 
 /// A context that a layer can look into, whatever else it contains.
 pub trait ClientContext {
@@ -80,6 +86,7 @@ impl FromRequest for Context {
             rest: None,
             interim: extensions.get().cloned(),
             identity: extensions.get().cloned(),
+            upstream: None,
         }
     }
 }
@@ -97,6 +104,7 @@ impl ClientContext for Context {
             rest: self.rest,
             interim: None,
             identity: self.identity.clone(),
+            upstream: None,
         }
     }
 }
@@ -111,6 +119,21 @@ impl ClientContext for () {
 
 impl FromRequest for () {
     fn from_request<B>(_: &Request<B>) -> Self {}
+}
+
+// === impl UpstreamSlot ===
+
+impl UpstreamSlot {
+    /// Notes a server. The last one counts: it is the one that answered, or failed last.
+    pub fn set(&self, server: Arc<str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+    }
+
+    /// The server, if the request was sent to one.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 // === impl ClientInfo ===

@@ -34,7 +34,7 @@ pub use body::Mapped;
 pub use body::{Body, BodyError, BodyId, BoxError, Limited};
 pub use clock::Clock;
 pub use content_hash::{ContentHash, ContentHasher};
-pub use context::{ClientContext, ClientInfo, Context, FromRequest};
+pub use context::{ClientContext, ClientInfo, Context, FromRequest, UpstreamSlot};
 pub use counter::Counter;
 pub use error::Error;
 pub use handler::{FromTower, Handler, ReplyFuture, ResponseFuture, ServiceFuture, SharedHandler, ToTower};

@@ -34,6 +34,9 @@ pub struct Config {
     /// A server that binds with the same path takes them over, and the old server drains. No
     /// connection is refused or lost in between.
     pub handover: Option<PathBuf>,
+    /// The user that this process becomes after [binding](crate::Server::bind), which the caller
+    /// takes care of. A running server of this user may hand its sockets over to root.
+    pub user: Option<u32>,
 
     /// The time for which a connection may be idle between two requests. Zero: one request for each
     /// connection.
@@ -147,6 +150,7 @@ impl Default for Config {
             backlog: 4096,
             reuse_port: false,
             handover: None,
+            user: None,
             keep_alive: Duration::from_secs(75),
             tcp_keepalive: Some(Duration::from_secs(60)),
             first_byte_timeout: Duration::from_secs(10),

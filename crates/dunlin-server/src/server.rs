@@ -80,7 +80,7 @@ impl Server {
         config.check()?;
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let mut predecessor = match &config.handover {
-            Some(path) => Predecessor::connect(path).map_err(|source| handover_error(path, source))?,
+            Some(path) => Predecessor::connect(path, config.user).map_err(|source| handover_error(path, source))?,
             None => None,
         };
         let bound = listen::bind(&config, config.worker_count(), predecessor.as_mut())?;

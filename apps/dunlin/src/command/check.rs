@@ -31,10 +31,7 @@ pub(crate) fn check(config: Config, offline: bool) -> Result<(), Failure> {
     if let Some(warning) = notices::warning(&plan) {
         eprintln!("warning: {warning}");
     }
-    let routes = match config.routes.len() {
-        1 => "1 route".to_owned(),
-        count => format!("{count} routes"),
-    };
+    let routes = super::count(config.routes.len());
     let queries = if offline && config.database.is_some() { "; the queries were not checked" } else { "" };
     print(&format!("{} is good: {routes}{queries}\n", config.file()))
 }

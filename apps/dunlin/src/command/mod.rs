@@ -24,3 +24,11 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// The number of routes, in words.
+fn count(routes: usize) -> String {
+    match routes {
+        1 => "1 route".to_owned(),
+        count => format!("{count} routes"),
+    }
+}

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::failure::{Failure, is_coloured};
 use crate::log;
 use crate::notices::{self, Following};
+use crate::process::{self, Manager, Watchdog};
 use crate::service::Plan;
 
 /// Runs the service until a signal stops it, and then until the requests in flight are answered.
@@ -20,7 +21,16 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
     if !listen.is_empty() {
         config.server.listen = listen.into_iter().map(Into::into).collect();
     }
-    log::start(&config.log);
+    // Before the first thread, because a thread keeps the rights that it began with.
+    let restricted = config.restrict.then(|| process::restrict(&config.written_folders()));
+    log::apply(&config.log)?;
+    match restricted {
+        Some(Ok(outcome)) => tracing::debug!("the process {outcome}"),
+        Some(Err(error)) => {
+            tracing::warn!(error, "the process is not restricted; [server] restrict = false hides this");
+        }
+        None => {}
+    }
     for warning in config.warning_lines() {
         tracing::warn!("{warning}");
     }
@@ -29,19 +39,25 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
     let admin = config.admin.as_ref().map(|admin| Server::bind(admin.server(&config.server))).transpose()?;
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = control.block_on(async { Signals::new() })?;
+    if let Some(account) = &config.account {
+        account.assume()?;
+    }
     let plan = Arc::new(Plan::new(config)?);
     plan.watch_files()?;
     let notices = control.block_on(prepare(&plan))?;
 
     let health = Arc::new(Health::new(&plan));
-    let running = start(server, &plan, &health)?;
+    let watchdog = Watchdog::new(plan.config().loops());
+    let running = start(server, &plan, &health, &watchdog)?;
     let handle = running.handle();
     let admin = admin.map(|server| admin::start(server, &plan, &health, &handle)).transpose()?;
     for addr in running.local_addrs() {
         tracing::info!(%addr, routes = plan.config().routes.len(), "serving");
     }
     let outcome = control.block_on(async {
+        watchdog.run(handle.clone());
         tokio::spawn(end_events(plan.clone(), handle));
+        Manager.ready(&format!("serving {}", super::count(plan.config().routes.len())));
         stop(running, &mut signals).await
     });
     drop((notices, admin));
@@ -66,11 +82,12 @@ async fn prepare(plan: &Arc<Plan>) -> Result<Option<Following>, Failure> {
 }
 
 /// Starts the loops, each with a service of its own.
-fn start(server: Server, plan: &Arc<Plan>, health: &Arc<Health>) -> Result<Running, Failure> {
-    let (plan, health) = (plan.clone(), health.clone());
+fn start(server: Server, plan: &Arc<Plan>, health: &Arc<Health>, watchdog: &Watchdog) -> Result<Running, Failure> {
+    let (plan, health, watchdog) = (plan.clone(), health.clone(), watchdog.clone());
     let running = server.start(move |info| {
-        let (plan, health) = (plan.clone(), health.clone());
+        let (plan, health, watchdog) = (plan.clone(), health.clone(), watchdog.clone());
         async move {
+            watchdog.begin(info.index);
             let (app, pool) = plan.build()?;
             if info.index == 0 {
                 plan.start_checks();
@@ -103,6 +120,7 @@ async fn stop(running: Running, signals: &mut Signals) -> dunlin_server::Outcome
         outcome = &mut stopped => return outcome,
         name = signals.stop() => tracing::info!(signal = name, "stopping: answering what is under way"),
     }
+    Manager.stopping();
     handle.shutdown();
     tokio::select! {
         outcome = &mut stopped => return outcome,

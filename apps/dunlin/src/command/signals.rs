@@ -3,7 +3,8 @@
 //! | signal | effect |
 //! |---|---|
 //! | TERM, INT, QUIT | the service stops in order; once more, after a second, cuts what is left |
-//! | HUP, USR1 | a line in the log: there is nothing to reload or to open again yet |
+//! | HUP | a line in the log: there is nothing to reload yet |
+//! | USR1 | the log file is opened again |
 //! | USR2, WINCH | none |
 
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ impl Signals {
                     continue;
                 }
                 _ = self.user1.recv() => {
-                    tracing::info!("SIGUSR1: the log goes to standard error, so there is no file to open again");
+                    crate::log::reopen();
                     continue;
                 }
                 _ = self.user2.recv() => continue,

@@ -5,11 +5,13 @@
 //! route has the keys that its kind needs. An error that only a running part finds, such as a
 //! statement that does not prepare, is reported through [`Config::explain`] in the same form.
 
+mod account;
 mod certificate;
 mod expand;
 mod include;
 mod layers;
 mod listen;
+mod log;
 mod route;
 mod sections;
 mod site;
@@ -27,14 +29,16 @@ use toml::de::{DeTable, DeValue};
 
 use crate::admit::auth::Auth;
 use crate::finish::Finish;
+use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Errors, Section, Source, nulls};
 use expand::Expansion;
 pub(crate) use layers::Cache;
+pub(crate) use log::{Format, Log};
 #[cfg(test)]
 pub(crate) use route::COMMON;
 pub(crate) use route::Route;
+pub(crate) use sections::Admin;
 use sections::Server;
-pub(crate) use sections::{Admin, Format, Log};
 use site::RouteReader;
 use upstream::Upstream;
 
@@ -51,6 +55,10 @@ pub(crate) struct Config {
     pub(crate) request_id: bool,
     /// `true` if requests over plain connections are redirected to `https`.
     pub(crate) redirects_to_https: bool,
+    /// The user that the service runs as once its addresses are bound.
+    pub(crate) account: Option<Account>,
+    /// `true` if the process restricts itself.
+    pub(crate) restrict: bool,
     /// The limit of request bodies, in bytes, on routes without one of their own.
     pub(crate) max_body: u64,
     pub(crate) admin: Option<Admin>,
@@ -143,13 +151,9 @@ impl Config {
 
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
         let certificate_span = table.nested_span(&["server", "tls", "certificate"]);
-        let Server { mut server, trusted_proxies, request_id, redirects_to_https } =
+        let Server { mut server, trusted_proxies, request_id, redirects_to_https, account, restrict } =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
-        let loops = match (server.event_loop, server.workers) {
-            (EventLoop::Shared, _) => 1,
-            (EventLoop::PerCore, 0) => std::thread::available_parallelism().map_or(1, Into::into),
-            (EventLoop::PerCore, workers) => workers,
-        };
+        let loops = loops(&server);
         let database = table.section("database", "[database]");
         let has_replica = database.as_ref().is_some_and(|table| table.has("read_url"));
         // The files were added before.
@@ -188,7 +192,7 @@ impl Config {
         let public: Vec<_> = server.listen.iter().map(|listen| listen.addr.clone()).collect();
         let config = Self {
             admin: table.section("admin", "[admin]").map(|table| Admin::read(table, &public, document)),
-            log: table.section("log", "[log]").map(Log::read).unwrap_or_default(),
+            log: table.section("log", "[log]").map(|table| Log::read(table, document)).unwrap_or_default(),
             compression: table.section("compression", "[compression]").map(layers::compression).unwrap_or_default(),
             cache: table.section("cache", "[cache]").map(|table| Cache::read(table, document)).unwrap_or_default(),
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, document)).unwrap_or_default(),
@@ -200,6 +204,8 @@ impl Config {
             trusted_proxies,
             request_id,
             redirects_to_https,
+            account,
+            restrict,
             max_body,
             finish,
             source: Source::default(),
@@ -228,6 +234,11 @@ impl Config {
         self.warnings.iter().map(|warning| self.source.line(warning))
     }
 
+    /// The number of event loops.
+    pub(crate) fn loops(&self) -> usize {
+        loops(&self.server)
+    }
+
     /// The file's name, as it was given.
     pub(crate) fn file(&self) -> &str {
         self.source.name()
@@ -235,6 +246,15 @@ impl Config {
 
     pub(crate) fn source(&self) -> &Source {
         &self.source
+    }
+}
+
+/// The number of event loops.
+fn loops(server: &dunlin_server::Config) -> usize {
+    match (server.event_loop, server.workers) {
+        (EventLoop::Shared, _) => 1,
+        (EventLoop::PerCore, 0) => std::thread::available_parallelism().map_or(1, Into::into),
+        (EventLoop::PerCore, workers) => workers,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]` and `[log]`.
+//! `[server]` and `[admin]`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use dunlin_http::Network;
 use dunlin_server::{Addr, Config, EventLoop, Http2};
-use tracing::Level;
 
+use super::account::account;
 use super::listen::{addresses, listeners};
+use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Read, Section, Value};
 
 /// `[server]`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Server {
     pub(super) server: Config,
     /// The proxies in front of this service.
@@ -21,6 +22,10 @@ pub(super) struct Server {
     pub(super) request_id: bool,
     /// `true` if requests over plain connections are redirected to `https`.
     pub(super) redirects_to_https: bool,
+    /// The user that the service runs as once its addresses are bound.
+    pub(super) account: Option<Account>,
+    /// `true` if the process restricts itself.
+    pub(super) restrict: bool,
 }
 
 /// `[admin]`.
@@ -30,33 +35,6 @@ pub(crate) struct Admin {
     /// The host names that requests may use, besides addresses and `localhost`.
     pub(crate) hosts: Vec<String>,
 }
-
-/// `[log]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Log {
-    pub(crate) level: Level,
-    pub(crate) format: Format,
-    /// `true` if requests get access lines.
-    pub(crate) access: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// Pretty on a terminal, JSON otherwise.
-    Auto,
-    Pretty,
-    Json,
-}
-
-const LEVELS: &[(&str, Level)] = &[
-    ("error", Level::ERROR),
-    ("warn", Level::WARN),
-    ("info", Level::INFO),
-    ("debug", Level::DEBUG),
-    ("trace", Level::TRACE),
-];
-
-const FORMATS: &[(&str, Format)] = &[("auto", Format::Auto), ("pretty", Format::Pretty), ("json", Format::Json)];
 
 const EVENT_LOOPS: &[(&str, EventLoop)] = &[("per-core", EventLoop::PerCore), ("shared", EventLoop::Shared)];
 
@@ -125,11 +103,14 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
     table.set("proxy_protocol_from", &mut server.proxy_protocol_from);
     let trusted_proxies = table.or("trusted_proxies", Vec::new());
     let request_id = table.or("request_id", false);
+    let account = account(&mut table, document);
+    server.user = account.as_ref().map(Account::uid);
+    let restrict = table.or("restrict", true);
     table.finish(|key| {
         let (_, hint) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
         Some(format!("unknown key \"{key}\" in [server]; {hint}"))
     });
-    Server { server, trusted_proxies, request_id, redirects_to_https }
+    Server { server, trusted_proxies, request_id, redirects_to_https, account, restrict }
 }
 
 fn deadlines(table: &mut Section<'_>, server: &mut Config) {
@@ -167,6 +148,21 @@ fn http2(mut table: Section<'_>, http2: &mut Http2) {
     table.set("max_local_resets", &mut http2.max_local_resets);
     table.set_positive("max_control_rate", &mut http2.max_control_rate);
     table.finish(|_| None);
+}
+
+// === impl Server ===
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            server: Config::default(),
+            trusted_proxies: Vec::new(),
+            request_id: false,
+            redirects_to_https: false,
+            account: None,
+            restrict: true,
+        }
+    }
 }
 
 // === impl Admin ===
@@ -220,23 +216,4 @@ fn is_reachable(ip: IpAddr) -> bool {
 /// (RFC 6598).
 const fn is_shared(ip: Ipv4Addr) -> bool {
     ip.octets()[0] == 100 && ip.octets()[1] & 0b1100_0000 == 0b0100_0000
-}
-
-// === impl Log ===
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: Level::INFO, format: Format::Auto, access: true }
-    }
-}
-
-impl Log {
-    pub(super) fn read(mut table: Section<'_>) -> Self {
-        let mut log = Self::default();
-        table.set_word("level", LEVELS, &mut log.level);
-        table.set_word("format", FORMATS, &mut log.format);
-        table.set("access", &mut log.access);
-        table.finish(|_| None);
-        log
-    }
 }

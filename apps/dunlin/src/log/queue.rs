@@ -62,16 +62,22 @@ impl Queue {
         }
     }
 
-    /// Writes lines to `out` for ever. `report` is called with the number of dropped lines, and may
-    /// push a line.
+    /// Writes lines to `out` for ever. `report` is called with the number of lines that were
+    /// dropped or could not be written, and may push a line.
     pub(super) fn write_to(&self, out: &mut impl Write, report: impl Fn(u64)) {
         self.state.lock().has_writer = true;
+        let mut lost = 0;
         loop {
             let (lines, dropped) = self.take();
-            let _ = out.write_all(&lines);
-            let _ = out.flush();
-            if dropped > 0 {
-                report(dropped);
+            lost += dropped;
+            let written = out.write_all(&lines).and_then(|()| out.flush());
+            if written.is_err() {
+                let count = lines.iter().filter(|byte| **byte == b'\n').count().max(1) as u64;
+                self.dropped.add(count);
+                lost += count;
+            } else if lost > 0 {
+                // Only behind a line that was written, because the report is a line, too.
+                report(std::mem::take(&mut lost));
             }
             self.state.lock().writing = false;
             self.written.notify_all();
@@ -90,9 +96,8 @@ impl Queue {
         (std::mem::take(&mut state.lines), std::mem::take(&mut state.dropped))
     }
 
-    /// Waits until all lines are written, but no longer than `limit`.
-    pub(super) fn flush(&self, limit: Duration) {
-        let end = Instant::now() + limit;
+    /// Waits until all lines are written, but no longer than until `end`.
+    pub(super) fn flush(&self, end: Instant) {
         let mut state = self.state.lock();
         state.urgent = true;
         self.filled.notify_one();
@@ -156,7 +161,7 @@ mod tests {
             queue.push(&line, true);
         }
         let begun = Instant::now();
-        queue.flush(Duration::from_millis(20));
+        queue.flush(begun + Duration::from_millis(20));
         assert!(begun.elapsed() < Duration::from_secs(5), "the end does not wait for the reader");
         let mut bytes = 0;
         let report = loop {

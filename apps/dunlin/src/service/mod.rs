@@ -3,7 +3,6 @@
 //! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop. Other
 //! loops write to nothing in it.
 
-mod access;
 mod https;
 mod identify;
 mod live;
@@ -19,7 +18,9 @@ use std::sync::Arc;
 use dunlin_auth::identity_of_certificate;
 use dunlin_cache::CacheService;
 use dunlin_compress::Compress;
-use dunlin_http::{Body, ClientInfo, Context, Handler, Identity, Network, Problem, Reply, ReplyFuture, SharedHandler};
+use dunlin_http::{
+    Body, ClientInfo, Context, Handler, Identity, Network, Problem, Reply, ReplyFuture, SharedHandler, UpstreamSlot,
+};
 use dunlin_server::{Connect, Connection, Exchange, Match};
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW};
 use http::uri::Scheme;
@@ -29,8 +30,8 @@ use crate::admit::{Admit, Admitted, Verifying, is_preflight};
 use crate::fields::{IdentitySlot, host};
 use crate::finish::RouteFinish;
 use crate::hosts::HostRouter;
+use crate::log::{Access, AccessLog, Origin};
 use crate::telemetry::{LoopCounters, UNMATCHED};
-use access::Access;
 use observe::{Observe, Watch};
 use optional::Optional;
 pub(crate) use plan::Plan;
@@ -50,6 +51,7 @@ pub(crate) struct LoopState {
     /// The part of requests that no route answers.
     unmatched: RouteState,
     counters: Arc<LoopCounters>,
+    access: AccessLog,
     /// `true` if each request gets an identifier.
     request_id: bool,
     /// `true` if a route admits cross-origin requests.
@@ -126,7 +128,11 @@ impl Handler<Exchange> for App {
             None => route.admit.as_ref().filter(|admit| admit.has_auth()).map(|_| IdentitySlot::default()),
             Some(identity) => Some(by_certificate(identity, route, &mut request, &mut context)),
         };
-        let access = route.log.then(|| Access::new(&request, context.client.ip, state.request_id));
+        let access = route.log.then(|| {
+            context.upstream = route.forwards.then(UpstreamSlot::default);
+            let origin = Origin { client: context.client, peer, tls: connection.tls_version() };
+            Access::new(&request, origin, state.request_id, context.upstream.clone())
+        });
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client, identity.as_ref()));
         let tunnel = route.forwards.then(|| connection.clone());
         let watch = Watch::new(state.clone(), index, access, tunnel, begun, identity.clone());

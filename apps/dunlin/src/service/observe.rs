@@ -18,11 +18,11 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::access::{Access, Line};
 use super::optional::OptionalFuture;
 use super::{LayersFuture, LoopState};
 use crate::fields::IdentitySlot;
 use crate::finish::Begun;
+use crate::log::{Access, Line};
 
 pin_project! {
     /// A request whose response is awaited.
@@ -153,7 +153,7 @@ impl Watch {
         let identity = self.identity.take();
         let (status, ttfb) = (Some(head.status), Some(head.ttfb));
         connection.on_tunnel_end(move |end: TunnelEnd| {
-            access.write(&Line {
+            let line = Line {
                 route: &state.route(route).path,
                 user: user(identity.as_ref()),
                 status,
@@ -163,7 +163,8 @@ impl Watch {
                 duration: started.elapsed(),
                 cache: None,
                 aborted: end.cut.then_some("cut: it was idle for too long, or the service stops"),
-            });
+            };
+            access.write(&line, &state.access);
         });
     }
 
@@ -180,7 +181,8 @@ impl Watch {
             let Head { status, ttfb, cache } = head;
             let (status, ttfb, cache) = (Some(*status), Some(*ttfb), cache.as_ref());
             let user = user(self.identity.as_ref());
-            access.write(&Line { route, user, status, bytes, received: None, ttfb, duration, cache, aborted });
+            let line = Line { route, user, status, bytes, received: None, ttfb, duration, cache, aborted };
+            access.write(&line, &self.state.access);
         }
     }
 }
@@ -195,7 +197,7 @@ impl Drop for Watch {
         if let Some(access) = &self.access {
             let (route, duration) = (&*route.path, self.started.elapsed());
             let aborted = Some("given up before an answer");
-            access.write(&Line {
+            let line = Line {
                 route,
                 user: user(self.identity.as_ref()),
                 status: None,
@@ -205,7 +207,8 @@ impl Drop for Watch {
                 duration,
                 cache: None,
                 aborted,
-            });
+            };
+            access.write(&line, &self.state.access);
         }
     }
 }

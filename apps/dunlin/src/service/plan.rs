@@ -25,6 +25,7 @@ use crate::config::{Config, Route};
 use crate::failure::{Failure, is_coloured};
 use crate::finish::{self, RouteFinish};
 use crate::hosts::HostRouter;
+use crate::log::AccessLog;
 use crate::reader::{Diagnostic, Pattern};
 use crate::routes::{self, Captures, Clients, EventLoop, Prepared, Process, Query, Resource};
 use crate::telemetry::{Label, Telemetry};
@@ -50,8 +51,7 @@ pub(crate) struct Plan {
     groups: Vec<String>,
     /// `true` while notices may be lost.
     notices_lost: Arc<AtomicBool>,
-    /// `true` if requests get access lines.
-    access: bool,
+    access: AccessLog,
 }
 
 /// A handler whose future is boxed.
@@ -116,7 +116,7 @@ impl Plan {
             telemetry: Arc::new(Telemetry::new(labels)),
             groups,
             notices_lost: Arc::new(AtomicBool::new(true)),
-            access: config.log.access && config.log.level >= tracing::Level::INFO,
+            access: AccessLog::new(&config.log),
             config,
         })
     }
@@ -234,12 +234,13 @@ impl Plan {
         let parts = finish::Parts { cors: None, path: &Pattern::unknown(), request_id, forwards: false };
         let finish = RouteFinish::new(&self.config.finish, &parts);
         let unmatched =
-            RouteState::unmatched(self.access, finish, self.config.trusted_proxies.clone().into(), routes.len());
+            RouteState::unmatched(self.access.is_on, finish, self.config.trusted_proxies.clone().into(), routes.len());
         let has_cors = self.config.routes.iter().any(|route| route.admission.cors.is_some());
         let routes = routes.into();
         let redirect = || super::https::HttpsRedirect::new(&self.config.server.listen);
         let https = self.config.redirects_to_https.then(redirect);
-        let state = LoopState { router, routes, unmatched, counters, request_id, has_cors, https };
+        let state =
+            LoopState { router, routes, unmatched, counters, access: self.access.clone(), request_id, has_cors, https };
         Ok((App { state: Arc::new(state), identity: None }, pool))
     }
 
@@ -252,7 +253,7 @@ impl Plan {
         };
         RouteState {
             path: route.name(),
-            log: self.access && route.log,
+            log: self.access.is_on && route.log,
             admit: self.admit(route, client),
             layers: Some(layers),
             finish: RouteFinish::new(&route.finish, &parts),

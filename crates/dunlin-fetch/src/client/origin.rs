@@ -21,6 +21,8 @@ use crate::{Config, Error};
 pub(crate) struct Origin {
     /// The value of its `Host` field.
     pub(crate) host: HeaderValue,
+    /// Its URL, for logs.
+    pub(crate) name: Arc<str>,
     pub(crate) shared: Arc<Shared>,
     pub(super) address: Address,
     pub(super) health: Health,
@@ -53,7 +55,8 @@ impl Origin {
         let permits = Semaphore::new(max_connections);
         let host = HeaderValue::from_str(address.host()).map_err(|_| Error::Uri(address.to_string()))?;
         let (health, idle) = (Health::default(), Mutex::default());
-        Ok(Self { host, shared, address, health, connector, idle, permits, max_connections })
+        let name = address.to_string().into();
+        Ok(Self { host, name, shared, address, health, connector, idle, permits, max_connections })
     }
 
     fn config(&self) -> &Config {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
-use dunlin_http::{Body, BoxError, ClientInfo, Context, Handler, Interim, Problem, ReplyFuture, ResponseFuture};
+use dunlin_http::{
+    Body, BoxError, ClientInfo, Context, Handler, Interim, Problem, ReplyFuture, ResponseFuture, UpstreamSlot,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
@@ -45,6 +47,16 @@ struct Senders {
     peer: ClientInfo,
     /// The client behind all proxies, as far as it is known.
     client: ClientInfo,
+}
+
+/// The ways back from a request, besides its response.
+struct Channels {
+    /// The sender of interim responses.
+    interim: Option<Interim>,
+    /// The place where the server is noted.
+    slot: Option<UpstreamSlot>,
+    /// The client's side of a tunnel.
+    client: Option<OnUpgrade>,
 }
 
 // === impl Proxy ===
@@ -87,12 +99,13 @@ impl Proxy {
         target: Result<PathAndQuery, StatusCode>,
         senders: Senders,
         interim: Option<Interim>,
+        slot: Option<UpstreamSlot>,
     ) -> ReplyFuture {
         let client = request.extensions_mut().remove::<OnUpgrade>();
         let state = self.state.clone();
         ReplyFuture::response(async move {
             match target {
-                Ok(target) => send(&state, request, target, senders, interim, client).await,
+                Ok(target) => send(&state, request, target, senders, Channels { interim, slot, client }).await,
                 Err(status) => Problem::new(status).into_response(),
             }
         })
@@ -105,8 +118,7 @@ async fn send(
     mut request: Request<Body>,
     target: PathAndQuery,
     senders: Senders,
-    interim: Option<Interim>,
-    client: Option<OnUpgrade>,
+    Channels { interim, slot, client }: Channels,
 ) -> Response<Body> {
     if let Some(response) = max_forwards::decrement(&mut request) {
         return response;
@@ -128,10 +140,16 @@ async fn send(
     let UpstreamRequest { request, options, facts, sets_host } =
         UpstreamRequest::new(state, request, target, senders.peer, client);
     let received = match &state.destination {
-        Destination::Origin(origin) => origin.send(request, options, None, Some(&on_interim)).await,
+        Destination::Origin(origin) => {
+            if let Some(slot) = &slot {
+                slot.set(origin.name.clone());
+            }
+            origin.send(request, options, None, Some(&on_interim)).await
+        }
         // Boxed, so that the future of a proxy for one server is no larger.
         Destination::Upstream(balancer) => {
-            Box::pin(balancer.send(request, options, Routing { key, sets_host }, Some(&on_interim))).await
+            let routing = Routing { key, sets_host, slot: slot.as_ref() };
+            Box::pin(balancer.send(request, options, routing, Some(&on_interim))).await
         }
     };
     match received.and_then(|received| response::finish(state, received, facts)) {
@@ -152,7 +170,7 @@ impl Handler<Context> for Proxy {
         };
         // The upstream learns of the nearest hop. The fields of trusted proxies stay.
         let senders = Senders { peer: context.peer.unwrap_or(context.client), client: context.client };
-        self.forward(request, target, senders, context.interim.clone())
+        self.forward(request, target, senders, context.interim.clone(), context.upstream.clone())
     }
 }
 
@@ -174,6 +192,6 @@ where
         let peer = request.extensions().get().copied().unwrap_or(self.peer);
         let interim = request.extensions().get().cloned();
         let senders = Senders { peer, client: peer };
-        ResponseFuture::new(self.forward(request.map(Body::new), target, senders, interim))
+        ResponseFuture::new(self.forward(request.map(Body::new), target, senders, interim, None))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_http::Body;
+use dunlin_http::{Body, UpstreamSlot};
 use http::Request;
 use http::header::HOST;
 use tokio::time::Instant;
@@ -26,11 +26,13 @@ pub(crate) struct Balancer {
 
 /// The facts about a request that decide how it is sent.
 #[derive(Clone, Copy)]
-pub(crate) struct Routing {
+pub(crate) struct Routing<'r> {
     /// The number of the key that decides about the server.
     pub(crate) key: Option<u64>,
     /// `true` if the request gets the `Host` of its server.
     pub(crate) sets_host: bool,
+    /// The place where the server is noted.
+    pub(crate) slot: Option<&'r UpstreamSlot>,
 }
 
 /// The progress of a request.
@@ -68,7 +70,7 @@ impl Balancer {
         &self,
         request: Request<Body>,
         options: RequestOptions,
-        routing: Routing,
+        routing: Routing<'_>,
         on_interim: Option<&OnInterim>,
     ) -> Result<Received, Error> {
         let stats = self.origins.first().map(|origin| &origin.shared.stats);
@@ -86,7 +88,7 @@ impl Balancer {
         &self,
         request: Request<Body>,
         options: RequestOptions,
-        routing: Routing,
+        routing: Routing<'_>,
         on_interim: Option<&OnInterim>,
     ) -> Result<Received, Error> {
         let upstream = &*self.upstream;
@@ -100,6 +102,9 @@ impl Balancer {
             };
             if routing.sets_host {
                 request.headers_mut().insert(HOST, origin.host.clone());
+            }
+            if let Some(slot) = routing.slot {
+                slot.set(origin.name.clone());
             }
             let copied = repeat.as_ref().filter(|_| !progress.is_repeated).map(|body| copy(&request, body));
             server.requests.increment();

@@ -73,11 +73,11 @@ fn unknown_keys_at_any_depth() {
     check(
         "[log]\nzzz = 1\n",
         expect![[r#"
-        dunlin.toml:2:1: unknown key "zzz" in [log]; expected one of level, format, access
-          |
-        2 | zzz = 1
-          | ^^^
-    "#]],
+            dunlin.toml:2:1: unknown key "zzz" in [log]; expected one of level, format, access, file, sample, redact
+              |
+            2 | zzz = 1
+              | ^^^
+        "#]],
     );
     check(
         "[[route]]\npath = \"/\"\ntext = \"x\"\ntake = 100\n",

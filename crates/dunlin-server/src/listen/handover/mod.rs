@@ -64,10 +64,11 @@ const FLAGS: (SendFlags, RecvFlags) = (SendFlags::empty(), RecvFlags::empty());
 // === impl Predecessor ===
 
 impl Predecessor {
-    /// Requests the sockets of the running server. Returns `None` if none runs.
-    pub(crate) fn connect(path: &Path) -> io::Result<Option<Self>> {
+    /// Requests the sockets of the running server. Returns `None` if none runs. It may run as
+    /// `user`, too, which this process will become.
+    pub(crate) fn connect(path: &Path, user: Option<u32>) -> io::Result<Option<Self>> {
         let Ok(mut stream) = UnixStream::connect(path) else { return Ok(None) };
-        if !is_trusted(&stream) {
+        if !is_trusted(&stream, user) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 "the process behind the handover socket belongs to another user; use a path of this user",
@@ -154,10 +155,10 @@ fn remove_own_socket(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)
 }
 
-/// Returns `true` if the process at the other end runs as this user or as root.
-fn is_trusted(stream: &UnixStream) -> bool {
+/// Returns `true` if the process at the other end runs as this user, as root, or as `also`.
+fn is_trusted(stream: &UnixStream, also: Option<u32>) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    peer_user(stream).is_some_and(|user| user == own || user == 0)
+    peer_user(stream).is_some_and(|user| user == own || user == 0 || Some(user) == also)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -174,7 +175,7 @@ fn peer_user(stream: &UnixStream) -> Option<u32> {
 }
 
 fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Socket)]) -> io::Result<()> {
-    if !is_trusted(&stream) {
+    if !is_trusted(&stream, None) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a process of another user requested them"));
     }
     stream.set_nonblocking(false)?;
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn this_user_is_trusted() {
         let (one, other) = UnixStream::pair().unwrap();
-        assert!(is_trusted(&one) && is_trusted(&other));
+        assert!(is_trusted(&one, None) && is_trusted(&other, None));
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! [`Manager`]: the service manager, which hears of the state of the service (sd_notify(3)).
+
+use sd_notify::NotifyState;
+
+/// The service manager of this process: systemd, or another one that sets `$NOTIFY_SOCKET`.
+/// Without one, nothing is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manager;
+
+// === impl Manager ===
+
+impl Manager {
+    /// The service serves, for the first time or after a reload. The manager learns the number of
+    /// this process, because a handover makes it the main one.
+    pub(crate) fn ready(self, status: &str) {
+        Self::send(&[NotifyState::MainPid(std::process::id()), NotifyState::Status(status), NotifyState::Ready]);
+    }
+
+    /// The service reads its configuration again. [`Manager::ready`] has to follow, however it
+    /// ends.
+    #[allow(dead_code, reason = "for the reload of the configuration")]
+    pub(crate) fn reloading(self) {
+        let status = NotifyState::Status("reading the configuration again");
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => Self::send(&[NotifyState::Reloading, now, status]),
+            Err(error) => tracing::debug!(%error, "there is no monotonic clock"),
+        }
+    }
+
+    /// The service stops.
+    pub(crate) fn stopping(self) {
+        Self::send(&[NotifyState::Stopping, NotifyState::Status("stopping: answering what is under way")]);
+    }
+
+    /// The service is alive.
+    pub(super) fn alive(self) {
+        Self::send(&[NotifyState::Watchdog]);
+    }
+
+    fn send(states: &[NotifyState<'_>]) {
+        if let Err(error) = sd_notify::notify(states) {
+            tracing::debug!(%error, "the service manager cannot be notified");
+        }
+    }
+}
