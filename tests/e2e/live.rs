@@ -223,6 +223,7 @@ fn live_routes_that_cannot_work_are_refused() {
     check("live = { groups = [] }", &["needs the groups"]);
     check("live = { group = [\"a\"] }", &["unknown key \"group\"", "groups"]);
     check("live = 1", &["live = 1", "true, false"]);
+    check("page = { size = 2 }\nlive = { groups = [\"a\"] }", &["\"page\" do not go together"]);
     check("method = \"POST\"\nlive = { groups = [\"a\"] }", &["answers GET alone"]);
     check("method = [\"GET\", \"POST\"]\nlive = { groups = [\"a\"] }", &["answers GET alone"]);
 }

@@ -30,6 +30,7 @@ mod log;
 mod log_file;
 mod metrics;
 mod never_stale;
+mod openapi;
 mod prose;
 mod proxy;
 mod query;

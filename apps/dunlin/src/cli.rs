@@ -45,6 +45,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print an OpenAPI 3.1 document of the query routes
+    Openapi {
+        #[command(flatten)]
+        file: File,
+        /// Do not connect to the database, so that the document has no types
+        #[arg(long)]
+        offline: bool,
+    },
     /// Write a first configuration for what this folder has: static files, an upstream, a database
     Init {
         #[command(flatten)]
@@ -100,6 +108,9 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Serve { file, listen }) => file.load_routes().and_then(|config| command::serve(config, listen)),
         Some(Command::Check { file, offline }) => file.load_routes().and_then(|config| command::check(config, offline)),
         Some(Command::Routes { file, json }) => file.load_routes().and_then(|config| command::routes(&config, json)),
+        Some(Command::Openapi { file, offline }) => {
+            file.load_routes().and_then(|config| command::openapi(config, offline))
+        }
         Some(Command::Init { file }) => command::init(&file.config),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man) => manual(),

@@ -18,6 +18,7 @@ mod finish;
 mod hosts;
 mod log;
 mod notices;
+mod openapi;
 mod process;
 mod reader;
 mod routes;

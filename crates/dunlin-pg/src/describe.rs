@@ -2,24 +2,31 @@
 
 use std::sync::Arc;
 
-use tokio_postgres::Client;
 use tokio_postgres::types::{Format, Type};
+use tokio_postgres::{Client, Column};
 
 use crate::config::Pooler;
 use crate::database::Database;
 use crate::declared::Declared;
 use crate::error::Error;
-use crate::json::{self, Column};
+use crate::json;
 use crate::param::{self, type_name};
 use crate::query::{Access, Location, MediaTypeSource, Settings, Source};
+use crate::sql;
 
 /// The types of a declared query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// The type of each parameter, by the first statement that uses it.
     pub params: Vec<String>,
     /// The name and type of each column of the last statement. It is empty if that returns no rows.
     pub columns: Vec<(String, String)>,
+    /// The same types of the parameters; `None` for one that no statement uses.
+    pub param_types: Vec<Option<Type>>,
+    /// The same types of the columns.
+    pub column_types: Vec<Type>,
+    /// `true` for each column that is never NULL, as far as its table tells.
+    pub not_null: Vec<bool>,
 }
 
 // === impl Database ===
@@ -78,7 +85,9 @@ async fn one(query: &Declared, client: &Client, is_pooled: bool) -> Result<Descr
 }
 
 async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error> {
-    let mut description = Description { params: vec![String::new(); query.params.len()], columns: Vec::new() };
+    let count = query.params.len();
+    let mut description =
+        Description { params: vec![String::new(); count], param_types: vec![None; count], ..Description::default() };
     if let Some(settings) = &query.settings {
         check_settings(settings, client).await?;
     }
@@ -89,13 +98,12 @@ async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error
             check_default(&query.params[index], ty, client).await?;
             if description.params[index].is_empty() {
                 description.params[index] = type_name(ty).into_owned();
+                description.param_types[index] = Some(ty.clone());
             }
         }
-        let columns = Column::all(prepared.columns())?;
+        let columns = json::Column::all(prepared.columns())?;
         if std::ptr::eq(statement, last) {
-            Column::distinct(&columns)?;
-        }
-        if std::ptr::eq(statement, last) {
+            json::Column::distinct(&columns)?;
             check_answer(query, prepared.columns())?;
         }
         description.columns = prepared
@@ -103,18 +111,21 @@ async fn prepare(query: &Declared, client: &Client) -> Result<Description, Error
             .iter()
             .map(|column| (column.name().to_owned(), type_name(column.type_()).into_owned()))
             .collect();
+        if std::ptr::eq(statement, last) {
+            let columns = prepared.columns();
+            description.column_types = columns.iter().map(|column| column.type_().clone()).collect();
+            description.not_null = not_null(&statement.sql, columns, client).await?;
+        }
     }
     Ok(description)
 }
 
 /// Checks that the columns that the form of the answer names exist, and have the types for it.
-fn check_answer(query: &Declared, columns: &[tokio_postgres::Column]) -> Result<(), Error> {
+fn check_answer(query: &Declared, columns: &[Column]) -> Result<(), Error> {
     let type_of = |name: &str| {
         let column = columns.iter().find(|column| column.name() == name);
         let known = || columns.iter().map(|column| column.name().to_owned()).collect::<Vec<_>>().join(", ").into();
-        column
-            .map(tokio_postgres::Column::type_)
-            .ok_or_else(|| json::Error::Missing { column: name.into(), known: known() })
+        column.map(Column::type_).ok_or_else(|| json::Error::Missing { column: name.into(), known: known() })
     };
     let is_text = |ty: &Type| matches!(*ty, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::XML | Type::JSON);
     let check = |name: &str, is_right: &dyn Fn(&Type) -> bool, expected: &'static str| match type_of(name)? {
@@ -134,6 +145,25 @@ fn check_answer(query: &Declared, columns: &[tokio_postgres::Column]) -> Result<
         }
     }
     Ok(())
+}
+
+/// The columns that are never NULL: those of a table that says so. An outer join, a union or a
+/// grouping set may make any of them NULL.
+async fn not_null(sql: &str, columns: &[Column], client: &Client) -> Result<Vec<bool>, Error> {
+    let origins: Vec<Option<(u32, i16)>> =
+        columns.iter().map(|column| column.table_oid().zip(column.column_id())).collect();
+    if origins.iter().all(Option::is_none) || sql::may_add_nulls(sql) {
+        return Ok(vec![false; columns.len()]);
+    }
+    let tables: Vec<u32> = origins.iter().flatten().map(|(table, _)| *table).collect();
+    let rows = client
+        .query_typed(
+            "SELECT attrelid, attnum FROM pg_catalog.pg_attribute WHERE attnotnull AND attrelid = ANY ($1)",
+            &[(&tables, Type::OID_ARRAY)],
+        )
+        .await?;
+    let known: Vec<(u32, i16)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    Ok(origins.iter().map(|origin| origin.is_some_and(|origin| known.contains(&origin))).collect())
 }
 
 /// Checks that the settings can be set, with each role.

@@ -74,18 +74,18 @@ impl Browser {
         let input = child.stdin.take().expect("its input");
         let output = BufReader::new(child.stdout.take().expect("its output"));
         let browser = Self { child, wire: RefCell::new(Wire { input, output, last: 0 }), _profile: profile };
-        browser.call("Browser.getVersion", json!({}), None);
+        browser.call("Browser.getVersion", &json!({}), None);
         browser
     }
 
     /// Opens a page in a window of its own, and waits until it is loaded.
     #[must_use]
     pub fn open(&self, url: &str) -> Page<'_> {
-        let context = self.call("Target.createBrowserContext", json!({}), None);
+        let context = self.call("Target.createBrowserContext", &json!({}), None);
         let params = json!({"url": "about:blank", "browserContextId": context["browserContextId"]});
-        let target = self.call("Target.createTarget", params, None);
+        let target = self.call("Target.createTarget", &params, None);
         let params = json!({"targetId": target["targetId"], "flatten": true});
-        let session = self.call("Target.attachToTarget", params, None);
+        let session = self.call("Target.attachToTarget", &params, None);
         let page = Page { browser: self, session: session["sessionId"].as_str().expect("a session").to_owned() };
         page.go(url);
         page
@@ -93,7 +93,7 @@ impl Browser {
 
     /// Calls a method of the protocol, and returns its result. Events are skipped.
     #[track_caller]
-    fn call(&self, method: &str, params: Value, session: Option<&str>) -> Value {
+    fn call(&self, method: &str, params: &Value, session: Option<&str>) -> Value {
         let mut wire = self.wire.borrow_mut();
         wire.last += 1;
         let id = wire.last;
@@ -133,7 +133,7 @@ impl Page<'_> {
     /// Panics if there is no such page.
     #[track_caller]
     pub fn go(&self, url: &str) {
-        let went = self.browser.call("Page.navigate", json!({"url": url}), Some(&self.session));
+        let went = self.browser.call("Page.navigate", &json!({"url": url}), Some(&self.session));
         assert!(went["errorText"].is_null(), "{url}: {}", went["errorText"]);
         self.wait("location.href !== 'about:blank' && document.readyState === 'complete'");
     }
@@ -146,7 +146,7 @@ impl Page<'_> {
     #[must_use]
     pub fn eval(&self, script: &str) -> Value {
         let params = json!({"expression": script, "returnByValue": true, "awaitPromise": true, "userGesture": true});
-        let mut done = self.browser.call("Runtime.evaluate", params, Some(&self.session));
+        let mut done = self.browser.call("Runtime.evaluate", &params, Some(&self.session));
         assert!(done["exceptionDetails"].is_null(), "{script}: {}", done["exceptionDetails"]);
         done["result"]["value"].take()
     }
@@ -186,7 +186,7 @@ impl Page<'_> {
     pub fn enter(&self, selector: &str, text: &str) {
         let selector = json!(selector);
         self.run(&format!("document.querySelector({selector}).focus(); document.querySelector({selector}).select?.()"));
-        let _ = self.browser.call("Input.insertText", json!({"text": text}), Some(&self.session));
+        let _ = self.browser.call("Input.insertText", &json!({"text": text}), Some(&self.session));
     }
 
     /// The visible text of the page.
@@ -203,7 +203,7 @@ impl Page<'_> {
     #[track_caller]
     pub fn picture(&self, path: &Path) {
         let params = json!({"format": "png", "captureBeyondViewport": true});
-        let picture = self.browser.call("Page.captureScreenshot", params, Some(&self.session));
+        let picture = self.browser.call("Page.captureScreenshot", &params, Some(&self.session));
         let data = picture["data"].as_str().expect("a picture");
         let bytes = base64::engine::general_purpose::STANDARD.decode(data).expect("base64");
         std::fs::write(path, bytes).expect("write the picture");

@@ -31,6 +31,8 @@ mod hosts;
 mod log;
 #[path = "../../src/notices.rs"]
 mod notices;
+#[path = "../../src/openapi/mod.rs"]
+mod openapi;
 #[path = "../../src/process.rs"]
 mod process;
 #[path = "../../src/reader/mod.rs"]

@@ -7,6 +7,7 @@ use dunlin_auth::{ApiKey, ApiKeys, Authenticate, Basic, ClientCertificate, Forwa
 use dunlin_fetch::Client;
 use dunlin_http::{Body, BoxError, Metric};
 use http::{HeaderName, Request, StatusCode, Uri};
+use serde_json::json;
 use toml::de::DeValue;
 
 use super::reload::Reload;
@@ -66,6 +67,20 @@ impl Auth {
             Some(Self { name: name.get_ref().to_string(), span: name.span(), kind: kind? })
         });
         auths.collect()
+    }
+
+    /// The security scheme of an OpenAPI document (OpenAPI 3.1 §4.8.27).
+    pub(crate) fn scheme(&self) -> serde_json::Value {
+        match &self.kind {
+            Kind::Basic { .. } => json!({"type": "http", "scheme": "basic"}),
+            Kind::Jwt { .. } => json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
+            Kind::Key { header, .. } => json!({"type": "apiKey", "in": "header", "name": header.as_str()}),
+            Kind::Certificate => json!({"type": "mutualTLS"}),
+            Kind::Forward { .. } => {
+                let what = "another service decides about the credentials";
+                json!({"type": "apiKey", "in": "header", "name": "authorization", "description": what})
+            }
+        }
     }
 
     /// Makes the authenticator, and has its files read again when they change.

@@ -3,10 +3,11 @@
 use anyhow::Context as _;
 
 use super::print;
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::failure::{Failure, is_coloured};
 use crate::notices;
 use crate::reader::Diagnostic;
+use crate::routes::Query;
 use crate::service::Plan;
 
 /// Checks everything that the reading of the file could not: certificates, folders, and, unless
@@ -21,7 +22,7 @@ pub(crate) fn check(config: Config, offline: bool) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let place = || config.database.as_ref().map(dunlin_pg::Database::place).unwrap_or_default();
         let wrong = runtime
-            .block_on(unprepared(&plan))
+            .block_on(describe(&plan))
             .with_context(|| format!("cannot check the queries by {} (without it: dunlin check --offline)", place()))?;
         if !wrong.is_empty() {
             return Err(Failure::Config(config.explain(wrong, is_coloured())));
@@ -36,28 +37,42 @@ pub(crate) fn check(config: Config, offline: bool) -> Result<(), Failure> {
     print(&format!("{} is good: {routes}{queries}\n", config.file()))
 }
 
-/// The errors of the database about the queries of the routes.
+/// Asks the database about the queries of the routes, and describes them in the OpenAPI document.
+/// Returns its errors.
 ///
 /// # Errors
 /// The reason why the database cannot be asked.
-pub(crate) async fn unprepared(plan: &Plan) -> Result<Vec<Diagnostic>, dunlin_pg::Error> {
+pub(crate) async fn describe(plan: &Plan) -> Result<Vec<Diagnostic>, dunlin_pg::Error> {
     let config = plan.config();
     let Some(database) = &config.database else { return Ok(Vec::new()) };
     let (routes, declared): (Vec<_>, Vec<_>) = plan.queries().unzip();
     let answers = database.describe(&declared).await?;
-    let wrong = routes.into_iter().zip(answers).filter_map(|((route, query), answer)| {
-        let error = answer.err()?;
-        let what = format!("the query of {} {}: {error}", route.methods, route.name());
-        // The place in the file says more than the number of the character.
-        let place = error.position().and_then(|position| {
-            // A statement on one line has its place already.
-            let [sql] = &query.declaration.statements[..] else { return None };
-            let sql = Some(sql).filter(|sql| sql.contains('\n'))?;
-            let place = config.source().within(&query.span, sql, position.checked_sub(1)? as usize)?;
-            Some((place, what.replace(&format!(" at character {position}"), "")))
-        });
-        let (span, what) = place.unwrap_or((query.span.clone(), what));
-        Some(Diagnostic::new(span, what))
+    let mut descriptions = Vec::with_capacity(answers.len());
+    let mut wrong = Vec::new();
+    for ((route, query), answer) in routes.into_iter().zip(answers) {
+        match answer {
+            Ok(description) => descriptions.push(Some(description)),
+            Err(error) => {
+                descriptions.push(None);
+                wrong.push(explain(config, route, query, &error));
+            }
+        }
+    }
+    plan.interface().complete(config, descriptions);
+    Ok(wrong)
+}
+
+/// The error of a query at its place.
+fn explain(config: &Config, route: &Route, query: &Query, error: &dunlin_pg::Error) -> Diagnostic {
+    let what = format!("the query of {} {}: {error}", route.methods, route.name());
+    // The place in the file says more than the number of the character.
+    let place = error.position().and_then(|position| {
+        // A statement on one line has its place already.
+        let [sql] = &query.declaration.statements[..] else { return None };
+        let sql = Some(sql).filter(|sql| sql.contains('\n'))?;
+        let place = config.source().within(&query.span, sql, position.checked_sub(1)? as usize)?;
+        Some((place, what.replace(&format!(" at character {position}"), "")))
     });
-    Ok(wrong.collect())
+    let (span, what) = place.unwrap_or((query.span.clone(), what));
+    Diagnostic::new(span, what)
 }

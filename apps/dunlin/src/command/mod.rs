@@ -2,6 +2,7 @@
 
 mod check;
 mod init;
+mod openapi;
 mod routes;
 mod serve;
 mod signals;
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use crate::failure::Failure;
 pub(crate) use check::check;
 pub(crate) use init::init;
+pub(crate) use openapi::openapi;
 pub(crate) use routes::routes;
 pub(crate) use serve::serve;
 pub(crate) use triggers::triggers;

@@ -1,12 +1,13 @@
 //! `dunlin serve`: from the configuration to the last response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use dunlin_http::BoxError;
 use dunlin_server::{Addr, Handle, Running, Server};
 
-use super::check::unprepared;
+use super::check::describe;
 use super::signals::Signals;
 use crate::admin::{self, Health};
 use crate::config::Config;
@@ -57,6 +58,7 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
     let outcome = control.block_on(async {
         watchdog.run(handle.clone());
         tokio::spawn(end_events(plan.clone(), handle));
+        tokio::spawn(describe_later(plan.clone()));
         Manager.ready(&format!("serving {}", super::count(plan.config().routes.len())));
         stop(running, &mut signals).await
     });
@@ -72,7 +74,7 @@ pub(crate) fn serve(mut config: Config, listen: Vec<Addr>) -> Result<(), Failure
 /// service from starting; a query that it refuses does.
 async fn prepare(plan: &Arc<Plan>) -> Result<Option<Following>, Failure> {
     let notices = notices::follow(plan);
-    match unprepared(plan).await {
+    match describe(plan).await {
         Ok(wrong) if wrong.is_empty() && notices.is_some() => notices::connected(plan).await,
         Ok(wrong) if wrong.is_empty() => {}
         Ok(wrong) => return Err(Failure::Config(plan.config().explain(wrong, is_coloured()))),
@@ -99,6 +101,18 @@ fn start(server: Server, plan: &Arc<Plan>, health: &Arc<Health>, watchdog: &Watc
         }
     });
     Ok(running.context("cannot start")?)
+}
+
+/// Completes the OpenAPI document if the database was away at the start.
+async fn describe_later(plan: Arc<Plan>) {
+    while plan.config().openapi.is_some() && !plan.interface().is_complete() {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        if let Ok(wrong) = describe(&plan).await {
+            for line in plan.config().explain(wrong, false).lines().filter(|line| !line.is_empty()) {
+                tracing::error!("{line}");
+            }
+        }
+    }
 }
 
 /// Ends the streams of events when the service no longer accepts connections, so that it does not

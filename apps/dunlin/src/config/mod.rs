@@ -29,6 +29,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::admit::auth::Auth;
 use crate::finish::Finish;
+use crate::openapi::{Info, OpenApi};
 use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Errors, Section, Source, nulls};
 use expand::Expansion;
@@ -67,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) cache: Cache,
     pub(crate) fetch: dunlin_fetch::Config,
     pub(crate) database: Option<dunlin_pg::Database>,
+    /// The name of the interface, if its description is served.
+    pub(crate) openapi: Option<Info>,
     pub(crate) auth: Vec<Auth>,
     pub(crate) upstreams: Vec<Arc<dunlin_fetch::Upstream>>,
     pub(crate) routes: Vec<Route>,
@@ -111,7 +114,7 @@ impl Config {
     }
 
     /// Reads `text`. `name` stands for the file in messages.
-    fn parse(name: &str, text: &str, dir: &Path, database_url: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &str, text: &str, dir: &Path, database_url: Option<&str>) -> Result<Self, Error> {
         let mut source = Source::new(name, text);
         let (errors, warnings) = (Errors::default(), Errors::default());
         include::add(&mut source, dir, &errors);
@@ -170,7 +173,12 @@ impl Config {
         let mut reader = RouteReader { defaults, document, routes: Vec::new() };
         table.get("site").into_iter().for_each(|value| reader.sites(value));
         table.get("route").into_iter().for_each(|value| reader.routes(value));
-        let routes = reader.routes;
+        let mut routes = reader.routes;
+        let openapi = table.get("openapi").and_then(|value| OpenApi::read(value, defaults, document));
+        let openapi = openapi.map(|openapi| {
+            routes.extend(openapi.routes);
+            openapi.info
+        });
         if let Some(tls) = &server.tls {
             certificate::check(&tls.pairs, certificate_span, &routes, document);
         }
@@ -197,6 +205,7 @@ impl Config {
             cache: table.section("cache", "[cache]").map(|table| Cache::read(table, document)).unwrap_or_default(),
             fetch: table.section("fetch", "[fetch]").map(|table| layers::fetch(table, document)).unwrap_or_default(),
             database,
+            openapi,
             auth,
             upstreams: upstreams.into_iter().map(|upstream| upstream.shared).collect(),
             routes,

@@ -57,6 +57,9 @@ pub(super) fn read(table: &mut Section<'_>, head: &Head<'_>) -> Option<Option<Ve
     if head.methods.as_slice() != [Method::GET] {
         return wrong("\"live\" belongs to a route that answers GET alone", "method = \"GET\", or no live");
     }
+    if let Some(other) = ["page", "raw"].into_iter().find(|key| table.has(key)) {
+        return wrong(&format!("\"live\" and \"{other}\" do not go together"), "one of them");
+    }
     if groups.is_empty() {
         let expected = "cache = { groups = [\"todos\"] } on this route, or live = { groups = [\"todos\"] }";
         return wrong("\"live\" needs the groups whose changes it follows", expected);

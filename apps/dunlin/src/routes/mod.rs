@@ -29,6 +29,7 @@ use dunlin_live::Hub;
 use dunlin_pg::{Database, Declared, Pool};
 use parking_lot::Mutex;
 
+use crate::openapi::Api;
 use crate::reader::{Document, Methods, Pattern, Section};
 pub(crate) use path::Captures;
 pub(crate) use policy::Cache;
@@ -147,6 +148,8 @@ pub(crate) struct Process<'p> {
     pub(crate) upstreams: &'p [Arc<Upstream>],
     /// The results that are watched.
     pub(crate) hub: &'p Hub,
+    /// The OpenAPI document.
+    pub(crate) api: &'p Arc<Api>,
     /// A client for checks. It opens no connection.
     pub(crate) client: &'p Client,
 }

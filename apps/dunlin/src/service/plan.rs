@@ -26,6 +26,7 @@ use crate::failure::{Failure, is_coloured};
 use crate::finish::{self, RouteFinish};
 use crate::hosts::HostRouter;
 use crate::log::AccessLog;
+use crate::openapi::Interface;
 use crate::reader::{Diagnostic, Pattern};
 use crate::routes::{self, Captures, Clients, EventLoop, Prepared, Process, Query, Resource};
 use crate::telemetry::{Label, Telemetry};
@@ -47,6 +48,7 @@ pub(crate) struct Plan {
     telemetry: Arc<Telemetry>,
     /// The results that are watched.
     hub: Hub,
+    interface: Interface,
     /// The groups that notices of the database invalidate; empty if there are no notices.
     groups: Vec<String>,
     /// `true` while notices may be lost.
@@ -64,13 +66,14 @@ impl Plan {
     /// A wrong setting of a route, with its place.
     pub(crate) fn new(config: Config) -> Result<Self, Failure> {
         let client = Client::new(config.fetch.clone()).context("[fetch]")?;
-        let hub = Hub::new(dunlin_live::Config::default());
+        let (hub, interface) = (Hub::new(dunlin_live::Config::default()), Interface::default());
         let process = Process {
             database: config.database.as_ref(),
             fetch: &config.fetch,
             trusted: &config.trusted_proxies,
             upstreams: &config.upstreams,
             hub: &hub,
+            api: &interface.api,
             client: &client,
         };
         let mut wrong = Vec::new();
@@ -105,8 +108,10 @@ impl Plan {
         let groups = groups(&config);
         hub.set_lost(!groups.is_empty());
         let labels = config.routes.iter().map(|route| Label { path: route.name(), methods: route.methods.to_string() });
+        interface.begin(&config);
         Ok(Self {
             prepared,
+            interface,
             auth,
             reload,
             cache,
@@ -119,6 +124,11 @@ impl Plan {
             access: AccessLog::new(&config.log),
             config,
         })
+    }
+
+    /// The description of the queries for clients.
+    pub(crate) fn interface(&self) -> &Interface {
+        &self.interface
     }
 
     pub(crate) fn config(&self) -> &Config {

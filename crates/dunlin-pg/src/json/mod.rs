@@ -41,10 +41,12 @@ mod number;
 mod quote;
 mod reader;
 mod scalar;
+mod schema;
 mod search;
 mod time;
 mod vector;
 
 pub use self::column::{Column, Error, RawValue, write_row};
 pub use self::format::Format;
+pub use self::schema::{nullable, schema};
 pub(crate) use self::time::days_of;

@@ -76,6 +76,12 @@ impl Token<'_> {
     }
 }
 
+/// Returns `true` if the columns of a statement may be NULL where those of its tables are not.
+pub(crate) fn may_add_nulls(sql: &str) -> bool {
+    const WORDS: [&str; 9] = ["LEFT", "RIGHT", "FULL", "UNION", "INTERSECT", "EXCEPT", "GROUPING", "ROLLUP", "CUBE"];
+    tokens(sql).filter_map(|token| token.word()).any(|word| WORDS.contains(&word.as_str()))
+}
+
 /// The places of `$n` outside of strings, quoted names and comments.
 fn places(sql: &str) -> Vec<Place> {
     let parameter = |token| if let Token::Parameter(place) = token { Some(place) } else { None };

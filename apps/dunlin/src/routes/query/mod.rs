@@ -204,7 +204,7 @@ impl Query {
     }
 
     /// The sources of its parameters and settings.
-    fn sources(&self) -> impl Iterator<Item = &Source> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
         let Declaration { params, settings, role, .. } = &self.declaration;
         params.iter().chain(settings.iter().map(Setting::source)).chain(role.iter().map(Role::source))
     }
