@@ -13,6 +13,7 @@ mod compress;
 mod config_errors;
 mod crate_graph;
 mod demo;
+mod doctor;
 mod events;
 mod failover;
 mod fetch;

@@ -58,6 +58,17 @@ enum Command {
         #[command(flatten)]
         file: File,
     },
+    /// Measure what a web site does well and what it could do better, with at most 40 requests
+    Doctor {
+        /// The page to begin with
+        url: String,
+        /// Print a JSON document instead of a text
+        #[arg(long)]
+        json: bool,
+        /// Certificates to trust besides the system's, as a PEM file
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
+    },
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -112,6 +123,7 @@ pub(crate) fn run() -> ExitCode {
             file.load_routes().and_then(|config| command::openapi(config, offline))
         }
         Some(Command::Init { file }) => command::init(&file.config),
+        Some(Command::Doctor { url, json, ca_file }) => command::doctor(&url, json, ca_file),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man) => manual(),
         Some(Command::Triggers { file, table, groups, apply }) => {

@@ -1,6 +1,7 @@
 //! The commands of the command line: a module for each.
 
 mod check;
+mod doctor;
 mod init;
 mod openapi;
 mod routes;
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 
 use crate::failure::Failure;
 pub(crate) use check::check;
+pub(crate) use doctor::doctor;
 pub(crate) use init::init;
 pub(crate) use openapi::openapi;
 pub(crate) use routes::routes;

@@ -43,7 +43,7 @@ fn pair(table: &mut Section<'_>, document: &Document<'_>) -> Option<Pair> {
 
 /// Reads `certificates`: pairs that are chosen by the names in them.
 fn certificates(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Pair>> {
-    let pairs = value.list(|value| match value.raw() {
+    value.list(|value| match value.raw() {
         DeValue::Table(_) => {
             let mut table = value.section("this certificate")?;
             let pair = pair(&mut table, document);
@@ -51,8 +51,7 @@ fn certificates(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Pair>> 
             pair
         }
         _ => value.wrong_type("a table such as { certificate = \"b.pem\", key = \"b.key\" }"),
-    });
-    pairs
+    })
 }
 
 /// Reads `client_ca` and `client_auth`. The inner `None` asks clients for no certificate.
