@@ -10,7 +10,7 @@ use super::answer::Collected;
 use super::transaction::begin_sql;
 use crate::declared::Declared;
 use crate::error::Error;
-use crate::query::SettingValues;
+use crate::query::{SettingValues, Settings};
 
 /// Runs a read in a transaction with settings. Everything is sent before the first answer is
 /// awaited, so that it takes one round trip.
@@ -26,9 +26,11 @@ pub(super) async fn within_transaction(
 ) -> Result<Collected, Error> {
     let Some(settings) = &query.settings else { return rows.await };
     let begin = begin_sql(query.access, query.isolation);
+    let statement = object.prepare_cached(settings.sql()).await?;
     let client: &tokio_postgres::Client = object;
     // Each is sent when it is first polled, in this order.
-    let mut first = pin!(join3(client.batch_execute(&begin), settings.set(client, values), rows));
+    let set = Settings::set_prepared(client, &statement, values);
+    let mut first = pin!(join3(client.batch_execute(&begin), set, rows));
     let mut commit = pin!(maybe_done(client.batch_execute("COMMIT")));
     let (begun, set, rows) = poll_fn(|cx| {
         let polled = first.as_mut().poll(cx);

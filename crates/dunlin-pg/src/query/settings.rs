@@ -1,7 +1,9 @@
 //! [`Setting`] and [`Role`]: facts about the client in its transaction, for row-level security.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use smallvec::SmallVec;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::{ToSql, Type};
@@ -142,6 +144,25 @@ impl Settings {
         let params: Vec<(&(dyn ToSql + Sync), Type)> =
             values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::TEXT)).collect();
         client.query_typed(&self.sql, &params).await.map(drop).map_err(Error::settings)
+    }
+
+    /// The statement that sets them; `$1` is the first value, and each is a text.
+    pub(crate) fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Sets the settings with the statement of [`Settings::sql`], prepared.
+    pub(crate) async fn set_prepared(
+        client: &impl GenericClient,
+        statement: &tokio_postgres::Statement,
+        values: &SettingValues,
+    ) -> Result<(), Error> {
+        let set = async {
+            let mut rows = pin!(client.query_raw(statement, values).await?);
+            while rows.next().await.transpose()?.is_some() {}
+            Ok(())
+        };
+        set.await.map_err(Error::settings)
     }
 
     /// The values as text. `params` are those of the settings alone.

@@ -32,8 +32,8 @@ impl Inner {
             Ok(Answer::Part(bytes)) => self.whole(bytes, info, true),
             Ok(Answer::Raw { body, media_type }) => {
                 let media_type = raw_type(&self.query, media_type.as_deref());
-                let response = self.with_type(Response::new(Body::from(body.clone())), media_type);
-                self.validated(response, &body, info)
+                let response = self.with_type(Response::new(Body::empty()), media_type);
+                self.validated(response, body, info)
             }
             // A stream has no validator, so If-Match cannot hold.
             Ok(Answer::Stream(_)) if info.has(&IF_MATCH) => precondition_failed(),
@@ -68,7 +68,7 @@ impl Inner {
         if self.writes(&info) {
             return self.written(bytes, &info);
         }
-        let mut response = self.with_type(Response::new(Body::from(bytes.clone())), content_type(info.format));
+        let mut response = self.with_type(Response::new(Body::empty()), content_type(info.format));
         if let Some(page) = &info.page {
             let headers = response.headers_mut();
             page.links(more).map(|links| headers.insert(LINK, links));
@@ -77,7 +77,7 @@ impl Inner {
                 Applied::Count.tell(headers);
             }
         }
-        self.validated(response, &bytes, info)
+        self.validated(response, bytes, info)
     }
 
     /// The response to a write that returns rows. RFC 9110 §8.8.3: they are no representation that
@@ -97,18 +97,18 @@ impl Inner {
         response
     }
 
-    /// Adds the entity tag, and evaluates the preconditions of a read.
-    fn validated(&self, mut response: Response<Body>, bytes: &[u8], info: RequestInfo) -> Response<Body> {
+    /// Adds the content and the entity tag, and evaluates the preconditions of a read.
+    fn validated(&self, mut response: Response<Body>, bytes: Bytes, info: RequestInfo) -> Response<Body> {
         if self.writes(&info) {
-            return response;
+            return response.map(|_| Body::from(bytes));
         }
         let etag = if info.page.is_none() && self.query.raw.is_none() {
-            etag(bytes, &[])
+            etag(&bytes, &[])
         } else {
             let headers = response.headers();
             let is_raw = self.query.raw.is_some();
             let own = [headers.get(LINK), headers.get(TOTAL_COUNT), headers.get(CONTENT_TYPE).filter(|_| is_raw)];
-            etag(bytes, &own.into_iter().flatten().collect::<SmallVec<[_; 3]>>())
+            etag(&bytes, &own.into_iter().flatten().collect::<SmallVec<[_; 3]>>())
         };
         let outcome = match info.fields {
             Some(fields) => precondition::of_read(&etag, &fields.0, &fields.1),
@@ -118,11 +118,10 @@ impl Inner {
             Outcome::Failed => return precondition_failed(),
             Outcome::NotModified => {
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
-                *response.body_mut() = Body::empty();
                 response.headers_mut().remove(CONTENT_TYPE);
                 response.headers_mut().remove(X_CONTENT_TYPE_OPTIONS);
             }
-            Outcome::Proceed => {}
+            Outcome::Proceed => *response.body_mut() = Body::from(bytes),
         }
         response.headers_mut().insert(ETAG, etag);
         response

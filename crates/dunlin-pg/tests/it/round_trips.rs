@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use dunlin_pg::{Config, Query, Rows, Setting, Source};
+use dunlin_pg::{Access, Config, Query, Rows, Setting, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -92,10 +92,28 @@ async fn a_read_with_settings_is_one_round_trip() {
     for _ in 0..3 {
         said.take();
         assert_eq!(ask_one().await, r#"{"n":1,"u":"ada"}"#);
-        // BEGIN; Parse to Sync for the settings; Bind to Sync for the statement; COMMIT.
+        // BEGIN; Bind, Execute and Sync for the settings, and for the statement; COMMIT.
         let turns: Vec<String> = said.take().iter().map(|turn| kinds(turn)).collect();
-        assert_eq!(turns, ["QPBDESBESQ"]);
+        assert_eq!(turns, ["QBESBESQ"]);
     }
+}
+
+#[tokio::test]
+async fn a_write_with_settings_waits_for_them() {
+    let said = Said::default();
+    let fixture = relayed("r_write", &said).await;
+    let service = fixture.service(Query {
+        rows: Rows::One,
+        access: Access::Write,
+        settings: vec![Setting::new("app.user", Source::named("user"))],
+        ..Query::new(["SELECT current_setting('app.user') AS u"])
+    });
+    let ask_one = async || text(&ask(&service, get("/?user=ada", &[])).await).to_owned();
+    assert_eq!(ask_one().await, r#"{"u":"ada"}"#);
+    said.take();
+    assert_eq!(ask_one().await, r#"{"u":"ada"}"#);
+    let turns: Vec<String> = said.take().iter().map(|turn| kinds(turn)).collect();
+    assert_eq!(turns, ["QPBDES", "BES", "Q"]);
 }
 
 #[tokio::test]
