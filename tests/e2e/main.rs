@@ -21,6 +21,7 @@ mod files;
 mod files_change;
 mod finish;
 mod forwarded;
+mod grpc;
 mod headers;
 mod hosts;
 mod include;

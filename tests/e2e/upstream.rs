@@ -201,7 +201,7 @@ fn errors_have_places_and_the_nearest_name() {
     check(&with("eject = { failures = 0 }"), &["dunlin.toml:3:22", "one or more"]);
     check(&with("eject = true"), &["dunlin.toml:3:9", "false"]);
     check(&with("wait = 5"), &["dunlin.toml:3:8", "5s"]);
-    check(&with("protocol = \"h2\""), &["dunlin.toml:3:12", "not supported yet", "http/1.1"]);
+    check(&with("protocol = \"http/2\""), &["dunlin.toml:3:12", "http/1.1", "h2"]);
     check(&with("max_connections = 0"), &["dunlin.toml:3:19", "one or more"]);
 }
 

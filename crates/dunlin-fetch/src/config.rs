@@ -47,6 +47,24 @@ pub struct Config {
     /// A server's own self-signed certificate is refused, unless it has
     /// `basicConstraints=CA:FALSE`.
     pub ca_file: Option<PathBuf>,
+    /// The version of HTTP. Default: [`Protocol::Http1`].
+    pub protocol: Protocol,
+}
+
+/// The version of HTTP that a server receives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: chosen by ALPN on TLS, and by prior knowledge without it (RFC 9113 §3.1). A server
+    /// that does not speak it is an error. WebSocket uses an extended CONNECT (RFC 8441) if the
+    /// server offers it, and a connection of HTTP/1.1 otherwise.
+    ///
+    /// `max_connections` is then the limit of requests at once; the requests share few connections.
+    Http2,
+    /// HTTP/2 if the server chooses it by ALPN, and HTTP/1.1 otherwise. Without TLS, HTTP/1.1.
+    Auto,
 }
 
 // === impl Config ===
@@ -68,6 +86,7 @@ impl Default for Config {
             max_text: 16 * 1024 * 1024,
             max_redirects: 5,
             ca_file: None,
+            protocol: Protocol::Http1,
         }
     }
 }

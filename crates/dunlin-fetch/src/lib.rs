@@ -12,7 +12,7 @@ mod text;
 mod upstream;
 
 pub use client::{Client, ClientStats};
-pub use config::Config;
+pub use config::{Config, Protocol};
 #[doc(no_inline)]
 pub use dunlin_http::{
     Body, BodyError, BoxError, ClientInfo, Context, Handler, Interim, Metric, MetricKind, Network, Problem, Reply,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_fetch::{Balance, Ejection, HashKey, HealthCheck, Upstream as Shared, UpstreamConfig};
+use dunlin_fetch::{Balance, Ejection, HashKey, HealthCheck, Protocol, Upstream as Shared, UpstreamConfig};
 use http::uri::PathAndQuery;
 use http::{HeaderName, Uri};
 use toml::de::DeValue;
@@ -32,6 +32,9 @@ enum Rule {
 
 const RULES: &[(&str, Rule)] =
     &[("least-pending", Rule::LeastPending), ("round-robin", Rule::RoundRobin), ("hash", Rule::Hash)];
+
+const PROTOCOLS: &[(&str, Protocol)] =
+    &[("http/1.1", Protocol::Http1), ("h2", Protocol::Http2), ("auto", Protocol::Auto)];
 
 /// Keys that other servers have, each with its name here.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -114,13 +117,13 @@ fn read(mut table: Section<'_>) -> Option<UpstreamConfig> {
         };
     }
     table.set("wait", &mut config.wait);
-    let protocol = table.get("protocol").map_or(Some(()), protocol);
+    let protocol = table.get("protocol").map_or(Some(Protocol::Http1), |value| value.word(PROTOCOLS));
     table.set_positive("max_connections", &mut config.max_connections);
     table.finish(|key| {
         let (_, meant) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
         Some(format!("unknown key \"{key}\" in this [upstream.NAME]; it is {meant}"))
     });
-    protocol?;
+    config.protocol = protocol?;
     config.servers = servers?.into_iter().map(|Server(url)| url).collect();
     config.balance = balance?;
     config.health = health?;
@@ -186,18 +189,6 @@ fn eject(mut table: Section<'_>) -> Ejection {
     ejection.duration = duration.unwrap_or(ejection.duration);
     table.finish(|_| None);
     ejection
-}
-
-/// Reads `protocol`.
-fn protocol(value: Value<'_>) -> Option<()> {
-    const EXPECTED: &str = "\"http/1.1\", which is the default";
-    match value.str(EXPECTED)? {
-        "http/1.1" => Some(()),
-        text @ ("h2" | "auto") => {
-            value.wrong(format_args!("\"{text}\": HTTP/2 to upstreams is not supported yet"), EXPECTED, None)
-        }
-        text => value.wrong(format_args!("\"{text}\""), EXPECTED, None),
-    }
 }
 
 impl Read for Server {

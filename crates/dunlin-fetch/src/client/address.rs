@@ -55,6 +55,10 @@ impl Address {
         Ok((Self::Tcp { https, authority }, uri.path().to_owned()))
     }
 
+    pub(crate) const fn is_https(&self) -> bool {
+        matches!(self, Self::Tcp { https: true, .. })
+    }
+
     /// The value of the `Host` field.
     pub(crate) fn host(&self) -> &str {
         match self {

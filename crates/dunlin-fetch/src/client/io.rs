@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct OriginIo<T> {
     io: T,
     has_read: Arc<AtomicBool>,
+    /// `true` if failed writes are hidden.
+    hides: bool,
     /// `true` once a write has failed because the peer has closed.
     is_write_closed: bool,
 }
@@ -30,13 +32,18 @@ fn has_closed(error: &io::Error) -> bool {
 impl<T> OriginIo<T> {
     /// Wraps `io`. Each byte that arrives sets `has_read`.
     pub(super) const fn new(io: T, has_read: Arc<AtomicBool>) -> Self {
-        Self { io, has_read, is_write_closed: false }
+        Self { io, has_read, hides: true, is_write_closed: false }
+    }
+
+    /// As [`OriginIo::new`], for a protocol that must know of failed writes.
+    pub(super) const fn plain(io: T, has_read: Arc<AtomicBool>) -> Self {
+        Self { io, has_read, hides: false, is_write_closed: false }
     }
 
     /// Leaves a failed write pending if the peer has closed.
     fn after_write<R>(&mut self, polled: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         match polled {
-            Poll::Ready(Err(error)) if has_closed(&error) => {
+            Poll::Ready(Err(error)) if self.hides && has_closed(&error) => {
                 self.is_write_closed = true;
                 Poll::Pending
             }

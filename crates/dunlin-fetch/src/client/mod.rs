@@ -5,6 +5,7 @@ mod connection;
 mod connector;
 mod framing;
 mod health;
+mod http2;
 mod io;
 mod options;
 mod origin;
@@ -25,14 +26,14 @@ use dunlin_http::Body;
 use http::header::{CONNECTION, HOST, TE, UPGRADE};
 use http::{Request, Response, Uri};
 
-use crate::{Config, Error};
+use crate::{Config, Error, Protocol};
 use pool::Pool;
 
 pub(crate) use address::{Address, without_secrets};
 pub(crate) use options::{OnInterim, RequestOptions};
 pub(crate) use origin::Origin;
 pub(crate) use pending::Pending;
-pub(crate) use send::{Failed, Fate, Received, Upgraded};
+pub(crate) use send::{Failed, Fate, Received, Upgraded, UpgradedIo};
 pub(crate) use shared::Shared;
 pub use stats::ClientStats;
 pub(crate) use stats::Stats;
@@ -101,12 +102,18 @@ impl Client {
     /// The origin of `uri`, and the path on it.
     pub(crate) fn origin_and_path(&self, uri: &Uri) -> Result<(Arc<Origin>, String), Error> {
         let (address, path) = Address::of(uri)?;
-        Ok((self.pool.origin(address, self.shared().config.max_connections)?, path))
+        let Config { max_connections, protocol, .. } = self.shared().config;
+        Ok((self.pool.origin(address, max_connections, protocol)?, path))
     }
 
-    /// The origin at `address`, with a limit of its own for connections in use.
-    pub(crate) fn origin(&self, address: Address, max_connections: usize) -> Result<Arc<Origin>, Error> {
-        self.pool.origin(address, max_connections)
+    /// The origin at `address`, with a protocol and a limit of connections in use of its own.
+    pub(crate) fn origin(
+        &self,
+        address: Address,
+        max_connections: usize,
+        protocol: Protocol,
+    ) -> Result<Arc<Origin>, Error> {
+        self.pool.origin(address, max_connections, protocol)
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -13,9 +13,10 @@ use super::address::Address;
 use super::connection::Connection;
 use super::connector::Connector;
 use super::health::Health;
+use super::http2::Http2Pool;
 use super::shared::Shared;
 use super::stats::Stats;
-use crate::{Config, Error};
+use crate::{Config, Error, Protocol};
 
 /// An origin and its connections.
 pub(crate) struct Origin {
@@ -26,6 +27,8 @@ pub(crate) struct Origin {
     pub(crate) shared: Arc<Shared>,
     pub(super) address: Address,
     pub(super) health: Health,
+    /// The connections of HTTP/2. `None` if the origin gets HTTP/1.1 alone.
+    pub(super) http2: Option<Arc<Http2Pool>>,
     connector: Connector,
     idle: Mutex<VecDeque<Idle>>,
     permits: Semaphore,
@@ -49,14 +52,29 @@ pub(crate) struct Lease {
 // === impl Origin ===
 
 impl Origin {
-    pub(super) fn new(address: Address, max_connections: usize, shared: Arc<Shared>) -> Result<Self, Error> {
-        let connector = Connector::new(&address, &shared)?;
+    pub(super) fn new(
+        address: Address,
+        max_connections: usize,
+        protocol: Protocol,
+        shared: Arc<Shared>,
+    ) -> Result<Self, Error> {
+        let connector = Connector::new(&address, Protocol::Http1, &shared)?;
         let max_connections = max_connections.min(Semaphore::MAX_PERMITS);
+        let http2 = match protocol {
+            Protocol::Http1 => None,
+            // Without TLS, nothing is negotiated.
+            Protocol::Auto if !address.is_https() => None,
+            Protocol::Http2 | Protocol::Auto => {
+                let http1 = Arc::new(Self::new(address.clone(), max_connections, Protocol::Http1, shared.clone())?);
+                let connector = Connector::new(&address, protocol, &shared)?;
+                Some(Http2Pool::new(connector, http1, max_connections, shared.clone()))
+            }
+        };
         let permits = Semaphore::new(max_connections);
         let host = HeaderValue::from_str(address.host()).map_err(|_| Error::Uri(address.to_string()))?;
         let (health, idle) = (Health::default(), Mutex::default());
         let name = address.to_string().into();
-        Ok(Self { host, name, shared, address, health, connector, idle, permits, max_connections })
+        Ok(Self { host, name, shared, address, health, http2, connector, idle, permits, max_connections })
     }
 
     fn config(&self) -> &Config {
@@ -75,7 +93,7 @@ impl Origin {
         let mut lease = Lease { connection: None, origin: self.clone() };
         lease.connection = if fresh { None } else { self.take_idle() };
         if lease.connection.is_none() {
-            lease.connection = Some(Box::pin(self.connector.connect(self.config())).await?);
+            lease.connection = Some(Box::pin(self.connector.connect_http1(self.config())).await?);
             Stats::count(&self.shared.stats.opened);
         }
         Ok(lease)
@@ -90,7 +108,9 @@ impl Origin {
 
     /// Returns `true` if it has no connection, idle or in use.
     pub(super) fn is_unused(&self) -> bool {
-        self.idle.lock().is_empty() && self.permits.available_permits() >= self.max_connections
+        self.idle.lock().is_empty()
+            && self.permits.available_permits() >= self.max_connections
+            && self.http2.as_ref().is_none_or(|http2| http2.is_unused())
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -100,7 +120,8 @@ impl Origin {
         (taken.until > Instant::now()).then_some(taken.connection)
     }
 
-    fn keep(&self, connection: Connection) {
+    /// Keeps an idle connection for the next request.
+    pub(super) fn keep(&self, connection: Connection) {
         let now = Instant::now();
         let config = self.config();
         let until = (now + connection.idle_timeout.min(config.idle_timeout)).min(connection.opened + config.max_age);
@@ -119,6 +140,9 @@ impl Origin {
 
     /// Closes what has been idle for too long.
     pub(super) fn sweep(&self, now: Instant) {
+        if let Some(http2) = &self.http2 {
+            http2.http1.sweep(now);
+        }
         let closed: Vec<Idle> = {
             let mut idle = self.idle.lock();
             let (kept, closed) = std::mem::take(&mut *idle).into_iter().partition(|idle| idle.until > now);

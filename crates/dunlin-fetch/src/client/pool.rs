@@ -11,13 +11,13 @@ use super::address::Address;
 use super::origin::Origin;
 use super::shared::{Shared, Sweep};
 use super::tls;
-use crate::{Config, Error};
+use crate::{Config, Error, Protocol};
 
 /// The origins of a client.
 pub(super) struct Pool {
     pub(super) shared: Arc<Shared>,
-    /// The origins by their address and their limit of connections in use.
-    origins: Mutex<HashMap<(Address, usize), Arc<Origin>>>,
+    /// The origins by their address, their limit of connections in use, and their protocol.
+    origins: Mutex<HashMap<(Address, usize, Protocol), Arc<Origin>>>,
     /// `true` if a task closes idle connections.
     is_sweeping: AtomicBool,
 }
@@ -38,12 +38,17 @@ impl Pool {
     }
 
     /// The origin at `address` with this limit of connections in use.
-    pub(super) fn origin(&self, address: Address, max_connections: usize) -> Result<Arc<Origin>, Error> {
-        let key = (address, max_connections);
+    pub(super) fn origin(
+        &self,
+        address: Address,
+        max_connections: usize,
+        protocol: Protocol,
+    ) -> Result<Arc<Origin>, Error> {
+        let key = (address, max_connections, protocol);
         if let Some(origin) = self.origins.lock().get(&key) {
             return Ok(origin.clone());
         }
-        let origin = Arc::new(Origin::new(key.0.clone(), max_connections, self.shared.clone())?);
+        let origin = Arc::new(Origin::new(key.0.clone(), max_connections, protocol, self.shared.clone())?);
         Ok(self.origins.lock().entry(key).or_insert(origin).clone())
     }
 

@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode, Version};
 
 use super::connection::{Connection, Driver, SendFailure, Timeouts};
 use super::framing;
+use super::http2::Http2Tunnel;
 use super::options::{MAX_INTERIM, OnInterim, RequestOptions};
 use super::origin::{Lease, Origin};
 use super::pending::Pending;
@@ -24,12 +25,22 @@ pub(crate) struct Received {
 
 /// A connection that changed to another protocol.
 pub(crate) struct Upgraded {
-    /// The future that hands the socket over, unless it has done so already.
-    pub(crate) driver: Option<Driver>,
-    /// The connection. It does not count against the origin's limit, because a tunnel may last for
-    /// days.
-    _connection: Option<Connection>,
-    _pending: Option<Pending>,
+    pub(crate) io: UpgradedIo,
+    /// Held as long as the tunnel.
+    pub(crate) pending: Option<Pending>,
+}
+
+/// The connection of a tunnel. It does not count against the origin's limit, because a tunnel may
+/// last for days.
+pub(crate) enum UpgradedIo {
+    /// The response has the socket as its `OnUpgrade`.
+    Http1 {
+        /// The future that hands the socket over, unless it has done so already.
+        driver: Option<Driver>,
+        connection: Option<Connection>,
+    },
+    /// A stream.
+    Http2(Http2Tunnel),
 }
 
 /// A request that failed.
@@ -63,10 +74,19 @@ impl Received {
     }
 }
 
+// === impl Upgraded ===
+
+impl Upgraded {
+    /// A tunnel over HTTP/2.
+    pub(super) const fn http2(tunnel: Http2Tunnel, pending: Option<Pending>) -> Self {
+        Self { io: UpgradedIo::Http2(tunnel), pending }
+    }
+}
+
 // === impl Failed ===
 
 impl Failed {
-    const fn sent(error: Error) -> Self {
+    pub(super) const fn sent(error: Error) -> Self {
         Self { error, fate: Fate::Sent }
     }
 
@@ -113,6 +133,10 @@ impl Origin {
         on_interim: Option<&OnInterim>,
         pending: Option<Pending>,
     ) -> Result<Received, Failed> {
+        if let Some(pool) = &self.http2 {
+            // Boxed, so that the future of a request over HTTP/1.1 is no larger.
+            return Box::pin(self.attempt_http2(pool, request, options, rebuild, on_interim, pending)).await;
+        }
         framing::set_framing(&mut request);
         // RFC 9112 §9.3.1: only idempotent requests are retried, and only if nothing of them is
         // lost.
@@ -225,7 +249,8 @@ fn receive(
     }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         let driver = connection.take_driver();
-        let upgraded = Some(Upgraded { driver, _connection: lease.connection.take(), _pending: pending });
+        let io = UpgradedIo::Http1 { driver, connection: lease.connection.take() };
+        let upgraded = Some(Upgraded { io, pending });
         return Ok(Received { response: Response::from_parts(parts, Body::empty()), upgraded });
     }
     let driven_by = match upload {

@@ -38,13 +38,22 @@ impl Shared {
         RequestOptions { response_timeout, read_timeout, retry, expect_timeout: None }
     }
 
-    /// The TLS connector, which is made at the first use.
-    pub(super) fn tls(&self) -> Result<TlsConnector, Error> {
-        if let Some(tls) = self.tls.get() {
-            return Ok(tls.clone());
+    /// The TLS connector that offers `protocols` (RFC 7301). Its certificates are read at the first
+    /// use.
+    pub(super) fn tls(&self, protocols: &[&[u8]]) -> Result<TlsConnector, Error> {
+        let tls = match self.tls.get() {
+            Some(tls) => tls.clone(),
+            None => {
+                let tls = TlsConnector::from(Arc::new(tls::config(self.extra_roots.as_ref())?));
+                self.tls.get_or_init(|| tls).clone()
+            }
+        };
+        if protocols.is_empty() {
+            return Ok(tls);
         }
-        let tls = TlsConnector::from(Arc::new(tls::config(self.extra_roots.as_ref())?));
-        Ok(self.tls.get_or_init(|| tls).clone())
+        let mut config = (**tls.config()).clone();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 
     /// Starts to close idle connections in time, unless that has started already.

@@ -11,7 +11,7 @@ use super::request::RequestFacts;
 use super::state::ProxyState;
 use super::{fields, tunnel};
 use crate::Error;
-use crate::client::{OnInterim, Received, Upgraded};
+use crate::client::{OnInterim, Received, Upgraded, UpgradedIo};
 
 /// Makes the response for the client.
 pub(super) fn finish(state: &ProxyState, received: Received, facts: RequestFacts) -> Result<Response<Body>, Error> {
@@ -29,8 +29,11 @@ pub(super) fn finish(state: &ProxyState, received: Received, facts: RequestFacts
         merge_lengths(&mut response);
     }
     if let Some(via) = &state.via {
-        via.add(response.headers_mut(), Version::HTTP_11);
+        let version = response.version();
+        via.add(response.headers_mut(), version);
     }
+    // The version is that of the upstream's connection.
+    *response.version_mut() = Version::HTTP_11;
     Ok(response)
 }
 
@@ -61,7 +64,10 @@ fn switch_protocols(
     if !fields::is_wanted(response.headers(), &wanted) {
         return Err(unwanted());
     }
-    let server = response.extensions_mut().remove::<OnUpgrade>().ok_or_else(unwanted)?;
+    let server = response.extensions_mut().remove::<OnUpgrade>();
+    if matches!(upgraded.io, UpgradedIo::Http1 { .. }) && server.is_none() {
+        return Err(unwanted());
+    }
     let headers = response.headers_mut();
     let protocol = headers.get(UPGRADE).cloned();
     fields::remove_hop_by_hop(headers);

@@ -8,7 +8,7 @@ use http::Request;
 use http::header::HOST;
 use tokio::time::Instant;
 
-use super::config::Balance;
+use super::config::{Balance, UpstreamConfig};
 use super::hash::{self, KeySource};
 use super::policy::Set;
 use super::state::Upstream;
@@ -51,8 +51,9 @@ struct Progress<'u> {
 
 impl Balancer {
     pub(crate) fn new(client: &Client, upstream: Arc<Upstream>) -> Result<Self, Error> {
-        let max = upstream.config.max_connections;
-        let origins = upstream.servers.iter().map(|server| client.origin(server.address.clone(), max));
+        let UpstreamConfig { max_connections, protocol, .. } = upstream.config;
+        let origins =
+            upstream.servers.iter().map(|server| client.origin(server.address.clone(), max_connections, protocol));
         Ok(Self { origins: origins.collect::<Result<_, _>>()?, upstream })
     }
 

@@ -1,6 +1,7 @@
 //! Active checks of servers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dunlin_http::Body;
 use http::header::HOST;
@@ -27,10 +28,17 @@ impl Upstream {
         let Some(check) = &self.config.health else { return Ok(()) };
         let path: Uri = check.path.parse().map_err(|_| Error::Uri(check.path.clone()))?;
         // Every check opens a connection, because that is a part of what it checks.
-        let client = Client::new(Config { connect_timeout: check.timeout, max_idle: 0, max_connections: 1, ..config })?;
+        let own = Config {
+            connect_timeout: check.timeout,
+            max_idle: 0,
+            max_age: Duration::ZERO,
+            max_connections: 1,
+            ..config
+        };
+        let client = Client::new(own)?;
         let mut tasks = JoinSet::new();
         for (index, server) in self.servers.iter().enumerate() {
-            let origin = client.origin(server.address.clone(), 1)?;
+            let origin = client.origin(server.address.clone(), 1, self.config.protocol)?;
             tasks.spawn(self.clone().check_server(index, origin, path.clone(), check.clone()));
         }
         while tasks.join_next().await.is_some() {}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri};
 
+use crate::Protocol;
+
 /// The settings of an [`Upstream`](crate::Upstream).
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
@@ -21,6 +23,8 @@ pub struct UpstreamConfig {
     pub max_waiting: usize,
     /// The limit of connections in use, for each server and client. Default: 256.
     pub max_connections: usize,
+    /// The version of HTTP. Default: [`Protocol::Http1`].
+    pub protocol: Protocol,
 }
 
 /// The choice among the servers that are up.
@@ -94,6 +98,7 @@ impl UpstreamConfig {
             wait: Duration::from_secs(5),
             max_waiting: 1000,
             max_connections: 256,
+            protocol: Protocol::Http1,
         }
     }
 }

@@ -7,6 +7,7 @@ mod early;
 mod fields;
 mod framing;
 mod handler;
+mod http2;
 mod pool;
 mod retries;
 
