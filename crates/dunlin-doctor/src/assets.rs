@@ -34,7 +34,7 @@ fn value<'t>(tag: &'t str, lower: &str, attribute: &str) -> Option<&'t str> {
     let rest = tag.get(from..)?.trim_start().strip_prefix('=')?.trim_start();
     match rest.chars().next()? {
         quote @ ('"' | '\'') => rest[1..].split(quote).next(),
-        _ => rest.split(|c: char| c.is_ascii_whitespace() || c == '/').next(),
+        _ => rest.split_ascii_whitespace().next(),
     }
 }
 
@@ -46,10 +46,10 @@ mod tests {
     fn files_of_the_own_origin_are_found() {
         let page = Url::parse("https://a.test/x/").unwrap();
         let html = "<html><LINK rel=stylesheet href=\"/a.css\"><script src='b.js'></script>\
-            <script>let src = 1</script><img alt=src src=c.png><img src=\"https://b.test/d.png\">\
+            <script>let src = 1</script><img alt=src src=/c.png alt=c><img src=\"https://b.test/d.png\">\
             <link rel=canonical href=/e><script src=\"b.js\"></script><img src=\"data:image/png,x\"";
         let found: Vec<String> = of(html, &page, 9).iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["https://a.test/a.css", "https://a.test/x/b.js", "https://a.test/x/c.png"]);
+        assert_eq!(found, ["https://a.test/a.css", "https://a.test/x/b.js", "https://a.test/c.png"]);
         assert_eq!(of(html, &page, 1).len(), 1);
         assert!(of("<img src", &page, 9).is_empty() && of("<script src=", &page, 9).is_empty());
     }

@@ -26,7 +26,7 @@ pub(super) fn validators(facts: &Facts) -> Finding {
         return Finding::unknown(tip, "not needed: the page may not be stored");
     }
     if names.is_empty() {
-        let remedy = "nothing: files and query routes have an ETag; cache = \"1m\" adds one to others";
+        let remedy = "nothing to do: files and query routes have an ETag; cache = \"1m\" adds one to others";
         return Finding::improve(tip, "the page has neither ETag nor Last-Modified", cost, remedy);
     }
     let names = names.join(" and ");
@@ -38,7 +38,7 @@ pub(super) fn validators(facts: &Facts) -> Finding {
             tip,
             format!("{names}, but a request with them gets {} with the whole page", seen.status.as_u16()),
             cost,
-            "nothing: conditions are evaluated on every route",
+            "nothing to do: conditions are evaluated on every route",
         ),
         None => Finding::unknown(tip, format!("{names}; not tried")),
     }

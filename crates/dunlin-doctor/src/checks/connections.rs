@@ -48,7 +48,7 @@ pub(super) fn version(facts: &Facts) -> Finding {
             tip,
             "HTTP/1.1 only",
             "browsers open up to six connections, and requests wait for each other on each",
-            "nothing: HTTP/2 is on with [server.tls]",
+            "nothing to do: HTTP/2 is on with [server.tls]",
         ),
         (None, false) => Finding::improve(
             tip,
@@ -69,7 +69,7 @@ pub(super) fn keep_alive(facts: &Facts) -> Finding {
         tip,
         "the server closes the connection behind each response",
         format!("{} for a new connection at each request", millis(facts.connection.connect + tls)),
-        "nothing: connections are kept for 75 s; see keep_alive in [server]",
+        "nothing to do: connections are kept for 75 s; see keep_alive in [server]",
     )
 }
 
@@ -84,7 +84,7 @@ pub(super) fn tls(facts: &Facts) -> Finding {
             tip,
             "TLS 1.2",
             format!("one more round trip at each handshake, which took {}", millis(tls.handshake)),
-            "nothing: TLS 1.3 is on",
+            "nothing to do: TLS 1.3 is on",
         ),
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn resumption(facts: &Facts) -> Finding {
             tip,
             "a second connection needs a whole handshake",
             "the server's most expensive computation at each new connection",
-            "nothing: sessions are resumed on every loop",
+            "nothing to do: sessions are resumed on every loop",
         ),
     }
 }

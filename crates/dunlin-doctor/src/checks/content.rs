@@ -26,14 +26,14 @@ pub(super) fn compression(facts: &Facts) -> Finding {
     let Some((coding, seen)) = best else {
         let seen = format!("the page is sent as it is: {}", bytes(page.size));
         let cost = format!("{} more than with brotli, at each visit", bytes(page.size - facts.possible));
-        return Finding::improve(tip, seen, cost, "nothing: compress = true is the default of every route");
+        return Finding::improve(tip, seen, cost, "nothing to do: compress = true is the default of every route");
     };
     let text = format!("{} by {} instead of {}", bytes(seen.size), coding.token(), bytes(page.size));
     if seen.size as f64 <= facts.possible as f64 * GOOD {
         return Finding::good(tip, text);
     }
     let cost = format!("{} more than with brotli at level 5", bytes(seen.size - facts.possible));
-    Finding::improve(tip, text, cost, "nothing: stored responses are encoded better in the background")
+    Finding::improve(tip, text, cost, "nothing to do: stored responses are encoded better in the background")
 }
 
 /// The codings that browsers know.
@@ -54,7 +54,7 @@ pub(super) fn codings(facts: &Facts) -> Finding {
         tip,
         format!("{}, but not {}", names(&known), names(&missing)),
         "clients get a larger or a slower coding than the one that they know",
-        "nothing: all three are on; see prefer in [compression]",
+        "nothing to do: all three are on; see prefer in [compression]",
     )
 }
 
@@ -73,7 +73,7 @@ pub(super) fn vary(facts: &Facts) -> Finding {
         tip,
         "Vary does not have Accept-Encoding on every response",
         "a cache on the way may send a coding to a client that cannot read it",
-        "nothing: Vary is set wherever a response could be encoded",
+        "nothing to do: Vary is set wherever a response could be encoded",
     )
 }
 
@@ -91,7 +91,7 @@ pub(super) fn assets(facts: &Facts) -> Finding {
             tip,
             format!("{} of {} files are sent as they are, such as {}", all.len(), facts.assets.len(), first.url.path()),
             format!("{} at each first visit", bytes(all.into_iter().map(saved).sum())),
-            "nothing: files are encoded, and .br, .zst and .gz beside them are used",
+            "nothing to do: files are encoded, and .br, .zst and .gz beside them are used",
         ),
     }
 }
