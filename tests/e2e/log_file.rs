@@ -86,7 +86,7 @@ fn combined_lines_stand_alone_in_their_file() {
     let service = Service::start(&config);
     let file = service.folder().path().join("access.log");
     let fields = [("User-Agent", "curl/8 \"x\""), ("Referer", "http://b/?email=a&c=d")];
-    raw::request(service.addr, "GET", "/a?email=hush&x=1", &fields, b"");
+    assert_eq!(raw::request(service.addr, "GET", "/a?email=hush&x=1", &fields, b"").status, 200);
     wait_for(&file, "curl/8");
     let text = read(&file);
     let (before, after) = text.split_once(" [").unwrap();

@@ -33,6 +33,7 @@ mod log_file;
 mod metrics;
 mod never_stale;
 mod openapi;
+mod package;
 mod prose;
 mod proxy;
 mod query;

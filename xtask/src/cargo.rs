@@ -29,7 +29,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Builds a release with these arguments. Returns the path of the executable.
 pub(crate) fn build_release(args: &[&str]) -> Result<PathBuf> {
-    let mut build = cargo(&["build", "--release", "--message-format=json-render-diagnostics"]);
+    build(args, true)
+}
+
+/// Builds with these arguments. Returns the path of the executable.
+pub(crate) fn build(args: &[&str], release: bool) -> Result<PathBuf> {
+    let mut build = cargo(&["build", "--message-format=json-render-diagnostics"]);
+    if release {
+        build.arg("--release");
+    }
     build.args(args);
     let out = build.stderr(Stdio::inherit()).output().context("cargo did not start")?;
     if !out.status.success() {

@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod fuzz;
+mod package;
 mod postgres;
 mod release;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Bench(bench::Options),
     /// Run the fuzz targets of the crates
     Fuzz(fuzz::Options),
+    /// Package the service for its operators: a Debian package and a tarball, in target/package
+    Package(package::Options),
     /// Package the libraries and compile the packages, without publishing them
     Release(release::Options),
     /// Run what continuous integration runs: format, lints, docs, packages, fuzz targets, tests
@@ -52,6 +55,7 @@ fn main() -> std::process::ExitCode {
         Command::Test { args } => test::test(&args),
         Command::Bench(options) => bench::bench(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Package(options) => package::package(&options),
         Command::Release(options) => release::release(&options),
         Command::Ci => ci::ci(),
     };

@@ -31,6 +31,8 @@ pub(super) struct Journal {
 #[derive(Default)]
 struct Fields {
     message: String,
+    /// The other fields, for people, who see only the message.
+    text: String,
     fields: Vec<u8>,
 }
 
@@ -72,7 +74,7 @@ pub(super) fn event(out: &mut Vec<u8>, event: &Event<'_>) {
     event.record(&mut fields);
     let meta = event.metadata();
     framed(out, |out| {
-        start(out, priority(*meta.level()), &fields.message);
+        start(out, priority(*meta.level()), &(fields.message + &fields.text));
         field(out, "TARGET", meta.target().as_bytes());
         out.extend_from_slice(&fields.fields);
     });
@@ -146,7 +148,10 @@ impl Fields {
     fn add(&mut self, key: &str, value: &str) {
         match key {
             "message" => self.message.push_str(value),
-            _ => field(&mut self.fields, &name(key), value.as_bytes()),
+            _ => {
+                let _ = write!(self.text, " {key}={value}");
+                field(&mut self.fields, &name(key), value.as_bytes());
+            }
         }
     }
 }
