@@ -50,6 +50,7 @@ mod shutdown;
 mod site;
 mod text;
 mod tls;
+mod todo;
 mod upstream;
 
 use std::sync::OnceLock;
