@@ -26,6 +26,9 @@ pub enum Error {
     /// No server of an [`Upstream`](crate::Upstream) is up, or too many requests wait for one.
     #[error("no server of the upstream is up")]
     Unavailable,
+    /// All servers of an [`Upstream`](crate::Upstream) have as many requests as they may.
+    #[error("all servers have max_pending requests under way")]
+    Overloaded,
     /// The servers of an [`Upstream`](crate::Upstream) cannot be used.
     #[error("{0}")]
     Servers(String),
@@ -70,7 +73,7 @@ impl Error {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Timeout(_) | Self::ConnectTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::RequestBody(error) => error.status(),
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -82,7 +85,9 @@ impl Error {
         let problem = Problem::new(self.status());
         match self {
             Self::Timeout(_) | Self::ConnectTimeout(_) => problem.detail("the upstream took too long"),
-            Self::Busy => problem.detail("too many requests are waiting for the upstream").retry_after(1),
+            Self::Busy | Self::Overloaded => {
+                problem.detail("too many requests are waiting for the upstream").retry_after(1)
+            }
             Self::Unavailable => problem.detail("no server is up").retry_after(5),
             Self::RequestBody(error) => problem.detail(match error {
                 BodyError::TooLarge { limit } => format!("the body is larger than {limit} bytes"),

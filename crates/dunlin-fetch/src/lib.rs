@@ -21,4 +21,4 @@ pub use dunlin_http::{
 pub use error::Error;
 pub use proxy::{Proxy, ProxyConfig};
 pub use text::{FetchService, Text};
-pub use upstream::{Balance, Ejection, HashKey, HealthCheck, Upstream, UpstreamConfig};
+pub use upstream::{Balance, Ejection, HashKey, HealthCheck, ServerState, ServerStatus, Upstream, UpstreamConfig};

@@ -13,6 +13,7 @@ mod error;
 pub mod fields;
 pub mod forwarded;
 mod handler;
+mod histogram;
 pub mod hop_by_hop;
 mod identity;
 mod interim;
@@ -38,6 +39,7 @@ pub use context::{ClientContext, ClientInfo, Context, FromRequest, UpstreamSlot}
 pub use counter::Counter;
 pub use error::Error;
 pub use handler::{FromTower, Handler, ReplyFuture, ResponseFuture, ServiceFuture, SharedHandler, ToTower};
+pub use histogram::{Histogram, HistogramCounts};
 pub use identity::Identity;
 pub use interim::{Interim, SendInterim};
 pub use metric::{Metric, MetricKind};

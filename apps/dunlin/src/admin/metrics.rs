@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
+use dunlin_fetch::ServerStatus;
 use dunlin_http::{Metric, MetricKind};
 
 use super::State;
 use super::exposition::Exposition;
 use crate::process;
-use crate::telemetry::{Label, RouteTotals};
+use crate::telemetry::{Counts, Label, RouteTotals};
 
 /// The page.
 pub(super) fn page(state: &State) -> String {
@@ -34,6 +35,25 @@ pub(super) fn page(state: &State) -> String {
         "Time from the request's head to the end of the response's body.",
         totals.iter().map(|(label, totals)| (labels(label), &totals.duration)),
     );
+    let servers = state.plan.servers();
+    let labelled = |times: fn(&ServerStatus) -> &Counts| {
+        servers.iter().map(move |(upstream, status)| {
+            let labels = vec![("upstream", upstream.clone().into()), ("server", status.server.clone().into())];
+            (labels, times(status))
+        })
+    };
+    if !servers.is_empty() {
+        out.histograms(
+            "dunlin_upstream_server_connect_seconds",
+            "Time to open a connection to the server: name, TCP and TLS.",
+            labelled(|status| &status.connect_times),
+        );
+        out.histograms(
+            "dunlin_upstream_server_head_seconds",
+            "Time from a request to the head of the server's response.",
+            labelled(|status| &status.head_times),
+        );
+    }
     out.into_text()
 }
 

@@ -1,10 +1,11 @@
 //! `/status.json`: what the status page shows.
 
+use dunlin_fetch::{ServerState, ServerStatus};
 use serde_json::{Value, json};
 
 use super::State;
 use crate::process;
-use crate::telemetry::{Label, RouteTotals};
+use crate::telemetry::{Counts, Label, RouteTotals};
 
 pub(super) fn document(state: &State) -> Value {
     let config = state.plan.config();
@@ -37,6 +38,7 @@ pub(super) fn document(state: &State) -> Value {
         })).collect::<Vec<_>>(),
         "routes": routes,
         "cache": cache(state),
+        "upstreams": state.plan.servers().iter().map(|(upstream, status)| server(upstream, status)).collect::<Vec<_>>(),
         "live": state.plan.hub().map(|hub| {
             let stats = hub.stats();
             json!({"watchers": stats.watchers, "topics": stats.topics, "events": stats.events, "skipped": stats.skipped})
@@ -45,6 +47,24 @@ pub(super) fn document(state: &State) -> Value {
             let stats = database.stats();
             json!({"budget": stats.budget, "open": stats.shared + stats.own, "busy": stats.busy, "queries": stats.queries})
         }),
+    })
+}
+
+/// The row of a server of an upstream.
+fn server(upstream: &str, status: &ServerStatus) -> Value {
+    let micros = |counts: &Counts, quantile| counts.quantile(quantile).map(|bound| bound.as_micros() as u64);
+    let failures = status.failures.iter().filter(|(_, count)| *count > 0);
+    json!({
+        "upstream": upstream,
+        "server": status.server,
+        "state": status.state.as_str(),
+        "reason": status.reason.as_deref().filter(|_| status.state != ServerState::Up),
+        "pending": status.pending,
+        "requests": status.requests,
+        "failures": failures.map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>(),
+        "connect": micros(&status.connect_times, 0.5),
+        "p50": micros(&status.head_times, 0.5),
+        "p99": micros(&status.head_times, 0.99),
     })
 }
 

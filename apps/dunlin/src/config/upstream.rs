@@ -46,6 +46,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("health_check", "health"),
     ("healthcheck", "health"),
     ("timeout", "timeout of the route or of [fetch]"),
+    ("slowstart", "slow_start"),
+    ("max_requests", "max_pending"),
+    ("max_conns", "max_connections"),
     ("keepalive", "max_idle of [fetch]"),
 ];
 
@@ -118,6 +121,10 @@ fn read(mut table: Section<'_>) -> Option<UpstreamConfig> {
     }
     table.set("wait", &mut config.wait);
     let protocol = table.get("protocol").map_or(Some(Protocol::Http1), |value| value.word(PROTOCOLS));
+    let mut max_pending = 0;
+    table.set_positive("max_pending", &mut max_pending);
+    config.max_pending = (max_pending > 0).then_some(max_pending);
+    table.set("slow_start", &mut config.slow_start);
     table.set_positive("max_connections", &mut config.max_connections);
     table.finish(|key| {
         let (_, meant) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
@@ -185,6 +192,9 @@ fn health(mut table: Section<'_>) -> Option<HealthCheck> {
 fn eject(mut table: Section<'_>) -> Ejection {
     let mut ejection = Ejection::default();
     table.set_positive("failures", &mut ejection.failures);
+    if let Some(percent) = table.get("percent").and_then(|value| value.integer(1, 100, "a percentage, 1 to 100")) {
+        ejection.percent = percent as u32;
+    }
     let duration: Option<Duration> = table.deadline("for");
     ejection.duration = duration.unwrap_or(ejection.duration);
     table.finish(|_| None);

@@ -194,6 +194,16 @@ impl Plan {
         }
     }
 
+    /// The servers of all upstreams, each with the name of its upstream.
+    pub(crate) fn servers(&self) -> Vec<(String, dunlin_fetch::ServerStatus)> {
+        let upstreams = self.config.upstreams.iter();
+        let named = |upstream: &Arc<dunlin_fetch::Upstream>| {
+            let name = upstream.name().to_owned();
+            upstream.status().into_iter().map(move |status| (name.clone(), status))
+        };
+        upstreams.flat_map(named).collect()
+    }
+
     /// The figures of all parts.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let mut metrics = self.cache.stats().metrics();

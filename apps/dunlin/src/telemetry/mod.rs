@@ -3,8 +3,6 @@
 //!
 //! The hot path adds to counters that exist since the loop began. `/metrics` sums them up.
 
-mod histogram;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +10,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use parking_lot::Mutex;
 
-pub(crate) use histogram::{Counts, Histogram};
+pub(crate) use dunlin_http::{Histogram, HistogramCounts as Counts};
 
 /// All counters of the process.
 #[derive(Debug)]

@@ -1,15 +1,18 @@
 //! [`Connector`]: the way to open a connection to an origin.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_http::BoxError;
+use dunlin_http::{BoxError, Histogram};
 use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
+use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
@@ -28,6 +31,8 @@ const HTTP2: &[u8] = b"h2";
 pub(super) struct Connector {
     route: Route,
     protocol: Protocol,
+    /// The histogram of the times to connect.
+    times: Mutex<Option<Arc<Histogram>>>,
 }
 
 enum Route {
@@ -46,13 +51,24 @@ pub(super) enum Connected {
 impl Connector {
     /// The connector for `address`.
     pub(super) fn new(address: &Address, protocol: Protocol, shared: &Shared) -> Result<Self, Error> {
-        Ok(Self { route: Route::new(address, protocol, shared)?, protocol })
+        Ok(Self { route: Route::new(address, protocol, shared)?, protocol, times: Mutex::new(None) })
     }
 
     /// Opens a connection within the connect timeout.
     pub(super) async fn connect(&self, config: &Config) -> Result<Connected, Error> {
+        let start = Instant::now();
         let connected = tokio::time::timeout(config.connect_timeout, self.open(config)).await;
-        connected.map_err(|_| Error::ConnectTimeout(config.connect_timeout))?.map_err(Error::Connect)
+        let connected =
+            connected.map_err(|_| Error::ConnectTimeout(config.connect_timeout))?.map_err(Error::Connect)?;
+        if let Some(times) = &*self.times.lock() {
+            times.record(start.elapsed());
+        }
+        Ok(connected)
+    }
+
+    /// Records the times to connect from now on.
+    pub(super) fn observe(&self, times: &Arc<Histogram>) {
+        *self.times.lock() = Some(times.clone());
     }
 
     /// As [`Connector::connect`], for a connector of HTTP/1.1.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use dunlin_http::Histogram;
 use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -97,6 +98,14 @@ impl Origin {
             Stats::count(&self.shared.stats.opened);
         }
         Ok(lease)
+    }
+
+    /// Records the times to connect from now on.
+    pub(crate) fn observe_connects(&self, times: &Arc<Histogram>) {
+        self.connector.observe(times);
+        if let Some(http2) = &self.http2 {
+            http2.observe_connects(times);
+        }
     }
 
     async fn wait(&self) -> Result<SemaphorePermit<'_>, Error> {

@@ -15,6 +15,12 @@ impl Pending {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count.clone())
     }
+
+    /// As [`Pending::new`], unless there would be more than `max`.
+    pub(crate) fn within(count: &Arc<AtomicUsize>, max: Option<usize>) -> Option<Self> {
+        let pending = Self::new(count);
+        (max.is_none_or(|max| count.load(Ordering::Relaxed) <= max)).then_some(pending)
+    }
 }
 
 impl Drop for Pending {

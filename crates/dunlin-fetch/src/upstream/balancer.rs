@@ -54,7 +54,11 @@ impl Balancer {
         let UpstreamConfig { max_connections, protocol, .. } = upstream.config;
         let origins =
             upstream.servers.iter().map(|server| client.origin(server.address.clone(), max_connections, protocol));
-        Ok(Self { origins: origins.collect::<Result<_, _>>()?, upstream })
+        let origins: Box<[Arc<Origin>]> = origins.collect::<Result<_, _>>()?;
+        for (origin, server) in origins.iter().zip(&upstream.servers) {
+            origin.observe_connects(&server.connect_times);
+        }
+        Ok(Self { origins, upstream })
     }
 
     /// The number of the key of a request, if the upstream is balanced by one.
@@ -108,10 +112,13 @@ impl Balancer {
                 slot.set(origin.name.clone());
             }
             let copied = repeat.as_ref().filter(|_| !progress.is_repeated).map(|body| copy(&request, body));
+            // Another loop may have taken the last place meanwhile.
+            let Some(pending) = Pending::within(&server.pending, upstream.config.max_pending) else { continue };
             server.requests.increment();
-            let pending = Some(Pending::new(&server.pending));
+            let (pending, start) = (Some(pending), Instant::now());
             let failed = match origin.attempt(request, options, None, on_interim, pending).await {
                 Ok(received) => {
+                    server.head_times.record(start.elapsed());
                     upstream.succeeded(index);
                     return Ok(received);
                 }
@@ -169,7 +176,7 @@ impl<'u> Progress<'u> {
             self.wait().await?;
         }
         loop {
-            if let Some(index) = self.upstream.pick(key, self.tried) {
+            if let Some(index) = self.upstream.pick(key, self.tried)? {
                 return Ok(index);
             }
             self.upstream.set_down(self.error.as_ref());

@@ -52,7 +52,10 @@ impl Upstream {
         loop {
             let result = probe(&origin, &path, &check).await;
             if streak.note(result.is_ok(), check.healthy, check.unhealthy) {
-                server.set_healthy(streak.is_healthy);
+                server.set_healthy(streak.is_healthy, self.now());
+                if let Err(reason) = &result {
+                    server.set_reason(reason.clone());
+                }
                 match &result {
                     Ok(()) => {
                         self.succeeded(index);

@@ -21,6 +21,13 @@ pub struct UpstreamConfig {
     pub wait: Duration,
     /// The limit of requests that wait at once. Default: 1000.
     pub max_waiting: usize,
+    /// The limit of requests under way to one server, of all clients. Beyond it, requests go to
+    /// another server, and fail at once with [`Error::Overloaded`](crate::Error::Overloaded) if all
+    /// have as many. Default: none.
+    pub max_pending: Option<usize>,
+    /// The time in which the share of a server that is back grows to its full one. Default: zero,
+    /// which is at once.
+    pub slow_start: Duration,
     /// The limit of connections in use, for each server and client. Default: 256.
     pub max_connections: usize,
     /// The version of HTTP. Default: [`Protocol::Http1`].
@@ -63,6 +70,8 @@ pub enum HashKey {
 pub struct Ejection {
     /// The number of failures in a row. After the exclusion, one more failure is enough.
     pub failures: u32,
+    /// The percentage of requests that fail, of at least 20 within ten seconds.
+    pub percent: u32,
     /// The time of the exclusion.
     pub duration: Duration,
 }
@@ -97,6 +106,8 @@ impl UpstreamConfig {
             eject: Some(Ejection::default()),
             wait: Duration::from_secs(5),
             max_waiting: 1000,
+            max_pending: None,
+            slow_start: Duration::ZERO,
             max_connections: 256,
             protocol: Protocol::Http1,
         }
@@ -107,7 +118,7 @@ impl UpstreamConfig {
 
 impl Default for Ejection {
     fn default() -> Self {
-        Self { failures: 5, duration: Duration::from_secs(10) }
+        Self { failures: 5, percent: 30, duration: Duration::from_secs(10) }
     }
 }
 

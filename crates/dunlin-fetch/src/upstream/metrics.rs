@@ -23,6 +23,11 @@ impl Upstream {
             )),
             own(Metric::gauge("dunlin_upstream_waiting", "Requests that wait for a server.", waiting as f64)),
             own(Metric::counter(
+                "dunlin_upstream_overloaded_total",
+                "Requests refused because every server had max_pending requests.",
+                self.overloaded.get(),
+            )),
+            own(Metric::counter(
                 "dunlin_upstream_unavailable_total",
                 "Requests that no server was up for.",
                 self.unavailable.get(),

@@ -12,11 +12,14 @@ mod config;
 mod hash;
 mod metrics;
 mod policy;
+mod rate;
 mod server;
 mod state;
+mod status;
 mod wait;
 
 pub(crate) use balancer::{Balancer, Routing};
 pub use config::{Balance, Ejection, HashKey, HealthCheck, UpstreamConfig};
 pub(crate) use hash::KeySource;
 pub use state::Upstream;
+pub use status::{ServerState, ServerStatus};

@@ -46,6 +46,35 @@ pub(super) fn candidates(standings: impl Iterator<Item = Standing>, tried: Set, 
     if open.is_empty() { ejected } else { open }
 }
 
+/// The candidates without some that came back a short time ago. The shorter ago, the more often a
+/// server is left out. Never leaves out all of them.
+///
+/// `age` is the time since a server came back, if it was away, and `random` a random number below
+/// its argument. All times are in milliseconds.
+pub(super) fn slow_start(
+    candidates: Set,
+    duration: u64,
+    age: impl Fn(usize) -> Option<u64>,
+    mut random: impl FnMut(u64) -> u64,
+) -> Set {
+    let mut kept = Set::EMPTY;
+    for index in candidates.iter() {
+        // A tenth of the share from the start, so that there is something to learn from.
+        let is_kept = |age: u64, random: u64| random < age.max(duration / 10);
+        if age(index).is_none_or(|age| age >= duration || is_kept(age, random(duration))) {
+            kept.insert(index);
+        }
+    }
+    if kept.is_empty() { candidates } else { kept }
+}
+
+/// The candidates with fewer than `max` requests under way.
+pub(super) fn with_room(candidates: Set, max: usize, pending: impl Fn(usize) -> usize) -> Set {
+    let mut kept = Set::EMPTY;
+    candidates.iter().filter(|&index| pending(index) < max).for_each(|index| kept.insert(index));
+    kept
+}
+
 /// Returns `true` if a server may be ejected: it fails, and another one is open.
 pub(super) fn may_eject(standings: impl Iterator<Item = Standing>, server: usize, now: u64) -> bool {
     standings.enumerate().any(|(index, standing)| index != server && standing.is_open(now))
@@ -186,6 +215,26 @@ mod tests {
         assert!(may_eject(standings(&[(false, 0), (false, 0)]), 0, 100));
         assert!(!may_eject(standings(&[(false, 0), (false, 101)]), 0, 100));
         assert!(!may_eject(standings(&[(false, 0), (true, 0)]), 0, 100));
+    }
+
+    #[test]
+    fn the_share_of_a_server_that_is_back_grows() {
+        let ages = [None, Some(0), Some(500), Some(1000)];
+        let mut counts = [0; 4];
+        for random in 0..1000 {
+            let kept = slow_start(set(&[0, 1, 2, 3]), 1000, |index| ages[index], |_| random);
+            kept.iter().for_each(|index| counts[index] += 1);
+        }
+        assert_eq!(counts, [1000, 100, 500, 1000]);
+        let alone = slow_start(set(&[1]), 1000, |index| ages[index], |_| 999);
+        assert_eq!(alone, set(&[1]), "the last one is not left out");
+    }
+
+    #[test]
+    fn full_servers_get_nothing() {
+        let pending = [3, 1, 2];
+        assert_eq!(with_room(set(&[0, 1, 2]), 3, |index| pending[index]), set(&[1, 2]));
+        assert!(with_room(set(&[0, 1, 2]), 1, |index| pending[index]).is_empty());
     }
 
     #[test]

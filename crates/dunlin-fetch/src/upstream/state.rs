@@ -38,6 +38,8 @@ pub struct Upstream {
     pub(super) budget: Budget,
     /// Requests that were tried again.
     pub(super) retries: Counter,
+    /// Requests that found every server with `max_pending` requests.
+    pub(super) overloaded: Counter,
     /// Requests that got no server in time.
     pub(super) unavailable: Counter,
     /// The places of requests that wait.
@@ -70,6 +72,7 @@ impl Upstream {
             servers,
             budget: Budget::new(),
             retries: Counter::default(),
+            overloaded: Counter::default(),
             unavailable: Counter::default(),
             places: Semaphore::new(config.max_waiting.min(Semaphore::MAX_PERMITS)),
             back: Notify::new(),
@@ -98,8 +101,11 @@ impl Upstream {
         policy::candidates(self.servers.iter().map(Server::standing), tried, self.now())
     }
 
-    /// Chooses the next server for a request.
-    pub(super) fn pick(&self, key: Option<u64>, tried: Set) -> Option<usize> {
+    /// Chooses the next server for a request. `None` if none is up.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if all that are up have `max_pending` requests.
+    pub(super) fn pick(&self, key: Option<u64>, tried: Set) -> Result<Option<usize>, Error> {
         let rule = match (&self.config.balance, key) {
             (Balance::RoundRobin, _) => Rule::RoundRobin(self.turn.fetch_add(1, Ordering::Relaxed)),
             (Balance::Hash(_), Some(key)) => Rule::Hash(key),
@@ -108,13 +114,28 @@ impl Upstream {
         let server = |index: usize| self.servers.get(index);
         let pending = |index| server(index).map_or(0, |server| server.pending.load(Ordering::Relaxed));
         let weight = |key, index| server(index).map_or(0, |server| hash::weight(key, server.seed));
-        policy::choose(self.candidates(tried), rule, pending, weight)
+        let mut candidates = self.candidates(tried);
+        if let Some(max) = self.config.max_pending
+            && !candidates.is_empty()
+        {
+            candidates = policy::with_room(candidates, max, pending);
+            if candidates.is_empty() {
+                self.overloaded.increment();
+                return Err(Error::Overloaded);
+            }
+        }
+        if !self.config.slow_start.is_zero() {
+            let (duration, now) = (self.config.slow_start.as_millis() as u64, self.now());
+            let age = |index| server(index).and_then(|server| server.age(now));
+            candidates = policy::slow_start(candidates, duration, age, |below| fastrand::u64(..below.max(1)));
+        }
+        Ok(policy::choose(candidates, rule, pending, weight))
     }
 
     /// Notes a response of a server.
     pub(super) fn succeeded(&self, index: usize) {
         let Some(server) = self.servers.get(index) else { return };
-        if server.recover() {
+        if server.recover(|| self.now()) {
             tracing::info!("upstream {}: {} is back", self.name, server.name);
         }
         self.set_up();
@@ -127,34 +148,39 @@ impl Upstream {
             counter.increment();
         }
         let in_a_row = if kind.counts() { server.count_failure() } else { return };
-        if in_a_row < self.config.eject.unwrap_or_default().failures {
+        let limits = self.config.eject.unwrap_or_default();
+        let fails_often = server.fails_often(self.now(), limits.percent);
+        if in_a_row < limits.failures && !fails_often {
             return;
         }
-        let ejected = self.config.eject.filter(|ejection| self.eject(index, *ejection));
+        server.set_reason(failed.error.to_string());
+        let ejected = self.config.eject.filter(|ejection| self.eject(index, *ejection, fails_often));
         // The log line about an upstream without a server says the same.
         if self.is_down.load(Ordering::Relaxed) || !server.report() {
             return;
         }
         let (upstream, server, error) = (&self.name, &server.name, &failed.error);
+        let cause = match in_a_row < limits.failures {
+            true => format!("{} % of its requests fail", limits.percent),
+            false => format!("{in_a_row} failures in a row"),
+        };
         match ejected {
             Some(Ejection { duration, .. }) => {
-                tracing::warn!(
-                    "upstream {upstream}: {server}: {error}; ejected for {duration:?} after {in_a_row} failures"
-                );
+                tracing::warn!("upstream {upstream}: {server}: {error}; ejected for {duration:?}: {cause}");
             }
             None => tracing::warn!(
-                "upstream {upstream}: {server}: {error}; {in_a_row} failures, and still in use: it is not to be ejected"
+                "upstream {upstream}: {server}: {error}; {cause}, and still in use: it is not to be ejected"
             ),
         }
     }
 
     /// Ejects a server, unless it is the last one.
-    fn eject(&self, index: usize, ejection: Ejection) -> bool {
+    fn eject(&self, index: usize, ejection: Ejection, is_held: bool) -> bool {
         let _lock = self.ejecting.lock();
         let now = self.now();
         let ejects = policy::may_eject(self.servers.iter().map(Server::standing), index, now);
         if let Some(server) = self.servers.get(index).filter(|_| ejects) {
-            server.eject_until(now.saturating_add(ejection.duration.as_millis() as u64));
+            server.eject_until(now.saturating_add(ejection.duration.as_millis() as u64), is_held);
         }
         ejects
     }

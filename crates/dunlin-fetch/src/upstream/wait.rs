@@ -26,6 +26,7 @@ impl Upstream {
     pub(super) fn set_down(&self, error: Option<&Error>) {
         if !self.is_down.swap(true, Ordering::AcqRel) {
             let reason = error.map_or_else(|| "all are unhealthy".to_owned(), Error::to_string);
+            self.servers.iter().for_each(|server| server.set_reason(reason.clone()));
             tracing::warn!("upstream {}: no server is up: {reason}; requests wait for one", self.name);
         }
     }

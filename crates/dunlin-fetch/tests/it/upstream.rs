@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dunlin_fetch::{Balance, Config, Ejection, HashKey, HealthCheck, Proxy, ProxyConfig, Upstream, UpstreamConfig};
+use dunlin_fetch::{
+    Balance, Config, Ejection, HashKey, HealthCheck, Proxy, ProxyConfig, ServerState, Upstream, UpstreamConfig,
+};
 use http::{HeaderName, Uri};
 
 use crate::support::{Origin, RawConnection, client, content, exchange, get, serve};
@@ -101,7 +103,7 @@ async fn an_ejected_server_comes_back() {
     let a = named("a").await;
     let upstream = upstream(vec![a.uri(""), flaky.uri("")], |config| {
         config.balance = Balance::RoundRobin;
-        config.eject = Some(Ejection { failures: 2, duration: Duration::from_millis(200) });
+        config.eject = Some(Ejection { failures: 2, percent: 100, duration: Duration::from_millis(200) });
     });
     let front = front(&upstream).await;
     for _ in 0..6 {
@@ -289,4 +291,67 @@ fn servers_that_cannot_be_used() {
     check(&["http://a/?query=secret"], "no query");
     check(&["http://a", "http://a:80/"], "twice");
     check(&["ftp://a"], "http");
+}
+
+#[tokio::test]
+async fn a_server_with_enough_requests_gets_no_more() {
+    let held = Origin::scripted(|_, mut connection| async move {
+        while connection.head().await.is_some() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let free = named("free").await;
+    let upstream = upstream(vec![held.uri(""), free.uri("")], |config| {
+        config.balance = Balance::RoundRobin;
+        config.max_pending = Some(1);
+    });
+    let front = front(&upstream).await;
+    let waiting = tokio::spawn(async move { get(front, "/").await });
+    while metric(&upstream, "dunlin_upstream_server_pending", "app") == 0.0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..6 {
+        assert_eq!(content(&get(front, "/").await), "free");
+    }
+    let statuses = upstream.status();
+    assert_eq!(statuses.iter().map(|status| status.pending).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!((statuses[1].head_times.count(), statuses[1].state), (6, ServerState::Up));
+    assert!(statuses[1].connect_times.count() >= 1);
+    waiting.abort();
+
+    let alone = self::upstream(vec![held.uri("")], |config| config.max_pending = Some(1));
+    let front = self::front(&alone).await;
+    let waiting = tokio::spawn(async move { get(front, "/").await });
+    while metric(&alone, "dunlin_upstream_server_pending", "app") == 0.0 {
+        tokio::task::yield_now().await;
+    }
+    let refused = get(front, "/").await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert_eq!(metric(&alone, "dunlin_upstream_overloaded_total", "app"), 1.0);
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_fails_half_of_its_requests_is_ejected() {
+    // Never two failures in a row. Each request has a connection of its own, so that it counts.
+    let flaky = Origin::scripted(|number, mut connection| async move {
+        connection.head().await;
+        if number % 2 == 0 {
+            connection.send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nflaky").await;
+        }
+    })
+    .await;
+    let others = [named("a").await, named("b").await, named("c").await];
+    let servers = others.iter().map(|other| other.uri("")).chain([flaky.uri("")]).collect();
+    let upstream = upstream(servers, |config| config.balance = Balance::RoundRobin);
+    let front = front(&upstream).await;
+    for _ in 0..200 {
+        let response = get(front, "/").await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+    let flaky = &upstream.status()[3];
+    assert_eq!(flaky.state, ServerState::Ejected);
+    assert!(flaky.requests < 30, "{flaky:?}");
+    assert!(flaky.reason.is_some());
 }

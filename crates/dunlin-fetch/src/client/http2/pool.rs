@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dunlin_http::Histogram;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -146,6 +147,12 @@ impl Http2Pool {
         connection.retire();
         connections.retain(|other| !Arc::ptr_eq(other, connection));
         true
+    }
+
+    /// Records the times to connect from now on.
+    pub(in crate::client) fn observe_connects(&self, times: &Arc<Histogram>) {
+        self.connector.observe(times);
+        self.http1.observe_connects(times);
     }
 
     fn prefers_http1(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A histogram of fixed buckets. A record is two additions, and the histogram never grows.
+//! [`Histogram`]: durations in fixed buckets. A record is two additions, and the histogram never grows.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,9 +24,9 @@ const BOUNDS: [(u64, &str); 16] = [
     (10_000_000, "10"),
 ];
 
-/// Durations, counted by size.
+/// Durations, counted by size, from 100 µs to 10 s.
 #[derive(Debug, Default)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     /// One count per bound, and one for durations beyond all bounds.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     nanos: AtomicU64,
@@ -34,7 +34,7 @@ pub(crate) struct Histogram {
 
 /// The counts of one or several histograms at a moment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts {
+pub struct HistogramCounts {
     buckets: [u64; BOUNDS.len() + 1],
     nanos: u64,
 }
@@ -42,7 +42,8 @@ pub(crate) struct Counts {
 // === impl Histogram ===
 
 impl Histogram {
-    pub(crate) fn record(&self, duration: Duration) {
+    /// Counts a duration.
+    pub fn record(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.iter().position(|(micros, _)| nanos <= *micros * 1000).unwrap_or(BOUNDS.len());
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
@@ -50,23 +51,27 @@ impl Histogram {
     }
 }
 
-// === impl Counts ===
+// === impl HistogramCounts ===
 
-impl Counts {
-    pub(crate) fn add(&mut self, histogram: &Histogram) {
+impl HistogramCounts {
+    /// Adds the counts of `histogram`.
+    pub fn add(&mut self, histogram: &Histogram) {
         for (sum, bucket) in self.buckets.iter_mut().zip(&histogram.buckets) {
             *sum += bucket.load(Ordering::Relaxed);
         }
         self.nanos += histogram.nanos.load(Ordering::Relaxed);
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    /// The number of durations.
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
     /// The bound below which a share of `quantile` of the durations lies. `None` if nothing was
     /// counted, or the quantile is beyond all bounds.
-    pub(crate) fn quantile(&self, quantile: f64) -> Option<Duration> {
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> Option<Duration> {
         let rank = (self.count() as f64 * quantile).ceil().max(1.0) as u64;
         let mut seen = 0;
         let bucket = self.buckets.iter().position(|count| {
@@ -78,7 +83,7 @@ impl Counts {
 
     /// Writes the series of one set of labels, such as `route="/"`, in the text format of
     /// Prometheus.
-    pub(crate) fn write(&self, out: &mut String, name: &str, labels: &str) {
+    pub fn write(&self, out: &mut String, name: &str, labels: &str) {
         let mut seen = 0;
         let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
         for (count, bound) in self.buckets.iter().zip(bounds) {
@@ -100,7 +105,7 @@ mod tests {
         for micros in [0, 100, 101, 2_000_000, 60_000_000] {
             histogram.record(Duration::from_micros(micros));
         }
-        let mut counts = Counts::default();
+        let mut counts = HistogramCounts::default();
         counts.add(&histogram);
         let mut out = String::new();
         counts.write(&mut out, "t_seconds", "route=\"/\"");
