@@ -1,4 +1,5 @@
-//! [`Histogram`]: durations in fixed buckets. A record is two additions, and the histogram never grows.
+//! [`Histogram`]: durations in fixed buckets. A record is two additions, and the histogram never
+//! grows.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,8 +20,8 @@ pub(super) struct FailureRate {
 // === impl FailureRate ===
 
 impl FailureRate {
-    /// Notes a failure at `now`, in milliseconds, after `requests` in all. Returns `true`, and starts
-    /// again, if at least `percent` of at least 20 requests have failed.
+    /// Notes a failure at `now`, in milliseconds, after `requests` in all. Returns `true`, and
+    /// starts again, if at least `percent` of at least 20 requests have failed.
     pub(super) fn note(&mut self, now: u64, requests: u64, percent: u32) -> bool {
         if self.failures == 0 || now.saturating_sub(self.start) >= WINDOW {
             *self = Self { start: now, before: requests.saturating_sub(1), failures: 0 };
@@ -40,8 +40,8 @@ impl FailureRate {
 mod tests {
     use super::*;
 
-    /// The number of the request that reached 30 %, if every `every`th one fails, in steps of `step`
-    /// milliseconds.
+    /// The number of the request that reached 30 %, if every `every`th one fails, in steps of
+    /// `step` milliseconds.
     fn reached(every: u64, step: u64) -> Option<u64> {
         let mut rate = FailureRate::default();
         (1..1000).filter(|number| number % every == 0).find(|number| rate.note(number * step, *number, 30))
