@@ -21,8 +21,9 @@ use crate::client::io::OriginIo;
 
 /// The limit of bytes that a response may have on its way, ahead of its reader.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// The limit of bytes that all responses of a connection may have on their way.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The limit of bytes that all responses of a connection may have on their way: that of each one.
+/// With less, some slow readers would stop the others.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// The limit of streams on one connection. The origin may allow fewer.
 const MAX_STREAMS: usize = 128;
 /// The shortest pause between two looks at an idle connection.
