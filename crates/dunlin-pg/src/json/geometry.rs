@@ -1,9 +1,9 @@
 //! Geometries of PostGIS: from EWKB, which the server sends, to GeoJSON (RFC 7946).
 //!
 //! The members are those of `ST_AsGeoJSON`: there is a `crs` only for a reference system that is
-//! not EPSG:4326, and there are up to three coordinates, of which the third is the height. A measure
-//! is left out. A coordinate has the shortest digits that read back. GeoJSON has no curves, so a
-//! curve is not readable.
+//! not EPSG:4326, and there are up to three coordinates, of which the third is the height. A
+//! measure is left out. A coordinate has the shortest digits that read back. GeoJSON has no curves,
+//! so a curve is not readable.
 
 use super::number;
 use super::reader::{Malformed, Reader};
