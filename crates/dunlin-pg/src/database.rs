@@ -91,9 +91,23 @@ impl Database {
     /// As [`Query::validate`]. Behind a pooler, also a statement that leaves something in its
     /// session.
     pub fn declare(&self, query: Query) -> Result<Arc<Declared>, QueryError> {
+        self.declare_for(query, true)
+    }
+
+    /// Declares a query at run time, at any moment, for example one that was put together from a
+    /// request. No connection prepares it in advance, and each run has a dedicated connection. That
+    /// keeps it prepared as long as it lives, so values belong in parameters and not in the text.
+    ///
+    /// # Errors
+    /// As [`Database::declare`].
+    pub fn declare_late(&self, query: Query) -> Result<Arc<Declared>, QueryError> {
+        self.declare_for(query, false)
+    }
+
+    fn declare_for(&self, query: Query, shares: bool) -> Result<Arc<Declared>, QueryError> {
         query.validate()?;
         let (query, count) = match query.paged() {
-            Some((page, count)) => (page, Some(self.declare(count)?)),
+            Some((page, count)) => (page, Some(self.declare_for(count, shares)?)),
             None => (query, None),
         };
         let statements = query.prepare()?;
@@ -107,7 +121,8 @@ impl Database {
         }
         let slot = match &statements[..] {
             [only]
-                if query.access == Access::Read
+                if shares
+                    && query.access == Access::Read
                     && query.isolation.is_none()
                     && settings.is_none()
                     && !effects.is_dirty() =>

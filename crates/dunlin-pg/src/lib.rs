@@ -36,7 +36,7 @@ pub use declared::Declared;
 pub use describe::Description;
 pub use error::{Error, ErrorKind};
 pub use listen::{Event, Listener};
-pub use pool::{Answer, Pool, Transaction, TransactionOptions};
+pub use pool::{Answer, FromRow, Pool, Transaction, TransactionOptions};
 pub use query::{
     Access, Formats, Isolation, Location, MediaTypeSource, Page, Place, Query, QueryError, Raw, Role, Rows, Setting,
     Source,

@@ -1,8 +1,11 @@
 //! [`Listener`]: notifications, with the gaps between them.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio_postgres::AsyncMessage;
 
@@ -31,6 +34,8 @@ pub enum Event {
 
 /// Receives the notifications of its channels, on a connection beside the budget. It reconnects by
 /// itself, with random pauses that grow. A drop closes it.
+///
+/// It is a [`Stream`] of events, too, which never ends.
 #[derive(Debug)]
 pub struct Listener {
     events: mpsc::Receiver<Event>,
@@ -81,6 +86,18 @@ impl Listener {
     }
 }
 
+impl Stream for Listener {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        match self.get_mut().events.poll_recv(cx) {
+            Poll::Ready(Some(event)) => Poll::Ready(Some(event)),
+            // As in `next`: there is no more, and no end either.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         self.task.abort();
@@ -120,7 +137,7 @@ async fn listen(
     *connected = true;
     // Notifications of later commits arrive, so the gap ends here.
     let _ = events.send(Event::Gap).await;
-    let mut probe: Option<std::pin::Pin<Box<dyn Future<Output = _> + Send>>> = None;
+    let mut probe: Option<Pin<Box<dyn Future<Output = _> + Send>>> = None;
     loop {
         tokio::select! {
             biased;

@@ -200,7 +200,25 @@ macro_rules! from_number {
     )* };
 }
 
-from_number!(i16 i32 i64 u32 f32 f64 bool);
+from_number!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 bool);
+
+impl From<&String> for Param {
+    fn from(text: &String) -> Param {
+        Param::Text(text.clone())
+    }
+}
+
+impl From<Vec<String>> for Param {
+    fn from(texts: Vec<String>) -> Param {
+        Param::Many(texts)
+    }
+}
+
+impl From<&[&str]> for Param {
+    fn from(texts: &[&str]) -> Param {
+        Param::Many(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+}
 
 impl<T: Into<Param>> From<Option<T>> for Param {
     fn from(value: Option<T>) -> Param {

@@ -26,6 +26,7 @@ use deadpool_postgres::{PoolError, TimeoutType};
 
 pub use self::answer::Answer;
 pub(crate) use self::call::key;
+pub use self::rows::FromRow;
 pub use self::transaction::{Transaction, TransactionOptions};
 
 pub(crate) use self::conditional::Condition;

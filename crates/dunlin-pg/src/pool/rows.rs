@@ -1,7 +1,7 @@
 //! Typed rows without a transaction.
 
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{FromSql, ToSql};
 
 use super::Pool;
 use super::session::Session;
@@ -9,6 +9,47 @@ use super::transaction::TransactionOptions;
 use crate::error::Error;
 use crate::query::Access;
 use crate::sql::Effects;
+
+/// A value that is made of the columns of a row. Tuples take them by their order.
+///
+/// ```
+/// use dunlin_pg::{FromRow, Row, tokio_postgres};
+///
+/// struct User {
+///     id: i64,
+///     name: Option<String>,
+/// }
+///
+/// impl FromRow for User {
+///     fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {
+///         Ok(Self { id: row.try_get("id")?, name: row.try_get("name")? })
+///     }
+/// }
+/// ```
+pub trait FromRow: Sized {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// A column that is missing, or has another type.
+    fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error>;
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),*) => {
+        impl<$($name: for<'r> FromSql<'r>),*> FromRow for ($($name,)*) {
+            fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {
+                Ok(($(row.try_get::<_, $name>($index)?,)*))
+            }
+        }
+    };
+}
+
+tuples!(A 0);
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
 
 // === impl Pool ===
 
@@ -47,6 +88,15 @@ impl Pool {
             is_retry = true;
             self.count_retry();
         }
+    }
+
+    /// Reads rows as [`Pool::query`] does, each as a `T`.
+    ///
+    /// # Errors
+    /// As [`Pool::query`], or a row that is no `T`.
+    pub async fn query_as<T: FromRow>(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<T>, Error> {
+        let rows = self.query(sql, params).await?;
+        rows.iter().map(|row| T::from_row(row).map_err(Error::from)).collect()
     }
 
     /// Runs one statement on a dedicated connection of the primary, and returns the number of rows

@@ -19,4 +19,5 @@ mod stream;
 mod support;
 mod tls;
 mod transaction;
+mod typed;
 mod waits;
