@@ -3,11 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
-
-use super::store::{ACME_PROTOCOL, CertificateStore};
 
 /// The certificates of a server, by the host names in them.
 #[derive(Debug, Default)]
@@ -16,13 +13,6 @@ pub(super) struct Certificates {
     names: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// For clients that name no host, or one that is in no certificate.
     default: Vec<Arc<CertifiedKey>>,
-}
-
-/// The choice of a certificate during a handshake.
-#[derive(Debug)]
-pub(super) struct Resolver {
-    pub(super) files: Certificates,
-    pub(super) store: Option<CertificateStore>,
 }
 
 // === impl Certificates ===
@@ -52,7 +42,8 @@ impl Certificates {
         named.flatten().find(|key| suits(key)).cloned()
     }
 
-    fn fallback(&self) -> Option<Arc<CertifiedKey>> {
+    /// The certificate for every other host.
+    pub(super) fn fallback(&self) -> Option<Arc<CertifiedKey>> {
         self.default.first().cloned()
     }
 }
@@ -62,24 +53,6 @@ fn names(key: &CertifiedKey) -> Vec<String> {
     let certificate = key.end_entity_cert().ok().and_then(|der| EndEntityCert::try_from(der).ok());
     let names = certificate.iter().flat_map(|certificate| certificate.valid_dns_names());
     names.map(|name| name.strip_prefix('*').unwrap_or(name).to_ascii_lowercase()).collect()
-}
-
-// === impl Resolver ===
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let host = hello.server_name();
-        if hello.alpn().is_some_and(|mut protocols| protocols.any(|name| name == ACME_PROTOCOL)) {
-            return self.store.as_ref()?.challenge(host?);
-        }
-        let suits = |key: &CertifiedKey| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        let stored = self.store.as_ref().map(CertificateStore::certificates);
-        let named = host.and_then(|host| {
-            let stored = stored.as_ref().and_then(|stored| stored.find(host, suits));
-            stored.or_else(|| self.files.find(host, suits))
-        });
-        named.or_else(|| self.files.fallback()).or_else(|| stored?.fallback())
-    }
 }
 
 #[cfg(test)]

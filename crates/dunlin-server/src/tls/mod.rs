@@ -3,6 +3,7 @@
 mod certificates;
 mod config;
 mod load;
+mod resolver;
 mod store;
 
 use std::path::Path;
@@ -20,8 +21,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::BindError;
-use certificates::{Certificates, Resolver};
+use certificates::Certificates;
 pub use config::{ClientCertificates, Pair, Tls, TlsVersion};
+use resolver::Resolver;
 pub use store::{CertificateError, CertificateStore, PemPair};
 
 /// Accepts TLS on sockets, with the newest valid certificates.
