@@ -13,8 +13,8 @@ use http_body_util::StreamBody;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::source::Membership;
 use crate::topic::Newest;
+use crate::topics::Membership;
 
 /// The stream of one watcher: the result, and each change of it. Its watcher leaves when it is
 /// dropped.

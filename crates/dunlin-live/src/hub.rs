@@ -1,43 +1,16 @@
 //! [`Hub`]: the invalidations, limits and figures of all sources.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
-
 use crate::config::Config;
+use crate::shared::{Invalidate, Shared};
 use crate::source::Source;
-use crate::stats::{Counters, Stats};
+use crate::stats::Stats;
 
 /// The sources of a process, with what they share. Clones are handles to the same hub.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
-
-/// The state that the clones of a hub share.
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) counters: Counters,
-    /// A permit for each look in flight.
-    pub(crate) permits: Semaphore,
-    sources: Mutex<Vec<Weak<dyn Invalidate>>>,
-    /// `true` while invalidations may be lost.
-    lost: AtomicBool,
-    closed: AtomicBool,
-}
-
-/// A source, whatever its type of error.
-pub(crate) trait Invalidate: Send + Sync {
-    /// The groups that its results come from.
-    fn groups(&self) -> &[String];
-
-    /// Looks at each watched result again.
-    fn invalidate(&self);
-
-    /// Ends every stream.
-    fn close(&self);
-}
 
 // === impl Hub ===
 
@@ -45,15 +18,7 @@ impl Hub {
     /// Makes a hub without sources.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let permits = Semaphore::new(config.max_looks.max(1));
-        Self(Arc::new(Shared {
-            config,
-            counters: Counters::default(),
-            permits,
-            sources: Mutex::default(),
-            lost: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        }))
+        Self(Arc::new(Shared::new(config)))
     }
 
     /// Makes a source whose results come from these groups. `E` is the error of its looks.
@@ -63,9 +28,7 @@ impl Hub {
         E: Clone + fmt::Display + Send + Sync + 'static,
     {
         let source = Source::new(self.0.clone(), groups.into_iter().map(Into::into).collect());
-        let mut sources = self.0.sources.lock();
-        sources.retain(|source| source.strong_count() > 0);
-        sources.push(source.downgrade());
+        self.0.add(source.downgrade());
         source
     }
 
@@ -86,12 +49,12 @@ impl Hub {
     /// Sets whether invalidations may be lost at present. As long as they are, a new stream begins
     /// with a look of its own. Call [`Hub::invalidate_all`] when they are back.
     pub fn set_lost(&self, lost: bool) {
-        self.0.lost.store(lost, Ordering::SeqCst);
+        self.0.set_lost(lost);
     }
 
     /// Ends every stream, and refuses new ones. Clients reconnect, to another process or later.
     pub fn close(&self) {
-        self.0.closed.store(true, Ordering::SeqCst);
+        self.0.set_closed();
         self.each(|source| source.close());
     }
 
@@ -102,25 +65,12 @@ impl Hub {
     }
 
     fn each(&self, call: impl Fn(&dyn Invalidate)) {
-        let sources = self.0.sources.lock().clone();
-        sources.iter().filter_map(Weak::upgrade).for_each(|source| call(&*source));
+        self.0.sources().iter().filter_map(Weak::upgrade).for_each(|source| call(&*source));
     }
 }
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
     }
 }

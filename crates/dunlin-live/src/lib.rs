@@ -7,9 +7,11 @@ mod event;
 mod events;
 mod hub;
 mod looks;
+mod shared;
 mod source;
 mod stats;
 mod topic;
+mod topics;
 
 pub use accept::{accepts_events, last_event_id};
 pub use config::Config;

@@ -1,24 +1,21 @@
 //! [`Source`]: results of one kind, each watched under its key.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-use parking_lot::Mutex;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::events::{Events, Stream};
-use crate::hub::{Invalidate, Shared};
-use crate::topic::{Outcome, Snapshot, Topic};
+use crate::shared::{Invalidate, Shared};
+use crate::topic::{Outcome, Snapshot};
+use crate::topics::Topics;
 
 /// Results of one kind, for example those of one route, each watched under its key. Clones are
 /// handles to the same source.
 ///
 /// `E` is the error of a look.
-pub struct Source<E>(Arc<Inner<E>>);
+pub struct Source<E>(Arc<Topics<E>>);
 
 /// A request for a stream of events.
 #[derive(Clone, Debug, Default)]
@@ -48,32 +45,11 @@ pub enum Refused<E> {
     Closed,
 }
 
-struct Inner<E> {
-    hub: Arc<Shared>,
-    groups: Box<[String]>,
-    topics: Mutex<HashMap<Arc<[u8]>, Entry<E>, RandomState>>,
-}
-
-/// A topic with its task.
-struct Entry<E> {
-    topic: Arc<Topic<E>>,
-    /// The number of streams and of requests for one.
-    watchers: usize,
-    task: AbortHandle,
-}
-
-/// The part of one watcher in a topic. The last one ends the topic.
-pub(crate) struct Membership<E> {
-    source: Arc<Inner<E>>,
-    key: Arc<[u8]>,
-    topic: Arc<Topic<E>>,
-}
-
 // === impl Source ===
 
 impl<E: Clone + fmt::Display + Send + Sync + 'static> Source<E> {
     pub(crate) fn new(hub: Arc<Shared>, groups: Vec<String>) -> Self {
-        Self(Arc::new(Inner { hub, groups: groups.into(), topics: Mutex::default() }))
+        Self(Arc::new(Topics::new(hub, groups)))
     }
 
     pub(crate) fn downgrade(&self) -> Weak<dyn Invalidate> {
@@ -97,12 +73,12 @@ impl<E: Clone + fmt::Display + Send + Sync + 'static> Source<E> {
     {
         let Request { key, last_event_id, lifetime } = request;
         let ends = lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
-        let hub = &self.0.hub;
+        let hub = self.0.hub();
         if hub.is_closed() {
             return Err(Refused::Closed);
         }
-        let (membership, is_new) = Inner::join(&self.0, key.into(), look);
-        let topic = &membership.topic;
+        let (membership, is_new) = Topics::join(&self.0, key.into(), look);
+        let topic = membership.topic();
         if hub.is_lost() && !is_new {
             topic.looks.want();
         }
@@ -129,71 +105,6 @@ impl<E> Clone for Source<E> {
 
 impl<E> fmt::Debug for Source<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("groups", &self.0.groups).finish_non_exhaustive()
-    }
-}
-
-// === impl Inner ===
-
-impl<E: Clone + fmt::Display + Send + Sync + 'static> Inner<E> {
-    /// Joins the topic of a key. Returns `true` beside it if it is a new one.
-    fn join<L, F>(this: &Arc<Self>, key: Arc<[u8]>, look: L) -> (Membership<E>, bool)
-    where
-        L: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<Snapshot, E>> + Send + 'static,
-    {
-        let mut topics = this.topics.lock();
-        if let Some(entry) = topics.get_mut(&key).filter(|entry| !entry.topic.is_closed()) {
-            entry.watchers += 1;
-            return (Membership { source: this.clone(), key, topic: entry.topic.clone() }, false);
-        }
-        let topic = Arc::new(Topic::new());
-        let task = tokio::spawn(topic.clone().run(this.hub.clone(), look)).abort_handle();
-        this.hub.counters.begun.increment();
-        if topics.insert(key.clone(), Entry { topic: topic.clone(), watchers: 1, task }).is_some() {
-            this.hub.counters.ended.increment();
-        }
-        (Membership { source: this.clone(), key, topic }, true)
-    }
-}
-
-impl<E: Clone + fmt::Display + Send + Sync + 'static> Invalidate for Inner<E> {
-    fn groups(&self) -> &[String] {
-        &self.groups
-    }
-
-    fn invalidate(&self) {
-        self.topics.lock().values().for_each(|entry| entry.topic.looks.want());
-    }
-
-    fn close(&self) {
-        self.topics.lock().values().for_each(|entry| entry.topic.close());
-    }
-}
-
-// === impl Membership ===
-
-impl<E> Membership<E> {
-    pub(crate) fn topic(&self) -> &Topic<E> {
-        &self.topic
-    }
-
-    pub(crate) fn hub(&self) -> &Shared {
-        &self.source.hub
-    }
-}
-
-impl<E> Drop for Membership<E> {
-    fn drop(&mut self) {
-        let mut topics = self.source.topics.lock();
-        let Some(entry) = topics.get_mut(&self.key).filter(|entry| Arc::ptr_eq(&entry.topic, &self.topic)) else {
-            return;
-        };
-        entry.watchers -= 1;
-        if entry.watchers == 0 {
-            entry.task.abort();
-            topics.remove(&self.key);
-            self.source.hub.counters.ended.increment();
-        }
+        f.debug_struct("Source").finish_non_exhaustive()
     }
 }

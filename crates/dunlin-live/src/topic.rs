@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::event::Event;
-use crate::hub::Shared;
 use crate::looks::Looks;
+use crate::shared::Shared;
 
 /// The result of a look.
 #[derive(Clone, Debug, PartialEq, Eq)]

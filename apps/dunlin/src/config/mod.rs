@@ -12,6 +12,7 @@ mod include;
 mod layers;
 mod listen;
 mod log;
+mod openapi;
 mod route;
 mod sections;
 mod site;
@@ -29,7 +30,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::admit::auth::Auth;
 use crate::finish::Finish;
-use crate::openapi::{Info, OpenApi};
+use crate::openapi::api::Info;
 use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Errors, Section, Source, nulls};
 use expand::Expansion;
@@ -174,7 +175,7 @@ impl Config {
         table.get("site").into_iter().for_each(|value| reader.sites(value));
         table.get("route").into_iter().for_each(|value| reader.routes(value));
         let mut routes = reader.routes;
-        let openapi = table.get("openapi").and_then(|value| OpenApi::read(value, defaults, document));
+        let openapi = table.get("openapi").and_then(|value| openapi::OpenApi::read(value, defaults, document));
         let openapi = openapi.map(|openapi| {
             routes.extend(openapi.routes);
             openapi.info

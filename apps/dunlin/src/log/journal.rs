@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use super::access::Value;
+use super::value::Value;
 
 /// The address of the journal.
 pub(super) const SOCKET: &str = "/run/systemd/journal/socket";

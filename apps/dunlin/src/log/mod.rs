@@ -15,6 +15,7 @@ mod journal;
 mod queue;
 mod sinks;
 mod time;
+mod value;
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt as _;

@@ -4,7 +4,7 @@ use dunlin_pg::tokio_postgres::types::Type;
 use dunlin_pg::{Place, Source};
 use serde_json::{Value, json};
 
-use super::operation::with_default;
+use super::schema::with_default;
 
 /// The description of the body; `None` if no parameter reads one.
 pub(super) fn request(sources: &[(&Source, Option<Type>)]) -> Option<Value> {

@@ -3,7 +3,7 @@
 use dunlin_pg::Description;
 use serde_json::{Map, Value, json};
 
-use super::Info;
+use super::api::Info;
 use super::operation::operation;
 use crate::admit::auth::Auth;
 use crate::config::Route;

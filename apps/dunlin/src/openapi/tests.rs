@@ -7,7 +7,8 @@ use dunlin_pg::tokio_postgres::types::Type;
 use expect_test::expect;
 use serde_json::json;
 
-use super::{Described, Info, document};
+use super::api::Info;
+use super::document::{Described, document};
 use crate::config::Config;
 
 const CONFIG: &str = r#"

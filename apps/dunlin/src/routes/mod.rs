@@ -9,6 +9,7 @@ mod fetch;
 mod files;
 mod invalidates;
 mod live;
+pub(crate) mod openapi;
 mod path;
 mod policy;
 mod proxy;
@@ -29,7 +30,7 @@ use dunlin_live::Hub;
 use dunlin_pg::{Database, Declared, Pool};
 use parking_lot::Mutex;
 
-use crate::openapi::Api;
+use crate::openapi::api::Api;
 use crate::reader::{Document, Methods, Pattern, Section};
 pub(crate) use path::Captures;
 pub(crate) use policy::Cache;

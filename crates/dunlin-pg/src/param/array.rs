@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use tokio_postgres::types::{Format, Type};
 
 use super::json::Level;
+use super::quoted::quoted;
 use super::{Bound, Refused, base, bind_json, bind_text, is_json, literal, text};
 
 /// PostgreSQL's `MAXDIM`.
@@ -37,7 +38,7 @@ pub(super) fn of_texts<'t>(element: &Type, texts: impl Iterator<Item = &'t str>)
             out.push(if *base(element) == Type::BOX { ';' } else { ',' });
         }
         let _: Bound = bind_text(element, text)?;
-        literal::quoted(text, &mut out);
+        quoted(text, &mut out);
     }
     out.push('}');
     Ok(Bound::from_vec(out.into_bytes(), Format::Text))

@@ -8,7 +8,7 @@ use tokio_postgres::types::{Kind, Type};
 
 use super::Refused;
 use super::json::Level;
-use super::literal::quoted;
+use super::quoted::quoted;
 
 /// Returns the text of an object or an array for a type of an extension: an object for `hstore`,
 /// GeoJSON for `geometry`, and numbers for the vectors of pgvector. It is `None` for other types

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use tokio_postgres::types::{Field, Kind, Type};
 
 use super::json::Level;
+use super::quoted::quoted;
 use super::{Bound, Refused, base, extension, is_json, text};
 
 /// Returns the text of a value within a literal, or `None` for NULL. It is checked if values of its
@@ -103,15 +104,4 @@ fn composite(fields: &[Field], members: &BTreeMap<Cow<'_, str>, &RawValue>) -> R
     }
     out.push(')');
     Ok(out)
-}
-
-pub(super) fn quoted(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('"');
 }

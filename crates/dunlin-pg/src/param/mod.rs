@@ -40,6 +40,7 @@ mod json;
 mod literal;
 mod moment;
 mod name;
+mod quoted;
 mod text;
 
 use serde_json::Value;

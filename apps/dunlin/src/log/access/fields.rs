@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use dunlin_http::UpstreamSlot;
 use http::{HeaderValue, Version};
@@ -10,16 +9,7 @@ use http::{HeaderValue, Version};
 use super::Entry;
 use super::cache::CacheResult;
 use crate::hosts::without_port;
-
-/// The value of a field.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::log) enum Value<'v> {
-    Text(Cow<'v, str>),
-    /// The lines of a header field, of which there is one.
-    Lines(Cow<'v, str>),
-    Count(u64),
-    Seconds(Duration),
-}
+use crate::log::value::Value;
 
 // === impl Entry ===
 

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use super::Entry;
-use super::fields::Value;
 use crate::log::time::Timestamp;
+use crate::log::value::Value;
 
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let now = Timestamp::new(entry.now);

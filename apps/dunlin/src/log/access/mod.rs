@@ -21,7 +21,6 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use super::journal;
 use super::sinks::{Form, Sink};
 use crate::fields::REQUEST_ID;
-pub(super) use fields::Value;
 pub(crate) use settings::AccessLog;
 
 /// The parts of a request that its access line needs.

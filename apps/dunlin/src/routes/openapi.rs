@@ -1,4 +1,4 @@
-//! `[openapi]`: the routes of the document and of its page.
+//! The routes of `[openapi]`: the document and its page.
 
 use std::sync::Arc;
 
@@ -8,28 +8,18 @@ use dunlin_http::conditional::{ETag, Outcome, Validators};
 use dunlin_http::{Body, Context, Handler, ReplyFuture, SharedHandler};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use toml::de::DeTable;
 
-use super::{Api, Info};
-use crate::admit::Admission;
-use crate::config::Route;
-use crate::finish::Finish;
-use crate::reader::{Document, Methods, Pattern, Value};
-use crate::routes::{Cache, EventLoop, Kind, Prepared, Process, Room};
-
-/// `[openapi]` as it was read: the interface's name, and the routes that describe it.
-pub(crate) struct OpenApi {
-    pub(crate) info: Info,
-    pub(crate) routes: Vec<Route>,
-}
+use super::{EventLoop, Kind, Prepared, Process, Room};
+use crate::openapi::api::Api;
+use crate::reader::Methods;
 
 /// The kind of these routes. No route of a file has it.
-static KIND: Kind =
+pub(crate) static KIND: Kind =
     Kind { name: "openapi", keys: &[], methods: Methods::get, in_memory: false, forwards: false, read: |_, _| None };
 
 /// The content of a route.
 #[derive(Clone, Debug)]
-enum Content {
+pub(crate) enum Content {
     Document,
     Page(Bytes),
 }
@@ -43,54 +33,6 @@ struct Served {
 /// The page runs its own script, which asks for the document alone.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
     connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-
-const PAGE: &str = include_str!("page.html");
-
-// === impl OpenApi ===
-
-impl OpenApi {
-    /// Reads `[openapi]`. Conditions and edits of routes are possible, too.
-    pub(crate) fn read<'d>(
-        value: Value<'d>,
-        defaults: Option<&'d DeTable<'d>>,
-        document: &Document<'_>,
-    ) -> Option<Self> {
-        let mut table = value.section("[openapi]")?;
-        let mut info = Info::default();
-        table.set("title", &mut info.title);
-        table.set("version", &mut info.version);
-        let path = table.require::<Pattern>("path");
-        let page: Option<Pattern> = table.read("page");
-        let spans = (table.value_span("path"), table.value_span("page"));
-        let mut table = table.with_defaults(defaults);
-        let admission = Admission::read(&mut table, &[], document);
-        let finish = Finish::read(&mut table, Some(&[]), document);
-        let log = table.or("log", true);
-        table.finish(|_| None);
-        let (path, admission, finish) = (path?, admission?, finish?);
-        let script =
-            serde_json::json!({"path": path.as_str(), "title": info.title}).to_string().replace('<', "\\u003c");
-        let html = PAGE.replace("/*settings*/", &script);
-        let route = |span, path, content| Route {
-            span,
-            path,
-            hosts: Vec::new(),
-            methods: Methods::get(),
-            kind: &KIND,
-            room: Box::new(content),
-            compress: true,
-            decode: false,
-            cache: Cache::Off,
-            max_body: None,
-            admission: admission.clone(),
-            finish: finish.clone(),
-            log,
-        };
-        let mut routes = vec![route(spans.0, path, Content::Document)];
-        routes.extend(page.map(|page| route(spans.1, page, Content::Page(html.into()))));
-        Some(Self { info, routes })
-    }
-}
 
 // === impl Content ===
 
