@@ -1,20 +1,11 @@
 //! The document: the paths with their operations, and the parts that they share.
 
-use dunlin_pg::Description;
 use serde_json::{Map, Value, json};
 
 use super::api::Info;
+use super::described::Described;
 use super::operation::operation;
 use crate::admit::auth::Auth;
-use crate::config::Route;
-use crate::routes::Query;
-
-/// A route with its query, and the database's description of it if there is one.
-pub(crate) struct Described<'c> {
-    pub(crate) route: &'c Route,
-    pub(crate) query: &'c Query,
-    pub(crate) description: Option<Description>,
-}
 
 /// Methods that an OpenAPI document can have (OpenAPI 3.1 §4.8.9).
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "patch", "trace"];

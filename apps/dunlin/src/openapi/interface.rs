@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dunlin_pg::Description;
 
 use super::api::Api;
-use super::document::{Described, document};
+use super::described::Described;
+use super::document::document;
 use crate::config::Config;
 
 /// The document of a configuration, before and after the database has described it.

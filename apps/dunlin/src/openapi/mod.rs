@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 mod body;
+mod described;
 mod document;
 mod interface;
 mod operation;

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::body;
-use super::document::Described;
+use super::described::Described;
 use super::schema::with_default;
 
 /// The description of an operation.

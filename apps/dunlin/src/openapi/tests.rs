@@ -8,7 +8,8 @@ use expect_test::expect;
 use serde_json::json;
 
 use super::api::Info;
-use super::document::{Described, document};
+use super::described::Described;
+use super::document::document;
 use crate::config::Config;
 
 const CONFIG: &str = r#"
