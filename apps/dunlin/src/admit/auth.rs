@@ -11,7 +11,7 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::reload::Reload;
-use crate::reader::{Diagnostic, Document, Field, Section, Span, Value, upstream_url};
+use crate::reader::{Diagnostic, Document, Field, MAX_NAMED, Section, Span, Value, read_file, read_text, upstream_url};
 
 /// An `[auth.NAME]` as it was read.
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ impl Kind {
         let mut set = |key, parse: fn(&[u8]) -> Result<KeySet, dunlin_auth::Error>| {
             let value = table.get(key)?;
             let path = document.secret_file(value)?;
-            let bytes = std::fs::read(&path).map_err(anyhow::Error::from);
+            let bytes = read_file(&path, MAX_NAMED).map_err(anyhow::Error::from);
             let keys = bytes.and_then(|bytes| Ok(parse(&bytes)?));
             checked(keys.map_err(|error| at(&path, &error)), value.span(), document)
         };
@@ -235,12 +235,12 @@ fn at(path: &Path, error: &anyhow::Error) -> anyhow::Error {
 }
 
 fn read_users(path: &Path) -> anyhow::Result<Users> {
-    let users = std::fs::read_to_string(path).map_err(anyhow::Error::from).and_then(|text| Ok(Users::parse(&text)?));
+    let users = read_text(path, MAX_NAMED).map_err(anyhow::Error::from).and_then(|text| Ok(Users::parse(&text)?));
     users.map_err(|error| at(path, &error))
 }
 
 fn read_keys(path: &Path) -> anyhow::Result<ApiKeys> {
-    let keys = std::fs::read_to_string(path).map_err(anyhow::Error::from).and_then(|text| Ok(ApiKeys::parse(&text)?));
+    let keys = read_text(path, MAX_NAMED).map_err(anyhow::Error::from).and_then(|text| Ok(ApiKeys::parse(&text)?));
     keys.map_err(|error| at(path, &error))
 }
 

@@ -100,9 +100,9 @@ fn auth_names(value: Value<'_>, document: &Document<'_>) -> Option<Vec<String>> 
     }
     value.list(|value| {
         let name = value.str("the name of an [auth.NAME], a list of names, or false")?;
-        if !document.auth.contains(&name) {
+        if !document.auth.contains(name) {
             let unknown = Diagnostic::new(value.span(), format!("there is no [auth.{name}]"));
-            value.error(match nearest(name, &document.auth) {
+            value.error(match nearest(name, document.auth.as_slice()) {
                 Some(meant) => unknown.meant(Some(meant)),
                 None => unknown.expected("the name of an [auth.NAME] in this file"),
             });

@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::reader::{Diagnostic, Errors, Hidden, others_can_read};
+use crate::reader::{Diagnostic, Errors, Hidden, MAX_NAMED, others_can_read, read_text};
 
 /// The keys whose values are secrets, and may be files instead.
 const SECRETS: &[(&str, &[&str])] =
@@ -91,7 +91,7 @@ impl Expansion<'_> {
                 return;
             }
         };
-        let content = match std::fs::read_to_string(&file) {
+        let content = match read_text(&file, MAX_NAMED) {
             Ok(content) => content.trim_end_matches(['\r', '\n']).to_owned(),
             Err(error) => {
                 let what = format!("{} cannot be read: {error}", file.display());

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::reader::{Diagnostic, Errors, Source, Span};
+use crate::reader::{Diagnostic, Errors, MAX_CONFIGURATION, Source, Span, read_text};
 
 const EXPECTED: &str = "a path such as \"api.toml\" or \"sites/*.toml\", or a list of them";
 
 /// Adds the files that `include` names to `source`.
 pub(super) fn add(source: &mut Source, dir: &Path, errors: &Errors) {
     let text = source.text.clone();
-    let (document, _) = DeTable::parse_recoverable(&text);
+    let document = head(&text);
     let Some(include) = document.get_ref().get("include") else { return };
     let patterns: Vec<&Spanned<DeValue<'_>>> = match include.get_ref() {
         DeValue::Array(patterns) => patterns.iter().collect(),
@@ -26,6 +26,21 @@ pub(super) fn add(source: &mut Source, dir: &Path, errors: &Errors) {
         for path in paths(dir, text, pattern.span(), errors) {
             file(source, &path, pattern.span(), errors);
         }
+    }
+}
+
+/// The keys that stand before the first header of a file, and perhaps those of later tables.
+///
+/// The headers and all that follows are left out, because reading the whole costs the whole.
+fn head(text: &str) -> Spanned<DeTable<'_>> {
+    let mut end = 0;
+    let header = |line: &&str| line.trim_start().starts_with('[');
+    let before = text.split_inclusive('\n').take_while(|line| !header(line));
+    before.for_each(|line| end += line.len());
+    // A line within a value may look like a header. Then the part before it is broken.
+    match DeTable::parse(&text[..end]) {
+        Ok(head) => head,
+        Err(_) => DeTable::parse_recoverable(text).0,
     }
 }
 
@@ -49,7 +64,7 @@ fn paths(dir: &Path, pattern: &str, span: Span, errors: &Errors) -> Vec<PathBuf>
 }
 
 fn file(source: &mut Source, path: &Path, span: Span, errors: &Errors) {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path, MAX_CONFIGURATION) {
         Ok(text) => text,
         Err(error) => {
             let what = format!("{} cannot be read: {error}", path.display());
@@ -58,7 +73,7 @@ fn file(source: &mut Source, path: &Path, span: Span, errors: &Errors) {
     };
     let start = source.add(path.display().to_string(), &text);
     // Its tables have headers, so that none of its keys falls into a table of an earlier file.
-    let (document, _) = DeTable::parse_recoverable(&text);
+    let document = head(&text);
     for key in document.get_ref().keys() {
         let Span { start: at, end } = key.span();
         let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);

@@ -7,6 +7,7 @@
 
 mod account;
 mod certificate;
+mod clashes;
 mod expand;
 mod include;
 mod layers;
@@ -32,7 +33,7 @@ use crate::admit::auth::Auth;
 use crate::finish::Finish;
 use crate::openapi::api::Info;
 use crate::process::Account;
-use crate::reader::{Diagnostic, Document, Errors, Section, Source, nulls};
+use crate::reader::{Diagnostic, Document, Errors, MAX_CONFIGURATION, Names, Section, Source, nulls, read_file};
 use expand::Expansion;
 pub(crate) use layers::Cache;
 pub(crate) use log::{Format, Log};
@@ -107,7 +108,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 impl Config {
     /// Reads the file at `path`. `database_url` has precedence over the file.
     pub(crate) fn load(path: &Path, database_url: Option<&str>) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
+        let bytes =
+            read_file(path, MAX_CONFIGURATION).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
         let name = path.display().to_string();
         let text = String::from_utf8(bytes).map_err(|error| Error::foreign(&name, &error))?;
         let dir = path.parent().unwrap_or(Path::new(""));
@@ -119,6 +121,7 @@ impl Config {
         let mut source = Source::new(name, text);
         let (errors, warnings) = (Errors::default(), Errors::default());
         include::add(&mut source, dir, &errors);
+        // The text lives on beside the source, which messages are made with.
         let text = source.text.clone();
         let (mut document, mut broken) = DeTable::parse_recoverable(&text);
         let nulls = nulls(&text, document.get_ref());
@@ -141,8 +144,8 @@ impl Config {
             warnings: &warnings,
             database: has_database,
             has_client_ca: table.contains(&["server", "tls", "client_ca"]),
-            auth: table.names("auth"),
-            upstreams: table.names("upstream"),
+            auth: Names::new(table.names("auth")),
+            upstreams: Names::new(table.names("upstream")),
         };
         // The apparent content of a broken file is not worth errors of its own.
         let config = broken.is_empty().then(|| Self::read(table, database_url, &document));
@@ -183,7 +186,7 @@ impl Config {
         if let Some(tls) = &server.tls {
             certificate::check(&tls.pairs, certificate_span, &routes, document);
         }
-        route::check_clashes(&routes, server.tls.is_some(), document);
+        clashes::check(&routes, server.tls.is_some(), document);
         let auth = table.get("auth").map(|value| Auth::read_all(value, document)).unwrap_or_default();
         route::check_claims(&routes, document);
         route::check_facts(&routes, request_id, document);

@@ -1,15 +1,16 @@
 //! `[[route]]`: the keys of every route, and the checks over all routes.
 
+use std::collections::HashSet;
+
 use dunlin_pg::{Access, Place};
-use dunlin_server::Match;
 use http::Method;
 use toml::de::DeTable;
 
 use crate::admit::Admission;
 use crate::finish::Finish;
-use crate::hosts::{HostPattern, HostRouter};
+use crate::hosts::HostPattern;
 use crate::reader::{Diagnostic, Document, Methods, Pattern, Read as _, Section, Size, Span, Value, nearest, one_of};
-use crate::routes::{Cache, Head, KINDS, Key, Kind, Query, Room, Target};
+use crate::routes::{Cache, Head, KINDS, Key, Kind, Query, Room};
 
 /// The keys that a route of any kind has.
 pub(crate) const COMMON: &[Key] = &[
@@ -143,27 +144,11 @@ impl Route {
         self.methods.as_slice().contains(method)
     }
 
-    /// Returns `true` if both routes have the same hosts and the same path.
-    pub(crate) fn is_same_resource(&self, other: &Self) -> bool {
-        self.hosts == other.hosts && self.path.as_str() == other.path.as_str()
-    }
-
-    /// The index of the query that answers a GET of the same resource with a representation that
+    /// Returns `true` if the route is a query that answers a GET with a representation that
     /// conditions can be about. A list with pages has none.
-    pub(crate) fn representation(&self, routes: &[Self]) -> Option<usize> {
-        routes.iter().position(|route| {
-            let is_whole = route.room.query().is_some_and(|query| query.declaration.page.is_none());
-            is_whole && route.takes(&Method::GET) && route.is_same_resource(self)
-        })
-    }
-
-    /// Returns `true` if a request may be for both routes.
-    fn meets(&self, other: &Self) -> bool {
-        let same_host = match (&self.hosts[..], &other.hosts[..]) {
-            ([], []) => true,
-            (ours, theirs) => ours.iter().any(|host| theirs.contains(host)),
-        };
-        same_host && self.path.shape() == other.path.shape() && self.methods.meet(&other.methods)
+    pub(crate) fn is_representation(&self) -> bool {
+        let is_whole = self.room.query().is_some_and(|query| query.declaration.page.is_none());
+        is_whole && self.takes(&Method::GET)
     }
 }
 
@@ -235,75 +220,6 @@ pub(super) fn check_defaults(defaults: &DeTable<'_>, document: &Document<'_>) {
     }
 }
 
-/// Reports routes that clash: the same path, apart from names, and a method in common.
-///
-/// The router that will serve them has the last word.
-pub(super) fn check_clashes(routes: &[Route], has_tls: bool, document: &Document<'_>) {
-    let mut router = HostRouter::new();
-    for (index, route) in routes.iter().enumerate() {
-        if let Some(earlier) = routes[..index].iter().find(|earlier| earlier.meets(route)) {
-            let place = document.source.place(earlier.span.start);
-            let what = format!("{} {} clashes with the route on line {}", route.methods, route.name(), place.line);
-            document.errors.push(
-                Diagnostic::new(route.span.clone(), what)
-                    .expected("another path, another method or another host")
-                    .other(earlier.span.clone(), "the other is here"),
-            );
-        } else if let Err(error) = router.insert(&route.hosts, route.methods.as_slice(), route.path.as_str(), index) {
-            document.errors.push(Diagnostic::new(route.span.clone(), error.to_string()));
-        }
-    }
-    check_redirects(&Redirects { routes, router: &router, has_tls }, document);
-}
-
-/// The routes that a redirect may lead to.
-struct Redirects<'r> {
-    routes: &'r [Route],
-    router: &'r HostRouter<usize>,
-    /// `true` if this service answers for `https` URLs.
-    has_tls: bool,
-}
-
-/// Reports redirects that lead back to themselves.
-fn check_redirects(redirects: &Redirects<'_>, document: &Document<'_>) {
-    for route in redirects.routes {
-        let Some(redirect) = route.room.redirect() else { continue };
-        let method = route.methods.as_slice().first().unwrap_or(&Method::GET);
-        let host = route.hosts.first().map(HostPattern::sample).unwrap_or_default();
-        let starts = ["sample", ""].map(|rest| redirect.sample(rest));
-        let Some(start) = starts.into_iter().find(|start| redirects.leads_back(&host, start, method)) else { continue };
-        let next = redirect.follow(&start).map(|target| target.to_string()).unwrap_or_default();
-        let what = format!("this redirect never ends: {host}{start} leads to {next}, and so on to a redirect again");
-        document
-            .errors
-            .push(Diagnostic::new(redirect.span.clone(), what).expected("a target that another route answers"));
-    }
-}
-
-impl Redirects<'_> {
-    /// Returns `true` if a client that starts there is redirected for ever.
-    fn leads_back(&self, host: &str, path: &str, method: &Method) -> bool {
-        let (mut host, mut path) = (host.to_owned(), path.to_owned());
-        // A chain that has an end passes each redirect at most a few times.
-        for _ in 0..=2 * self.routes.len() {
-            let Match::Found { value, .. } = self.router.find(|| &host, method, &path) else { return false };
-            let next = self.routes.get(*value).and_then(|route| route.room.redirect()?.follow(&path));
-            let Some(next) = next.filter(|next| self.is_here(next)) else { return false };
-            host = next.host.unwrap_or(host);
-            path = next.path;
-        }
-        true
-    }
-
-    /// Returns `true` if a target is answered by this service, as far as the file tells.
-    fn is_here(&self, target: &Target) -> bool {
-        match &target.host {
-            None => true,
-            Some(host) => self.router.names(host) && (self.has_tls || !target.is_https),
-        }
-    }
-}
-
 /// Reports queries that read the claims of clients that nothing verifies, or whose responses would
 /// be shared.
 pub(super) fn check_claims(routes: &[Route], document: &Document<'_>) {
@@ -353,8 +269,10 @@ pub(super) fn check_facts(routes: &[Route], has_request_id: bool, document: &Doc
 
 /// Reports routes that demand conditions about a state that no GET tells.
 pub(super) fn check_conditions(routes: &[Route], document: &Document<'_>) {
+    // The name of a route has its hosts and its path.
+    let told: HashSet<String> = routes.iter().filter(|route| route.is_representation()).map(Route::name).collect();
     for route in routes.iter().filter(|route| route.room.query().is_some_and(|query| query.requires_condition)) {
-        if route.representation(routes).is_none() {
+        if !told.contains(&route.name()) {
             let what =
                 "\"require_if_match\" needs the ETag of a GET, and no query answers a GET of this path as a whole";
             let expected = "a query route with method = \"GET\", this path, and no \"page\"";

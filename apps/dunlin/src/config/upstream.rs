@@ -1,5 +1,6 @@
 //! `[upstream.NAME]`: services with several servers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,9 +95,10 @@ impl Upstream {
 
 /// Reports upstreams that no route uses.
 pub(super) fn check_unused(upstreams: &[Upstream], routes: &[Route], document: &Document<'_>) {
+    let used: HashSet<&str> = routes.iter().filter_map(|route| route.room.upstream()).collect();
     for Upstream { span, shared } in upstreams {
         let name = shared.name();
-        if !routes.iter().any(|route| route.room.upstream() == Some(name)) {
+        if !used.contains(name) {
             let what = format!("no route uses [upstream.{name}]");
             let expected = format!("a route with proxy = \"http://{name}/\"");
             document.warnings.push(Diagnostic::new(span.clone(), what).expected(expected));

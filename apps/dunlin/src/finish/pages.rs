@@ -11,7 +11,7 @@ use http::header::{self, ACCEPT, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue};
 use toml::de::DeValue;
 
-use crate::reader::{Diagnostic, Document, Value};
+use crate::reader::{Diagnostic, Document, MAX_NAMED, Value, read_file};
 
 /// The pages of a route, with those of single statuses before those of classes.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +144,7 @@ fn table(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Page>> {
         };
         let value = value.at("error_pages", raw);
         let path = document.file(value)?;
-        match std::fs::read(&path) {
+        match read_file(&path, MAX_NAMED) {
             Ok(content) => Some(Page {
                 statuses,
                 content: content.into(),

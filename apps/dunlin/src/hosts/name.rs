@@ -6,7 +6,7 @@ use std::fmt;
 use crate::reader::{Read, Value};
 
 /// The hosts that a route is for, in the form that the wire has: lower case, punycode, no port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HostPattern {
     /// One host.
     Exact(String),

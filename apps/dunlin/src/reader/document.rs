@@ -1,5 +1,6 @@
 //! [`Document`]: a file while it is read.
 
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -22,9 +23,18 @@ pub(crate) struct Document<'d> {
     /// `true` if clients are asked for certificates.
     pub(crate) has_client_ca: bool,
     /// The names of the tables in `[auth]`.
-    pub(crate) auth: Vec<&'d str>,
+    pub(crate) auth: Names<'d>,
     /// The names of the tables `[upstream.NAME]`.
-    pub(crate) upstreams: Vec<&'d str>,
+    pub(crate) upstreams: Names<'d>,
+}
+
+/// The names of tables, in the order of the file.
+#[derive(Default)]
+pub(crate) struct Names<'d> {
+    all: Vec<&'d str>,
+    exact: HashSet<&'d str>,
+    /// The first name of each that differ by case only.
+    folded: HashMap<String, &'d str>,
 }
 
 /// The file types that a path can be required to have.
@@ -92,6 +102,31 @@ impl Document<'_> {
     }
 }
 
+// === impl Names ===
+
+impl<'d> Names<'d> {
+    pub(crate) fn new(all: Vec<&'d str>) -> Self {
+        let mut folded = HashMap::with_capacity(all.len());
+        for name in &all {
+            folded.entry(name.to_ascii_lowercase()).or_insert(*name);
+        }
+        Self { exact: all.iter().copied().collect(), folded, all }
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.exact.contains(name)
+    }
+
+    /// The first name that is `name` in any case.
+    pub(crate) fn ignoring_case(&self, name: &str) -> Option<&'d str> {
+        self.folded.get(&name.to_ascii_lowercase()).copied()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[&'d str] {
+        &self.all
+    }
+}
+
 // === impl Entry ===
 
 impl Entry {
@@ -112,13 +147,13 @@ impl Entry {
 
 /// The places of `null` in tables named `default`. TOML has no such value, so its parser reports
 /// each, and goes on with another value.
-pub(crate) fn nulls(text: &str, table: &DeTable<'_>) -> Vec<Span> {
-    fn collect(text: &str, value: &DeValue<'_>, is_default: bool, found: &mut Vec<Span>) {
+pub(crate) fn nulls(text: &str, table: &DeTable<'_>) -> HashSet<Span> {
+    fn collect(text: &str, value: &DeValue<'_>, is_default: bool, found: &mut HashSet<Span>) {
         match value {
             DeValue::Table(table) => {
                 for (key, value) in table {
                     if is_default && is_null(text, value) {
-                        found.push(value.span());
+                        found.insert(value.span());
                     }
                     collect(text, value.get_ref(), &**key.get_ref() == "default", found);
                 }
@@ -127,7 +162,7 @@ pub(crate) fn nulls(text: &str, table: &DeTable<'_>) -> Vec<Span> {
             _ => {}
         }
     }
-    let mut found = Vec::new();
+    let mut found = HashSet::new();
     for (_, value) in table {
         collect(text, value.get_ref(), false, &mut found);
     }

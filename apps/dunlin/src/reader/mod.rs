@@ -4,6 +4,7 @@
 //! [`routes`](crate::routes) are written with these parts.
 
 mod document;
+mod file;
 mod methods;
 mod names;
 mod pattern;
@@ -13,7 +14,8 @@ mod source;
 mod units;
 mod value;
 
-pub(crate) use document::{Document, nulls, others_can_read};
+pub(crate) use document::{Document, Names, nulls, others_can_read};
+pub(crate) use file::{MAX_CONFIGURATION, MAX_NAMED, read_file, read_text};
 pub(crate) use methods::Methods;
 pub(crate) use names::{Field, Group, media_type, upstream_url};
 pub(crate) use pattern::{Pattern, Piece};

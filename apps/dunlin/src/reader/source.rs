@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::secret;
 
@@ -20,6 +21,8 @@ pub(crate) struct Source {
     files: Vec<File>,
     /// The values that no message may show.
     hidden: Vec<Hidden>,
+    /// The places of the ends of lines, found when the first place is asked for.
+    newlines: OnceLock<Vec<usize>>,
 }
 
 /// A file of a configuration.
@@ -108,9 +111,9 @@ impl Diagnostic {
         message
     }
 
-    /// Returns `true` if both say the same about the same place.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.span == other.span && self.what == other.what
+    /// The place and the message, which are the same for errors that say the same.
+    pub(super) fn identity(&self) -> (Span, String) {
+        (self.span.clone(), self.what.clone())
     }
 
     /// Adds the other place of a clash.
@@ -125,11 +128,12 @@ impl Diagnostic {
 impl Source {
     /// The text of a file that includes no other.
     pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { text: text.into(), files: vec![File { name: name.into(), start: 0 }], hidden: Vec::new() }
+        Self { text: text.into(), files: vec![File { name: name.into(), start: 0 }], ..Self::default() }
     }
 
     /// Adds the text of another file. Returns the place of its first byte.
     pub(crate) fn add(&mut self, name: String, text: &str) -> usize {
+        self.newlines = OnceLock::new();
         self.text.push('\n');
         let start = self.text.len();
         self.files.push(File { name, start });
@@ -149,7 +153,8 @@ impl Source {
 
     /// The file that a byte is in.
     fn file(&self, at: usize) -> (&str, usize) {
-        let file = self.files.iter().rev().find(|file| file.start <= at);
+        let after = self.files.partition_point(|file| file.start <= at);
+        let file = after.checked_sub(1).and_then(|index| self.files.get(index));
         file.map_or(("", 0), |file| (&file.name, file.start))
     }
 
@@ -220,9 +225,13 @@ impl Source {
     }
 
     pub(crate) fn place(&self, at: usize) -> Place {
-        let before = &self.text[self.file(at).1..self.floor(at)];
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
+        let at = self.floor(at);
+        let file = self.file(at).1;
+        let newlines = self.newlines.get_or_init(|| self.text.match_indices('\n').map(|(at, _)| at).collect());
+        let before = |at: usize| newlines.partition_point(|newline| *newline < at);
+        let (first, line) = (before(file), before(at));
+        let start = if line > first { newlines[line - 1] + 1 } else { file };
+        Place { line: line - first + 1, column: self.text[start..at].chars().count() + 1 }
     }
 
     /// The errors in the order of the file, each with its line and a caret below it.

@@ -1,6 +1,7 @@
 //! [`Value`]: the value of a key, and the types that it can be read as.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -11,7 +12,14 @@ use super::source::{Diagnostic, Span};
 
 /// The errors that are found while a file is read.
 #[derive(Debug, Default)]
-pub(crate) struct Errors(RefCell<Vec<Diagnostic>>);
+pub(crate) struct Errors(RefCell<Found>);
+
+/// Errors, each once.
+#[derive(Debug, Default)]
+struct Found {
+    all: Vec<Diagnostic>,
+    known: HashSet<(Span, String)>,
+}
 
 /// The value of a key.
 #[derive(Clone, Copy)]
@@ -35,14 +43,14 @@ pub(crate) trait Read: Sized {
 impl Errors {
     /// Adds an error, unless it is there already, as for a default of several routes.
     pub(crate) fn push(&self, diagnostic: Diagnostic) {
-        let mut all = self.0.borrow_mut();
-        if !all.iter().any(|one| one.is_same(&diagnostic)) {
-            all.push(diagnostic);
+        let mut found = self.0.borrow_mut();
+        if found.known.insert(diagnostic.identity()) {
+            found.all.push(diagnostic);
         }
     }
 
     pub(crate) fn into_inner(self) -> Vec<Diagnostic> {
-        self.0.into_inner()
+        self.0.into_inner().all
     }
 }
 

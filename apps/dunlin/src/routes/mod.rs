@@ -19,6 +19,7 @@ mod redirect;
 mod tests;
 mod text;
 
+use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
@@ -146,7 +147,8 @@ pub(crate) struct Process<'p> {
     pub(crate) fetch: &'p dunlin_fetch::Config,
     /// The proxies in front of this service.
     pub(crate) trusted: &'p [Network],
-    pub(crate) upstreams: &'p [Arc<Upstream>],
+    /// The upstreams by name.
+    pub(crate) upstreams: &'p HashMap<&'p str, &'p Arc<Upstream>>,
     /// The results that are watched.
     pub(crate) hub: &'p Hub,
     /// The OpenAPI document.

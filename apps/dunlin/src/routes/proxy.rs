@@ -102,8 +102,7 @@ impl Room for Proxy {
     fn prepare(&self, process: &Process<'_>) -> Result<Box<dyn Prepared>> {
         let mut proxy = self.clone();
         proxy.config.trusted.extend(process.trusted);
-        let named = |name: &String| process.upstreams.iter().find(|upstream| upstream.name() == name);
-        let upstream = self.upstream.as_ref().and_then(named).cloned();
+        let upstream = self.upstream.as_ref().and_then(|name| process.upstreams.get(name.as_str()).copied()).cloned();
         let prepared = PreparedProxy { proxy, upstream };
         prepared.service(process.client)?;
         Ok(Box::new(prepared))
@@ -124,15 +123,16 @@ impl Room for Proxy {
 fn named_upstream(value: Value<'_>, url: &Uri, document: &Document<'_>) -> Option<Option<String>> {
     let Some(host) = url.authority().map(|authority| authority.as_str()) else { return Some(None) };
     let names = &document.upstreams;
-    match names.iter().find(|name| name.eq_ignore_ascii_case(host)) {
+    match names.ignoring_case(host) {
         Some(_) if url.scheme_str() == Some("https") => {
             let text = format!("\"{url}\": the servers of [upstream.{host}] have schemes of their own");
             value.wrong(text, "http before the name", Some(url.to_string().replacen("https", "http", 1)))
         }
-        Some(name) => Some(Some((*name).to_owned())),
+        Some(name) => Some(Some(name.to_owned())),
         None => {
             // It may be a host, so that this is no error.
-            if let Some(meant) = nearest(host, names).filter(|_| !host.contains(['.', ':']) && host != "localhost") {
+            let may_be_meant = !host.contains(['.', ':']) && host != "localhost";
+            if let Some(meant) = may_be_meant.then(|| nearest(host, names.as_slice())).flatten() {
                 let what = format!("there is no [upstream.{host}], so that \"{host}\" is the name of a host");
                 let warning = Diagnostic::new(value.span(), what);
                 document.warnings.push(warning.meant(Some(url.to_string().replacen(host, meant, 1))));

@@ -71,7 +71,7 @@ impl Plan {
             database: config.database.as_ref(),
             fetch: &config.fetch,
             trusted: &config.trusted_proxies,
-            upstreams: &config.upstreams,
+            upstreams: &config.upstreams.iter().map(|upstream| (upstream.name(), upstream)).collect(),
             hub: &hub,
             api: &interface.api,
             client: &client,
@@ -230,6 +230,7 @@ impl Plan {
         let client = self.clients.open(self.config.fetch.clone()).context("[fetch]")?;
         let pool = self.config.database.as_ref().map(Database::pool);
         let mut router = HostRouter::new();
+        let resources = self.resources();
         let mut routes = Vec::with_capacity(self.prepared.len());
         for (index, (route, prepared)) in self.config.routes.iter().zip(&self.prepared).enumerate() {
             router.insert(&route.hosts, route.methods.as_slice(), route.path.as_str(), index)?;
@@ -239,7 +240,7 @@ impl Plan {
                 pool: pool.as_ref(),
                 store: &self.cache,
                 max_body: self.max_body(route),
-                resource: self.resource(route),
+                resource: self.resource(route, &resources),
             };
             let handler = prepared.build(&event_loop).with_context(|| named(route))?;
             let mut layers = self.layers(route, handler);
@@ -286,15 +287,27 @@ impl Plan {
     }
 
     /// The facts about the other routes of the same resource that a query needs.
-    fn resource(&self, route: &Route) -> Resource<'_> {
+    fn resource<'p>(&'p self, route: &Route, resources: &HashMap<String, Resource<'p>>) -> Resource<'p> {
         let Some(query) = route.room.query() else { return Resource::default() };
-        let declared = |index: usize| self.prepared.get(index)?.declared();
-        let routes = &self.config.routes;
+        let resource = resources.get(&route.name()).copied().unwrap_or_default();
         let writes = query.declaration.access == Access::Write;
-        Resource {
-            representation: route.representation(routes).filter(|_| writes).and_then(declared),
-            accepts_query: routes.iter().any(|other| other.takes(&Method::QUERY) && other.is_same_resource(route)),
+        Resource { representation: resource.representation.filter(|_| writes), ..resource }
+    }
+
+    /// The facts about the resources that queries answer for, by the names of their routes, which
+    /// have the hosts and the path.
+    fn resources(&self) -> HashMap<String, Resource<'_>> {
+        let mut resources: HashMap<String, Resource<'_>> = HashMap::new();
+        for (route, prepared) in self.config.routes.iter().zip(&self.prepared) {
+            let (is_representation, accepts_query) = (route.is_representation(), route.takes(&Method::QUERY));
+            if is_representation || accepts_query {
+                let resource = resources.entry(route.name()).or_default();
+                resource.accepts_query |= accepts_query;
+                let declared = prepared.declared().filter(|_| is_representation);
+                resource.representation = resource.representation.or(declared);
+            }
         }
+        resources
     }
 
     fn admit(&self, route: &Route, client: &Client) -> Option<Admit> {

@@ -88,12 +88,8 @@ impl Pattern {
         })
     }
 
-    /// Returns `true` if both match the same paths. The names of parameters may differ.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.shape() == other.shape()
-    }
-
-    fn shape(&self) -> String {
+    /// The pattern without its names: equal for all patterns that match the same paths.
+    pub(super) fn shape(&self) -> String {
         let mut shape = self.text.clone();
         for name in self.names() {
             shape = shape.replacen(&format!("{{{name}}}"), "{}", 1).replacen(&format!("{{*{name}}}"), "{*}", 1);

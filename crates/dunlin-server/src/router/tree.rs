@@ -1,5 +1,7 @@
 //! [`Tree`]: the patterns, and the search for the one that matches a path.
 
+use std::collections::HashMap;
+
 use super::RouteError;
 use super::pattern::Pattern;
 
@@ -10,6 +12,10 @@ pub(super) struct Tree {
     first: matchit::Router<usize>,
     beside: Option<matchit::Router<usize>>,
     patterns: Vec<Pattern>,
+    /// The numbers of the patterns by their shapes.
+    shapes: HashMap<String, usize>,
+    /// The numbers of the patterns by the forms in the trees; the first pattern has precedence.
+    forms: HashMap<String, usize>,
 }
 
 // === impl Tree ===
@@ -17,7 +23,7 @@ pub(super) struct Tree {
 impl Tree {
     /// Returns the number of the pattern that matches the same paths as `pattern`.
     pub(super) fn position(&self, pattern: &Pattern) -> Option<usize> {
-        self.patterns.iter().position(|known| known.is_same(pattern))
+        self.shapes.get(&pattern.shape()).copied()
     }
 
     /// Adds a pattern with the next number. No earlier one matches the same paths.
@@ -40,6 +46,10 @@ impl Tree {
             // A route of the path without a rest has precedence.
             let _ = self.first.insert(bare, index);
         }
+        self.shapes.insert(pattern.shape(), index);
+        for form in pattern.forms() {
+            self.forms.entry(form.to_owned()).or_insert(index);
+        }
         self.patterns.push(pattern);
         Ok(())
     }
@@ -47,7 +57,7 @@ impl Tree {
     /// Resolves a conflict of `pattern` with the form `with` in the first tree: the pattern of the
     /// two that has a rest goes into the second tree.
     fn make_room(&mut self, pattern: &Pattern, index: usize, with: &str) -> Result<(), RouteError> {
-        let other = self.patterns.iter().position(|known| known.forms().any(|form| form == with));
+        let other = self.forms.get(with).copied();
         let clash = || {
             let other = other.map_or(with, |other| self.patterns[other].as_str());
             RouteError::clash(None, pattern.as_str(), other)

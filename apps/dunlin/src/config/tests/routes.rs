@@ -183,3 +183,28 @@ fn routes_that_do_not_clash() {
     fine(&["/a/{*rest}", "/a/{x}", "/a/b", "/{x}"]);
     fine(&["/a/{x}/b", "/a/{y}/c", "/a/{z}"]);
 }
+
+#[test]
+fn many_routes_are_not_compared_with_each_other() {
+    use std::fmt::Write as _;
+
+    let mut text = String::new();
+    for route in 0..2000 {
+        let _ = write!(text, "[[route]]\npath = \"/r{route}/{{id}}\"\ntext = \"a\"\n");
+        let _ = write!(
+            text,
+            "[[site]]\nhost = \"h{route}.example\"\n[[site.route]]\npath = \"/{{*rest}}\"\ntext = \"a\"\n"
+        );
+    }
+    let config = super::super::Config::parse("dunlin.toml", &text, std::path::Path::new(""), None).unwrap();
+    let mut alike = super::super::clashes::Alike::default();
+    assert!((0..config.routes.len()).all(|index| alike.add(&config.routes, index).is_none()));
+    assert_eq!((config.routes.len(), alike.compared), (4000, 0));
+}
+
+#[test]
+fn a_file_without_end_is_not_read() {
+    check("[database]\nurl = { file = \"/dev/zero\" }\n", expect![[r#"
+        dunlin.toml:2:7: /dev/zero cannot be read: it has more than 16 MiB, which is the limit; expected a file with the value of this key
+    "#]]);
+}
