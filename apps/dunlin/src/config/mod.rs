@@ -85,7 +85,7 @@ pub(crate) enum Error {
     /// The file could not be read.
     Unreadable { path: PathBuf, error: std::io::Error },
     /// The file is wrong.
-    Wrong { source: Source, diagnostics: Vec<Diagnostic> },
+    Wrong { source: Box<Source>, diagnostics: Vec<Diagnostic> },
 }
 
 /// Tables and keys at the top level that other servers have, and their places here.
@@ -152,7 +152,7 @@ impl Config {
         let diagnostics = errors.into_inner();
         match config {
             Some(config) if diagnostics.is_empty() => Ok(Self { source, warnings: warnings.into_inner(), ..config }),
-            _ => Err(Error::Wrong { source, diagnostics }),
+            _ => Err(Error::Wrong { source: source.into(), diagnostics }),
         }
     }
 
@@ -279,7 +279,7 @@ impl Error {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let diagnostic = Diagnostic::new(at..at + 1, "this is no UTF-8, which the file must be");
-        Self::Wrong { source: Source::new(name, text), diagnostics: vec![diagnostic] }
+        Self::Wrong { source: Source::new(name, text).into(), diagnostics: vec![diagnostic] }
     }
 
     /// The message, coloured for a terminal.

@@ -1,7 +1,7 @@
 //! The log: lines about the service and about requests.
 //!
-//! [`sinks`] decides about their form and their place: pretty on a terminal, fields for systemd's
-//! journal, JSON lines otherwise; on the standard error, or in a file. Lines about requests are
+//! [`mod@sinks`] decides about their form and their place: pretty on a terminal, fields for the
+//! journal of systemd, JSON lines otherwise; on the standard error, or in a file. Lines about requests are
 //! written by [`access`], those about the service by [`events`].
 //!
 //! Lines go to a bounded queue, which a thread of its own writes. No request waits for the reader

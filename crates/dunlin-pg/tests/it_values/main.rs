@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
 mod catalogue;
+mod extensions;
 mod formats;
 mod oracle;
 mod params;

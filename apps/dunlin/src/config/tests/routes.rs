@@ -204,7 +204,10 @@ fn many_routes_are_not_compared_with_each_other() {
 
 #[test]
 fn a_file_without_end_is_not_read() {
-    check("[database]\nurl = { file = \"/dev/zero\" }\n", expect![[r#"
+    check(
+        "[database]\nurl = { file = \"/dev/zero\" }\n",
+        expect![[r#"
         dunlin.toml:2:7: /dev/zero cannot be read: it has more than 16 MiB, which is the limit; expected a file with the value of this key
-    "#]]);
+    "#]],
+    );
 }
