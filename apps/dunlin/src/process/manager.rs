@@ -10,21 +10,10 @@ pub(crate) struct Manager;
 // === impl Manager ===
 
 impl Manager {
-    /// The service serves, for the first time or after a reload. The manager learns the number of
-    /// this process, because a handover makes it the main one.
+    /// The service serves. The manager learns the number of this process, because a handover makes
+    /// it the main one.
     pub(crate) fn ready(self, status: &str) {
         Self::send(&[NotifyState::MainPid(std::process::id()), NotifyState::Status(status), NotifyState::Ready]);
-    }
-
-    /// The service reads its configuration again. [`Manager::ready`] has to follow, however it
-    /// ends.
-    #[allow(dead_code, reason = "for the reload of the configuration")]
-    pub(crate) fn reloading(self) {
-        let status = NotifyState::Status("reading the configuration again");
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => Self::send(&[NotifyState::Reloading, now, status]),
-            Err(error) => tracing::debug!(%error, "there is no monotonic clock"),
-        }
     }
 
     /// The service stops.
