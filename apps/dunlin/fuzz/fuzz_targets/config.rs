@@ -33,7 +33,7 @@ mod log;
 mod notices;
 #[path = "../../src/openapi/mod.rs"]
 mod openapi;
-#[path = "../../src/process.rs"]
+#[path = "../../src/process/mod.rs"]
 mod process;
 #[path = "../../src/reader/mod.rs"]
 mod reader;
