@@ -1,8 +1,8 @@
 //! The log: lines about the service and about requests.
 //!
 //! [`mod@sinks`] decides about their form and their place: pretty on a terminal, fields for the
-//! journal of systemd, JSON lines otherwise; on the standard error, or in a file. Lines about requests are
-//! written by [`access`], those about the service by [`events`].
+//! journal of systemd, JSON lines otherwise; on the standard error, or in a file. Lines about
+//! requests are written by [`access`], those about the service by [`events`].
 //!
 //! Lines go to a bounded queue, which a thread of its own writes. No request waits for the reader
 //! of the log. If the reader does not read, lines are dropped and counted. The count is written

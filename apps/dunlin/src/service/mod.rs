@@ -3,6 +3,7 @@
 //! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop. Other
 //! loops write to nothing in it.
 
+mod boxed;
 mod https;
 mod identify;
 mod live;

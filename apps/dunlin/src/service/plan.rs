@@ -1,7 +1,6 @@
 //! [`Plan`]: from the configuration to the service of each event loop.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,12 +8,13 @@ use anyhow::{Context as _, Result};
 use dunlin_cache::{Cache, RoutePolicy};
 use dunlin_compress::{CompressLayer, DecompressLayer};
 use dunlin_fetch::Client;
-use dunlin_http::{Body, Clock, Context, Handler, Metric, ReplyFuture, SharedHandler};
+use dunlin_http::{Clock, Context, Metric, SharedHandler};
 use dunlin_live::Hub;
 use dunlin_pg::{Access, Database, Declared, Pool};
-use http::{Method, Request};
+use http::Method;
 use tower_layer::Layer;
 
+use super::boxed::Boxed;
 use super::live::Live;
 use super::optional::Optional;
 use super::request_fields::EditRequest;
@@ -55,9 +55,6 @@ pub(crate) struct Plan {
     notices_lost: Arc<AtomicBool>,
     access: AccessLog,
 }
-
-/// A handler whose future is boxed.
-struct Boxed<H>(H);
 
 // === impl Plan ===
 
@@ -387,18 +384,4 @@ fn groups(config: &Config) -> Vec<String> {
     groups.sort_unstable();
     groups.dedup();
     groups
-}
-
-// === impl Boxed ===
-
-impl<H> Handler<Context> for Boxed<H>
-where
-    H: Handler<Context, Error = Infallible>,
-{
-    type Error = Infallible;
-    type Future = ReplyFuture;
-
-    fn handle(&self, request: Request<Body>, context: &Context) -> ReplyFuture {
-        ReplyFuture::boxed(self.0.handle(request, context))
-    }
 }
