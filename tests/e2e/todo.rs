@@ -70,6 +70,7 @@ fn two_users_see_their_own_rows_and_each_others_shared_ones_live() {
         ada.picture(&Path::new(&path).join("todo-ada.png"));
         eve.picture(&Path::new(&path).join("todo-eve.png"));
     }
+    ada.wait("document.querySelector('#list .share').textContent === 'Shared'");
     ada.click("#list .share");
     has(&eve, &["A secret of Eve"]);
     ada.click("#list .remove");
@@ -79,7 +80,7 @@ fn two_users_see_their_own_rows_and_each_others_shared_ones_live() {
     let token = eve.eval("sessionStorage.getItem('token')");
     let again = browser.open(&url);
     again.run(&format!("sessionStorage.setItem('token', {token})"));
-    again.run("location.reload()");
+    again.reload();
     has(&again, &["A secret of Eve"]);
     add(&again, "<b>Not markup</b>");
     has(&eve, &["A secret of Eve", "<b>Not markup</b>"]);

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::eventually;
+use crate::{PATIENCE, eventually};
 
 /// A headless Chromium. It ends on drop.
 ///
@@ -33,7 +34,7 @@ pub struct Page<'b> {
 #[derive(Debug)]
 struct Wire {
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    output: Receiver<Value>,
     last: u64,
 }
 
@@ -72,7 +73,17 @@ impl Browser {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("Chromium starts");
         let input = child.stdin.take().expect("its input");
-        let output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut pipe = BufReader::new(child.stdout.take().expect("its output"));
+        let (messages, output) = channel();
+        std::thread::spawn(move || {
+            let mut message = Vec::new();
+            while pipe.read_until(0, &mut message).is_ok() && message.pop() == Some(0) {
+                if messages.send(serde_json::from_slice(&message).expect("JSON")).is_err() {
+                    break;
+                }
+                message.clear();
+            }
+        });
         let browser = Self { child, wire: RefCell::new(Wire { input, output, last: 0 }), _profile: profile };
         browser.call("Browser.getVersion", &json!({}), None);
         browser
@@ -91,9 +102,14 @@ impl Browser {
         page
     }
 
-    /// Calls a method of the protocol, and returns its result. Events are skipped.
+    /// Calls a method of the protocol, and returns its result.
     #[track_caller]
     fn call(&self, method: &str, params: &Value, session: Option<&str>) -> Value {
+        self.attempt(method, params, session).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method of the protocol, and returns its result or its error. Events are skipped.
+    fn attempt(&self, method: &str, params: &Value, session: Option<&str>) -> Result<Value, Value> {
         let mut wire = self.wire.borrow_mut();
         wire.last += 1;
         let id = wire.last;
@@ -105,13 +121,11 @@ impl Browser {
         bytes.push(0);
         wire.input.write_all(&bytes).expect("Chromium takes commands");
         loop {
-            let mut answer = Vec::new();
-            wire.output.read_until(0, &mut answer).expect("Chromium answers");
-            assert_eq!(answer.pop(), Some(0), "Chromium has ended");
-            let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");
+            let mut answer: Value =
+                wire.output.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{method}: {error}"));
             if answer["id"] == id {
-                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].take();
+                let error = answer["error"].take();
+                return if error.is_null() { Ok(answer["result"].take()) } else { Err(error) };
             }
         }
     }
@@ -133,22 +147,63 @@ impl Page<'_> {
     /// Panics if there is no such page.
     #[track_caller]
     pub fn go(&self, url: &str) {
-        let went = self.browser.call("Page.navigate", &json!({"url": url}), Some(&self.session));
-        assert!(went["errorText"].is_null(), "{url}: {}", went["errorText"]);
-        self.wait("location.href !== 'about:blank' && document.readyState === 'complete'");
+        self.leave_by(|| {
+            let went = self.browser.call("Page.navigate", &json!({"url": url}), Some(&self.session));
+            assert!(went["errorText"].is_null(), "{url}: {}", went["errorText"]);
+        });
+    }
+
+    /// Loads the page again, and waits until it is loaded.
+    #[track_caller]
+    pub fn reload(&self) {
+        self.leave_by(|| {
+            let _ = self.browser.call("Page.reload", &json!({}), Some(&self.session));
+        });
+    }
+
+    /// Runs a script that leads to another page, and waits until that one is loaded.
+    ///
+    /// # Panics
+    /// Panics if the script fails, or if no other page is loaded within
+    /// [`PATIENCE`](crate::PATIENCE).
+    #[track_caller]
+    pub fn leave(&self, script: &str) {
+        self.leave_by(|| {
+            let _ = self.evaluate(&format!("{{ {script}; null }}"));
+        });
+    }
+
+    #[track_caller]
+    fn leave_by(&self, action: impl FnOnce()) {
+        // A global of the document that is left. The next one does not have it.
+        self.run("window.isLeft = true");
+        action();
+        self.wait("!window.isLeft && document.readyState === 'complete'");
     }
 
     /// The value of a JavaScript expression. A promise is awaited.
     ///
     /// # Panics
-    /// Panics if the script fails.
+    /// Panics if the script fails, or if the page is left meanwhile. [`wait`](Self::wait) and
+    /// [`leave`](Self::leave) are for pages that change.
     #[track_caller]
     #[must_use]
     pub fn eval(&self, script: &str) -> Value {
+        self.evaluate(script).unwrap_or_else(|| panic!("{script}: the page was left meanwhile"))
+    }
+
+    /// The value of an expression, or `None` if the page was left meanwhile.
+    #[track_caller]
+    fn evaluate(&self, script: &str) -> Option<Value> {
         let params = json!({"expression": script, "returnByValue": true, "awaitPromise": true, "userGesture": true});
-        let mut done = self.browser.call("Runtime.evaluate", &params, Some(&self.session));
-        assert!(done["exceptionDetails"].is_null(), "{script}: {}", done["exceptionDetails"]);
-        done["result"]["value"].take()
+        match self.browser.attempt("Runtime.evaluate", &params, Some(&self.session)) {
+            Ok(mut done) => {
+                assert!(done["exceptionDetails"].is_null(), "{script}: {}", done["exceptionDetails"]);
+                Some(done["result"]["value"].take())
+            }
+            Err(error) if is_left(&error) => None,
+            Err(error) => panic!("{script}: {error}"),
+        }
     }
 
     /// Runs a script for its effect.
@@ -160,13 +215,13 @@ impl Page<'_> {
         let _ = self.eval(&format!("{{ {script}; null }}"));
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true, on this page or on the next one if this one is left.
     ///
     /// # Panics
     /// Panics after [`PATIENCE`](crate::PATIENCE).
     #[track_caller]
     pub fn wait(&self, script: &str) {
-        eventually(script, || self.eval(script).as_bool() == Some(true));
+        eventually(script, || self.evaluate(script).is_some_and(|value| value == true));
     }
 
     /// Clicks on the first element that a selector finds.
@@ -215,9 +270,22 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+/// Returns `true` for the errors of Chromium that say that the page of a script is no longer there.
+fn is_left(error: &Value) -> bool {
+    let message = error["message"].as_str().unwrap_or_default();
+    let known = [
+        "navigated or closed",
+        "context was destroyed",
+        "Cannot find context",
+        "Cannot find default execution context",
+    ];
+    known.iter().any(|part| message.contains(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Origin;
 
     #[test]
     fn two_windows_share_nothing() {
@@ -229,5 +297,19 @@ mod tests {
         one.wait("document.title === 'hello'");
         assert_eq!(two.eval("document.title"), "");
         assert_eq!(one.eval("Promise.resolve(2)"), 2);
+    }
+    #[test]
+    fn a_wait_goes_on_at_the_next_page() {
+        let browser = Browser::start();
+        let html = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 18\r\n\r\n<title>one</title>";
+        let origin = Origin::start(|_| html.to_vec());
+        let page = browser.open(&origin.url());
+        // The promise never settles. The page is left, so that Chromium answers with an error.
+        page.wait("window.name === 'left' || (window.name = 'left', location.reload(), new Promise(() => {}))");
+        page.leave("document.title = 'two'; location.reload()");
+        assert_eq!(page.eval("document.title"), "one");
+        page.run("document.title = 'two'");
+        page.reload();
+        assert_eq!(page.eval("document.title"), "one");
     }
 }
