@@ -75,6 +75,11 @@ pub struct RoutePolicy {
     /// While it is `true`, requests bypass the cache and nothing is stored, for example while
     /// invalidations cannot arrive. Clients get the same fields as otherwise.
     pub pause: Option<Arc<AtomicBool>>,
+    /// A name of the route's settings. It is a group of each of its responses, but clients get the
+    /// same fields as without it. When a route with other settings takes the place of this one,
+    /// [`Cache::invalidate_groups`](crate::Cache::invalidate_groups) with this name removes what was
+    /// stored for the earlier one.
+    pub scope: Option<Arc<str>>,
 }
 
 /// The part of the query that belongs to the key.
@@ -131,6 +136,7 @@ impl Default for RoutePolicy {
             query: QueryKey::Whole,
             request_directives: true,
             pause: None,
+            scope: None,
         }
     }
 }

@@ -73,6 +73,9 @@ impl Core {
         let mut slots = SmallVec::new();
         slots.push(if target.is_partial() { target.path_hash(&self.seeds).into() } else { hash.into() });
         slots.push(self.seeds.name(&path_group(target.prefix, target.path)).into());
+        if let Some(scope) = &policy.scope {
+            slots.push(self.seeds.name(scope).into());
+        }
         if !policy.groups.is_empty() {
             let origin = target.origin();
             slots.extend(policy.groups.iter().flat_map(|group| self.group_slots(&origin, group)));

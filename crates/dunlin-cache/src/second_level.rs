@@ -48,6 +48,7 @@ impl ResponseContext<'_> {
         let both = |group: &str| [group.to_owned(), group_at(&origin, group)];
         let mut groups: Vec<_> = entry.groups.iter().flat_map(|group| both(group)).collect();
         groups.push(path_group(target.prefix, target.path));
+        groups.extend(self.policy.scope.iter().map(|scope| scope.to_string()));
         if key.is_partial {
             groups.push(target.path_text());
         }

@@ -1,5 +1,6 @@
 //! [`Database`]: the budget of connections of a process, and its declared queries.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -40,12 +41,25 @@ pub(crate) struct Inner {
     /// The dedicated connections that are open.
     pub(crate) open: Arc<OpenConnections>,
     /// The statements that each shared connection prepares when it opens, by slot.
-    pub(crate) statements: RwLock<Vec<Arc<str>>>,
+    pub(crate) statements: RwLock<Statements>,
     /// The functions that statements call.
     pub(crate) functions: Functions,
     /// The counters of the pools. Those of a pool that is gone remain.
     counters: Mutex<Vec<Arc<Counters>>>,
 }
+
+/// The statements of declared queries, each with a slot of its own.
+#[derive(Default)]
+pub(crate) struct Statements {
+    /// The statements by slot; `None` for one that no declared query has any more.
+    slots: Vec<Option<Arc<str>>>,
+    known: HashMap<Arc<str>, usize>,
+    /// The number of statements at which those that are no longer declared are forgotten.
+    review_at: usize,
+}
+
+/// The smallest number of statements at which those that are no longer declared are forgotten.
+const FIRST_REVIEW: usize = 64;
 
 // === impl Database ===
 
@@ -231,21 +245,74 @@ impl Database {
         }
     }
 
-    pub(crate) fn statements(&self) -> Vec<Arc<str>> {
-        self.0.statements.read().clone()
+    /// The statements that are declared, each with its slot.
+    pub(crate) fn statements(&self) -> Vec<(usize, Arc<str>)> {
+        self.0.statements.read().declared()
     }
 
     fn slot(&self, sql: &Arc<str>) -> usize {
-        let mut statements = self.0.statements.write();
-        statements.iter().position(|known| known == sql).unwrap_or_else(|| {
-            statements.push(sql.clone());
-            statements.len() - 1
-        })
+        self.0.statements.write().slot(sql)
+    }
+}
+
+// === impl Statements ===
+
+impl Statements {
+    /// The slot of a statement, which is a new one if no declared query has it.
+    fn slot(&mut self, sql: &Arc<str>) -> usize {
+        if let Some(slot) = self.known.get(sql) {
+            return *slot;
+        }
+        if self.known.len() >= self.review_at.max(FIRST_REVIEW) {
+            self.forget_undeclared();
+            self.review_at = 2 * self.known.len();
+        }
+        let slot = self.slots.len();
+        self.slots.push(Some(sql.clone()));
+        self.known.insert(sql.clone(), slot);
+        slot
+    }
+
+    /// Forgets the statements that no declared query has any more. Their slots stay empty, because
+    /// a connection may have a statement prepared under each.
+    fn forget_undeclared(&mut self) {
+        for slot in &mut self.slots {
+            if let Some(sql) = slot.take_if(|sql| Arc::strong_count(sql) == 2) {
+                self.known.remove(&sql);
+            }
+        }
+    }
+
+    fn declared(&self) -> Vec<(usize, Arc<str>)> {
+        let slots = self.slots.iter().enumerate();
+        // One that only this table has is declared no more.
+        let declared = slots.filter_map(|(slot, sql)| Some((slot, sql.as_ref()?)));
+        declared.filter(|(_, sql)| Arc::strong_count(sql) > 2).map(|(slot, sql)| (slot, sql.clone())).collect()
     }
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("config", &self.0.config).field("stats", &self.stats()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_that_are_no_longer_declared_are_forgotten() {
+        let mut statements = Statements::default();
+        let kept: Arc<str> = "SELECT 1".into();
+        assert_eq!(statements.slot(&kept), 0);
+        for number in 1..10_000 {
+            let sql: Arc<str> = format!("SELECT {number} AS n").into();
+            assert_eq!(statements.slot(&sql), number);
+            assert_eq!(statements.slot(&sql), number);
+        }
+        assert!(statements.known.len() <= FIRST_REVIEW, "{}", statements.known.len());
+        assert_eq!(statements.declared(), [(0, kept.clone())]);
+        assert_eq!(statements.slot(&kept), 0);
     }
 }

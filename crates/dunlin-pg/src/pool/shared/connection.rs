@@ -67,14 +67,17 @@ impl SharedConnection {
     pub(in crate::pool) async fn open(
         (client, driver): Opened,
         queued: Arc<AtomicUsize>,
-        statements: &[Arc<str>],
+        statements: &[(usize, Arc<str>)],
         functions: &Functions,
         expiry: Option<Instant>,
     ) -> Self {
         // All are sent before the first answer is awaited, so that it takes one round trip.
-        let plans = statements.iter().map(|sql| async { plan(&client, sql).await.ok().map(Arc::new) });
+        let plans = statements.iter().map(|(_, sql)| async { plan(&client, sql).await.ok().map(Arc::new) });
         // A look-up that fails is repeated before the first read that needs it.
-        let (plans, _) = tokio::join!(futures_util::future::join_all(plans), functions.look_up(&client));
+        let (prepared, _) = tokio::join!(futures_util::future::join_all(plans), functions.look_up(&client));
+        let mut plans = Vec::new();
+        plans.resize_with(statements.last().map_or(0, |(slot, _)| slot + 1), || None);
+        statements.iter().zip(prepared).for_each(|((slot, _), plan)| plans[*slot] = plan);
         Self {
             client,
             driver,
