@@ -42,6 +42,7 @@ mod query_extensions;
 mod query_http;
 mod query_params;
 mod redirect;
+mod reload;
 mod restart;
 mod service;
 mod service_manager;

@@ -7,13 +7,14 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use dunlin_server::Addr;
 
 use crate::command;
-use crate::config::Config;
+use crate::config::{Config, FIRST_FILE};
 use crate::failure::Failure;
+use crate::reload::Origin;
 
 /// A fast web service from a configuration: static files, SQL as JSON, fetches and proxied
 /// upstreams, compressed and cached.
 #[derive(Debug, Parser)]
-#[command(name = "dunlin", version, after_help = AFTER_HELP)]
+#[command(name = "dunlin", version, after_help = FIRST_FILE)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -28,6 +29,12 @@ enum Command {
         /// Listen here instead of the addresses in the file; may be repeated
         #[arg(long, value_name = "ADDR")]
         listen: Vec<Addr>,
+    },
+    /// Make the running service read its configuration again; fails, and says why, if it does not
+    /// take it
+    Reload {
+        #[command(flatten)]
+        file: File,
     },
     /// Validate everything: syntax, folders, certificates; prepare every query
     Check {
@@ -99,15 +106,6 @@ struct File {
     config: PathBuf,
 }
 
-const AFTER_HELP: &str = "\
-A first dunlin.toml:
-
-    [[route]]
-    path = \"/\"
-    text = \"Hello, World!\"
-
-Then `dunlin serve`, and open http://127.0.0.1:8080/.";
-
 /// Runs the command of the command line.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -116,7 +114,8 @@ pub(crate) fn run() -> ExitCode {
             // clap decides about colours.
             Cli::command().print_help().map_err(Failure::from)
         }
-        Some(Command::Serve { file, listen }) => file.load_routes().and_then(|config| command::serve(config, listen)),
+        Some(Command::Serve { file, listen }) => command::serve(Origin { file: file.config, listen }),
+        Some(Command::Reload { file }) => command::reload(&file.config),
         Some(Command::Check { file, offline }) => file.load_routes().and_then(|config| command::check(config, offline)),
         Some(Command::Routes { file, json }) => file.load_routes().and_then(|config| command::routes(&config, json)),
         Some(Command::Openapi { file, offline }) => {
@@ -153,11 +152,7 @@ fn manual() -> Result<(), Failure> {
 impl File {
     /// Reads a configuration that has a route.
     fn load_routes(&self) -> Result<Config, Failure> {
-        let config = self.load()?;
-        if config.routes.is_empty() {
-            return Err(Failure::Config(format!("{}: there is no route. {AFTER_HELP}\n", config.file())));
-        }
-        Ok(config)
+        Origin { file: self.config.clone(), listen: Vec::new() }.load()
     }
 
     /// Reads the configuration.

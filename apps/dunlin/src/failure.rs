@@ -17,6 +17,14 @@ pub(crate) enum Failure {
 // === impl Failure ===
 
 impl Failure {
+    /// The message, on one line or several.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Config(message) => message,
+            Self::Other(error) => chain(&error),
+        }
+    }
+
     /// Prints the message, and returns the exit status.
     pub(crate) fn report(self) -> ExitCode {
         match self {

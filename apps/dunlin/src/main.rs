@@ -4,6 +4,7 @@
 //! - [`config`] reads `dunlin.toml` with the parts of [`reader`].
 //! - [`routes`] has a module for each kind of route.
 //! - [`service`] is the path of a request: observe, route, admit, compress, cache, handle, finish.
+//! - [`reload`] exchanges all that while the service runs.
 //! - [`admin`] is the listener for operators; [`telemetry`] has the figures that it shows.
 
 mod admin;
@@ -21,6 +22,7 @@ mod notices;
 mod openapi;
 mod process;
 mod reader;
+mod reload;
 mod routes;
 mod service;
 mod telemetry;

@@ -7,10 +7,16 @@ use std::time::Duration;
 use dunlin_pg::{Event, Listener};
 use tokio::task::JoinHandle;
 
-use crate::service::Plan;
+use crate::reader::Fingerprint;
+use crate::service::{Plan, Service};
 
 /// The task that follows the notices. It ends when this is dropped.
-pub(crate) struct Following(JoinHandle<()>);
+pub(crate) struct Following {
+    task: JoinHandle<()>,
+    /// The settings of the database.
+    database: Fingerprint,
+    channel: String,
+}
 
 /// The time that the start waits for the notification connection. Responses are right without it,
 /// but they are not stored.
@@ -18,16 +24,24 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// Follows the channel of `[cache] notify` in the background; `None` if no stored response depends
 /// on the database.
-pub(crate) fn follow(plan: &Arc<Plan>) -> Option<Following> {
+pub(crate) fn follow(service: &Arc<Service>, plan: &Plan) -> Option<Following> {
     let database = plan.config().database.as_ref()?;
     if let Some(warning) = warning(plan) {
         tracing::warn!("{warning}");
     }
-    if plan.groups().is_empty() || !database.can_listen() {
+    if !is_needed(plan) {
         return None;
     }
-    let listener = database.listen([plan.config().cache.notify.clone()]);
-    Some(Following(tokio::spawn(follow_channel(listener, plan.clone()))))
+    let channel = plan.config().cache.notify.clone();
+    let listener = database.listen([channel.clone()]);
+    let task = tokio::spawn(follow_channel(listener, channel.clone(), service.clone()));
+    Some(Following { task, database: plan.config().fingerprints.database, channel })
+}
+
+/// Returns `true` if stored responses depend on notices that can arrive.
+fn is_needed(plan: &Plan) -> bool {
+    let can_listen = plan.config().database.as_ref().is_some_and(dunlin_pg::Database::can_listen);
+    can_listen && !plan.groups().is_empty()
 }
 
 /// The warning about groups that no notice can ever name.
@@ -50,9 +64,19 @@ pub(crate) async fn connected(plan: &Plan) {
     let _ = tokio::time::timeout(FIRST_WAIT, connected).await;
 }
 
+// === impl Following ===
+
+impl Following {
+    /// Returns `true` if it is right for a plan, too.
+    pub(crate) fn is_for(&self, plan: &Plan) -> bool {
+        let config = plan.config();
+        is_needed(plan) && self.database == config.fingerprints.database && self.channel == config.cache.notify
+    }
+}
+
 impl Drop for Following {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -60,10 +84,11 @@ impl Drop for Following {
 ///
 /// While there is no connection, responses bypass the cache. The stored ones may have changed
 /// meanwhile, so they are invalidated before anything is stored again.
-async fn follow_channel(mut listener: Listener, plan: Arc<Plan>) {
-    let channel = &plan.config().cache.notify;
+async fn follow_channel(mut listener: Listener, channel: String, service: Arc<Service>) {
     loop {
-        match listener.next().await {
+        let event = listener.next().await;
+        let plan = service.plan();
+        match event {
             Event::Notice { payload, .. } => {
                 tracing::debug!(groups = payload, "the database changed these groups");
                 let named: Vec<&str> = payload.split_whitespace().collect();

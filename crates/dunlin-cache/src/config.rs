@@ -77,8 +77,8 @@ pub struct RoutePolicy {
     pub pause: Option<Arc<AtomicBool>>,
     /// A name of the route's settings. It is a group of each of its responses, but clients get the
     /// same fields as without it. When a route with other settings takes the place of this one,
-    /// [`Cache::invalidate_groups`](crate::Cache::invalidate_groups) with this name removes what was
-    /// stored for the earlier one.
+    /// [`Cache::invalidate_groups`](crate::Cache::invalidate_groups) with this name removes what
+    /// was stored for the earlier one.
     pub scope: Option<Arc<str>>,
 }
 

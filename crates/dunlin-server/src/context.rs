@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     /// Connections that were cut at the end of the drain.
     pub(crate) cut: AtomicUsize,
     next_id: AtomicU64,
+    /// The largest body of a request, in bytes.
+    max_body: AtomicU64,
 }
 
 /// The state of one loop that its connections share.
@@ -100,8 +102,18 @@ impl Shared {
             balance: Balance::new(loops),
             cut: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
+            max_body: AtomicU64::new(config.max_body),
             config,
         }
+    }
+
+    /// The largest body of a request, in bytes.
+    pub(crate) fn max_body(&self) -> u64 {
+        self.max_body.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_max_body(&self, limit: u64) {
+        self.max_body.store(limit, Ordering::Relaxed);
     }
 
     /// Raises the stage. It never goes back.

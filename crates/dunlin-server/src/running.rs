@@ -114,6 +114,11 @@ impl Handle {
         }
     }
 
+    /// Replaces [`Config::max_body`](crate::Config::max_body), for requests from then on.
+    pub fn set_max_body(&self, limit: u64) {
+        self.0.set_max_body(limit);
+    }
+
     /// Begins to shut down. During [`lame_duck`](crate::Config::lame_duck) everything goes on. Then
     /// the server accepts no more connections, and each one closes behind its next response. Those
     /// that are left after [`drain`](crate::Config::drain) are cut.

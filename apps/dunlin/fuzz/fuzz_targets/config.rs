@@ -37,6 +37,8 @@ mod openapi;
 mod process;
 #[path = "../../src/reader/mod.rs"]
 mod reader;
+#[path = "../../src/reload/mod.rs"]
+mod reload;
 #[path = "../../src/routes/mod.rs"]
 mod routes;
 #[path = "../../src/service/mod.rs"]

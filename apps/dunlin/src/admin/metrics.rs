@@ -16,13 +16,15 @@ use crate::telemetry::{Counts, Label, RouteTotals};
 /// The page.
 pub(super) fn page(state: &State) -> String {
     let mut out = Exposition::default();
-    let totals = state.plan.telemetry().totals();
+    let plan = state.service.plan();
+    let totals = plan.totals();
     let mut metrics = service(state);
     metrics.extend(process::usage().metrics());
     metrics.extend(crate::log::metrics());
     metrics.extend(totals.iter().flat_map(|(label, totals)| route(label, totals)));
     metrics.extend(state.server.stats().iter().flat_map(dunlin_server::LoopStats::metrics));
-    metrics.extend(state.plan.metrics());
+    metrics.extend(plan.metrics());
+    metrics.extend(state.reloads.outcomes().metrics());
     // Metrics of one name follow each other on the page, whatever their order here.
     out.metrics(metrics);
     out.histograms(
@@ -35,7 +37,7 @@ pub(super) fn page(state: &State) -> String {
         "Time from the request's head to the end of the response's body.",
         totals.iter().map(|(label, totals)| (labels(label), &totals.duration)),
     );
-    let servers = state.plan.servers();
+    let servers = plan.servers();
     let labelled = |times: fn(&ServerStatus) -> &Counts| {
         servers.iter().map(move |(upstream, status)| {
             let labels = vec![("upstream", upstream.clone().into()), ("server", status.server.clone().into())];
@@ -59,7 +61,7 @@ pub(super) fn page(state: &State) -> String {
 
 fn service(state: &State) -> Vec<Metric> {
     let ready = if state.unready().is_empty() { 1.0 } else { 0.0 };
-    let uptime = state.plan.telemetry().started.elapsed().as_secs_f64();
+    let uptime = state.service.plan().telemetry().started.elapsed().as_secs_f64();
     vec![
         Metric::gauge("dunlin_build_info", "The running version.", 1.0).label("version", env!("CARGO_PKG_VERSION")),
         Metric::gauge("dunlin_ready", "1 if new clients may be sent here.", ready),

@@ -5,7 +5,6 @@
 
 mod exposition;
 mod guard;
-mod health;
 mod metrics;
 mod purge;
 mod status;
@@ -23,8 +22,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
 
 use crate::config::Admin;
-use crate::service::Plan;
-pub(crate) use health::Health;
+use crate::reload::Reloads;
+use crate::service::{Health, Service as Serving};
 
 /// The service of the listener.
 #[derive(Clone)]
@@ -32,11 +31,10 @@ struct Desk(Arc<State>);
 
 /// The parts that the pages are about.
 struct State {
-    plan: Arc<Plan>,
+    service: Arc<Serving>,
     health: Arc<Health>,
     server: Handle,
-    /// The host names that requests may use.
-    hosts: Vec<String>,
+    reloads: Reloads,
 }
 
 /// The page may run its own script and ask its own listener, and no page may contain it.
@@ -69,12 +67,13 @@ impl Admin {
 /// Starts the listener.
 pub(crate) fn start(
     server: Server,
-    plan: &Arc<Plan>,
+    service: &Arc<Serving>,
     health: &Arc<Health>,
     public: &Handle,
+    reloads: &Reloads,
 ) -> anyhow::Result<Running> {
-    let hosts = plan.config().admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
-    let desk = Desk(Arc::new(State { plan: plan.clone(), health: health.clone(), server: public.clone(), hosts }));
+    let (service, health) = (service.clone(), health.clone());
+    let desk = Desk(Arc::new(State { service, health, server: public.clone(), reloads: reloads.clone() }));
     let running = server.start(move |_| {
         let desk = desk.clone();
         async move { Ok::<_, BoxError>(desk) }
@@ -90,13 +89,15 @@ pub(crate) fn start(
 impl Desk {
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         let state = &*self.0;
-        if let Some((status, reason)) = guard::refusal(&request, &state.hosts) {
+        let plan = state.service.plan();
+        let hosts = plan.config().admin.as_ref().map(|admin| &admin.hosts[..]).unwrap_or_default();
+        if let Some((status, reason)) = guard::refusal(&request, hosts) {
             return Problem::new(status).detail(reason).into_response();
         }
         let path = request.uri().path();
         let allow = match path {
             "/" | "/healthz" | "/readyz" | "/metrics" | "/status.json" => "GET, HEAD",
-            "/purge" => "POST",
+            "/purge" | "/reload" => "POST",
             _ => return Problem::new(StatusCode::NOT_FOUND).into_response(),
         };
         if !allow.split(", ").any(|method| method == request.method().as_str()) {
@@ -115,7 +116,8 @@ impl Desk {
             "/readyz" => ready(state),
             "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", metrics::page(state)),
             "/status.json" => typed("application/json", status::document(state).to_string()),
-            _ => purge::purge(state.plan.cache(), request).await,
+            "/reload" => reload(state).await,
+            _ => purge::purge(plan.cache(), request).await,
         }
     }
 }
@@ -142,6 +144,14 @@ impl State {
     fn unready(&self) -> Vec<String> {
         let stopping = self.server.is_stopping().then(|| "stopping".to_owned());
         stopping.into_iter().chain(self.health.trouble()).collect()
+    }
+}
+
+/// Reads the configuration again, and says how that ended.
+async fn reload(state: &State) -> Response<Body> {
+    match state.reloads.run().await {
+        Some(outcome) => typed("application/json", outcome.document().to_string()),
+        None => Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail("the service is stopping").into_response(),
     }
 }
 

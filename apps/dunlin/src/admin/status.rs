@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 
 use super::State;
 use crate::process;
+use crate::service::Plan;
 use crate::telemetry::{Counts, Label, RouteTotals};
 
 pub(super) fn document(state: &State) -> Value {
-    let config = state.plan.config();
-    let telemetry = state.plan.telemetry();
-    let totals = telemetry.totals();
+    let plan = state.service.plan();
+    let (config, telemetry) = (plan.config(), plan.telemetry());
+    let totals = plan.totals();
     let (last, known) = match totals.split_last() {
         Some((last, known)) => (Some(last), known),
         None => (None, &totals[..]),
@@ -37,9 +38,10 @@ pub(super) fn document(state: &State) -> Value {
             "requests": stats.requests,
         })).collect::<Vec<_>>(),
         "routes": routes,
-        "cache": cache(state),
-        "upstreams": state.plan.servers().iter().map(|(upstream, status)| server(upstream, status)).collect::<Vec<_>>(),
-        "live": state.plan.hub().map(|hub| {
+        "reload": state.reloads.outcomes().document(),
+        "cache": cache(&plan),
+        "upstreams": plan.servers().iter().map(|(upstream, status)| server(upstream, status)).collect::<Vec<_>>(),
+        "live": plan.hub().map(|hub| {
             let stats = hub.stats();
             json!({"watchers": stats.watchers, "topics": stats.topics, "events": stats.events, "skipped": stats.skipped})
         }),
@@ -68,15 +70,15 @@ fn server(upstream: &str, status: &ServerStatus) -> Value {
     })
 }
 
-fn cache(state: &State) -> Value {
-    let stats = state.plan.cache().stats();
+fn cache(plan: &Plan) -> Value {
+    let stats = plan.cache().stats();
     json!({
         "hits": stats.hits,
         "misses": stats.misses,
         "collapsed": stats.collapsed,
         "keys": stats.keys,
         "bytes": stats.bytes,
-        "memory": state.plan.config().cache.config.memory,
+        "memory": plan.config().cache.config.memory,
     })
 }
 

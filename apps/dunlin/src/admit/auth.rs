@@ -10,7 +10,7 @@ use http::{HeaderName, Request, StatusCode, Uri};
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::reload::Reload;
+use super::watched_files::{Watch, WatchedFiles};
 use crate::reader::{Diagnostic, Document, Field, MAX_NAMED, Section, Span, Value, read_file, read_text, upstream_url};
 
 /// An `[auth.NAME]` as it was read.
@@ -39,7 +39,13 @@ enum JwtKeys {
 }
 
 /// An authenticator that all event loops share, or the parts of one that each loop has.
-pub(crate) enum Prepared {
+pub(crate) struct Prepared {
+    part: Part,
+    /// The watch over its file, if it has one.
+    _watch: Option<Watch>,
+}
+
+enum Part {
     Shared(Arc<dyn Authenticate>),
     Basic(Basic),
     Forward { url: Uri, copy: Vec<HeaderName> },
@@ -83,35 +89,43 @@ impl Auth {
         }
     }
 
+    /// Returns `true` if a reload may keep the authenticator while its table stays the same. One
+    /// whose keys are read from a file once may have others.
+    pub(crate) const fn is_kept(&self) -> bool {
+        !matches!(self.kind, Kind::Jwt { keys: JwtKeys::Set(_), .. })
+    }
+
     /// Makes the authenticator, and has its files read again when they change.
     ///
     /// # Errors
     /// A file that cannot be used.
-    pub(crate) fn prepare(&self, fetch: &dunlin_fetch::Config, reload: &Reload) -> anyhow::Result<Prepared> {
-        Ok(match &self.kind {
+    pub(crate) fn prepare(&self, fetch: &dunlin_fetch::Config, files: &WatchedFiles) -> anyhow::Result<Prepared> {
+        let mut watch = None;
+        let part = match &self.kind {
             Kind::Basic { users, realm } => {
                 let basic = Basic::new(read_users(users)?, realm);
                 let (target, path) = (basic.clone(), users.clone());
-                reload.add(users, move || read_users(&path).map(|users| target.replace(users)));
-                Prepared::Basic(basic)
+                watch = Some(files.add(users, move || read_users(&path).map(|users| target.replace(users))));
+                Part::Basic(basic)
             }
             Kind::Key { keys, header, realm } => {
                 let key = ApiKey::new(header.clone(), read_keys(keys)?, realm);
                 let (target, path) = (key.clone(), keys.clone());
-                reload.add(keys, move || read_keys(&path).map(|keys| target.replace(keys)));
-                Prepared::Shared(Arc::new(key))
+                watch = Some(files.add(keys, move || read_keys(&path).map(|keys| target.replace(keys))));
+                Part::Shared(Arc::new(key))
             }
             Kind::Jwt { keys: JwtKeys::Set(keys), config } => {
-                Prepared::Shared(Arc::new(Jwt::new(keys.clone(), config.clone())))
+                Part::Shared(Arc::new(Jwt::new(keys.clone(), config.clone())))
             }
             Kind::Jwt { keys: JwtKeys::Url(url), config } => {
                 let (url, fetch) = (url.clone(), fetch.clone());
                 let source = move || fetch_keys(url.clone(), fetch.clone());
-                Prepared::Shared(Arc::new(Jwt::with_source(source, config.clone())))
+                Part::Shared(Arc::new(Jwt::with_source(source, config.clone())))
             }
-            Kind::Certificate => Prepared::Shared(Arc::new(ClientCertificate)),
-            Kind::Forward { url, copy } => Prepared::Forward { url: url.clone(), copy: copy.clone() },
-        })
+            Kind::Certificate => Part::Shared(Arc::new(ClientCertificate)),
+            Kind::Forward { url, copy } => Part::Forward { url: url.clone(), copy: copy.clone() },
+        };
+        Ok(Prepared { part, _watch: watch })
     }
 }
 
@@ -194,10 +208,10 @@ impl Kind {
 impl Prepared {
     /// The authenticator of one event loop, whose client sends subrequests.
     pub(crate) fn build(&self, client: &Client) -> Arc<dyn Authenticate> {
-        match self {
-            Self::Shared(shared) => shared.clone(),
-            Self::Basic(basic) => Arc::new(basic.clone()),
-            Self::Forward { url, copy } => {
+        match &self.part {
+            Part::Shared(shared) => shared.clone(),
+            Part::Basic(basic) => Arc::new(basic.clone()),
+            Part::Forward { url, copy } => {
                 let (client, url) = (client.clone(), url.clone());
                 let send = move |mut request: Request<Body>| {
                     *request.uri_mut() = url.clone();
@@ -211,8 +225,8 @@ impl Prepared {
 
     /// The figures of what is shared.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
-        match self {
-            Self::Basic(basic) => basic.stats().metrics(),
+        match &self.part {
+            Part::Basic(basic) => basic.stats().metrics(),
             _ => Vec::new(),
         }
     }

@@ -7,8 +7,8 @@ pub(crate) mod auth;
 mod cors;
 mod networks;
 mod rate_limit;
-mod reload;
 mod stage;
+mod watched_files;
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::reader::{Diagnostic, Document, Section, Value, nearest};
 pub(crate) use cors::{Cors, is_preflight};
 use networks::Networks;
 use rate_limit::RateLimit;
-pub(crate) use reload::Reload;
 pub(crate) use stage::{Admit, Admitted, Verifying};
+pub(crate) use watched_files::WatchedFiles;
 
 /// The conditions of a route, as they were read.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +61,13 @@ impl Admission {
     /// Returns `true` if a condition reads fields of the request, or passes them on.
     pub(crate) fn reads_fields(&self) -> bool {
         !self.auth.is_empty() || self.limit.as_ref().is_some_and(RateLimit::reads_fields)
+    }
+
+    /// Goes on with the counts of a route that has the same limit.
+    pub(crate) fn take_over_counts(&mut self, before: &Self) {
+        if let (Some(limit), Some(before)) = (&mut self.limit, &before.limit) {
+            limit.limiter = before.limiter().clone();
+        }
     }
 
     pub(crate) fn limit(&self) -> Option<&RateLimit> {

@@ -12,7 +12,7 @@ use crate::reader::{Diagnostic, Section, Value};
 /// A route's limit, which all event loops share.
 #[derive(Clone, Debug)]
 pub(crate) struct RateLimit {
-    limiter: Arc<Limiter>,
+    pub(super) limiter: Arc<Limiter>,
     key: Key,
     /// `true` if requests over the limit are counted and not refused.
     dry_run: bool,

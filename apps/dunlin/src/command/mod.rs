@@ -4,6 +4,7 @@ mod check;
 mod doctor;
 mod init;
 mod openapi;
+mod reload;
 mod routes;
 mod serve;
 mod signals;
@@ -16,6 +17,7 @@ pub(crate) use check::check;
 pub(crate) use doctor::doctor;
 pub(crate) use init::init;
 pub(crate) use openapi::openapi;
+pub(crate) use reload::reload;
 pub(crate) use routes::routes;
 pub(crate) use serve::serve;
 pub(crate) use triggers::triggers;
@@ -26,13 +28,5 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
-    }
-}
-
-/// The number of routes, in words.
-fn count(routes: usize) -> String {
-    match routes {
-        1 => "1 route".to_owned(),
-        count => format!("{count} routes"),
     }
 }

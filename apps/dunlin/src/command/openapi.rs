@@ -2,14 +2,13 @@
 
 use anyhow::Context as _;
 
-use super::check::describe;
 use crate::config::Config;
 use crate::failure::{Failure, is_coloured};
-use crate::service::Plan;
+use crate::service::{Plan, describe};
 
 /// Prints the document. With `offline` it has no types, because the database knows them.
 pub(crate) fn openapi(config: Config, offline: bool) -> Result<(), Failure> {
-    let plan = Plan::new(config)?;
+    let plan = Plan::new(config, None)?;
     if !offline {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let wrong = runtime

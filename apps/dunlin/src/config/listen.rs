@@ -1,5 +1,7 @@
 //! `listen`: the addresses of a listener, each by itself or with its properties.
 
+use std::path::Path;
+
 use dunlin_server::{Addr, Listen};
 use toml::de::DeValue;
 
@@ -11,19 +13,25 @@ const MODE: &str = "a mode in octal digits such as \"0660\"";
 pub(super) fn listeners(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Listen>> {
     value.list(|value| match value.raw() {
         DeValue::Table(_) => table(value, document),
-        _ => address(value, document).map(Into::into),
+        _ => address(value, document.dir).map(Into::into),
     })
 }
 
 /// Reads one address or several.
-pub(super) fn addresses(value: Value<'_>, document: &Document<'_>) -> Option<Vec<Addr>> {
-    value.list(|value| address(value, document))
+pub(super) fn addresses(value: Value<'_>, dir: &Path) -> Option<Vec<Addr>> {
+    value.list(|value| address(value, dir))
+}
+
+/// The addresses of `[admin]`.
+pub(super) fn admin(value: Option<Value<'_>>, dir: &Path) -> Vec<Addr> {
+    let listen = value.and_then(|value| addresses(value, dir));
+    listen.unwrap_or_else(|| vec![Addr::Tcp(([127, 0, 0, 1], 8081).into())])
 }
 
 /// Reads an address. A Unix socket is relative to the configuration, as all paths are.
-fn address(value: Value<'_>, document: &Document<'_>) -> Option<Addr> {
+fn address(value: Value<'_>, dir: &Path) -> Option<Addr> {
     Some(match Addr::read(value)? {
-        Addr::Unix(path) => Addr::Unix(document.dir.join(path)),
+        Addr::Unix(path) => Addr::Unix(dir.join(path)),
         addr => addr,
     })
 }
@@ -31,7 +39,7 @@ fn address(value: Value<'_>, document: &Document<'_>) -> Option<Addr> {
 fn table(value: Value<'_>, document: &Document<'_>) -> Option<Listen> {
     let mut table = value.section("this listener")?;
     table.require::<Addr>("address");
-    let addr = table.get("address").and_then(|value| address(value, document));
+    let addr = table.get("address").and_then(|value| address(value, document.dir));
     let tls: Option<bool> = table.read("tls");
     let mode = table.get("mode").map_or(Some(None), |value| mode(value).map(Some));
     let (user, group) = (table.read("user"), table.read("group"));

@@ -9,6 +9,7 @@ mod account;
 mod certificate;
 mod clashes;
 mod expand;
+mod fingerprints;
 mod include;
 mod layers;
 mod listen;
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dunlin_http::Network;
-use dunlin_server::EventLoop;
+use dunlin_server::{Addr, EventLoop};
 use toml::de::{DeTable, DeValue};
 
 use crate::admit::auth::Auth;
@@ -35,6 +36,7 @@ use crate::openapi::api::Info;
 use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Errors, MAX_CONFIGURATION, Names, Section, Source, nulls, read_file};
 use expand::Expansion;
+pub(crate) use fingerprints::Fingerprints;
 pub(crate) use layers::Cache;
 pub(crate) use log::{Format, Log};
 #[cfg(test)]
@@ -50,6 +52,8 @@ use upstream::Upstream;
 pub(crate) struct Config {
     source: Source,
     warnings: Vec<Diagnostic>,
+    /// The parts that routes depend on, to compare them with those of another reading.
+    pub(crate) fingerprints: Fingerprints,
     /// The server's settings. Its `max_body` is the largest limit of all routes.
     pub(crate) server: dunlin_server::Config,
     /// The proxies in front of this service, whose fields say who the client is.
@@ -103,15 +107,22 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("static", "files in a [[route]]"),
 ];
 
+/// The shortest configuration, for those who have none yet.
+pub(crate) const FIRST_FILE: &str = "\
+A first dunlin.toml:
+
+    [[route]]
+    path = \"/\"
+    text = \"Hello, World!\"
+
+Then `dunlin serve`, and open http://127.0.0.1:8080/.";
+
 // === impl Config ===
 
 impl Config {
     /// Reads the file at `path`. `database_url` has precedence over the file.
     pub(crate) fn load(path: &Path, database_url: Option<&str>) -> Result<Self, Error> {
-        let bytes =
-            read_file(path, MAX_CONFIGURATION).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
-        let name = path.display().to_string();
-        let text = String::from_utf8(bytes).map_err(|error| Error::foreign(&name, &error))?;
+        let (name, text) = text(path)?;
         let dir = path.parent().unwrap_or(Path::new(""));
         Self::parse(&name, &text, dir, database_url)
     }
@@ -156,7 +167,27 @@ impl Config {
         }
     }
 
+    /// The addresses of `[admin]` of the file at `path`, as far as they can be read. `None` without
+    /// the table. The file may be wrong elsewhere.
+    pub(crate) fn admin_addresses(path: &Path) -> Result<Option<Vec<Addr>>, Error> {
+        let (name, text) = text(path)?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let ignored = Errors::default();
+        let mut source = Source::new(&name, &text);
+        include::add(&mut source, dir, &ignored);
+        let text = source.text.clone();
+        let (mut document, _) = DeTable::parse_recoverable(&text);
+        let variable = |name: &str| std::env::var(name).ok();
+        let (errors, warnings) = (&ignored, &ignored);
+        let hidden = Vec::new();
+        Expansion { dir, variable: &variable, errors, warnings, hidden }.table(document.get_mut());
+        let mut table = Section::new("the file", document.get_ref(), 0..0, &ignored);
+        let admin = table.section("admin", "[admin]");
+        Ok(admin.map(|mut table| listen::admin(table.get("listen"), dir)))
+    }
+
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
+        let fingerprints = Fingerprints::read(&table, url, document.dir);
         let certificate_span = table.nested_span(&["server", "tls", "certificate"]);
         let Server { mut server, trusted_proxies, request_id, redirects_to_https, account, restrict } =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
@@ -223,6 +254,7 @@ impl Config {
             finish,
             source: Source::default(),
             warnings: Vec::new(),
+            fingerprints,
         };
         table.finish(|key| {
             let (_, place) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
@@ -260,6 +292,23 @@ impl Config {
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }
+}
+
+/// The number of routes, in words.
+pub(crate) fn count(routes: usize) -> String {
+    match routes {
+        1 => "1 route".to_owned(),
+        count => format!("{count} routes"),
+    }
+}
+
+/// The name and the text of the file at `path`.
+fn text(path: &Path) -> Result<(String, String), Error> {
+    let bytes =
+        read_file(path, MAX_CONFIGURATION).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
+    let name = path.display().to_string();
+    let text = String::from_utf8(bytes).map_err(|error| Error::foreign(&name, &error))?;
+    Ok((name, text))
 }
 
 /// The number of event loops.

@@ -57,6 +57,7 @@ impl OpenApi {
             admission: admission.clone(),
             finish: finish.clone(),
             log,
+            fingerprint: None,
         };
         let mut routes = vec![route(spans.0, path, Content::Document)];
         routes.extend(page.map(|page| route(spans.1, page, Content::Page(html.into()))));

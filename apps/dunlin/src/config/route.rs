@@ -9,7 +9,9 @@ use toml::de::DeTable;
 use crate::admit::Admission;
 use crate::finish::Finish;
 use crate::hosts::HostPattern;
-use crate::reader::{Diagnostic, Document, Methods, Pattern, Read as _, Section, Size, Span, Value, nearest, one_of};
+use crate::reader::{
+    Diagnostic, Document, Fingerprint, Methods, Pattern, Read as _, Section, Size, Span, Value, nearest, one_of,
+};
 use crate::routes::{Cache, Head, KINDS, Key, Kind, Query, Room};
 
 /// The keys that a route of any kind has.
@@ -56,6 +58,8 @@ pub(crate) struct Route {
     pub(crate) finish: Finish,
     /// `true` if a request gets an access line.
     pub(crate) log: bool,
+    /// The table and its defaults; `None` for a route that no table of its own describes.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 // === impl Route ===
@@ -70,6 +74,7 @@ impl Route {
     ) -> Option<Self> {
         let mut table = value.section("this route")?.with_defaults(defaults.iter().copied());
         let span = table.value_span("path");
+        let fingerprint = Some(table.fingerprint());
         let path = table.require::<Pattern>("path");
         let hosts = match table.get("host") {
             Some(value) if !site.is_empty() => {
@@ -122,6 +127,7 @@ impl Route {
             admission: admission?,
             finish: finish?,
             log,
+            fingerprint,
         })
     }
 }

@@ -8,7 +8,7 @@ use dunlin_http::Network;
 use dunlin_server::{Addr, Config, EventLoop, Http2};
 
 use super::account::account;
-use super::listen::{addresses, listeners};
+use super::listen::listeners;
 use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Read, Section, Value};
 
@@ -170,9 +170,7 @@ impl Default for Server {
 impl Admin {
     /// Reads `[admin]`. `public` are the addresses of the service itself.
     pub(super) fn read(mut table: Section<'_>, public: &[Addr], document: &Document<'_>) -> Self {
-        let value = table.get("listen");
-        let listen = value.and_then(|value| addresses(value, document));
-        let listen = listen.unwrap_or_else(|| vec![Addr::Tcp(([127, 0, 0, 1], 8081).into())]);
+        let listen = super::listen::admin(table.get("listen"), document.dir);
         let hosts = table.or("hosts", Vec::new());
         let is_public = table.or("public", false);
         let span = table.value_span("listen");

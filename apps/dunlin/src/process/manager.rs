@@ -16,6 +16,14 @@ impl Manager {
         Self::send(&[NotifyState::MainPid(std::process::id()), NotifyState::Status(status), NotifyState::Ready]);
     }
 
+    /// The service reads its configuration again (sd_notify(3), `RELOADING=1`).
+    pub(crate) fn reloading(self) {
+        let now = NotifyState::monotonic_usec_now();
+        let reloading =
+            [Some(NotifyState::Reloading), now.ok(), Some(NotifyState::Status("reading the configuration again"))];
+        Self::send(&reloading.into_iter().flatten().collect::<Vec<_>>());
+    }
+
     /// The service stops.
     pub(crate) fn stopping(self) {
         Self::send(&[NotifyState::Stopping, NotifyState::Status("stopping: answering what is under way")]);

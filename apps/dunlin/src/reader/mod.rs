@@ -5,6 +5,7 @@
 
 mod document;
 mod file;
+mod fingerprint;
 mod methods;
 mod names;
 mod pattern;
@@ -16,6 +17,7 @@ mod value;
 
 pub(crate) use document::{Document, Names, nulls, others_can_read};
 pub(crate) use file::{MAX_CONFIGURATION, MAX_NAMED, read_file, read_text};
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use methods::Methods;
 pub(crate) use names::{Field, Group, media_type, upstream_url};
 pub(crate) use pattern::{Pattern, Piece};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::fingerprint::Fingerprint;
 use super::source::{Diagnostic, Span};
 use super::units::Size;
 use super::value::{Errors, Read, Value, nearest, one_of};
@@ -49,6 +50,16 @@ impl<'d> Section<'d> {
     /// The table itself, and its defaults.
     fn tables(&self) -> impl Iterator<Item = &'d DeTable<'d>> {
         std::iter::once(self.table).chain(self.defaults.iter().copied())
+    }
+
+    /// The fingerprint of the table and its defaults.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_tables(self.tables())
+    }
+
+    /// The value of `key` in the table itself, which is not asked for by this.
+    pub(crate) fn peek(&self, key: &str) -> Option<&'d DeValue<'d>> {
+        self.table.get(key).map(Spanned::get_ref)
     }
 
     /// Returns `true` if the table itself has `key`, known or not.

@@ -218,6 +218,12 @@ impl Clients {
         Ok(client)
     }
 
+    /// Counts the figures of a client that is there already.
+    pub(crate) fn add(&self, client: Client) -> Client {
+        self.0.lock().push(client.clone());
+        client
+    }
+
     /// The figures of all clients. The same figure of several clients is there several times.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         self.0.lock().iter().flat_map(|client| client.stats().metrics()).collect()

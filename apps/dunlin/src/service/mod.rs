@@ -1,9 +1,12 @@
 //! The path of a request: observe, route, admit, compress, cache, handle, finish.
 //!
-//! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`] on that loop. Other
-//! loops write to nothing in it.
+//! Each event loop has a [`LoopState`] of its own, made by [`Plan::build`]. Other loops write to
+//! nothing in it. A reload exchanges it; see [`Service`].
 
 mod boxed;
+mod build;
+mod describe;
+mod health;
 mod https;
 mod identify;
 mod live;
@@ -12,6 +15,8 @@ mod optional;
 mod plan;
 mod request_fields;
 mod request_id;
+mod running;
+mod scopes;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,14 +38,19 @@ use crate::finish::RouteFinish;
 use crate::hosts::HostRouter;
 use crate::log::{Access, AccessLog, Origin};
 use crate::telemetry::{LoopCounters, UNMATCHED};
+pub(crate) use describe::{describe, describe_later};
+pub(crate) use health::Health;
 use observe::{Observe, Watch};
 use optional::Optional;
 pub(crate) use plan::Plan;
+use running::Slot;
+pub(crate) use running::{Built, Service};
+use scopes::Scopes;
 
 /// The service of one event loop, or of one of its connections.
 #[derive(Clone)]
 pub(crate) struct App {
-    state: Arc<LoopState>,
+    slot: Arc<Slot>,
     /// The identity by the certificate of the connection's client.
     identity: Option<Arc<Identity>>,
 }
@@ -59,6 +69,8 @@ pub(crate) struct LoopState {
     has_cors: bool,
     /// The redirect of plain requests, if they are not answered otherwise.
     https: Option<https::HttpsRedirect>,
+    /// The end of what its requests have stored.
+    _scopes: Arc<Scopes>,
 }
 
 /// A route of one event loop.
@@ -98,7 +110,7 @@ impl Connect for App {
     fn connect(&self, connection: &Arc<Connection>) -> Self {
         let certificate = connection.client_certificates().first();
         let identity = certificate.and_then(|der| identity_of_certificate(der)).map(Arc::new);
-        Self { state: self.state.clone(), identity }
+        Self { slot: self.slot.clone(), identity }
     }
 }
 
@@ -107,7 +119,7 @@ impl Handler<Exchange> for App {
     type Future = Observe;
 
     fn handle(&self, mut request: Request<Body>, exchange: &Exchange) -> Observe {
-        let state = &self.state;
+        let state = self.slot.current();
         let connection = exchange.connection();
         let peer = ClientInfo::new(connection.remote().map(|remote| remote.ip()), connection.is_secure());
         if state.router.has_hosts() {
@@ -136,11 +148,16 @@ impl Handler<Exchange> for App {
         });
         let begun = route.finish.as_ref().map(|finish| finish.begin(&request, &context.client, identity.as_ref()));
         let tunnel = route.forwards.then(|| connection.clone());
-        let watch = Watch::new(state.clone(), index, access, tunnel, begun, identity.clone());
+        let watch = Watch::new(state, index, access, tunnel, begun, identity.clone());
+        let state = watch.state();
+        let route = state.route(index);
         if let Some(https) = state.https.filter(|_| !context.client.https && peer.ip.is_some()) {
             return Observe::answered(https.response(&request), watch);
         }
-        let Some(layers) = &route.layers else { return Observe::answered(state.refuse(&request, peer), watch) };
+        let Some(layers) = &route.layers else {
+            let response = state.refuse(&request, peer);
+            return Observe::answered(response, watch);
+        };
         if route.is_cached && context.client.https {
             request.extensions_mut().insert(Scheme::HTTPS);
         }
@@ -157,7 +174,8 @@ impl Handler<Exchange> for App {
                 }
             }
         }
-        Observe::new(layers.handle(request, &context), watch)
+        let future = layers.handle(request, &context);
+        Observe::new(future, watch)
     }
 }
 

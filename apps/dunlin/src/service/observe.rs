@@ -117,6 +117,11 @@ impl Watch {
         Self { state, route, started: Instant::now(), access, connection, begun, identity, is_over: false }
     }
 
+    /// The parts that the request began with.
+    pub(super) const fn state(&self) -> &Arc<LoopState> {
+        &self.state
+    }
+
     /// Takes the head of the response, and edits it if the route has edits.
     fn head(mut self, reply: &mut Reply) {
         let ttfb = self.started.elapsed();

@@ -1,126 +1,141 @@
-//! [`Plan`]: from the configuration to the service of each event loop.
+//! [`Plan`]: from the configuration to the parts that all event loops share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context as _, Result};
-use dunlin_cache::{Cache, RoutePolicy};
-use dunlin_compress::{CompressLayer, DecompressLayer};
+use anyhow::Context as _;
+use dunlin_cache::Cache;
+use dunlin_compress::CompressLayer;
 use dunlin_fetch::Client;
-use dunlin_http::{Clock, Context, Metric, SharedHandler};
+use dunlin_http::{Clock, Metric};
 use dunlin_live::Hub;
-use dunlin_pg::{Access, Database, Declared, Pool};
-use http::Method;
-use tower_layer::Layer;
+use dunlin_pg::Declared;
 
-use super::boxed::Boxed;
-use super::live::Live;
-use super::optional::Optional;
-use super::request_fields::EditRequest;
-use super::{App, Cached, Layers, LoopState, RouteState};
-use crate::admit::auth;
-use crate::admit::{Admit, Reload};
+use super::scopes::Scopes;
+use crate::admit::{WatchedFiles, auth};
 use crate::config::{Config, Route};
 use crate::failure::{Failure, is_coloured};
-use crate::finish::{self, RouteFinish};
-use crate::hosts::HostRouter;
 use crate::log::AccessLog;
 use crate::openapi::Interface;
-use crate::reader::{Diagnostic, Pattern};
-use crate::routes::{self, Captures, Clients, EventLoop, Prepared, Process, Query, Resource};
-use crate::telemetry::{Label, Telemetry};
+use crate::reader::{Diagnostic, Fingerprint};
+use crate::routes::{Clients, Prepared, Process, Query};
+use crate::telemetry::{Label, Labels, Telemetry};
 
-/// The parts that all event loops share, made once.
+/// The parts of a configuration that all event loops share. A reload makes a new plan, which takes
+/// over what stays the same.
 ///
-/// Parts with sockets are not here: each loop makes its own.
+/// Parts with sockets are not here: each loop has its own.
 pub(crate) struct Plan {
-    config: Config,
-    cache: Cache,
-    compress: CompressLayer,
-    /// The prepared part of each route, in the order of the configuration.
-    prepared: Vec<Box<dyn Prepared>>,
+    pub(super) config: Config,
+    pub(super) cache: Cache,
+    pub(super) compress: CompressLayer,
+    /// The settings of each route, in the order of the configuration.
+    pub(super) settings: Vec<Option<Fingerprint>>,
+    /// The prepared part of each route, in the same order.
+    pub(super) prepared: Vec<Arc<dyn Prepared>>,
     /// The authenticators by the names of their tables.
-    auth: HashMap<String, auth::Prepared>,
+    pub(super) auth: HashMap<String, Arc<auth::Prepared>>,
     /// The files that are read again when they change.
-    reload: Reload,
-    clients: Clients,
-    telemetry: Arc<Telemetry>,
+    files: WatchedFiles,
+    pub(super) clients: Clients,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) labels: Labels,
     /// The results that are watched.
     hub: Hub,
     interface: Interface,
     /// The groups that notices of the database invalidate; empty if there are no notices.
-    groups: Vec<String>,
+    pub(super) groups: Vec<String>,
     /// `true` while notices may be lost.
-    notices_lost: Arc<AtomicBool>,
-    access: AccessLog,
+    pub(super) notices_lost: Arc<AtomicBool>,
+    pub(super) access: AccessLog,
+    pub(super) scopes: Arc<Scopes>,
 }
 
 // === impl Plan ===
 
 impl Plan {
+    /// Makes the plan of a configuration. It takes over what `before` has and what stays the same.
+    ///
     /// # Errors
     /// A wrong setting of a route, with its place.
-    pub(crate) fn new(config: Config) -> Result<Self, Failure> {
-        let client = Client::new(config.fetch.clone()).context("[fetch]")?;
-        let (hub, interface) = (Hub::new(dunlin_live::Config::default()), Interface::default());
-        let process = Process {
-            database: config.database.as_ref(),
-            fetch: &config.fetch,
-            trusted: &config.trusted_proxies,
-            upstreams: &config.upstreams.iter().map(|upstream| (upstream.name(), upstream)).collect(),
-            hub: &hub,
-            api: &interface.api,
-            client: &client,
-        };
-        let mut wrong = Vec::new();
-        let mut prepared = Vec::with_capacity(config.routes.len());
-        for route in &config.routes {
-            match route.room.prepare(&process) {
-                Ok(part) => prepared.push(part),
-                Err(error) => wrong.push(Diagnostic::new(route.span.clone(), format!("{}: {error:#}", named(route)))),
-            }
+    pub(crate) fn new(mut config: Config, before: Option<&Self>) -> Result<Self, Failure> {
+        if let Some(before) = before {
+            take_over(&mut config, &before.config);
         }
-        let (mut auth, reload) = (HashMap::new(), Reload::default());
+        let client = Client::new(config.fetch.clone()).context("[fetch]")?;
+        let hub = before.map_or_else(|| Hub::new(dunlin_live::Config::default()), |before| before.hub.clone());
+        let files = before.map(|before| before.files.clone()).unwrap_or_default();
+        let interface = Interface::default();
+        let settings = config.fingerprints.of_routes(&config.routes);
+        let mut wrong = Vec::new();
+        let prepared = {
+            let process = Process {
+                database: config.database.as_ref(),
+                fetch: &config.fetch,
+                trusted: &config.trusted_proxies,
+                upstreams: &config.upstreams.iter().map(|upstream| (upstream.name(), upstream)).collect(),
+                hub: &hub,
+                api: &interface.api,
+                client: &client,
+            };
+            prepare(&config, &settings, &process, before, &mut wrong)
+        };
+        if let Some(before) = before {
+            keep_counts(&mut config.routes, &settings, before);
+        }
+        let mut auth = HashMap::new();
         for one in &config.auth {
-            match one.prepare(&config.fetch, &reload) {
-                Ok(prepared) => drop(auth.insert(one.name.clone(), prepared)),
-                Err(error) => wrong.push(Diagnostic::new(one.span.clone(), format!("{error:#}"))),
+            match before.and_then(|before| before.kept_auth(one, &config)) {
+                Some(kept) => drop(auth.insert(one.name.clone(), kept)),
+                None => match one.prepare(&config.fetch, &files) {
+                    Ok(prepared) => drop(auth.insert(one.name.clone(), Arc::new(prepared))),
+                    Err(error) => wrong.push(Diagnostic::new(one.span.clone(), format!("{error:#}"))),
+                },
             }
         }
         if !wrong.is_empty() {
             return Err(Failure::Config(config.explain(wrong, is_coloured())));
         }
-        let cache = match &config.cache.redis {
-            None => Cache::new(config.cache.config.clone()),
-            Some(store) => Cache::with_store(config.cache.config.clone(), Clock::system(), store.clone()),
+        let prints = &config.fingerprints;
+        let kept = before.filter(|before| before.config.fingerprints.cache == prints.cache);
+        let cache = kept.map_or_else(|| cache(&config, &hub), |before| before.cache.clone());
+        let kept = before.filter(|before| before.config.fingerprints.compression == prints.compression);
+        let compress = match kept {
+            Some(before) => before.compress.clone(),
+            None => CompressLayer::new(config.compression.clone())?,
         };
-        if has_live(&config) {
-            let hub = hub.clone();
-            cache.observe(move |invalidation| match invalidation.all {
-                true => hub.invalidate_all(),
-                false => hub.invalidate(&invalidation.groups),
-            });
-        }
-        let groups = groups(&config);
-        hub.set_lost(!groups.is_empty());
         let labels = config.routes.iter().map(|route| Label { path: route.name(), methods: route.methods.to_string() });
         interface.begin(&config);
-        Ok(Self {
+        let plan = Self {
+            scopes: Arc::new(Scopes::new(&cache, &settings)),
+            compress,
+            settings,
             prepared,
             interface,
             auth,
-            reload,
+            files,
             cache,
-            hub,
-            compress: CompressLayer::new(config.compression.clone())?,
             clients: Clients::default(),
-            telemetry: Arc::new(Telemetry::new(labels)),
-            groups,
-            notices_lost: Arc::new(AtomicBool::new(true)),
+            telemetry: before.map_or_else(|| Arc::new(Telemetry::new()), |before| before.telemetry.clone()),
+            labels: Labels::new(labels),
+            groups: groups(&config),
+            notices_lost: before.map_or_else(Arc::default, |before| before.notices_lost.clone()),
             access: AccessLog::new(&config.log),
+            hub,
             config,
-        })
+        };
+        if before.is_none() {
+            plan.set_notices_lost(!plan.groups.is_empty());
+        }
+        Ok(plan)
+    }
+
+    /// The authenticator of the same name, if it can stay as it is.
+    fn kept_auth(&self, auth: &auth::Auth, config: &Config) -> Option<Arc<auth::Prepared>> {
+        let (own, other) = (&self.config.fingerprints, &config.fingerprints);
+        let is_same = own.fetch == other.fetch && own.auth.get(&auth.name) == other.auth.get(&auth.name);
+        self.auth.get(&auth.name).filter(|_| is_same && auth.is_kept()).cloned()
     }
 
     /// The description of the queries for clients.
@@ -173,22 +188,33 @@ impl Plan {
     ///
     /// # Errors
     /// The thread for it cannot be started.
-    pub(crate) fn watch_files(&self) -> Result<()> {
-        Ok(self.reload.start()?)
+    pub(crate) fn watch_files(&self) -> anyhow::Result<()> {
+        Ok(self.files.start()?)
     }
 
-    /// Begins the health checks of upstreams, on the runtime that this is called on. They end with
-    /// it.
-    pub(crate) fn start_checks(&self) {
-        for upstream in &self.config.upstreams {
-            let checks = upstream.clone().run_checks(self.config.fetch.clone());
-            let name = upstream.name().to_owned();
-            tokio::spawn(async move {
-                if let Err(error) = checks.await {
-                    tracing::error!("upstream {name}: no health checks: {error}");
-                }
-            });
-        }
+    /// Reads the watched files again that have changed.
+    pub(crate) fn look_at_files(&self) {
+        self.files.look();
+    }
+
+    /// Ends every stream of events, and refuses new ones.
+    pub(crate) fn close_events(&self) {
+        self.hub.close();
+    }
+
+    /// The figures of each route.
+    pub(crate) fn totals(&self) -> Vec<(&Label, crate::telemetry::RouteTotals)> {
+        self.telemetry.totals(&self.labels)
+    }
+
+    /// The scopes of the responses that it stores.
+    pub(crate) fn scopes(&self) -> &Arc<Scopes> {
+        &self.scopes
+    }
+
+    /// Forgets the figures of routes that it does not have.
+    pub(crate) fn forget_others(&self) {
+        self.telemetry.keep(&self.labels);
     }
 
     /// The servers of all upstreams, each with the name of its upstream.
@@ -221,140 +247,79 @@ impl Plan {
         }
         metrics
     }
+}
 
-    /// Makes the service of the loop that it is called on: the loop's pool and clients live there.
-    pub(crate) fn build(&self) -> Result<(App, Option<Pool>)> {
-        let client = self.clients.open(self.config.fetch.clone()).context("[fetch]")?;
-        let pool = self.config.database.as_ref().map(Database::pool);
-        let mut router = HostRouter::new();
-        let resources = self.resources();
-        let mut routes = Vec::with_capacity(self.prepared.len());
-        for (index, (route, prepared)) in self.config.routes.iter().zip(&self.prepared).enumerate() {
-            router.insert(&route.hosts, route.methods.as_slice(), route.path.as_str(), index)?;
-            let event_loop = EventLoop {
-                client: &client,
-                clients: &self.clients,
-                pool: pool.as_ref(),
-                store: &self.cache,
-                max_body: self.max_body(route),
-                resource: self.resource(route, &resources),
-            };
-            let handler = prepared.build(&event_loop).with_context(|| named(route))?;
-            let mut layers = self.layers(route, handler);
-            if let Some(events) = prepared.events(&event_loop) {
-                let live = Live { events: edited(route, events), layers };
-                layers = Optional::Without(Optional::Without(Arc::new(live)));
-            }
-            routes.push(self.route(index, route, layers, &client));
+/// Takes over the parts with connections and with state of an earlier configuration, as far as
+/// their settings are the same.
+fn take_over(config: &mut Config, before: &Config) {
+    let (own, other) = (&config.fingerprints, &before.fingerprints);
+    if own.database == other.database && config.database.is_some() {
+        config.database.clone_from(&before.database);
+    }
+    if own.cache == other.cache {
+        config.cache.redis.clone_from(&before.cache.redis);
+    }
+    if own.fetch != other.fetch {
+        return;
+    }
+    for upstream in &mut config.upstreams {
+        let is_same = own.upstreams.get(upstream.name()) == other.upstreams.get(upstream.name());
+        let kept = before.upstreams.iter().find(|kept| is_same && kept.name() == upstream.name());
+        if let Some(kept) = kept {
+            upstream.clone_from(kept);
         }
-        let counters = self.telemetry.join();
-        let request_id = self.config.request_id;
-        let parts = finish::Parts { cors: None, path: &Pattern::unknown(), request_id, forwards: false };
-        let finish = RouteFinish::new(&self.config.finish, &parts);
-        let unmatched =
-            RouteState::unmatched(self.access.is_on, finish, self.config.trusted_proxies.clone().into(), routes.len());
-        let has_cors = self.config.routes.iter().any(|route| route.admission.cors.is_some());
-        let routes = routes.into();
-        let redirect = || super::https::HttpsRedirect::new(&self.config.server.listen);
-        let https = self.config.redirects_to_https.then(redirect);
-        let state =
-            LoopState { router, routes, unmatched, counters, access: self.access.clone(), request_id, has_cors, https };
-        Ok((App { state: Arc::new(state), identity: None }, pool))
-    }
-
-    fn route(&self, index: usize, route: &Route, layers: Layers, client: &Client) -> RouteState {
-        let parts = finish::Parts {
-            cors: route.admission.cors.as_ref(),
-            path: &route.path,
-            request_id: self.config.request_id,
-            forwards: route.kind.forwards,
-        };
-        RouteState {
-            path: route.name(),
-            log: self.access.is_on && route.log,
-            admit: self.admit(route, client),
-            layers: Some(layers),
-            finish: RouteFinish::new(&route.finish, &parts),
-            forwards: route.kind.forwards,
-            is_cached: matches!(route.cache, routes::Cache::Stored(_)),
-            reads_fields: reads_fields(route),
-            trusted: [&self.config.trusted_proxies, route.room.trusted()].concat().into(),
-            counters: index,
-        }
-    }
-
-    /// The facts about the other routes of the same resource that a query needs.
-    fn resource<'p>(&'p self, route: &Route, resources: &HashMap<String, Resource<'p>>) -> Resource<'p> {
-        let Some(query) = route.room.query() else { return Resource::default() };
-        let resource = resources.get(&route.name()).copied().unwrap_or_default();
-        let writes = query.declaration.access == Access::Write;
-        Resource { representation: resource.representation.filter(|_| writes), ..resource }
-    }
-
-    /// The facts about the resources that queries answer for, by the names of their routes, which
-    /// have the hosts and the path.
-    fn resources(&self) -> HashMap<String, Resource<'_>> {
-        let mut resources: HashMap<String, Resource<'_>> = HashMap::new();
-        for (route, prepared) in self.config.routes.iter().zip(&self.prepared) {
-            let (is_representation, accepts_query) = (route.is_representation(), route.takes(&Method::QUERY));
-            if is_representation || accepts_query {
-                let resource = resources.entry(route.name()).or_default();
-                resource.accepts_query |= accepts_query;
-                let declared = prepared.declared().filter(|_| is_representation);
-                resource.representation = resource.representation.or(declared);
-            }
-        }
-        resources
-    }
-
-    fn admit(&self, route: &Route, client: &Client) -> Option<Admit> {
-        // The server enforces the largest limit of all routes.
-        let max_body = Some(self.max_body(route)).filter(|limit| *limit < self.config.server.max_body);
-        let names = route.admission.auth.iter().filter_map(|name| self.auth.get(name));
-        route.admission.build(max_body, names.map(|auth| auth.build(client)).collect())
-    }
-
-    fn layers(&self, route: &Route, handler: SharedHandler<Context>) -> Layers {
-        let handler = edited(route, handler);
-        let handler: SharedHandler<Context> = match route.decode {
-            false => handler,
-            true => Arc::new(Boxed(DecompressLayer::new(self.max_body(route)).layer(handler))),
-        };
-        let cached: Cached = match &route.cache {
-            routes::Cache::Stored(policy) => Optional::With(self.store(route, policy).layer(handler)),
-            routes::Cache::Off | routes::Cache::Browser(_) => Optional::Without(handler),
-        };
-        let compression = &self.config.compression;
-        match route.compress && !compression.prefer.is_empty() && route.room.is_compressible(compression) {
-            true => Optional::With(self.compress.layer(cached)),
-            false => Optional::Without(cached),
-        }
-    }
-
-    fn store(&self, route: &Route, policy: &RoutePolicy) -> dunlin_cache::CacheLayer {
-        let mut policy = policy.clone();
-        if let Some(key) = route.room.query_key() {
-            policy.query = key;
-        }
-        if self.groups.iter().any(|group| policy.groups.contains(group)) {
-            policy.pause = Some(self.notices_lost.clone());
-        }
-        self.cache.layer(policy)
-    }
-
-    /// The limit of a route's request bodies.
-    fn max_body(&self, route: &Route) -> u64 {
-        route.max_body.unwrap_or(self.config.max_body)
     }
 }
 
-/// The handler with the edits of a route's requests in front of it.
-fn edited(route: &Route, handler: SharedHandler<Context>) -> SharedHandler<Context> {
-    let fields = &route.admission.request_fields;
-    match fields.is_empty() {
-        true => handler,
-        false => Arc::new(EditRequest::new(fields.clone(), Captures::new(&route.path), handler)),
+/// The prepared part of each route. One that an earlier plan has stays in use.
+fn prepare(
+    config: &Config,
+    settings: &[Option<Fingerprint>],
+    process: &Process<'_>,
+    before: Option<&Plan>,
+    wrong: &mut Vec<Diagnostic>,
+) -> Vec<Arc<dyn Prepared>> {
+    let before = before.into_iter().flat_map(|before| before.settings.iter().zip(&before.prepared));
+    let known: HashMap<Fingerprint, &Arc<dyn Prepared>> =
+        before.filter_map(|(settings, prepared)| Some(((*settings)?, prepared))).collect();
+    let mut all: Vec<Arc<dyn Prepared>> = Vec::with_capacity(config.routes.len());
+    for (route, settings) in config.routes.iter().zip(settings) {
+        if let Some(kept) = settings.and_then(|settings| known.get(&settings)) {
+            all.push(Arc::clone(kept));
+            continue;
+        }
+        match route.room.prepare(process) {
+            Ok(part) => all.push(part.into()),
+            Err(error) => wrong.push(Diagnostic::new(route.span.clone(), format!("{}: {error:#}", named(route)))),
+        }
     }
+    all
+}
+
+/// Lets the rate limits of routes that stay the same go on with their counts.
+fn keep_counts(routes: &mut [Route], settings: &[Option<Fingerprint>], before: &Plan) {
+    let known = before.settings.iter().zip(&before.config.routes);
+    let known: HashMap<Fingerprint, &Route> =
+        known.filter_map(|(settings, route)| Some(((*settings)?, route))).collect();
+    for (route, settings) in routes.iter_mut().zip(settings) {
+        if let Some(before) = settings.and_then(|settings| known.get(&settings)) {
+            route.admission.take_over_counts(&before.admission);
+        }
+    }
+}
+
+/// The cache of a configuration, whose invalidations reach the results that are watched.
+fn cache(config: &Config, hub: &Hub) -> Cache {
+    let cache = match &config.cache.redis {
+        None => Cache::new(config.cache.config.clone()),
+        Some(store) => Cache::with_store(config.cache.config.clone(), Clock::system(), store.clone()),
+    };
+    let hub = hub.clone();
+    cache.observe(move |invalidation| match invalidation.all {
+        true => hub.invalidate_all(),
+        false => hub.invalidate(&invalidation.groups),
+    });
+    cache
 }
 
 /// Returns `true` if a route has events.
@@ -362,14 +327,7 @@ fn has_live(config: &Config) -> bool {
     config.routes.iter().any(|route| route.room.query().is_some_and(|query| !query.live().is_empty()))
 }
 
-/// Returns `true` if the cache, the handler or a condition of a route reads fields of requests.
-fn reads_fields(route: &Route) -> bool {
-    let is_cached = matches!(route.cache, routes::Cache::Stored(_));
-    let in_query = route.room.query().is_some_and(Query::reads_fields);
-    is_cached || route.kind.forwards || in_query || route.admission.reads_fields()
-}
-
-fn named(route: &Route) -> String {
+pub(super) fn named(route: &Route) -> String {
     format!("the route {} {}", route.methods, route.name())
 }
 

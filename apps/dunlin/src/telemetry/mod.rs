@@ -3,6 +3,7 @@
 //!
 //! The hot path adds to counters that exist since the loop began. `/metrics` sums them up.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,17 +13,23 @@ use parking_lot::Mutex;
 
 pub(crate) use dunlin_http::{Histogram, HistogramCounts as Counts};
 
-/// All counters of the process.
+/// All counters of the process. A route that a reload keeps goes on with its counters.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     pub(crate) started: Instant,
-    /// The routes' labels; the last one stands for requests that no route answered.
-    routes: Vec<Label>,
-    loops: Mutex<Vec<Arc<LoopCounters>>>,
+    loops: Mutex<HashMap<usize, ByLabel>>,
 }
 
+/// The counters of one event loop, by the names of their routes.
+type ByLabel = HashMap<Label, Arc<RouteCounters>>;
+
+/// The names of routes in the order of the configuration. The last one stands for requests that no
+/// route answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels(Arc<[Label]>);
+
 /// The names of a route in figures.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Label {
     pub(crate) path: String,
     /// The methods, which tell routes of one path apart.
@@ -31,7 +38,7 @@ pub(crate) struct Label {
 
 /// The counters of one loop: one for each route, and one for requests that none answered.
 #[derive(Debug)]
-pub(crate) struct LoopCounters(Box<[RouteCounters]>);
+pub(crate) struct LoopCounters(Box<[Arc<RouteCounters>]>);
 
 /// The counters of one route.
 #[derive(Debug, Default)]
@@ -61,33 +68,45 @@ pub(crate) struct RouteTotals {
 /// The name of the requests that no route answered.
 pub(crate) const UNMATCHED: &str = "(none)";
 
+// === impl Labels ===
+
+impl Labels {
+    pub(crate) fn new(routes: impl IntoIterator<Item = Label>) -> Self {
+        let unmatched = Label { path: UNMATCHED.to_owned(), methods: String::new() };
+        Self(routes.into_iter().chain([unmatched]).collect())
+    }
+}
+
 // === impl Telemetry ===
 
 impl Telemetry {
-    pub(crate) fn new(routes: impl IntoIterator<Item = Label>) -> Self {
-        let unmatched = Label { path: UNMATCHED.to_owned(), methods: String::new() };
-        let routes = routes.into_iter().chain([unmatched]).collect();
-        Self { started: Instant::now(), routes, loops: Mutex::default() }
+    pub(crate) fn new() -> Self {
+        Self { started: Instant::now(), loops: Mutex::default() }
     }
 
-    /// The counters of one more loop.
-    pub(crate) fn join(&self) -> Arc<LoopCounters> {
-        let counters = Arc::new(LoopCounters(self.routes.iter().map(|_| RouteCounters::default()).collect()));
-        self.loops.lock().push(counters.clone());
-        counters
+    /// The counters of one loop for these routes.
+    pub(crate) fn counters(&self, index: usize, labels: &Labels) -> Arc<LoopCounters> {
+        let mut loops = self.loops.lock();
+        let known = loops.entry(index).or_default();
+        let counters = labels.0.iter().map(|label| known.entry(label.clone()).or_default().clone());
+        Arc::new(LoopCounters(counters.collect()))
+    }
+
+    /// Forgets the counters of all other routes.
+    pub(crate) fn keep(&self, labels: &Labels) {
+        let kept: HashSet<&Label> = labels.0.iter().collect();
+        self.loops.lock().values_mut().for_each(|known| known.retain(|label, _| kept.contains(label)));
     }
 
     /// The sums of each route.
-    pub(crate) fn totals(&self) -> Vec<(&Label, RouteTotals)> {
+    pub(crate) fn totals<'l>(&self, labels: &'l Labels) -> Vec<(&'l Label, RouteTotals)> {
         let loops = self.loops.lock();
-        let sum = |index: usize| {
+        let sum = |label: &Label| {
             let mut totals = RouteTotals::default();
-            for counters in loops.iter() {
-                totals.add(&counters.0[index]);
-            }
+            loops.values().filter_map(|known| known.get(label)).for_each(|counters| totals.add(counters));
             totals
         };
-        self.routes.iter().enumerate().map(|(index, label)| (label, sum(index))).collect()
+        labels.0.iter().map(|label| (label, sum(label))).collect()
     }
 }
 

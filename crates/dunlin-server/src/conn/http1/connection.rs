@@ -209,7 +209,8 @@ where
             persists: persists && !is_last,
         };
         let transaction = self.transaction.insert(Transaction::new(facts, expects, takes_trailers));
-        match admit(request, framing, expects, config) {
+        let max_body = self.owner.shared().max_body();
+        match admit(request, framing, expects, config, max_body) {
             Ok(awaits_continue) => transaction.awaits_continue = awaits_continue,
             Err(status) => {
                 transaction.facts.persists &= status != StatusCode::PAYLOAD_TOO_LARGE;
@@ -225,7 +226,7 @@ where
             return false;
         }
         if framing != Framing::Length(0) {
-            *request.body_mut() = transaction.body(framing, &mut self.io, config.max_body);
+            *request.body_mut() = transaction.body(framing, &mut self.io, max_body);
         }
         self.exchange.set_request((!facts.is_10).then(|| ledger.requests()));
         true
@@ -333,11 +334,17 @@ where
 
 /// Checks a request before its handler is called. Returns `true` if the client waits for a 100
 /// (Continue). An error is the status of the response.
-fn admit<B>(request: &mut Request<B>, framing: Framing, expects: bool, config: &Config) -> Result<bool, StatusCode> {
+fn admit<B>(
+    request: &mut Request<B>,
+    framing: Framing,
+    expects: bool,
+    config: &Config,
+    max_body: u64,
+) -> Result<bool, StatusCode> {
     normalise(request, config.normalise_paths)?;
     let awaits_continue = expects && awaits_continue(request)?;
     match framing {
-        Framing::Length(length) if length > config.max_body => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Framing::Length(length) if length > max_body => Err(StatusCode::PAYLOAD_TOO_LARGE),
         _ => Ok(awaits_continue),
     }
 }

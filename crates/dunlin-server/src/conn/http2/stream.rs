@@ -78,7 +78,8 @@ where
         let unread = Unread::of(request.body());
         let Self { handler, connection, ledger, owner, in_flight } = self;
         let config = &owner.shared().config;
-        let response = match admit(&mut request, config) {
+        let max_body = owner.shared().max_body();
+        let response = match admit(&mut request, config, max_body) {
             Err(response) => {
                 if !response.status().is_success() {
                     let incident = Incident::Rejected { status: response.status(), reason: "" };
@@ -93,7 +94,7 @@ where
                     true => Body::empty(),
                     false => {
                         let body = Received::new(stream, length, sender.clone(), unread.clone());
-                        Inbound::wrap(body, config.max_body, &ledger)
+                        Inbound::wrap(body, max_body, &ledger)
                     }
                 });
                 match call(handler, request, Exchange::on_stream(connection, sender), &mut respond, &in_flight).await {
@@ -151,12 +152,12 @@ where
 }
 
 /// Checks a request. An error is the server's own response.
-fn admit(request: &mut Request<RecvStream>, config: &Config) -> Result<Admitted, Box<Response<Body>>> {
+fn admit(request: &mut Request<RecvStream>, config: &Config, max_body: u64) -> Result<Admitted, Box<Response<Body>>> {
     let refused = |status| Box::new(refuse(status, ""));
     normalise(request, config.normalise_paths).map_err(refused)?;
     let awaits_continue = awaits_continue(request).map_err(refused)?;
     let length = content_length(request.headers()).map_err(refused)?;
-    if length.is_some_and(|length| length > config.max_body) {
+    if length.is_some_and(|length| length > max_body) {
         return Err(refused(StatusCode::PAYLOAD_TOO_LARGE));
     }
     // RFC 9110 §9.3.7: `*` is the server as a whole.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_pg::Pool;
 use parking_lot::Mutex;
 
-use crate::service::Plan;
+use super::Plan;
 
 /// The state of the parts that can be away.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ impl Health {
     pub(crate) fn new(plan: &Plan) -> Self {
         let needed = plan.config().database.is_some();
         Self { database: Mutex::new(needed.then(|| "the database was not asked yet".to_owned())) }
+    }
+
+    /// No database is needed.
+    pub(crate) fn no_database(&self) {
+        *self.database.lock() = None;
     }
 
     /// The reason why the service is not ready.

@@ -1,0 +1,277 @@
+//! The reload: what it exchanges, what it keeps, and what a wrong file does.
+
+use std::path::Path;
+use std::process::Output;
+
+use dunlin_testkit::{Origin, eventually, raw};
+
+use crate::service::{Service, database_at, dunlin};
+
+/// Writes another configuration, with the same addresses.
+pub(crate) fn rewrite(service: &Service, tables: &str) {
+    let path = service.folder().path().join("dunlin.toml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let end = before.find("[admin]").map(|at| at + before[at..].find("\n[").unwrap_or(before.len() - at)).unwrap();
+    // `[admin] listen` is the last line that stays.
+    std::fs::write(&path, format!("{}\n{tables}", before[..end].trim_end())).unwrap();
+}
+
+pub(crate) fn reload(service: &Service) -> Output {
+    dunlin(&["reload"], service.folder())
+}
+
+/// Takes another configuration.
+#[track_caller]
+pub(crate) fn take(service: &Service, tables: &str) -> String {
+    rewrite(service, tables);
+    let out = reload(service);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "reloaded dunlin.toml\n");
+    String::from_utf8(out.stderr).unwrap()
+}
+
+/// The SHA-256 of `first`, `second` and `third`.
+const FIRST: &str = "a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e";
+const SECOND: &str = "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4";
+const THIRD: &str = "b1e99324505bd32da0e1f85dcf5e19a09db0481e8a15f62c41eb320304a8e927";
+
+/// GET on a connection that stays open.
+#[track_caller]
+pub(crate) fn ask(connection: &mut raw::Connection, path: &str) -> raw::Response {
+    connection.send_request("GET", path, &[("Host", "localhost")], b"");
+    connection.read("GET").unwrap()
+}
+
+fn ok(text: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
+}
+
+fn text(path: &str, text: &str) -> String {
+    format!("[[route]]\npath = \"{path}\"\ntext = \"{text}\"\n")
+}
+
+fn status(service: &Service) -> serde_json::Value {
+    serde_json::from_slice(&raw::get(service.admin, "/status.json").body).unwrap()
+}
+
+#[test]
+fn routes_come_go_and_change() {
+    let service = Service::start(&[text("/stays", "one"), text("/goes", "gone"), text("/changes", "old")].concat());
+    let mut kept = raw::Connection::open(service.addr);
+    assert_eq!(ask(&mut kept, "/changes").text(), "old");
+    take(&service, &[text("/changes", "new"), text("/comes", "here"), text("/stays", "one")].concat());
+    for (path, expect) in [("/stays", "one"), ("/changes", "new"), ("/comes", "here")] {
+        assert_eq!(ask(&mut kept, path).text(), expect, "on the connection that was there");
+        assert_eq!(service.get(path).text(), expect);
+    }
+    assert_eq!((ask(&mut kept, "/goes").status, service.get("/goes").status), (404, 404));
+    let totals = status(&service);
+    let count = |path: &str| {
+        let row = totals["routes"].as_array().unwrap().iter().find(|row| row["path"] == path);
+        row.map(|row| row["answers"].as_u64().unwrap())
+    };
+    assert_eq!((count("/changes"), count("/goes")), (Some(3), None), "the counts of a route go on");
+    assert_eq!(totals["reload"]["succeeded"], 1);
+    assert_eq!(totals["reload"]["last"]["result"], "success");
+}
+
+#[test]
+fn a_wrong_file_leaves_all_as_it_was_and_says_why() {
+    let service = Service::start(&text("/", "good"));
+    let wrong = [
+        ("[[route]]\npath = \"/\"\ntxt = \"x\"\n", "\"text\""),
+        ("[[route]]\npath = \"/{*p}\"\nfiles = \"no such folder\"\n", "no such folder"),
+        ("[[route\n", "dunlin.toml:"),
+        ("", "there is no route"),
+        ("[log]\nfile = \"/proc/no/such\"\n[[route]]\npath = \"/\"\ntext = \"x\"\n", "/proc/no"),
+    ];
+    for (number, (tables, reason)) in wrong.into_iter().enumerate() {
+        rewrite(&service, tables);
+        let out = reload(&service);
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{message}");
+        assert!(message.contains(reason) && message.contains("not reloaded"), "{reason}: {message}");
+        assert_eq!(service.get("/").text(), "good");
+        let status = status(&service);
+        assert_eq!(status["reload"]["failed"], number + 1);
+        assert!(status["reload"]["last"]["error"].as_str().unwrap().contains(reason), "{status}");
+        eventually("it is in the log", || service.log().contains(&reason.replace('"', "\\\"")));
+    }
+    let metrics = raw::get(service.admin, "/metrics").text();
+    assert!(metrics.contains("dunlin_reloads_total{result=\"failure\"} 5\n"), "{metrics}");
+    assert!(metrics.contains("dunlin_reloads_total{result=\"success\"} 0\n"));
+    take(&service, &text("/", "better"));
+    assert_eq!(service.get("/").text(), "better");
+    assert_eq!(status(&service)["reload"]["succeeded"], 1);
+}
+
+#[test]
+fn the_service_is_found_by_a_file_that_is_wrong_elsewhere_or_not_at_all() {
+    let service = Service::start(&text("/", "good"));
+    let path = service.folder().path().join("dunlin.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{good}\n[[route]]\npath = 7\n")).unwrap();
+    assert_eq!(reload(&service).status.code(), Some(2));
+    for (tables, expect) in [
+        (text("/", "x"), "has no [admin]"),
+        (format!("[admin]\nlisten = \"127.0.0.1:1\"\n{}", text("/", "x")), "no service answers at"),
+    ] {
+        std::fs::write(&path, tables).unwrap();
+        let out = reload(&service);
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{message}");
+        assert!(message.contains(expect), "{message}");
+    }
+}
+
+#[test]
+fn a_signal_reloads_and_its_repeat_counts_once() {
+    let service = Service::start(&text("/", "old"));
+    rewrite(&service, &text("/", "new"));
+    service.signal(libc::SIGHUP);
+    service.signal(libc::SIGHUP);
+    eventually("it is reloaded", || service.get("/").text() == "new");
+    eventually("it is counted", || status(&service)["reload"]["succeeded"] == 1);
+    // A reload that is requested now would come after that of a second signal.
+    assert_eq!(reload(&service).status.code(), Some(0));
+    assert_eq!(status(&service)["reload"]["succeeded"], 2);
+}
+
+#[test]
+fn reloads_that_are_requested_during_one_are_one() {
+    let service = Service::start(&text("/", "x"));
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| assert_eq!(raw::request(service.admin, "POST", "/reload", &[], b"").status, 200));
+        }
+    });
+    let reload = status(&service)["reload"]["succeeded"].as_u64().unwrap();
+    assert!((1..=12).contains(&reload), "{reload}");
+    assert_eq!(service.get("/").text(), "x");
+}
+
+#[test]
+fn what_needs_a_restart_is_said() {
+    let service = Service::start(&text("/", "x"));
+    let path = service.folder().path().join("dunlin.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("workers = 2", "workers = 3\nkeep_alive = \"9s\"\nmax_body = \"3MB\""))
+        .unwrap();
+    let out = reload(&service);
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{message}");
+    for key in ["workers", "keep_alive"] {
+        let warning = format!("warning: [server] {key} has changed, which takes effect at a restart");
+        assert!(message.contains(&warning), "{message}");
+        eventually("it is in the log", || service.log().contains(&format!("[server] {key} has changed")));
+    }
+    assert!(!message.contains("max_body"), "{message}");
+    // The default limit is 1 MiB.
+    let large = vec![b'x'; 2 << 20];
+    assert_eq!(raw::request(service.addr, "POST", "/", &[], &large).status, 405);
+}
+
+#[test]
+fn a_stored_response_of_an_unchanged_route_is_kept_and_others_are_not() {
+    let origin = Origin::start(|_| ok("from the origin"));
+    let route = |path: &str, age: &str| {
+        format!("[[route]]\npath = \"{path}\"\nproxy = \"http://{}\"\ncache = \"{age}\"\n", origin.addr())
+    };
+    let service = Service::start(&[route("/kept", "1h"), route("/other", "1h")].concat());
+    for path in ["/kept", "/other"] {
+        service.get(path);
+        assert_hit(&service, path);
+    }
+    let calls = origin.count();
+    take(&service, &[text("/more", "more"), route("/other", "2h"), route("/kept", "1h")].concat());
+    assert_hit(&service, "/kept");
+    assert_eq!(origin.count(), calls);
+    service.get("/other");
+    assert_eq!(origin.count(), calls + 1, "its settings have changed");
+    assert_hit(&service, "/other");
+}
+
+#[track_caller]
+fn assert_hit(service: &Service, path: &str) {
+    let response = service.get(path);
+    let status = response.header("cache-status").unwrap_or_default();
+    assert!(status.contains("hit"), "{path}: {status}");
+}
+
+#[test]
+fn a_connection_of_an_unchanged_database_is_kept() {
+    let database = database_at(&crate::database().url());
+    let query = |path: &str, sql: &str| format!("[[route]]\npath = \"{path}\"\nquery = \"{sql}\"\nrows = \"one\"\n");
+    let backend = query("/backend", "SELECT pg_backend_pid() AS pid");
+    let service = Service::with("event_loop = \"shared\"", &format!("{database}shared = 1\n{backend}"), |_| ());
+    let pid = |service: &Service| service.json("/backend")["pid"].as_i64().unwrap();
+    let before = pid(&service);
+    let more = query("/more", "SELECT 42 AS answer");
+    take(&service, &format!("{database}shared = 1\n{more}{backend}"));
+    assert_eq!(pid(&service), before);
+    assert_eq!(service.json("/more")["answer"], 42, "a new statement runs on the connections that are there");
+    take(&service, &format!("{database}shared = 1\napplication_name = \"other\"\n{backend}"));
+    assert_ne!(pid(&service), before, "the settings of the database have changed");
+    // A query that the database refuses is not taken.
+    rewrite(&service, &format!("{database}shared = 1\n{}", query("/backend", "SELECT nothing FROM nowhere")));
+    let out = reload(&service);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("nowhere"));
+    pid(&service);
+}
+
+#[test]
+fn users_and_limits_change() {
+    let auth = |file: &str| format!("[auth.staff]\nkind = \"key\"\nkeys = \"{file}\"\n");
+    let route = "[[route]]\npath = \"/\"\ntext = \"in\"\nauth = \"staff\"\n";
+    let limited = |requests: u32| {
+        format!("[[route]]\npath = \"/l\"\ntext = \"l\"\nrate_limit = {{ requests = {requests}, per = \"1h\" }}\n")
+    };
+    let service = Service::with("", &format!("{}{route}{}", auth("one"), limited(2)), |folder| {
+        folder.write("one", format!("a:{}\n", FIRST));
+        folder.write("two", format!("b:{}\n", SECOND));
+    });
+    let status = |key: &str| service.get_with("/", &[("X-Api-Key", key)]).status;
+    assert_eq!((status("first"), status("second")), (200, 401));
+    assert_eq!((service.get("/l").status, service.get("/l").status, service.get("/l").status), (200, 200, 429));
+    take(&service, &format!("{}{route}{}", auth("two"), limited(2)));
+    assert_eq!((status("first"), status("second")), (401, 200));
+    assert_eq!(service.get("/l").status, 429, "the counts of an unchanged limit go on");
+    service.folder().write("two", format!("b:{}\nc:{}\n", SECOND, THIRD));
+    take(&service, &format!("{}{route}{}", auth("two"), limited(3)));
+    assert_eq!(status("third"), 200, "a changed file is read at once");
+    assert_eq!(service.get("/l").status, 200, "another limit begins anew");
+}
+
+#[test]
+fn servers_of_an_upstream_change() {
+    let [one, two] = ["one", "two"].map(|name| Origin::start(move |_| ok(name)));
+    let config = |origin: &Origin| {
+        let health = "health = { path = \"/health\", interval = \"20ms\" }\n";
+        let upstream = format!("[upstream.app]\nservers = [\"http://{}\"]\n{health}", origin.addr());
+        format!("{upstream}[[route]]\npath = \"/\"\nproxy = \"http://app/\"\n")
+    };
+    let service = Service::start(&config(&one));
+    assert_eq!(service.get("/").text(), "one");
+    take(&service, &config(&two));
+    assert_eq!(service.get("/").text(), "two");
+    let checked = two.count();
+    eventually("the new server is checked", || two.count() > checked + 3);
+    let ended = one.count();
+    let checked = two.count();
+    eventually("the new server is checked on", || two.count() > checked + 10);
+    assert!(one.count() <= ended + 1, "the checks of the earlier one have ended");
+}
+
+#[test]
+fn the_log_moves_to_another_file() {
+    let log = |name: &str| format!("[log]\nfile = \"{name}\"\nformat = \"json\"\n{}", text("/{*rest}", "x"));
+    let service = Service::start(&log("one.log"));
+    let read = |name: &str| std::fs::read_to_string(service.folder().path().join(Path::new(name))).unwrap_or_default();
+    service.get("/first");
+    eventually("a line", || read("one.log").contains("/first"));
+    take(&service, &log("two.log"));
+    service.get("/second");
+    eventually("a line in the other file", || read("two.log").contains("/second"));
+    assert!(!read("one.log").contains("/second"));
+}
