@@ -6,7 +6,7 @@ use crate::cargo::{cargo, run};
 use crate::{postgres, say};
 
 /// The programs that tests start. Each is in the Debian package of its name.
-const TOOLS: [&str; 6] = ["redis-server", "pgbouncer", "chromium", "gzip", "brotli", "zstd"];
+const TOOLS: [&str; 7] = ["redis-server", "pgbouncer", "pebble", "chromium", "gzip", "brotli", "zstd"];
 
 pub(crate) fn test(args: &[String]) -> Result<()> {
     if postgres::find_or_install()?.is_none() {

@@ -5,6 +5,7 @@
 mod browser;
 mod child;
 pub mod origin;
+mod pebble;
 pub mod pg;
 mod pgbouncer;
 mod port;
@@ -15,6 +16,7 @@ mod tool;
 
 pub use browser::{Browser, Page};
 pub use origin::Origin;
+pub use pebble::{Pebble, PebbleConfig};
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::Postgres;

@@ -34,6 +34,15 @@ pub(super) fn pair_of_pem(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, Stri
     CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| error.to_string())
 }
 
+/// Parses the chain and the key of a challenge. Its critical extension (RFC 8737 §3) is one that
+/// the check of a pair refuses.
+pub(super) fn challenge_of_pem(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| error.to_string())?;
+    let key = ring::sign::any_supported_type(&key).map_err(|error| error.to_string())?;
+    Ok(CertifiedKey::new(chain, key))
+}
+
 /// Makes the verifier of client certificates.
 pub(super) fn verifier(clients: &ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let path = &clients.authorities;

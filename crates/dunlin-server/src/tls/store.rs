@@ -66,7 +66,7 @@ impl CertificateStore {
     /// A pair that cannot be used. The challenges stay as they were.
     pub fn set_challenges(&self, challenges: &[(&str, PemPair<'_>)]) -> Result<(), CertificateError> {
         let keys = challenges.iter().map(|(host, pair)| {
-            let key = load::pair_of_pem(pair.chain, pair.key)?;
+            let key = load::challenge_of_pem(pair.chain, pair.key)?;
             Ok((host.to_ascii_lowercase(), Arc::new(key)))
         });
         let keys = keys.collect::<Result<HashMap<_, _>, _>>().map_err(CertificateError)?;
