@@ -10,8 +10,12 @@ use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::queue::Urgency;
 use super::sinks::{Form, Target};
 use super::{journal, queue, sinks};
+
+/// The target of the events that report dropped lines.
+pub(super) const DROPPED: &str = "dunlin::log::dropped";
 
 /// The text of an event, in the form that holds at the time.
 pub(super) struct Text {
@@ -24,7 +28,7 @@ pub(super) struct ToQueue;
 
 /// One line.
 pub(super) struct Line {
-    urgent: bool,
+    urgency: Urgency,
 }
 
 /// Sends events to the journal, if it is the form that holds at the time.
@@ -66,22 +70,26 @@ impl<'w> MakeWriter<'w> for ToQueue {
     type Writer = Line;
 
     fn make_writer(&'w self) -> Line {
-        Line { urgent: false }
+        Line { urgency: Urgency::Later }
     }
 
     fn make_writer_for(&'w self, meta: &Metadata<'_>) -> Line {
-        Line { urgent: is_urgent(meta) }
+        Line { urgency: urgency(meta) }
     }
 }
 
-fn is_urgent(meta: &Metadata<'_>) -> bool {
-    *meta.level() <= Level::WARN
+fn urgency(meta: &Metadata<'_>) -> Urgency {
+    match *meta.level() {
+        _ if meta.target() == DROPPED => Urgency::Report,
+        Level::ERROR | Level::WARN => Urgency::Now,
+        _ => Urgency::Later,
+    }
 }
 
 impl Write for Line {
     /// Takes a whole line: the subscriber formats it first.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        queue(sinks().events.target).push(line, self.urgent);
+        queue(sinks().events.target).push(line, self.urgency);
         Ok(line.len())
     }
 
@@ -98,7 +106,7 @@ impl<S: Subscriber> Layer<S> for ToJournal {
         if sink.form == Form::Journal {
             let mut entry = Vec::new();
             journal::event(&mut entry, event);
-            queue(sink.target).push(&entry, is_urgent(event.metadata()));
+            queue(sink.target).push(&entry, urgency(event.metadata()));
         }
     }
 }

@@ -161,7 +161,11 @@ fn start_writer(target: Target) {
         },
     };
     let report = |dropped| {
-        tracing::warn!(dropped, "log lines were dropped, because the log was not read or could not be written");
+        tracing::warn!(
+            target: events::DROPPED,
+            dropped,
+            "log lines were dropped, because the log was not read or could not be written"
+        );
     };
     let write = move || queue(target).write_to(&mut { writer }, report);
     // Without the thread, the lines are dropped and counted.

@@ -12,6 +12,18 @@ const WAIT: Duration = Duration::from_millis(50);
 const BATCH: usize = 64 * 1024;
 /// The limit of the queue, in bytes. Lines beyond it are dropped.
 const LIMIT: usize = 4 * 1024 * 1024;
+/// The room for reports beyond the limit, because lines are dropped exactly when the queue is full.
+const REPORT_ROOM: usize = 64 * 1024;
+
+/// The time by which a line has to be written, and whether it may be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// It may wait for others.
+    Later,
+    Now,
+    /// As `Now`, and it has room in a full queue: it is the number of dropped lines.
+    Report,
+}
 
 /// Lines that wait to be written, with a limit.
 #[derive(Debug, Default)]
@@ -28,6 +40,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     lines: Vec<u8>,
+    /// The number of the lines.
+    count: u64,
     /// `true` if the lines are to be written without waiting for more.
     urgent: bool,
     /// `true` while lines are being written outside the lock.
@@ -45,16 +59,18 @@ impl Queue {
     }
 
     /// Adds a line, or drops it if the queue is full. It never waits for the reader.
-    pub(super) fn push(&self, line: &[u8], urgent: bool) {
+    pub(super) fn push(&self, line: &[u8], urgency: Urgency) {
+        let limit = if urgency == Urgency::Report { LIMIT + REPORT_ROOM } else { LIMIT };
         let mut state = self.state.lock();
-        if state.lines.len() + line.len() > LIMIT {
+        if state.lines.len() + line.len() > limit {
             state.dropped += 1;
             self.dropped.increment();
             return;
         }
         let was_empty = state.lines.is_empty();
         state.lines.extend_from_slice(line);
-        let hurry = (urgent || state.lines.len() >= BATCH) && !state.urgent;
+        state.count += 1;
+        let hurry = (urgency != Urgency::Later || state.lines.len() >= BATCH) && !state.urgent;
         state.urgent |= hurry;
         drop(state);
         if was_empty || hurry {
@@ -63,16 +79,15 @@ impl Queue {
     }
 
     /// Writes lines to `out` for ever. `report` is called with the number of lines that were
-    /// dropped or could not be written, and may push a line.
+    /// dropped or could not be written, and may push a [report](Urgency::Report).
     pub(super) fn write_to(&self, out: &mut impl Write, report: impl Fn(u64)) {
         self.state.lock().has_writer = true;
         let mut lost = 0;
         loop {
-            let (lines, dropped) = self.take();
+            let State { lines, count, dropped, .. } = self.take();
             lost += dropped;
             let written = out.write_all(&lines).and_then(|()| out.flush());
             if written.is_err() {
-                let count = lines.iter().filter(|byte| **byte == b'\n').count().max(1) as u64;
                 self.dropped.add(count);
                 lost += count;
             } else if lost > 0 {
@@ -85,15 +100,14 @@ impl Queue {
     }
 
     /// Waits for lines, and then for more of them unless they are urgent.
-    fn take(&self) -> (Vec<u8>, u64) {
+    fn take(&self) -> State {
         let mut state = self.state.lock();
         self.filled.wait_while(&mut state, |state| state.lines.is_empty() && state.dropped == 0);
         if !state.urgent {
             self.filled.wait_while_for(&mut state, |state| !state.urgent, WAIT);
         }
-        state.urgent = false;
-        state.writing = true;
-        (std::mem::take(&mut state.lines), std::mem::take(&mut state.dropped))
+        let rest = State { writing: true, has_writer: true, ..State::default() };
+        std::mem::replace(&mut *state, rest)
     }
 
     /// Waits until all lines are written, but no longer than until `end`.
@@ -116,6 +130,9 @@ mod tests {
 
     use super::*;
 
+    /// The length of a line, with its end.
+    const LINE: usize = 1024;
+
     /// A reader that takes one write after another, when it is asked to.
     struct Slow(SyncSender<Vec<u8>>);
 
@@ -130,50 +147,81 @@ mod tests {
         }
     }
 
-    fn slow() -> (Arc<Queue>, Receiver<Vec<u8>>) {
-        let queue = Arc::new(Queue::new());
+    /// Starts the thread that writes the lines of a queue.
+    fn start(queue: &Arc<Queue>) -> Receiver<Vec<u8>> {
         let (sender, receiver) = sync_channel(0);
         let writer = queue.clone();
         std::thread::spawn(move || {
-            let report = |dropped| writer.push(format!("{dropped} dropped").as_bytes(), true);
+            let report = |dropped| writer.push(format!("{dropped} dropped\n").as_bytes(), Urgency::Report);
             writer.write_to(&mut Slow(sender), report);
         });
-        (queue, receiver)
+        receiver
+    }
+
+    /// Fills the queue twice over.
+    fn flood(queue: &Queue) {
+        let line = [&[b'x'; LINE - 1][..], b"\n"].concat();
+        for _ in 0..2 * LIMIT / LINE {
+            queue.push(&line, Urgency::Now);
+        }
+    }
+
+    /// Reads until all lines of `floods` are written or reported as dropped. Returns the number of
+    /// those that were dropped.
+    fn read(receiver: &Receiver<Vec<u8>>, floods: usize) -> usize {
+        let total = floods * 2 * LIMIT / LINE;
+        let (mut written, mut dropped) = (0, 0);
+        while written + dropped < total {
+            let batch = receiver.recv_timeout(Duration::from_secs(60)).expect("the number of dropped lines");
+            for line in batch.split(|byte| *byte == b'\n') {
+                match std::str::from_utf8(line).unwrap().strip_suffix(" dropped") {
+                    Some(number) => dropped += number.parse::<usize>().unwrap(),
+                    None => written += usize::from(line.len() == LINE - 1),
+                }
+            }
+        }
+        assert_eq!(written + dropped, total);
+        dropped
     }
 
     #[test]
     fn lines_come_in_order() {
-        let (queue, receiver) = slow();
-        queue.push(b"a\n", false);
-        queue.push(b"b\n", true);
+        let queue = Arc::new(Queue::new());
+        let receiver = start(&queue);
+        queue.push(b"a\n", Urgency::Later);
+        queue.push(b"b\n", Urgency::Now);
         assert_eq!(receiver.recv().unwrap(), b"a\nb\n");
-        queue.push(b"c\n", false);
+        queue.push(b"c\n", Urgency::Later);
         assert_eq!(receiver.recv().unwrap(), b"c\n");
     }
 
     #[test]
     fn a_reader_that_does_not_read_loses_lines_and_learns_how_many() {
-        let (queue, receiver) = slow();
-        queue.push(b"first\n", true);
+        let queue = Arc::new(Queue::new());
+        let receiver = start(&queue);
+        queue.push(b"first\n", Urgency::Now);
         assert_eq!(receiver.recv().unwrap(), b"first\n");
-        let line = [b'x'; 1024];
-        for _ in 0..3 * LIMIT / line.len() {
-            queue.push(&line, true);
-        }
+        flood(&queue);
+        flood(&queue);
         let begun = Instant::now();
         queue.flush(begun + Duration::from_millis(20));
         assert!(begun.elapsed() < Duration::from_secs(5), "the end does not wait for the reader");
-        let mut bytes = 0;
-        let report = loop {
-            let written = receiver.recv().unwrap();
-            if written.ends_with(b" dropped") {
-                break String::from_utf8(written).unwrap();
-            }
-            bytes += written.len();
-        };
-        assert!(bytes <= 2 * LIMIT, "{bytes}");
-        let dropped = (3 * LIMIT - bytes) / line.len();
-        assert_eq!(report, format!("{dropped} dropped"));
+        let dropped = read(&receiver, 2);
+        assert!(dropped >= 2 * LIMIT / LINE, "{dropped}");
         assert_eq!(queue.dropped.get(), dropped as u64);
+    }
+
+    #[test]
+    fn a_full_queue_has_room_for_the_number_of_dropped_lines() {
+        let queue = Arc::new(Queue::new());
+        // The first write has lines that were dropped before it. At its end the queue is full again.
+        flood(&queue);
+        let receiver = start(&queue);
+        while !queue.state.lock().writing {
+            std::thread::yield_now();
+        }
+        flood(&queue);
+        assert_eq!(read(&receiver, 2), 2 * LIMIT / LINE);
+        assert_eq!(queue.dropped.get(), 2 * LIMIT as u64 / LINE as u64);
     }
 }

@@ -19,6 +19,7 @@ use http::header::{HOST, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::journal;
+use super::queue::Urgency;
 use super::sinks::{Form, Sink};
 use crate::fields::REQUEST_ID;
 pub(crate) use settings::AccessLog;
@@ -126,7 +127,7 @@ impl Access {
             Form::Combined => combined::write(&mut out, &entry),
             Form::Journal => journal::access(&mut out, &entry.summary(), |each| entry.fields(each)),
         }
-        super::queue(target).push(&out, false);
+        super::queue(target).push(&out, Urgency::Later);
     }
 
     /// The host that the request is for, with its port; empty if it names none.
