@@ -207,3 +207,30 @@ fn what_is_used_by_nothing_is_a_warning() {
         assert!(message.contains(part), "{part:?} is not in:\n{message}");
     }
 }
+
+#[test]
+fn a_named_file_is_read_up_to_a_limit() {
+    let big = tempfile::NamedTempFile::new().unwrap();
+    big.as_file().set_len(17 << 20).unwrap();
+    let big = big.path().display();
+    let query = "[[route]]\npath = \"/q\"\nquery = \"SELECT 1\"\n";
+    let database = |options: &str| {
+        format!(
+            "[database]\nurl = \"postgres://u@127.0.0.1:1/d?{}\"\n{query}",
+            options.replace("BIG", &big.to_string())
+        )
+    };
+    for config in [
+        format!("[fetch]\nca_file = \"{big}\"\n{ROUTE}[[route]]\npath = \"/f\"\nfetch = \"https://a.test\"\n"),
+        format!("[cache]\nredis = \"rediss://127.0.0.1:1\"\nredis_ca_file = \"{big}\"\n{ROUTE}cache = true\n"),
+        format!("[server.tls]\ncertificate = \"{big}\"\nkey = \"{big}\"\n{ROUTE}"),
+        database("passfile=BIG"),
+        database("sslmode=verify-full&sslrootcert=BIG"),
+        database("sslmode=require&sslcert=BIG&sslkey=BIG"),
+    ] {
+        let out = dunlin(&["check"], &Folder::new(&config));
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success(), "{config}{message}");
+        assert!(message.contains(&big.to_string()) && message.contains("it has more than "), "{config}{message}");
+    }
+}

@@ -92,6 +92,7 @@ fn a_site_is_served_from_the_unpacked_package() {
         "usr/share/fish/vendor_completions.d/dunlin.fish",
         "usr/share/doc/dunlin/copyright",
         "usr/share/doc/dunlin/changelog.gz",
+        "usr/share/doc/dunlin/CHANGELOG.md.gz",
         "usr/lib/systemd/system/dunlin.socket",
         "etc/logrotate.d/dunlin",
     ] {
@@ -115,6 +116,48 @@ fn a_site_is_served_from_the_unpacked_package() {
     output(Command::new(&program).args(["check", "--offline", "--config"]).arg(&config));
     let addr = free_addr();
     serves(Command::new(&program).args(["serve", "--config"]).arg(&config).args(["--listen", &addr.to_string()]), addr);
+}
+
+#[test]
+fn debians_checker_finds_no_error() {
+    if !has("lintian") {
+        return;
+    }
+    // A debug build keeps its symbols, and nothing in its package is compressed.
+    let suppressed = "unstripped-binary-or-object,changelog-not-compressed-with-max-compression,\
+                      poor-compression-in-manual-page";
+    output(Command::new("lintian").args(["--fail-on", "error,warning", "--suppress-tags", suppressed]).arg(deb()));
+}
+
+#[test]
+fn it_is_installed_upgraded_removed_and_purged() {
+    // SAFETY: it only reads an id.
+    if unsafe { libc::geteuid() } != 0 || !has("dpkg") || !has("unshare") {
+        eprintln!("not tested: only root can install packages");
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/package_install.sh");
+    let mut install = Command::new("unshare");
+    install.args(["--mount", "sh", script]).arg(deb()).arg(free_addr().to_string());
+    let out = install.stdin(Stdio::null()).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    match out.status.code() {
+        Some(77) => eprintln!("not tested: this system allows no copy of itself: {text}"),
+        code => assert!(code == Some(0) && text.contains("\ndone\n"), "{text}"),
+    }
+}
+
+/// Kubernetes' example, the image and the root of a container have one number for the user.
+#[test]
+fn containers_have_one_number_for_the_user() {
+    let numbers = |text: &str, keys: &[&str]| {
+        for key in keys {
+            assert!(text.contains(&format!("{key}900")), "{key}");
+        }
+    };
+    numbers(include_str!("../../apps/dunlin/packaging/kubernetes.yaml"), &["runAsUser: ", "runAsGroup: "]);
+    numbers(include_str!("../../apps/dunlin/packaging/Dockerfile"), &["--uid ", "--gid ", "USER 900:"]);
+    numbers(include_str!("../../apps/dunlin/packaging/rootfs.sh"), &["dunlin:x:900:", "dunlin:x:"]);
 }
 
 /// The root of a container, in which there is nothing but the package and what it needs.

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+/// The largest file of certificates, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
 /// The server's address, and the limits of the store.
 #[derive(Clone)]
 pub struct Config {
@@ -61,7 +64,8 @@ impl Config {
         let client = match &self.ca_file {
             None => redis::Client::open(self.url.as_str()),
             Some(path) => {
-                let root_cert = std::fs::read(path).map_err(|error| Error::Certificates(path.clone(), error))?;
+                let read = std::fs::File::open(path).and_then(|file| dunlin_http::read_bounded(file, MAX_FILE));
+                let root_cert = read.map_err(|error| Error::Certificates(path.clone(), error))?;
                 let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
                 redis::Client::build_with_tls(self.url.as_str(), certificates)
             }

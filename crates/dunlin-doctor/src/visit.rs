@@ -32,6 +32,8 @@ pub struct Options {
 
 /// The limit of requests.
 const MAX_REQUESTS: usize = 40;
+/// The largest file of certificates, in bytes.
+const MAX_FILE: u64 = 16 << 20;
 /// The limit of redirects to the page.
 const MAX_REDIRECTS: usize = 5;
 /// The limit of files of the page that are examined.
@@ -100,8 +102,8 @@ fn client_config(options: &Options) -> Result<ClientConfig, Error> {
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &options.ca_file {
         let wrong = |reason: String| Error::Authorities { path: path.display().to_string(), reason };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
-        for certificate in certificates {
+        let read = std::fs::File::open(path).and_then(|file| dunlin_http::read_bounded(file, MAX_FILE));
+        for certificate in CertificateDer::pem_slice_iter(&read.map_err(|error| wrong(error.to_string()))?) {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
             roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
         }

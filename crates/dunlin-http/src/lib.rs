@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod bounded;
 pub mod cache_control;
 mod clock;
 pub mod conditional;
@@ -33,6 +34,7 @@ pub mod vary;
 #[cfg(unix)]
 pub use body::Mapped;
 pub use body::{Body, BodyError, BodyId, BoxError, Limited};
+pub use bounded::read_bounded;
 pub use clock::Clock;
 pub use content_hash::{ContentHash, ContentHasher};
 pub use context::{ClientContext, ClientInfo, Context, FromRequest, UpstreamSlot};

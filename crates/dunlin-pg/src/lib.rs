@@ -16,6 +16,7 @@ mod functions;
 mod hosts;
 pub mod json;
 mod listen;
+mod named_file;
 mod open_connections;
 pub mod param;
 mod pool;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::config_error::ConfigError;
+use crate::named_file;
 use crate::ssl_mode::SslMode;
 
 /// The destination of connections.
@@ -202,7 +203,8 @@ fn word_value(text: &str) -> (String, usize) {
 /// anything (PostgreSQL §34.16).
 pub(crate) fn from_passfile(file: &Path, pg: &tokio_postgres::Config) -> Result<Option<String>, ConfigError> {
     let fail = |why: &dyn fmt::Display| ConfigError::new(format!("passfile {}: {why}", file.display()));
-    let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
+    let text = named_file::read(file).map_err(|error| fail(&error))?;
+    let text = String::from_utf8(text).map_err(|_| fail(&"it is not UTF-8"))?;
     let mode = fs::metadata(file).map_err(|error| fail(&error))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(fail(&"other users may read it; set its mode to 0600"));

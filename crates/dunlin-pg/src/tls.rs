@@ -14,6 +14,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config_error::ConfigError;
+use crate::named_file;
 use crate::ssl_mode::SslMode;
 
 /// A check of the server's certificate that is weaker than the usual one.
@@ -58,7 +59,7 @@ pub(crate) fn connector(
 /// The client's certificate, and those between it and its root.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let fail = |why: &dyn std::fmt::Display| ConfigError::new(format!("sslcert {}: {why}", file.display()));
-    let pem = fs::read(file).map_err(|error| fail(&error))?;
+    let pem = named_file::read(file).map_err(|error| fail(&error))?;
     let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|error| fail(&error))?;
     if chain.is_empty() { Err(fail(&"there is no certificate in it")) } else { Ok(chain) }
 }
@@ -73,7 +74,7 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
     if metadata.mode() & forbidden != 0 {
         return Err(fail(&"others may read it; its mode has to be 0600"));
     }
-    let pem = fs::read(file).map_err(|error| fail(&error))?;
+    let pem = named_file::read(file).map_err(|error| fail(&error))?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
         pem::Error::NoItemsFound => fail(&"there is no private key in it that can be read; an encrypted one cannot"),
         error => fail(&error),
@@ -90,7 +91,7 @@ fn roots(file: Option<&Path>) -> Result<Arc<RootCertStore>, ConfigError> {
         }
         Some(file) => {
             let fail = |why: &dyn std::fmt::Display| ConfigError::new(format!("sslrootcert {}: {why}", file.display()));
-            let pem = fs::read(file).map_err(|error| fail(&error))?;
+            let pem = named_file::read(file).map_err(|error| fail(&error))?;
             for certificate in CertificateDer::pem_slice_iter(&pem) {
                 roots.add(certificate.map_err(|error| fail(&error))?).map_err(|error| fail(&error))?;
             }

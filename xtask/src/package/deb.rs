@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
@@ -17,11 +18,14 @@ const CONFFILES: &str = "/etc/dunlin/dunlin.toml\n/etc/logrotate.d/dunlin\n";
 
 /// Writes the package.
 pub(super) fn write(path: &Path, package: &Package) -> Result<()> {
-    let tree = package.system()?;
+    let mut tree = package.system()?;
+    let maintainer = maintainer();
+    let changelog = package.gzip(changelog(package, &maintainer).as_bytes())?;
+    tree.add("usr/share/doc/dunlin/changelog.gz", Entry::file(changelog));
     let size: usize = tree.files().map(|(_, content)| content.len()).sum();
     let glibc = glibc(&read(&package.binary)?).unwrap_or_else(|| "2.36".to_owned());
     let mut control = Tree::default();
-    control.add("control", Entry::file(fields(package, &glibc, size).into_bytes()));
+    control.add("control", Entry::file(fields(package, &maintainer, &glibc, size).into_bytes()));
     control.add("conffiles", Entry::file(CONFFILES.into()));
     for script in ["postinst", "prerm", "postrm"] {
         control.add(script, Entry::program(read(&packaging(&format!("debian/{script}")))?));
@@ -47,16 +51,34 @@ fn member(out: &mut File, name: &str, content: &[u8], time: u64) -> Result<()> {
     Ok(())
 }
 
+/// The maintainer of the package: the one who packages it, if the variables of Debian's tools say
+/// who that is.
+fn maintainer() -> String {
+    let variable = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    // RFC 2606 §3 reserves the domain for examples. The project has none of its own.
+    format!("{} <{}>", variable("DEBFULLNAME", "dunlin developers"), variable("DEBEMAIL", "dunlin@example.org"))
+}
+
+/// The changelog of the package, in Debian's form (deb-changelog(5)).
+fn changelog(package: &Package, maintainer: &str) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(package.time);
+    let date = httpdate::fmt_http_date(time).replace("GMT", "+0000");
+    format!(
+        "dunlin ({}) unstable; urgency=medium\n\n  * The changes are in CHANGELOG.md.gz.\n\n -- {maintainer}  {date}\n",
+        package.version
+    )
+}
+
 /// The control file.
-fn fields(package: &Package, glibc: &str, size: usize) -> String {
+fn fields(package: &Package, maintainer: &str, glibc: &str, size: usize) -> String {
     let Package { version, arch, .. } = package;
     format!(
-        "Package: dunlin\nVersion: {version}\nArchitecture: {arch}\nMaintainer: the authors of dunlin <dunlin@localhost>\n\
+        "Package: dunlin\nVersion: {version}\nArchitecture: {arch}\nMaintainer: {maintainer}\n\
          Installed-Size: {}\nDepends: libc6 (>= {glibc}), libgcc-s1, passwd\nRecommends: ca-certificates\n\
          Suggests: logrotate\nProvides: httpd\nSection: httpd\nPriority: optional\n\
          Description: fast web service from a configuration\n \
-         dunlin serves static files, SQL queries as JSON, fetched pages and proxied upstreams,\n \
-         compressed and cached. One file configures it.\n",
+         dunlin serves static files, SQL queries as JSON, fetched pages and proxied\n \
+         upstreams, compressed and cached. One file configures it.\n",
         size.div_ceil(1024)
     )
 }

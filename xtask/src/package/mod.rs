@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::cargo::{build, cargo, root};
+use crate::cargo::{build, cargo, root, run};
 use crate::say;
 use tree::{Entry, Tree};
 
@@ -30,6 +30,7 @@ struct Package {
     arch: &'static str,
     /// The time of every file, in seconds since 1970, so that the same sources make the same bytes.
     time: u64,
+    dev: bool,
     compression: Compression,
     binary: PathBuf,
     /// `true` if the binary needs no library of the system.
@@ -37,7 +38,10 @@ struct Package {
 }
 
 /// The target whose binaries need no library of the system.
-const MUSL: &str = concat!("x86_64", "-unknown-linux-musl");
+#[cfg(target_arch = "x86_64")]
+const MUSL: &str = "x86_64-unknown-linux-musl";
+#[cfg(not(target_arch = "x86_64"))]
+const MUSL: &str = "aarch64-unknown-linux-musl";
 
 pub(crate) fn package(options: &Options) -> Result<()> {
     let out = target_folder()?.join("package");
@@ -47,10 +51,11 @@ pub(crate) fn package(options: &Options) -> Result<()> {
     deb::write(&deb, &package)?;
     say(format_args!("{}: {} KB", deb.display(), deb.metadata()?.len().div_ceil(1000)));
 
-    let portable = match has_musl() && !options.dev {
-        true => Package::new(build(&["--package", "dunlin", "--target", MUSL], true)?, false)?,
-        false => {
-            say(format_args!("no {MUSL} in this toolchain: the tarball's binary needs this system's libc"));
+    let reason = if options.dev { Some("a debug build".to_owned()) } else { no_musl() };
+    let portable = match reason {
+        None => Package::new(build(&["--package", "dunlin", "--target", MUSL], true)?, false)?,
+        Some(reason) => {
+            say(format_args!("{reason}: the tarball's binary needs this system's libc"));
             package
         }
     };
@@ -64,10 +69,17 @@ pub(crate) fn package(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn has_musl() -> bool {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
-    let path = |out: std::process::Output| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim());
-    std::env::consts::ARCH == "x86_64" && sysroot.is_ok_and(|out| path(out).join("lib/rustlib").join(MUSL).is_dir())
+/// The reason why no static binary can be built here; `None` if one can.
+fn no_musl() -> Option<String> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok();
+    let sysroot = sysroot.map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim())).unwrap_or_default();
+    if !sysroot.join("lib/rustlib").join(MUSL).is_dir() {
+        return Some(format!("this toolchain has no {MUSL} (rustup target add {MUSL})"));
+    }
+    // The dependencies in C are compiled by it, unless the variable of the `cc` crate names another.
+    let named = std::env::var_os(format!("CC_{}", MUSL.replace('-', "_"))).is_some();
+    let compiles = Command::new("musl-gcc").arg("--version").output().is_ok_and(|out| out.status.success());
+    (!named && !compiles).then(|| "there is no musl-gcc (Debian's package musl-tools)".to_owned())
 }
 
 fn target_folder() -> Result<PathBuf> {
@@ -97,7 +109,25 @@ impl Package {
         };
         let compression = if dev { Compression::none() } else { Compression::best() };
         let is_static = binary.components().any(|part| part.as_os_str() == MUSL);
-        Ok(Self { version: env!("CARGO_PKG_VERSION").to_owned(), arch, time: time(), compression, binary, is_static })
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            arch,
+            time: time(),
+            dev,
+            compression,
+            binary,
+            is_static,
+        })
+    }
+
+    /// The binary, in a release without its table of symbols.
+    fn program(&self) -> Result<Vec<u8>> {
+        if self.dev {
+            return read(&self.binary);
+        }
+        let file = tempfile::NamedTempFile::new()?;
+        run(Command::new("strip").arg("-o").arg(file.path()).arg(&self.binary))?;
+        read(file.path())
     }
 
     /// The output of the binary with these arguments.
@@ -118,7 +148,7 @@ impl Package {
     /// The files of the system.
     fn system(&self) -> Result<Tree> {
         let mut tree = Tree::default();
-        tree.add("usr/bin/dunlin", Entry::program(read(&self.binary)?));
+        tree.add("usr/bin/dunlin", Entry::program(self.program()?));
         for (path, source) in [
             ("usr/lib/systemd/system/dunlin.service", "dunlin.service"),
             ("usr/lib/systemd/system/dunlin.socket", "dunlin.socket"),
@@ -136,7 +166,7 @@ impl Package {
         );
         tree.add("usr/share/doc/dunlin/upgrade.md", Entry::file(read(&root().join("docs/upgrade.md"))?));
         let changelog = self.gzip(&read(&root().join("CHANGELOG.md"))?)?;
-        tree.add("usr/share/doc/dunlin/changelog.gz", Entry::file(changelog));
+        tree.add("usr/share/doc/dunlin/CHANGELOG.md.gz", Entry::file(changelog));
         tree.add("usr/share/man/man1/dunlin.1.gz", Entry::file(self.gzip(&self.output(&["man"])?)?));
         for (path, shell) in [
             ("usr/share/bash-completion/completions/dunlin", "bash"),
@@ -151,7 +181,7 @@ impl Package {
     /// The files of a folder that is unpacked anywhere.
     fn tarball(&self) -> Result<Tree> {
         let mut tree = Tree::default();
-        tree.add("dunlin", Entry::program(read(&self.binary)?));
+        tree.add("dunlin", Entry::program(self.program()?));
         tree.add("dunlin.1", Entry::file(self.output(&["man"])?));
         for name in ["dunlin.service", "dunlin.socket", "dunlin.toml", "kubernetes.yaml", "www/index.html"] {
             tree.add(name, Entry::file(read(&packaging(name))?));

@@ -6,13 +6,13 @@ use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::route::Route;
 use crate::hosts::HostPattern;
-use crate::reader::{Diagnostic, Document, Span};
+use crate::reader::{Diagnostic, Document, MAX_NAMED, Span, read_file};
 
 /// Warns of certificates that are for none of the routes' hosts, which no browser would accept.
 pub(super) fn check(pairs: &[Pair], span: Span, routes: &[Route], document: &Document<'_>) {
     let hosts: Vec<&HostPattern> = routes.iter().flat_map(|route| &route.hosts).collect();
     // A certificate that cannot be read is an error elsewhere.
-    let read = |pair: &Pair| CertificateDer::from_pem_file(&pair.certificate).ok();
+    let read = |pair: &Pair| CertificateDer::from_pem_slice(&read_file(&pair.certificate, MAX_NAMED).ok()?).ok();
     let certificates: Option<Vec<_>> = pairs.iter().map(read).collect();
     let Some(certificates) = certificates else { return };
     let covers = |host: &&HostPattern| {

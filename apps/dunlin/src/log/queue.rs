@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_full_queue_has_room_for_the_number_of_dropped_lines() {
         let queue = Arc::new(Queue::new());
-        // The first write has lines that were dropped before it. At its end the queue is full again.
+        // The first write has lines that were dropped before it. At its end the queue is full.
         flood(&queue);
         let receiver = start(&queue);
         while !queue.state.lock().writing {

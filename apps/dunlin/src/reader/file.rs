@@ -1,7 +1,9 @@
 //! Files that a configuration names, read up to a limit.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
+
+use dunlin_http::read_bounded;
 
 /// The largest file of a configuration, in bytes.
 pub(crate) const MAX_CONFIGURATION: u64 = 64 << 20;
@@ -14,15 +16,7 @@ pub(crate) const MAX_NAMED: u64 = 16 << 20;
 /// # Errors
 /// The file cannot be read, or has more than `max` bytes, as a device may have without end.
 pub(crate) fn read_file(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    std::fs::File::open(path)?.take(max + 1).read_to_end(&mut content)?;
-    match content.len() as u64 > max {
-        true => {
-            let what = format!("it has more than {} MiB, which is the limit", max >> 20);
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, what))
-        }
-        false => Ok(content),
-    }
+    read_bounded(std::fs::File::open(path)?, max)
 }
 
 /// Reads a file of text whole.

@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use dunlin_http::read_bounded;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::Error;
+
+/// The largest file of certificates, in bytes.
+const MAX_FILE: u64 = 16 << 20;
 
 /// The system's certificates. They are read once per process, and not before the first use, because
 /// a client of plain HTTP does not need them.
@@ -32,7 +36,8 @@ fn system() -> &'static RootCertStore {
 pub(super) fn read_file(path: &Path) -> Result<RootCertStore, Error> {
     let invalid = |error: &dyn std::fmt::Display| Error::Certificates(format!("{}: {error}", path.display()));
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| invalid(&error))? {
+    let read = std::fs::File::open(path).and_then(|file| read_bounded(file, MAX_FILE));
+    for certificate in CertificateDer::pem_slice_iter(&read.map_err(|error| invalid(&error))?) {
         roots.add(certificate.map_err(|error| invalid(&error))?).map_err(|error| invalid(&error))?;
     }
     if roots.is_empty() { Err(invalid(&"the file has no certificate")) } else { Ok(roots) }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use dunlin_http::read_bounded;
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
@@ -65,14 +66,8 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| failure(path, &error))?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failure(path, &error))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(failure(path, &format_args!("it is larger than {} MiB", MAX_FILE >> 20)));
-    }
-    Ok(bytes)
+    let read = std::fs::File::open(path).and_then(|file| read_bounded(file, MAX_FILE));
+    read.map_err(|error| failure(path, &error))
 }
 
 fn failure(path: &Path, error: &dyn std::fmt::Display) -> String {
