@@ -189,6 +189,21 @@ fn a_first_configuration_is_valid() {
     assert_eq!(dunlin(&["init"], &folder).status.code(), Some(2));
 }
 
+/// A project of aiohttp: its application stays where it is, and its static files come from here.
+#[test]
+fn a_first_configuration_for_an_application() {
+    let folder = Folder::new("");
+    std::fs::remove_file(folder.path().join("dunlin.toml")).unwrap();
+    folder.write("requirements.txt", "aiohttp==3.9.5\n");
+    folder.write("static/app.js", "1");
+    let out = dunlin(&["init"], &folder);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let routes = String::from_utf8_lossy(&dunlin(&["routes"], &folder).stdout).into_owned();
+    assert!(routes.contains("/static/{*path}") && routes.contains("http://127.0.0.1:"), "{routes}");
+    let check = dunlin(&["check", "--offline"], &folder);
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+}
+
 #[test]
 fn completions_and_the_manual_page() {
     let folder = Folder::new("");

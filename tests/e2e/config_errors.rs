@@ -209,6 +209,18 @@ fn what_is_used_by_nothing_is_a_warning() {
 }
 
 #[test]
+fn a_folder_with_the_configuration_is_a_warning() {
+    for (files, warns) in [(".", true), ("public", false)] {
+        let folder = Folder::new(&format!("[[route]]\npath = \"/{{*path}}\"\nfiles = \"{files}\"\n"));
+        folder.write("public/index.html", "x");
+        let out = dunlin(&["check"], &folder);
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{message}");
+        assert_eq!(message.contains("dunlin.toml:3:9: warning: everyone can read"), warns, "{message}");
+    }
+}
+
+#[test]
 fn a_named_file_is_read_up_to_a_limit() {
     let big = tempfile::NamedTempFile::new().unwrap();
     big.as_file().set_len(17 << 20).unwrap();

@@ -157,6 +157,31 @@ fn a_session_is_resumed_on_any_loop() {
     }
 }
 
+/// A ticket of one event loop is accepted by every other one, and after new certificates.
+#[test]
+fn a_ticket_outlives_a_renewal_on_every_loop() {
+    let authority = Authority::new();
+    for versions in [vec![&TLS12], vec![&TLS13]] {
+        let a = authority.sign(&["localhost"], "a");
+        let service = service("", ROUTE, |folder| a.write(folder, "a"));
+        let client = Client { versions, ..Client::of(&authority) };
+        let config = client.config(None);
+        let resumes = || {
+            let mut stream = connect(&service, config.clone(), "localhost").unwrap();
+            greeted(&mut stream, GET);
+            stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+        };
+        assert!(!resumes());
+        // The kernel spreads the connections over the loops by their ports.
+        let before: Vec<bool> = (0..32).map(|_| resumes()).collect();
+        assert!(before.iter().all(|resumed| *resumed), "{before:?}");
+        authority.sign(&["localhost"], "a").write(service.folder(), "a");
+        dunlin_testkit::eventually("the new certificate is loaded", || service.log().contains("loaded the changed"));
+        let after: Vec<bool> = (0..32).map(|_| resumes()).collect();
+        assert!(after.iter().all(|resumed| *resumed), "{after:?}");
+    }
+}
+
 #[test]
 fn a_client_certificate_proves_who_the_client_is() {
     let (authority, clients, stranger) = (Authority::new(), Authority::new(), Authority::new());

@@ -76,7 +76,7 @@ fn no_musl() -> Option<String> {
     if !sysroot.join("lib/rustlib").join(MUSL).is_dir() {
         return Some(format!("this toolchain has no {MUSL} (rustup target add {MUSL})"));
     }
-    // The dependencies in C are compiled by it, unless the variable of the `cc` crate names another.
+    // It compiles the dependencies in C, unless a variable of the `cc` crate names another one.
     let named = std::env::var_os(format!("CC_{}", MUSL.replace('-', "_"))).is_some();
     let compiles = Command::new("musl-gcc").arg("--version").output().is_ok_and(|out| out.status.success());
     (!named && !compiles).then(|| "there is no musl-gcc (Debian's package musl-tools)".to_owned())

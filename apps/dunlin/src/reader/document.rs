@@ -66,6 +66,14 @@ impl Document<'_> {
         Some(path)
     }
 
+    /// Returns `true` if the configuration is somewhere in this folder, and in no hidden one.
+    pub(crate) fn is_in(&self, folder: &Path) -> bool {
+        let dir = if self.dir.as_os_str().is_empty() { Path::new(".") } else { self.dir };
+        let (Ok(dir), Ok(folder)) = (dir.canonicalize(), folder.canonicalize()) else { return false };
+        let is_hidden = |part: std::path::Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
+        dir.strip_prefix(folder).is_ok_and(|below| !below.components().any(is_hidden))
+    }
+
     /// Returns `true` if a value is written as `null`, without quotes; see [`super::nulls`].
     pub(crate) fn is_null(&self, value: &Spanned<DeValue<'_>>) -> bool {
         is_null(&self.source.text, value)

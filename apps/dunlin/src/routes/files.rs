@@ -77,7 +77,13 @@ impl Files {
             let what = "files are only read";
             errors.push(Diagnostic::new(table.value_span("method"), what).expected("no method but GET"));
         }
-        Some(Self { root: head.document.folder(value)?, config, tail: Tail::new(head.path) })
+        let span = value.span();
+        let root = head.document.folder(value)?;
+        if head.document.is_in(&root) {
+            let what = "everyone can read the configuration, because it is in this folder";
+            head.document.warnings.push(Diagnostic::new(span, what).expected("a folder of its own for the pages"));
+        }
+        Some(Self { root, config, tail: Tail::new(head.path) })
     }
 }
 
