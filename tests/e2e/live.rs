@@ -53,6 +53,30 @@ fn follows(service: &Service) {
 }
 
 #[test]
+fn a_stream_goes_on_through_reloads() {
+    table("lv_reload");
+    let tables = config("lv_reload") + &route("lv_reload", &cached("lv_reload"));
+    let service = Service::start(&tables);
+    follows(&service);
+    let mut events = Events::open(service.addr, "/n", &[]);
+    assert_eq!(events.next().unwrap().data, rows("0"));
+    // The route stays, then it changes, then it is gone; the stream was opened before.
+    for (n, routes) in [
+        ("1", format!("{tables}[[route]]\npath = \"/more\"\ntext = \"more\"\n")),
+        ("2", format!("{tables}compress = false\n")),
+        ("3", config("lv_reload") + "[[route]]\npath = \"/n\"\ntext = \"gone\"\n"),
+    ] {
+        crate::reload::take(&service, &routes);
+        // Without a route that has groups, only this service's own writes are changes.
+        if n != "3" {
+            set("lv_reload", n);
+            assert_eq!(events.next().unwrap().data, rows(n));
+        }
+    }
+    assert_eq!(service.get("/n").text(), "gone");
+}
+
+#[test]
 fn all_watchers_see_a_change_for_one_query() {
     table("lv_rows");
     let service = Service::start(&(config("lv_rows") + &route("lv_rows", &cached("lv_rows"))));

@@ -43,6 +43,7 @@ mod query_http;
 mod query_params;
 mod redirect;
 mod reload;
+mod reload_load;
 mod restart;
 mod service;
 mod service_manager;

@@ -160,6 +160,18 @@ impl Service {
         line.split_whitespace().find_map(|word| word.parse::<u64>().ok()).expect("a number") * 1024
     }
 
+    /// The number of its open descriptors.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+    }
+
+    /// The number of its threads.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs").count()
+    }
+
     pub(crate) fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("a process number");
         // SAFETY: the child has not been waited for, so its number is its own.

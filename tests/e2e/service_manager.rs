@@ -111,6 +111,32 @@ fn the_manager_hears_of_the_start_of_life_and_of_the_end() {
 }
 
 #[test]
+fn the_manager_hears_of_a_reload() {
+    let config = format!("[server]\nlisten = \"{}\"\nworkers = 2\n{ROUTE}", free_addr());
+    let folder = Folder::new(&config);
+    let manager = Manager::new(folder.path());
+    let process = Process::start(folder.path(), &[("NOTIFY_SOCKET", &manager.path)]);
+    assert!(manager.next_state().contains("READY=1\n"));
+    for (routes, expect) in
+        [(2, "STATUS=serving 2 routes\n"), (0, "STATUS=not reloaded: dunlin.toml: there is no route")]
+    {
+        let more = "[[route]]\npath = \"/more\"\ntext = \"more\"\n";
+        folder.write("dunlin.toml", if routes == 2 { config.clone() + more } else { "[log]\n".to_owned() });
+        process.signal(libc::SIGHUP);
+        let reloading = manager.next_state();
+        assert!(reloading.contains("RELOADING=1\n"), "{reloading}");
+        let time = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).expect("a time");
+        assert!(time.parse::<u64>().unwrap() > 0, "{reloading}");
+        let ready = manager.next_state();
+        assert!(ready.contains("READY=1\n") && ready.contains(expect), "{ready}");
+        // A repeat within a second would count once.
+        std::thread::sleep(Duration::from_millis(1100));
+    }
+    process.signal(libc::SIGTERM);
+    process.ended();
+}
+
+#[test]
 fn a_handover_makes_the_successor_the_main_process() {
     let server = format!("listen = \"{}\"\nhandover = \"handover\"", free_addr());
     let folder = Folder::new(&format!("[server]\nworkers = 1\n{server}\n{ROUTE}"));

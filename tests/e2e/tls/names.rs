@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, Strea
 use dunlin_testkit::PATIENCE;
 
 use super::{Stream, greeted};
+use crate::reload::reload;
 use crate::service::{Folder, Service, dunlin, free_addr, refused};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -126,6 +127,30 @@ fn the_host_chooses_the_certificate() {
         connect(&service, client.config(None), "b.test")
             .is_ok_and(|stream| shown(&stream) == *renewed.certificate.der())
     });
+}
+
+#[test]
+fn a_reload_takes_other_certificates() {
+    let authority = Authority::new();
+    let (a, b) = (authority.sign(&["localhost"], "a"), authority.sign(&["localhost"], "b"));
+    let service = service("", ROUTE, |folder| {
+        a.write(folder, "a");
+        b.write(folder, "b");
+    });
+    let client = Client::of(&authority);
+    let mut kept = connect(&service, client.config(None), "localhost").unwrap();
+    greeted(&mut kept, GET);
+    let path = service.folder().path().join("dunlin.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let changed = config.replace("\"a.pem\"", "\"b.pem\"").replace("\"a.key\"", "\"b.key\"");
+    std::fs::write(&path, &changed).unwrap();
+    assert_eq!(reload(&service).status.code(), Some(0));
+    assert_eq!(shown(&connect(&service, client.config(None), "localhost").unwrap()), *b.certificate.der());
+    greeted(&mut kept, GET);
+    // A key of another certificate is not taken.
+    std::fs::write(&path, changed.replace("\"b.key\"", "\"a.key\"")).unwrap();
+    assert_eq!(reload(&service).status.code(), Some(2));
+    assert_eq!(shown(&connect(&service, client.config(None), "localhost").unwrap()), *b.certificate.der());
 }
 
 #[test]
