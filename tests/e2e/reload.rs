@@ -275,3 +275,66 @@ fn the_log_moves_to_another_file() {
     eventually("a line in the other file", || read("two.log").contains("/second"));
     assert!(!read("one.log").contains("/second"));
 }
+
+/// The configuration with other addresses to listen on.
+fn listening(service: &Service, listen: &str) {
+    let path = service.folder().path().join("dunlin.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let line = config.lines().find(|line| line.starts_with("listen = ")).unwrap();
+    std::fs::write(&path, config.replacen(line, &format!("listen = {listen}"), 1)).unwrap();
+}
+
+#[test]
+fn listeners_come_and_go() {
+    // Restrictions of the start do not know of the socket.
+    let service = Service::with("restrict = false", &text("/", "here"), |_| ());
+    let (other, socket) = (crate::service::free_addr(), service.folder().path().join("app.sock"));
+    let mut kept = raw::Connection::open(service.addr);
+    assert_eq!(ask(&mut kept, "/").status, 200);
+    listening(
+        &service,
+        &format!("[\"{}\", \"{other}\", {{ address = \"unix:app.sock\", mode = \"0660\" }}]", service.addr),
+    );
+    let out = reload(&service);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(raw::get(other, "/").text(), "here");
+    assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    assert_eq!(ask(&mut kept, "/").text(), "here");
+    assert_eq!(status(&service)["listen"].as_array().unwrap().len(), 3);
+
+    // The first one goes. Its connections end with their next response, and idle ones at once.
+    let mut busy = raw::Connection::open(service.addr);
+    let mut idle = raw::Connection::open(service.addr);
+    let mut elsewhere = raw::Connection::open(other);
+    assert_eq!((ask(&mut idle, "/").status, ask(&mut elsewhere, "/").status), (200, 200));
+    busy.send("GET / HTTP/1.1\r\nHost: ");
+    listening(&service, &format!("\"{other}\""));
+    assert_eq!(reload(&service).status.code(), Some(0));
+    assert!(idle.closed() && kept.closed());
+    eventually("nothing listens there", || std::net::TcpStream::connect(service.addr).is_err());
+    busy.send("localhost\r\n\r\n");
+    let last = busy.read("GET").unwrap();
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert!(busy.closed());
+    assert!(!socket.exists());
+    let still = ask(&mut elsewhere, "/");
+    assert_eq!((still.status, still.header("connection")), (200, None));
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_leaves_all_as_it_was() {
+    let service = Service::start(&text("/", "old"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (free, taken) = (crate::service::free_addr(), taken.local_addr().map(|addr| (taken, addr)).unwrap());
+    rewrite(&service, &text("/", "new"));
+    listening(&service, &format!("[\"{free}\", \"{}\"]", taken.1));
+    let out = reload(&service);
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(message.contains(&format!("cannot listen on {}", taken.1)), "{message}");
+    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(service.get("/").text(), "old");
+    assert!(std::net::TcpStream::connect(free).is_err(), "what was bound for it is closed");
+    drop(taken);
+    assert_eq!(reload(&service).status.code(), Some(0));
+    assert_eq!(raw::get(free, "/").text(), "new");
+}

@@ -12,7 +12,7 @@ use crate::service::{Service, database_at};
 
 const PATHS: [&str; 5] = ["/text", "/files/a.txt", "/proxied", "/stored", "/row"];
 
-/// Asks for each path in turn on one connection, until it is told to stop.
+/// Asks for each path in turn on one connection, until the test ends.
 fn over_http1(addr: SocketAddr, stop: &AtomicBool, answers: &AtomicU64) {
     let mut connection = raw::Connection::open(addr);
     while !stop.load(Ordering::Acquire) {
@@ -54,7 +54,7 @@ fn a_hundred_reloads_lose_nothing_and_leave_nothing() {
     let database = database_at(&crate::database().url());
     // Every second configuration has other settings everywhere.
     let config = |number: u32| {
-        let (odd, even) = (number % 2 == 1, number % 2 == 0);
+        let (odd, even) = (!number.is_multiple_of(2), number.is_multiple_of(2));
         let mut all = format!(
             "{database}shared = 2\n\
              [upstream.app]\nservers = [\"http://{origin_at}\"]\nslow_start = \"{}s\"\n\

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::balance::HandedOver;
 use crate::context::{Loop, Shared, Stage};
+use crate::ledger::Signal;
 use crate::listen::{Accepted, Endpoint, Listener};
 use crate::{Connect, conn};
 
@@ -32,12 +33,18 @@ pub(crate) async fn accept<C: Connect>(listener: Listener, owner: Arc<Loop>, ser
     let owner_of_stop = owner.clone();
     let stop = stop(&owner_of_stop);
     let mut acceptor = Acceptor { listener, endpoint, owner, service };
-    tokio::select! {
+    let state = acceptor.endpoint.state.clone();
+    let is_removed = tokio::select! {
         biased;
-        () = stop => {}
-        () = acceptor.accept() => {}
+        () = stop => false,
+        () = state.closed() => true,
+        () = acceptor.accept() => false,
+    };
+    if is_removed {
+        // Those that are accepted from here on drain, too.
+        acceptor.owner.registry.drain_group(state.id());
     }
-    if shared.leaves_listeners_to_others()
+    if (is_removed || shared.leaves_listeners_to_others())
         && let Err(error) = acceptor.leave_address(&shared).await
     {
         tracing::warn!(%error, "cannot leave the shared address in order; connections that open now may be reset");
@@ -76,7 +83,10 @@ async fn stop(owner: &Loop) {
 }
 
 fn admit<C: Connect>(accepted: Accepted, endpoint: &Arc<Endpoint>, owner: &Arc<Loop>, service: C) {
-    let (ledger, registered) = owner.registry.register();
+    let (ledger, registered) = owner.registry.register(endpoint.state.id());
+    if endpoint.state.is_closed() {
+        ledger.signal(Signal::Drain);
+    }
     let permit = ConnectionPermit::take(owner);
     let (endpoint, owner) = (endpoint.clone(), owner.clone());
     tokio::spawn(async move {

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use crate::balance::Balance;
 use crate::clients::Clients;
 use crate::framing::HeadLimits;
-use crate::listen::{Keeper, free_descriptors};
+use crate::listen::{Keeper, Listeners, free_descriptors};
 use crate::log_limit::LogLimit;
 use crate::reaper::{Registry, Rules};
 use crate::stats::Stats;
@@ -31,7 +31,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) addrs: Vec<Addr>,
+    pub(crate) listeners: Listeners,
     pub(crate) tls: Option<Acceptor>,
     /// Taken by the first loop.
     pub(crate) keeper: Mutex<Option<Keeper>>,
@@ -69,7 +69,7 @@ pub(crate) struct Loop {
 impl Shared {
     pub(crate) fn new(
         config: Config,
-        addrs: Vec<Addr>,
+        listeners: Listeners,
         tls: Option<Acceptor>,
         keeper: Option<Keeper>,
         loops: usize,
@@ -88,7 +88,7 @@ impl Shared {
         };
         let rules = Rules::new(&config);
         Self {
-            addrs,
+            listeners,
             tls,
             keeper: Mutex::new(keeper),
             loops: (0..loops).map(|_| Arc::new(Registry::new(rules))).collect(),

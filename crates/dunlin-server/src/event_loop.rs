@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_http::BoxError;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::accept::{accept, receive};
 use crate::context::{Loop, Shared, Stage};
@@ -125,13 +126,31 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
             move || shared.raise(Stage::Stopping)
         }))
     });
-    let accepting: Vec<_> =
-        listeners.into_iter().map(|listener| tokio::spawn(accept(listener, owner.clone(), service.clone()))).collect();
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, owner.clone(), service.clone()));
+    }
     let receiving = owner.shared().balance.receiver(owner.index);
-    let receiving = receiving.map(|receiver| tokio::spawn(receive(receiver, owner.clone(), service)));
+    let receiving = receiving.map(|receiver| tokio::spawn(receive(receiver, owner.clone(), service.clone())));
     let shared = owner.shared().clone();
     let mut stage = shared.stage.subscribe();
-    let _ = stage.wait_for(|stage| *stage >= Stage::Stopping).await;
+    let mut added = shared.listeners.receiver(owner.index);
+    loop {
+        let next = async {
+            match &mut added {
+                Some(added) => added.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = stage.wait_for(|stage| *stage >= Stage::Stopping) => break,
+            Some(socket) = next => match socket.into_listener(&shared.config) {
+                Ok(listener) => drop(accepting.spawn(accept(listener, owner.clone(), service.clone()))),
+                Err(error) => tracing::error!(%error, "an event loop cannot serve a new listener"),
+            },
+            Some(_) = accepting.join_next() => {}
+        }
+    }
     tokio::select! {
         () = tokio::time::sleep(shared.config.lame_duck) => {}
         _ = stage.wait_for(|stage| *stage >= Stage::Cutting) => {}
@@ -147,8 +166,9 @@ pub(crate) async fn serve<C: Connect>(owner: Loop, listeners: Vec<Listener>, ser
         }
     }
     owner.closing.send_replace(true);
-    for task in accepting.into_iter().chain(receiving) {
-        let _ = task.await;
+    while accepting.join_next().await.is_some() {}
+    if let Some(receiving) = receiving {
+        let _ = receiving.await;
     }
     // The keeper has copies of the sockets. Clients could connect to them until it ends.
     if let Some(keeping) = keeping {

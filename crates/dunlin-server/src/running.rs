@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use crate::context::{Shared, Stage};
-use crate::{Addr, BindError, LoopStats, Tls};
+use crate::replacement::Replacement;
+use crate::{Addr, BindError, Listen, LoopStats, Tls};
 
 /// A server that serves. Dropping it cuts every connection and ends its threads.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Running {
 
     /// The addresses of the listeners.
     #[must_use]
-    pub fn local_addrs(&self) -> &[Addr] {
+    pub fn local_addrs(&self) -> Vec<Addr> {
         self.handle.local_addrs()
     }
 
@@ -98,8 +99,21 @@ impl Handle {
     /// The addresses of the listeners: those of the configuration in its order, with the ports that
     /// the system chose.
     #[must_use]
-    pub fn local_addrs(&self) -> &[Addr] {
-        &self.0.addrs
+    pub fn local_addrs(&self) -> Vec<Addr> {
+        self.0.listeners.addrs()
+    }
+
+    /// Prepares other listeners, in place of [`Config::listen`](crate::Config::listen), and other
+    /// certificates and rules of TLS. Addresses that are not open yet are bound, and clients can
+    /// connect to them. Nothing else changes before [`Replacement::apply`].
+    ///
+    /// An address that stays keeps its socket and its connections. It may change to TLS or back.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, a file that cannot be used, or a listener with TLS of a
+    /// server that was started without. Everything stays as it was.
+    pub fn replacement(&self, listen: &[Listen], tls: Option<&Tls>) -> Result<Replacement, BindError> {
+        Replacement::prepare(self.0.clone(), listen, tls)
     }
 
     /// Replaces the certificates and the rules of TLS, for connections from then on.

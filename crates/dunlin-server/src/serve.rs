@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::context::{Loop, Shared};
 use crate::event_loop;
-use crate::listen::Listener;
+use crate::listen::{Listener, Listeners};
 use crate::running::{Handle, Outcome};
 use crate::tls::Acceptor;
 use crate::{BindError, Config, Connect};
@@ -38,8 +38,8 @@ pub async fn serve_with<C: Connect>(
 ) -> Result<Outcome, BindError> {
     let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
     let listener = listener.into().with_tls(tls.is_some());
-    let addrs = listener.local_addr().into_iter().collect();
-    let shared = Arc::new(Shared::new(config, addrs, tls, None, 1));
+    let listeners = Listeners::of(&listener);
+    let shared = Arc::new(Shared::new(config, listeners, tls, None, 1));
     let handle = Handle::new(shared.clone());
     let stop = async {
         shutdown.await;

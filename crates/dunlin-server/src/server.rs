@@ -10,7 +10,7 @@ use dunlin_http::BoxError;
 
 use crate::context::Shared;
 use crate::event_loop;
-use crate::listen::{self, Bound, Keeper, LoopSocket, Predecessor};
+use crate::listen::{self, Bound, Keeper, Listeners, LoopSocket, Predecessor};
 use crate::running::Handle;
 use crate::tls::Acceptor;
 use crate::{Addr, Config, Connect, Running};
@@ -113,8 +113,9 @@ impl Server {
             Some(path) => Some(Keeper::new(path, &self.bound)?),
             None => None,
         };
-        let listeners = spread(self.bound, workers)?;
-        let shared = Arc::new(Shared::new(self.config, self.addrs, self.tls, keeper, loops));
+        let open = Listeners::new(&self.bound, keeper.as_ref().map(Keeper::kept), loops);
+        let listeners = listen::spread(self.bound, workers)?;
+        let shared = Arc::new(Shared::new(self.config, open, self.tls, keeper, loops));
         let factory = Arc::new(factory);
         let (ready, started) = mpsc::channel();
         let mut threads = Vec::with_capacity(loops);
@@ -149,20 +150,4 @@ impl Server {
 
 fn handover_error(path: &Path, source: io::Error) -> BindError {
     BindError::Listen { addr: Addr::Unix(path.to_owned()), source }
-}
-
-/// Gives each loop a socket of every address: one of its own, or a copy of a shared one.
-fn spread(bound: Vec<Bound>, loops: usize) -> io::Result<Vec<Vec<LoopSocket>>> {
-    let mut spread: Vec<Vec<LoopSocket>> = (0..loops).map(|_| Vec::new()).collect();
-    for Bound { endpoint, sockets } in bound {
-        let speaks_tls = endpoint.speaks_tls;
-        for (index, own) in spread.iter_mut().enumerate() {
-            own.push(LoopSocket { socket: sockets[index % sockets.len()].try_clone()?, speaks_tls });
-        }
-        // A predecessor may hand over more sockets than there are loops. All must be served.
-        for (index, socket) in sockets.into_iter().enumerate().skip(loops) {
-            spread[index % loops].push(LoopSocket { socket, speaks_tls });
-        }
-    }
-    Ok(spread)
 }

@@ -3,7 +3,7 @@
 use crate::config::{Config, Fingerprints};
 
 /// The keys of `[server]` that a reload changes.
-const SERVER: &[&str] = &["tls", "trusted_proxies", "request_id", "max_body"];
+const SERVER: &[&str] = &["listen", "tls", "trusted_proxies", "request_id", "max_body"];
 /// The keys of `[admin]` that a reload changes.
 const ADMIN: &[&str] = &["hosts", "public"];
 
@@ -15,9 +15,6 @@ pub(super) fn warnings(before: &Config, after: &Config) -> Vec<String> {
     let server = server.into_iter().filter(|key| !SERVER.contains(key)).map(|key| ("server", key));
     let admin = admin.into_iter().filter(|key| !ADMIN.contains(key)).map(|key| ("admin", key));
     let mut warnings: Vec<String> = server.chain(admin).map(|(section, key)| warning(section, key)).collect();
-    if before.server.tls.is_some() != after.server.tls.is_some() {
-        warnings.push(warning("server", "tls"));
-    }
     if before.admin.is_some() != after.admin.is_some() && one.admin == other.admin {
         warnings.push("[admin] has come or gone, which takes effect at a restart".to_owned());
     }

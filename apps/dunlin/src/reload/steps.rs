@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use dunlin_http::Clock;
-use dunlin_server::Handle;
+use dunlin_server::{Handle, Replacement};
 
 use super::{Background, Origin, Outcome, restart};
-use crate::config::{Config, count};
+use crate::config::count;
 use crate::failure::Failure;
 use crate::log;
 use crate::process::Manager;
@@ -63,31 +63,25 @@ impl Reloader {
         let built = unblocked(move || Ok(service.build(next)?)).await?;
         let (old, new) = (before.config(), plan.config());
         let warnings: Vec<String> = restart::warnings(old, new).into_iter().chain(new.warning_lines()).collect();
-        self.change_process(old, new)?;
-        self.exchange(&plan, built).await?;
+        let (server, config) = (self.server.clone(), plan.clone());
+        let replacement = unblocked(move || {
+            let server_config = &config.config().server;
+            Ok(server.replacement(&server_config.listen, server_config.tls.as_ref())?)
+        });
+        let replacement = replacement.await?;
+        log::apply(&new.log)?;
+        self.exchange(&plan, built, replacement).await?;
         Ok(warnings)
     }
 
-    /// Changes the parts of the process that can fail. A failure leaves all as it was.
-    fn change_process(&self, old: &Config, new: &Config) -> Result<(), Failure> {
-        log::apply(&new.log)?;
-        if let (Some(_), Some(tls)) = (&old.server.tls, &new.server.tls)
-            && let Err(error) = self.server.replace_tls(tls)
-        {
-            // The file of the log before could be opened a moment ago.
-            let _ = log::apply(&old.log);
-            return Err(error.into());
-        }
-        Ok(())
-    }
-
     /// Serves by the new parts. Nothing fails from here on.
-    async fn exchange(&mut self, plan: &Plan, built: Built) -> Result<(), Failure> {
+    async fn exchange(&mut self, plan: &Plan, built: Built, replacement: Replacement) -> Result<(), Failure> {
         let max_body = plan.config().server.max_body;
         self.background.leave_notices(plan);
         let service = self.service.clone();
         unblocked(move || {
             service.exchange(built);
+            replacement.apply();
             let plan = service.plan();
             if let Err(error) = plan.watch_files() {
                 tracing::error!(%error, "changed files of users and keys are not read again");

@@ -55,7 +55,7 @@ pub(super) fn is_proxied(owner: &Loop, remote: Option<SocketAddr>) -> bool {
 
 /// Returns `true` if there is no preamble, as on most plain sockets.
 pub(super) fn is_absent(owner: &Loop, endpoint: &Endpoint, proxied: bool) -> bool {
-    !endpoint.speaks_tls && !owner.shared().config.h2c && !proxied
+    !endpoint.state.speaks_tls() && !owner.shared().config.h2c && !proxied
 }
 
 /// Reads the preamble. Returns `None` if it is malformed, or does not come in time.
@@ -99,7 +99,7 @@ async fn read_all(
     }
     let mut held = BytesMut::new();
     let mut protocol = Protocol::Http1;
-    let acceptor = owner.shared().tls.as_ref().filter(|_| endpoint.speaks_tls);
+    let acceptor = owner.shared().tls.as_ref().filter(|_| endpoint.state.speaks_tls());
     transport = match (transport, acceptor) {
         (Transport::Tcp(socket), Some(_)) if is_plain_http(&socket).await? => {
             return Ok(Opening::PlainHttp(Transport::Tcp(socket)));

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket as Raw, Type};
 
 use super::accounts::{group_id, user_id};
-use super::{Bound, Endpoint, Listen, Predecessor, Socket, set_keepalive};
+use super::{Bound, Endpoint, EndpointState, Listen, Predecessor, Socket, set_keepalive};
 use crate::{Addr, BindError, Config};
 
 /// The descriptors that are reserved for files, outbound connections and listeners. A sixteenth of
@@ -39,7 +40,11 @@ pub(crate) fn bind(
             },
         };
         let speaks_tls = config.speaks_tls(listen);
-        all.extend(bound.into_iter().map(|(addr, sockets)| Bound { endpoint: Endpoint { addr, speaks_tls }, sockets }));
+        for (addr, sockets) in bound {
+            let is_tcp = matches!(sockets.first(), Some(Socket::Tcp(_)));
+            let state = Arc::new(EndpointState::new(speaks_tls && is_tcp));
+            all.push(Bound { listen: listen.clone(), endpoint: Endpoint { addr, state }, sockets });
+        }
     }
     Ok(all)
 }
@@ -88,23 +93,25 @@ fn tcp_socket(addr: SocketAddr, reuse_port: bool, config: &Config) -> io::Result
 
 /// Binds a socket file. Clients can connect once it has its owner and its mode.
 fn bind_unix(path: &Path, listen: &Listen, config: &Config) -> io::Result<Socket> {
-    let user = listen.user.as_deref().map(user_id).transpose()?;
-    let group = listen.group.as_deref().map(group_id).transpose()?;
     let socket = unix_socket(path)?;
-    let configured = || {
-        if user.is_some() || group.is_some() {
-            chown(path, user, group)?;
-        }
-        if let Some(mode) = listen.mode {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-        }
-        socket.listen(backlog(config))
-    };
-    if let Err(error) = configured() {
+    if let Err(error) = own(path, listen).and_then(|()| socket.listen(backlog(config))) {
         let _ = std::fs::remove_file(path);
         return Err(error);
     }
     Ok(Socket::Unix(std::os::fd::OwnedFd::from(socket).into()))
+}
+
+/// Gives a socket file its owner and its mode.
+pub(crate) fn own(path: &Path, listen: &Listen) -> io::Result<()> {
+    let user = listen.user.as_deref().map(user_id).transpose()?;
+    let group = listen.group.as_deref().map(group_id).transpose()?;
+    if user.is_some() || group.is_some() {
+        chown(path, user, group)?;
+    }
+    if let Some(mode) = listen.mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }
 
 /// A socket that is bound to `path`. The file of a socket that nothing listens on is replaced.

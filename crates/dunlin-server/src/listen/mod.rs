@@ -3,11 +3,14 @@
 mod accounts;
 mod bind;
 mod handover;
+mod open;
 mod options;
+mod state;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -16,9 +19,11 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::{Addr, Config};
 use bind::backlog;
-pub(crate) use bind::{bind, free_descriptors};
-pub(crate) use handover::{Keeper, Predecessor};
+pub(crate) use bind::{bind, free_descriptors, own};
+pub(crate) use handover::{Keeper, Kept, Predecessor};
+pub(crate) use open::{Change, Listeners};
 pub use options::Listen;
+pub(crate) use state::EndpointState;
 
 /// A listening socket before it belongs to a loop.
 #[derive(Debug)]
@@ -31,19 +36,21 @@ pub(crate) enum Socket {
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) addr: Addr,
-    pub(crate) speaks_tls: bool,
+    pub(crate) state: Arc<EndpointState>,
 }
 
 /// A socket for one loop.
 #[derive(Debug)]
 pub(crate) struct LoopSocket {
     pub(crate) socket: Socket,
-    pub(crate) speaks_tls: bool,
+    pub(crate) state: Arc<EndpointState>,
 }
 
 /// The listening sockets of one address: one for each loop, or one that all of them share.
 #[derive(Debug)]
 pub(crate) struct Bound {
+    /// The setting that the address comes from.
+    pub(crate) listen: Listen,
     pub(crate) endpoint: Endpoint,
     pub(crate) sockets: Vec<Socket>,
 }
@@ -52,7 +59,7 @@ pub(crate) struct Bound {
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
-    speaks_tls: bool,
+    state: Arc<EndpointState>,
 }
 
 #[derive(Debug)]
@@ -81,6 +88,21 @@ fn set_keepalive(socket: &socket2::Socket, idle: Option<Duration>) -> io::Result
     let Some(idle) = idle else { return socket.set_keepalive(false) };
     let idle = idle.clamp(MIN_KEEPALIVE, MAX_KEEPALIVE);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL.min(idle)))
+}
+
+/// Gives each loop a socket of every address: one of its own, or a copy of a shared one.
+pub(crate) fn spread(bound: Vec<Bound>, loops: usize) -> io::Result<Vec<Vec<LoopSocket>>> {
+    let mut spread: Vec<Vec<LoopSocket>> = (0..loops).map(|_| Vec::new()).collect();
+    for Bound { endpoint: Endpoint { state, .. }, sockets, .. } in bound {
+        for (index, own) in spread.iter_mut().enumerate() {
+            own.push(LoopSocket { socket: sockets[index % sockets.len()].try_clone()?, state: state.clone() });
+        }
+        // A predecessor may hand over more sockets than there are loops. All must be served.
+        for (index, socket) in sockets.into_iter().enumerate().skip(loops) {
+            spread[index % loops].push(LoopSocket { socket, state: state.clone() });
+        }
+    }
+    Ok(spread)
 }
 
 // === impl Socket ===
@@ -128,7 +150,7 @@ impl LoopSocket {
             Socket::Tcp(socket) => TcpListener::from_std(socket)?.into(),
             Socket::Unix(socket) => UnixListener::from_std(socket)?.into(),
         };
-        Ok(listener.with_tls(self.speaks_tls))
+        Ok(Listener { state: self.state, ..listener })
     }
 }
 
@@ -150,12 +172,13 @@ impl Listener {
 
     /// Makes TCP connections speak TLS, or not.
     pub(crate) fn with_tls(self, speaks_tls: bool) -> Self {
-        Self { speaks_tls, ..self }
+        self.state.set_speaks_tls(speaks_tls && matches!(self.kind, Kind::Tcp(_)));
+        self
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
         let addr = self.local_addr().unwrap_or_else(|_| Addr::Systemd(String::new()));
-        Endpoint { addr, speaks_tls: self.speaks_tls && matches!(self.kind, Kind::Tcp(_)) }
+        Endpoint { addr, state: self.state.clone() }
     }
 
     /// Sets the time after which the system probes accepted connections; see [`set_keepalive`].
@@ -200,12 +223,12 @@ impl Listener {
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Self { kind: Kind::Tcp(listener), speaks_tls: false }
+        Self { kind: Kind::Tcp(listener), state: Arc::new(EndpointState::new(false)) }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
-        Self { kind: Kind::Unix(listener), speaks_tls: false }
+        Self { kind: Kind::Unix(listener), state: Arc::new(EndpointState::new(false)) }
     }
 }

@@ -46,6 +46,8 @@ struct Table {
 struct Entry {
     ledger: Arc<Ledger>,
     watch: Watch,
+    /// The listener that it comes from.
+    group: u64,
 }
 
 /// The entry of a connection in a registry, until this is dropped.
@@ -78,12 +80,12 @@ impl Registry {
         }
     }
 
-    /// Adds a new connection.
-    pub(crate) fn register(self: &Arc<Self>) -> (Arc<Ledger>, Registered) {
+    /// Adds a new connection of a group, which is its listener.
+    pub(crate) fn register(self: &Arc<Self>, group: u64) -> (Arc<Ledger>, Registered) {
         let now = self.set_clock();
         let ledger = Arc::new(Ledger::new(self.ticks.clone()));
         let mut table = self.table();
-        let key = table.entries.insert(Entry { ledger: ledger.clone(), watch: Watch::default() });
+        let key = table.entries.insert(Entry { ledger: ledger.clone(), watch: Watch::default(), group });
         if table.due.len() <= key {
             table.due.resize(key + 1, 0);
         }
@@ -158,6 +160,18 @@ impl Registry {
         self.sweep();
     }
 
+    /// Closes every connection of a group behind its next response, and idle ones soon.
+    pub(crate) fn drain_group(&self, group: u64) {
+        let mut table = self.table();
+        let Table { entries, due, .. } = &mut *table;
+        for (key, entry) in entries.iter().filter(|(_, entry)| entry.group == group) {
+            entry.ledger.signal(Signal::Drain);
+            due[key] = 0;
+        }
+        drop(table);
+        self.sweep();
+    }
+
     /// Waits until the connections that are open now are closed. Later ones do not count.
     pub(crate) async fn wait_for_earlier(&self) {
         let earlier: Vec<_> = self.table().entries.iter().map(|(_, entry)| Arc::downgrade(&entry.ledger)).collect();
@@ -209,10 +223,11 @@ impl Registry {
         let mut table = self.table();
         let Table { entries, due, .. } = &mut *table;
         for (key, due) in due.iter_mut().enumerate().filter(|(_, due)| **due <= now) {
-            let Some(Entry { ledger, watch }) = entries.get_mut(key) else {
+            let Some(Entry { ledger, watch, .. }) = entries.get_mut(key) else {
                 *due = Tick::MAX;
                 continue;
             };
+            let draining = draining || ledger.signalled() >= Signal::Drain;
             *due = self.rules.look(ledger, watch, now, draining).max(now + 1);
         }
         due.iter().min().map_or(Tick::MAX, |next| next.saturating_sub(now))

@@ -47,6 +47,13 @@ struct Files {
     stamps: Vec<Stamp>,
 }
 
+/// Certificates and rules that are not in use yet.
+#[derive(Debug)]
+pub(crate) struct NewRules {
+    config: Arc<ServerConfig>,
+    files: Files,
+}
+
 /// A connection after its handshake.
 pub(crate) enum Accepted {
     Stream(Box<TlsStream<TcpStream>>),
@@ -159,6 +166,14 @@ impl Acceptor {
     /// # Errors
     /// A file that cannot be used. Everything stays as it was.
     pub(crate) fn replace(&self, tls: &Tls) -> Result<(), BindError> {
+        self.prepare(tls).map(|rules| self.apply(rules))
+    }
+
+    /// Makes other certificates and rules. Nothing changes yet.
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub(crate) fn prepare(&self, tls: &Tls) -> Result<NewRules, BindError> {
         let files = Files { stamps: tls.stamps(), tls: tls.clone() };
         // A resumed session keeps the client's certificate, which other authorities may not know.
         let tickets = match tls.clients {
@@ -166,9 +181,13 @@ impl Acceptor {
             Some(_) => tickets().map_err(BindError::Tls)?,
         };
         let config = tls.server_config(Some(tickets)).map_err(BindError::Tls)?;
+        Ok(NewRules { config: Arc::new(config), files })
+    }
+
+    /// Uses other certificates and rules, for connections from then on.
+    pub(crate) fn apply(&self, NewRules { config, files }: NewRules) {
         *self.0.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
-        self.0.config.store(Arc::new(config));
-        Ok(())
+        self.0.config.store(config);
     }
 
     /// Reads the files again whenever they change. It never ends. Files that cannot be used are

@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::net::{
@@ -43,8 +43,15 @@ pub(crate) struct Predecessor {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     listener: UnixListener,
-    sockets: Arc<Vec<(Addr, Socket)>>,
+    kept: Kept,
 }
+
+/// The sockets that a successor gets. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<Copies>>);
+
+/// Copies of sockets, with their addresses.
+pub(crate) type Copies = Vec<(Addr, Arc<Socket>)>;
 
 /// The successor has a socket.
 const TAKEN: u8 = b'+';
@@ -101,17 +108,19 @@ impl Predecessor {
 
 impl Keeper {
     pub(crate) fn new(path: &Path, bound: &[Bound]) -> io::Result<Self> {
-        let copies = |bound: &Bound| {
-            let addr = bound.endpoint.addr.clone();
-            bound.sockets.iter().map(move |socket| Ok((addr.clone(), socket.try_clone()?))).collect::<Vec<_>>()
-        };
-        let sockets = bound.iter().flat_map(copies).collect::<io::Result<_>>()?;
+        let kept = Kept::default();
+        kept.add(Kept::copies(bound)?);
         remove_own_socket(path)?;
         let listener = UnixListener::bind(path)?;
         // Another user may connect before this. `is_trusted` refuses it.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, sockets: Arc::new(sockets) })
+        Ok(Self { listener, kept })
+    }
+
+    /// The sockets, which may change.
+    pub(crate) fn kept(&self) -> Kept {
+        self.kept.clone()
     }
 
     /// Sends the sockets to each process of this user that connects. Calls `stop` once a successor
@@ -120,7 +129,7 @@ impl Keeper {
         let listener = tokio::net::UnixListener::from_std(self.listener)?;
         loop {
             let stream = listener.accept().await?.0.into_std()?;
-            let sockets = self.sockets.clone();
+            let sockets = self.kept.all();
             match tokio::task::spawn_blocking(move || hand_over(stream, &sockets)).await {
                 Ok(Ok(())) => {
                     tracing::info!("another process has taken the listening sockets over");
@@ -133,6 +142,28 @@ impl Keeper {
                 Err(_) => return Ok(()),
             }
         }
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// Copies of the sockets of addresses.
+    pub(crate) fn copies(bound: &[Bound]) -> io::Result<Copies> {
+        let sockets = bound.iter().flat_map(|bound| bound.sockets.iter().map(|socket| (&bound.endpoint.addr, socket)));
+        sockets.map(|(addr, socket)| Ok((addr.clone(), Arc::new(socket.try_clone()?)))).collect()
+    }
+
+    pub(crate) fn add(&self, sockets: Copies) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(sockets);
+    }
+
+    pub(crate) fn remove(&self, addr: &Addr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(kept, _)| kept != addr);
+    }
+
+    fn all(&self) -> Copies {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -174,7 +205,7 @@ fn peer_user(stream: &UnixStream) -> Option<u32> {
     (result == 0).then_some(user)
 }
 
-fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Socket)]) -> io::Result<()> {
+fn hand_over(mut stream: UnixStream, sockets: &[(Addr, Arc<Socket>)]) -> io::Result<()> {
     if !is_trusted(&stream, None) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a process of another user requested them"));
     }
