@@ -276,6 +276,25 @@ fn the_log_moves_to_another_file() {
     assert!(!read("one.log").contains("/second"));
 }
 
+#[test]
+fn a_change_of_the_files_is_a_reload_if_they_are_watched() {
+    let service = Service::with("watch = true", &text("/", "one"), |_| ());
+    let path = service.folder().path().join("dunlin.toml");
+    // Files that are included count, even if they come later.
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("include = \"sites/*.toml\"\n{config}")).unwrap();
+    eventually("it is taken", || status(&service)["reload"]["succeeded"] == 1);
+    service.folder().write("sites/a.toml", text("/a", "included"));
+    eventually("the new file is taken", || service.get("/a").text() == "included");
+    service.folder().write("sites/a.toml", "[[route]]\npath = 7\n");
+    eventually("a wrong file is not", || status(&service)["reload"]["failed"] == 1);
+    assert_eq!(service.get("/a").text(), "included");
+    std::fs::write(&path, config.replace("watch = true", "").replace("\"one\"", "\"two\"")).unwrap();
+    eventually("the last change is taken", || service.get("/").text() == "two");
+    let counts = status(&service)["reload"].clone();
+    assert_eq!((counts["succeeded"].as_u64(), counts["failed"].as_u64()), (Some(3), Some(1)), "each once");
+}
+
 /// The configuration with other addresses to listen on.
 fn listening(service: &Service, listen: &str) {
     let path = service.folder().path().join("dunlin.toml");

@@ -29,6 +29,18 @@ pub(super) fn add(source: &mut Source, dir: &Path, errors: &Errors) {
     }
 }
 
+/// The files that `include` in this text names.
+pub(super) fn named(text: &str, dir: &Path) -> Vec<PathBuf> {
+    let (document, errors) = (head(text), Errors::default());
+    let patterns = match document.get_ref().get("include").map(Spanned::get_ref) {
+        Some(DeValue::Array(patterns)) => patterns.iter().map(Spanned::get_ref).collect(),
+        Some(pattern) => vec![pattern],
+        None => Vec::new(),
+    };
+    let patterns = patterns.into_iter().filter_map(DeValue::as_str);
+    patterns.flat_map(|pattern| paths(dir, pattern, 0..0, &errors)).collect()
+}
+
 /// The keys that stand before the first header of a file, and perhaps those of later tables.
 ///
 /// The headers and all that follows are left out, because reading the whole costs the whole.

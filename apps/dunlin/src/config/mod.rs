@@ -9,6 +9,7 @@ mod account;
 mod certificate;
 mod clashes;
 mod expand;
+mod files;
 mod fingerprints;
 mod include;
 mod layers;
@@ -36,6 +37,7 @@ use crate::openapi::api::Info;
 use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Errors, MAX_CONFIGURATION, Names, Section, Source, nulls, read_file};
 use expand::Expansion;
+pub(crate) use files::Files;
 pub(crate) use fingerprints::Fingerprints;
 pub(crate) use layers::Cache;
 pub(crate) use log::{Format, Log};
@@ -66,6 +68,10 @@ pub(crate) struct Config {
     pub(crate) account: Option<Account>,
     /// `true` if the process restricts itself.
     pub(crate) restrict: bool,
+    /// `true` if a change of the files is a reload.
+    pub(crate) watch: bool,
+    /// The files as they were before they were read.
+    pub(crate) files: Files,
     /// The limit of request bodies, in bytes, on routes without one of their own.
     pub(crate) max_body: u64,
     pub(crate) admin: Option<Admin>,
@@ -122,9 +128,10 @@ Then `dunlin serve`, and open http://127.0.0.1:8080/.";
 impl Config {
     /// Reads the file at `path`. `database_url` has precedence over the file.
     pub(crate) fn load(path: &Path, database_url: Option<&str>) -> Result<Self, Error> {
+        let files = Files::look(path);
         let (name, text) = text(path)?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&name, &text, dir, database_url)
+        Ok(Self { files, ..Self::parse(&name, &text, dir, database_url)? })
     }
 
     /// Reads `text`. `name` stands for the file in messages.
@@ -189,7 +196,7 @@ impl Config {
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
         let fingerprints = Fingerprints::read(&table, url, document.dir);
         let certificate_span = table.nested_span(&["server", "tls", "certificate"]);
-        let Server { mut server, trusted_proxies, request_id, redirects_to_https, account, restrict } =
+        let Server { mut server, trusted_proxies, request_id, redirects_to_https, account, restrict, watch } =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
         let loops = loops(&server);
         let database = table.section("database", "[database]");
@@ -250,6 +257,8 @@ impl Config {
             redirects_to_https,
             account,
             restrict,
+            watch,
+            files: Files::default(),
             max_body,
             finish,
             source: Source::default(),

@@ -26,6 +26,8 @@ pub(super) struct Server {
     pub(super) account: Option<Account>,
     /// `true` if the process restricts itself.
     pub(super) restrict: bool,
+    /// `true` if a change of the files is a reload.
+    pub(super) watch: bool,
 }
 
 /// `[admin]`.
@@ -106,11 +108,12 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
     let account = account(&mut table, document);
     server.user = account.as_ref().map(Account::uid);
     let restrict = table.or("restrict", true);
+    let watch = table.or("watch", false);
     table.finish(|key| {
         let (_, hint) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
         Some(format!("unknown key \"{key}\" in [server]; {hint}"))
     });
-    Server { server, trusted_proxies, request_id, redirects_to_https, account, restrict }
+    Server { server, trusted_proxies, request_id, redirects_to_https, account, restrict, watch }
 }
 
 fn deadlines(table: &mut Section<'_>, server: &mut Config) {
@@ -161,6 +164,7 @@ impl Default for Server {
             redirects_to_https: false,
             account: None,
             restrict: true,
+            watch: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dunlin_fetch::Upstream;
 use tokio::task::AbortHandle;
 
+use super::{Origin, Reloads, watch};
 use crate::notices::{self, Following};
 use crate::reader::Fingerprint;
 use crate::service::{Health, Plan, Service, describe_later};
@@ -18,6 +19,7 @@ pub(crate) struct Background {
     database: Option<(Fingerprint, Task)>,
     notices: Option<Following>,
     describing: Option<Task>,
+    watching: Option<Task>,
 }
 
 /// A task that ends when this is dropped.
@@ -27,7 +29,7 @@ struct Task(AbortHandle);
 
 impl Background {
     pub(crate) fn new(service: Arc<Service>, health: Arc<Health>) -> Self {
-        Self { service, health, checks: Vec::new(), database: None, notices: None, describing: None }
+        Self { service, health, checks: Vec::new(), database: None, notices: None, describing: None, watching: None }
     }
 
     /// Ends the following of notices that are not those of `plan`. From then on notices may be
@@ -75,6 +77,18 @@ impl Background {
             Some(_) => {}
         }
         self.describe(plan);
+    }
+
+    /// Begins or ends the watch over the files of the configuration, as the plan in use needs it.
+    pub(super) fn follow_files(&mut self, origin: &Origin, reloads: &Reloads) {
+        let plan = self.service.plan();
+        let config = plan.config();
+        if !config.watch {
+            self.watching = None;
+        } else if self.watching.is_none() {
+            let watch = watch::watch(origin.file.clone(), config.files.clone(), reloads.clone());
+            self.watching = Some(Task(tokio::spawn(watch).abort_handle()));
+        }
     }
 
     fn describe(&mut self, plan: Arc<Plan>) {

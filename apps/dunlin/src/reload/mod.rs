@@ -10,6 +10,7 @@ mod background;
 mod outcome;
 mod restart;
 mod steps;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,11 +84,13 @@ impl Reloads {
 
     /// Runs reloads whenever they are requested, for ever.
     pub(crate) async fn serve(self, mut reloader: Reloader) {
+        reloader.follow_files(&self);
         loop {
             self.0.requested.notified().await;
             // Whoever requests one from here on may have changed a file that is read already.
             let waiting = std::mem::take(&mut *self.0.waiting.lock());
             let outcome = reloader.reload().await;
+            reloader.follow_files(&self);
             self.0.outcomes.lock().add(outcome.clone());
             for sender in waiting {
                 let _ = sender.send(outcome.clone());

@@ -3,7 +3,7 @@
 use crate::config::{Config, Fingerprints};
 
 /// The keys of `[server]` that a reload changes.
-const SERVER: &[&str] = &["listen", "tls", "trusted_proxies", "request_id", "max_body"];
+const SERVER: &[&str] = &["listen", "tls", "trusted_proxies", "request_id", "max_body", "watch"];
 /// The keys of `[admin]` that a reload changes.
 const ADMIN: &[&str] = &["hosts", "public"];
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_http::Clock;
 use dunlin_server::{Handle, Replacement};
 
-use super::{Background, Origin, Outcome, restart};
+use super::{Background, Origin, Outcome, Reloads, restart};
 use crate::config::count;
 use crate::failure::Failure;
 use crate::log;
@@ -23,6 +23,11 @@ pub(crate) struct Reloader {
 // === impl Reloader ===
 
 impl Reloader {
+    /// Watches the files, if the configuration in use says so.
+    pub(super) fn follow_files(&mut self, reloads: &Reloads) {
+        self.background.follow_files(&self.origin, reloads);
+    }
+
     /// Reads the files again, and serves by what they say. It logs its outcome.
     pub(super) async fn reload(&mut self) -> Outcome {
         Manager.reloading();
