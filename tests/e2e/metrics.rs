@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use dunlin_testkit::{Origin, Redis, raw};
 
-use crate::service::{Service, database_at};
+use crate::service::{Folder, Service, database_at, free_addr};
 
 /// A family of metrics on the page.
 #[derive(Debug, Default)]
@@ -77,7 +77,18 @@ fn each_metric_is_documented() {
         database_at(&crate::database().url()),
         origin.url(),
     );
-    let service = Service::with("", &config, |folder| folder.write("users", ""));
+    let (addr, tls, admin) = (free_addr(), free_addr(), free_addr());
+    let folder = Folder::new(&format!(
+        "[server]\nlisten = [\"{addr}\", {{ address = \"{tls}\", tls = true }}]\nworkers = 2\n\
+         [server.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
+         [server.tls.acme]\ndomains = [\"a.test\"]\ndirectory = \"https://127.0.0.1:1/\"\nstorage = \"acme\"\n\
+         [admin]\nlisten = \"{admin}\"\n{config}"
+    ));
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    folder.write("users", "");
+    folder.write("cert.pem", pair.cert.pem());
+    folder.write("key.pem", pair.signing_key.serialize_pem());
+    let service = Service::of(folder, addr, admin);
     for target in ["/up", "/app", "/one", "/files/dunlin.toml", "/nothing"] {
         service.get(target);
     }

@@ -5,11 +5,13 @@
 //! - [`routes`] has a module for each kind of route.
 //! - [`service`] is the path of a request: observe, route, admit, compress, cache, handle, finish.
 //! - [`reload`] exchanges all that while the service runs.
+//! - [`certificates`] has those that come by ACME.
 //! - [`admin`] is the listener for operators; [`telemetry`] has the figures that it shows.
 
 mod admin;
 mod admit;
 mod allocator;
+mod certificates;
 mod cli;
 mod command;
 mod config;

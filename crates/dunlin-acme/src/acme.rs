@@ -1,6 +1,6 @@
 //! [`Acme`]: the certificates of a list of names, from the storage and from the authority.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::challenge::{Challenge, is_token};
 use crate::client::Client;
-use crate::config::normalise;
+use crate::config::host_name;
 use crate::entry::Entry;
 use crate::stats::Counters;
 use crate::storage::{Kind, Storage};
@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
-    install: Box<dyn Install>,
+    install: Arc<dyn Install>,
     entries: Mutex<Vec<Entry>>,
     /// The answers to challenges by their tokens.
     challenges: ArcSwap<HashMap<String, Challenge>>,
@@ -84,24 +84,43 @@ impl Acme {
         names: impl IntoIterator<Item = N>,
         install: impl Install,
     ) -> Result<Self, Error> {
-        let host = config.directory.strip_prefix("https://").and_then(|rest| rest.split(['/', '?']).next());
-        if host.is_none_or(str::is_empty) || config.directory.parse::<http::Uri>().is_err() {
-            return Err(Error::Directory(config.directory));
-        }
-        let acme = Self(Arc::new(Shared {
+        Self::begin(config, names, Arc::new(install), &[])
+    }
+
+    /// The same with other settings, for the same TLS server. Certificates that are in use stay
+    /// until there are others by the new settings. The old value must not run any longer.
+    ///
+    /// # Errors
+    /// A name or a setting that cannot be used.
+    pub fn moved<N: AsRef<str>>(&self, config: Config, names: impl IntoIterator<Item = N>) -> Result<Self, Error> {
+        let before: Vec<_> = self.0.entries.lock().iter().map(Entry::moved).collect();
+        Self::begin(config, names, self.0.install.clone(), &before)
+    }
+
+    fn begin<N: AsRef<str>>(
+        config: Config,
+        names: impl IntoIterator<Item = N>,
+        install: Arc<dyn Install>,
+        before: &[Entry],
+    ) -> Result<Self, Error> {
+        config.check()?;
+        let known = |name: &String| before.iter().find(|entry| entry.name == *name).map(Entry::moved);
+        let entry = |name: String| known(&name).unwrap_or_else(|| Entry::new(name));
+        let entries: Vec<_> = host_names(names)?.into_iter().map(entry).collect();
+        let shared = Shared {
             storage: Storage::new(&config.storage, &config.directory),
             client: Client::new(config.ca_file.as_deref())?,
             clock: Clock::system(),
             counters: Counters::default(),
-            install: Box::new(install),
-            entries: Mutex::default(),
+            install,
+            entries: Mutex::new(entries),
             challenges: ArcSwap::default(),
             changed: Notify::new(),
             config,
-        }));
-        acme.set_names(names)?;
-        acme.0.refresh();
-        Ok(acme)
+        };
+        shared.refresh();
+        shared.install_all();
+        Ok(Self(Arc::new(shared)))
     }
 
     /// Replaces the list of names. Certificates of names that are in both lists stay; those of
@@ -110,14 +129,7 @@ impl Acme {
     /// # Errors
     /// A name for which no certificate can be had. The list stays as it was.
     pub fn set_names<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
-        let mut wanted = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        for name in names {
-            let name = normalise(name.as_ref())?;
-            if seen.insert(name.clone()) {
-                wanted.push(name);
-            }
-        }
+        let wanted = host_names(names)?;
         {
             let mut entries = self.0.entries.lock();
             let mut old: HashMap<_, _> = entries.drain(..).map(|entry| (entry.name.clone(), entry)).collect();
@@ -244,10 +256,17 @@ impl Shared {
         self.entries.lock().iter_mut().find_map(wanted)
     }
 
-    /// Takes a certificate into use that could not be written.
+    /// Gives the certificates of all names to the TLS server.
     pub(crate) fn install_all(&self) {
         self.install(&self.entries.lock());
     }
+}
+
+/// The names in their form, each once.
+fn host_names<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Vec<String>, Error> {
+    let mut seen = HashSet::new();
+    let names = names.into_iter().map(|name| host_name(name.as_ref()));
+    names.filter(|name| name.as_ref().map_or(true, |name| seen.insert(name.clone()))).collect()
 }
 
 impl std::fmt::Debug for Pem<'_> {

@@ -25,6 +25,7 @@ pub struct Facts {
 }
 
 /// A certificate chain and its key, in one text of PEM blocks.
+#[derive(Clone)]
 pub(crate) struct Certificate {
     pub(crate) pem: Vec<u8>,
     pub(crate) facts: Facts,

@@ -114,7 +114,7 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
     date.duration_since(dunlin_http::Clock::system().now()).ok()
 }
 
-fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+pub(crate) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     use std::io::Read as _;
     let mut pem = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| ca_error(Some(path), &error))?;

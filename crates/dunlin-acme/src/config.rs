@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use instant_acme::LetsEncrypt;
 
-use crate::Error;
+use crate::{Error, client};
 
 /// The authority that issues certificates, the account there, and the place where they are kept.
 ///
 /// An order accepts the terms of service of the authority (RFC 8555 §7.3).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The URL of the authority's directory, by `https`. Default: [`Config::LETS_ENCRYPT`].
     pub directory: String,
@@ -29,7 +29,7 @@ pub struct Config {
 }
 
 /// An account that exists elsewhere at the authority (RFC 8555 §7.3.4).
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ExternalAccount {
     id: String,
     key: Vec<u8>,
@@ -67,6 +67,18 @@ impl Config {
             challenge: ChallengeKind::default(),
             storage: storage.into(),
         }
+    }
+
+    /// Checks the directory's URL and the file of authorities. It asks no server.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn check(&self) -> Result<(), Error> {
+        let host = self.directory.strip_prefix("https://").and_then(|rest| rest.split(['/', '?']).next());
+        if host.is_none_or(str::is_empty) || self.directory.parse::<http::Uri>().is_err() {
+            return Err(Error::Directory(self.directory.clone()));
+        }
+        self.ca_file.as_deref().map_or(Ok(()), |path| client::authorities(path).map(drop))
     }
 }
 
@@ -118,14 +130,13 @@ impl ChallengeKind {
     }
 }
 
-/// The form of a name in certificates and in file names.
+/// The form of a name in certificates: lower case, without the dot of the root.
 ///
 /// # Errors
 /// A wildcard, an address, or anything else that neither challenge can prove.
-pub(crate) fn normalise(name: &str) -> Result<String, Error> {
+pub fn host_name(name: &str) -> Result<String, Error> {
     let error = |reason| Error::Name { name: name.to_owned(), reason };
     if name.starts_with("*.") {
-        // RFC 8555 §7.1.3 needs DNS-01 for them in practice, and no challenge here proves a zone.
         return Err(error("a wildcard cannot be proven by http-01 or tls-alpn-01; name each host"));
     }
     if name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok() {
@@ -150,7 +161,7 @@ mod tests {
     fn names_that_can_be_proven() {
         #[track_caller]
         fn check(name: &str, expect: Option<&str>) {
-            assert_eq!(normalise(name).ok().as_deref(), expect, "{name:?}");
+            assert_eq!(host_name(name).ok().as_deref(), expect, "{name:?}");
         }
         check("Example.COM.", Some("example.com"));
         check("xn--bcher-kva.example", Some("xn--bcher-kva.example"));

@@ -44,6 +44,12 @@ impl Entry {
         }
     }
 
+    /// The same name at another authority: its certificate is in use until the first one from
+    /// there.
+    pub(crate) fn moved(&self) -> Self {
+        Self { certificate: self.certificate.clone(), is_lost: true, ..Self::new(self.name.clone()) }
+    }
+
     /// Reads what has changed in the storage. Returns `true` if there is another certificate.
     pub(crate) fn refresh(&mut self, storage: &Storage) -> bool {
         let failure_stamp = storage.stamp(Kind::Failure, &self.name);

@@ -17,7 +17,7 @@ mod storage;
 
 pub use acme::{Acme, Install, Pem};
 pub use certificate::Facts;
-pub use config::{ChallengeKind, Config, ExternalAccount};
+pub use config::{ChallengeKind, Config, ExternalAccount, host_name};
 #[doc(no_inline)]
 pub use dunlin_http::{BoxError, Metric, MetricKind};
 pub use error::Error;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use rustls_pki_types::CertificateDer;
+
 use crate::context::{Shared, Stage};
 use crate::replacement::Replacement;
+use crate::tls::Acceptor;
 use crate::{Addr, BindError, Listen, LoopStats, Tls};
 
 /// A server that serves. Dropping it cuts every connection and ends its threads.
@@ -131,6 +134,12 @@ impl Handle {
     /// Replaces [`Config::max_body`](crate::Config::max_body), for requests from then on.
     pub fn set_max_body(&self, limit: u64) {
         self.0.set_max_body(limit);
+    }
+
+    /// The certificates of the files in use, without their chains.
+    #[must_use]
+    pub fn file_certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.0.tls.as_ref().map(Acceptor::certificates).unwrap_or_default()
     }
 
     /// Begins to shut down. During [`lame_duck`](crate::Config::lame_duck) everything goes on. Then

@@ -1,5 +1,6 @@
 //! TLS by `dunlin.toml`: both protocols, and a certificate that is renewed.
 
+mod acme;
 mod names;
 
 use std::io::{Read, Write};

@@ -17,6 +17,8 @@ use libfuzzer_sys::fuzz_target;
 mod admin;
 #[path = "../../src/admit/mod.rs"]
 mod admit;
+#[path = "../../src/certificates.rs"]
+mod certificates;
 #[path = "../../src/config/mod.rs"]
 mod config;
 #[path = "../../src/failure.rs"]

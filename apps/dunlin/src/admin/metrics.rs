@@ -24,6 +24,7 @@ pub(super) fn page(state: &State) -> String {
     metrics.extend(totals.iter().flat_map(|(label, totals)| route(label, totals)));
     metrics.extend(state.server.stats().iter().flat_map(dunlin_server::LoopStats::metrics));
     metrics.extend(plan.metrics());
+    metrics.extend(super::certificates::metrics(state));
     metrics.extend(state.reloads.outcomes().metrics());
     // Metrics of one name follow each other on the page, whatever their order here.
     out.metrics(metrics);

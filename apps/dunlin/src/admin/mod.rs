@@ -3,6 +3,7 @@
 //! It never shares an address with the public listener. It has a thread of its own, so that it
 //! answers while the loops are busy, and while they drain.
 
+mod certificates;
 mod exposition;
 mod guard;
 mod metrics;

@@ -41,6 +41,7 @@ pub(super) fn document(state: &State) -> Value {
         "reload": state.reloads.outcomes().document(),
         "cache": cache(&plan),
         "upstreams": plan.servers().iter().map(|(upstream, status)| server(upstream, status)).collect::<Vec<_>>(),
+        "certificates": super::certificates::document(state),
         "live": plan.hub().map(|hub| {
             let stats = hub.stats();
             json!({"watchers": stats.watchers, "topics": stats.topics, "events": stats.events, "skipped": stats.skipped})

@@ -8,6 +8,7 @@ use dunlin_server::{Handle, Running, Server};
 
 use super::signals::Signals;
 use crate::admin;
+use crate::certificates;
 use crate::failure::{Failure, is_coloured};
 use crate::log;
 use crate::notices;
@@ -18,6 +19,7 @@ use crate::service::{Health, Plan, Service, describe};
 /// Runs the service until a signal stops it, and then until the requests in flight are answered.
 pub(crate) fn serve(origin: Origin) -> Result<(), Failure> {
     let config = origin.load()?;
+    certificates::prepare_storage(&config);
     // Before the first thread, because a thread keeps the rights that it began with.
     let restricted = config.restrict.then(|| process::restrict(&config.written_folders()));
     log::apply(&config.log)?;
@@ -44,6 +46,7 @@ pub(crate) fn serve(origin: Origin) -> Result<(), Failure> {
     let health = Arc::new(Health::new(&plan));
     let watchdog = Watchdog::new(plan.config().loops());
     let service = Arc::new(Service::new(plan));
+    control.block_on(async { service.plan().certificates().set(service.plan().config().acme.as_ref()) })?;
     let mut background = Background::new(service.clone(), health.clone());
     control.block_on(prepare(&service, &mut background))?;
 

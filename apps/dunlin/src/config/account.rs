@@ -40,7 +40,8 @@ impl Config {
             _ => None,
         });
         let log = self.log.file.iter().flat_map(|file| [Some(file.clone()), file.canonicalize().ok()]).flatten();
+        let acme = self.acme.iter().map(|acme| acme.settings.storage.clone());
         let files = sockets.chain(log).chain(self.server.handover.clone());
-        files.filter_map(|file| file.parent().map(Path::to_owned)).collect()
+        files.filter_map(|file| file.parent().map(Path::to_owned)).chain(acme).collect()
     }
 }

@@ -6,6 +6,7 @@
 //! statement that does not prepare, is reported through [`Config::explain`] in the same form.
 
 mod account;
+mod acme;
 mod certificate;
 mod clashes;
 mod expand;
@@ -36,6 +37,7 @@ use crate::finish::Finish;
 use crate::openapi::api::Info;
 use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Errors, MAX_CONFIGURATION, Names, Section, Source, nulls, read_file};
+pub(crate) use acme::Acme;
 use expand::Expansion;
 pub(crate) use files::Files;
 pub(crate) use fingerprints::Fingerprints;
@@ -64,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) request_id: bool,
     /// `true` if requests over plain connections are redirected to `https`.
     pub(crate) redirects_to_https: bool,
+    /// The certificates that are ordered.
+    pub(crate) acme: Option<Acme>,
     /// The user that the service runs as once its addresses are bound.
     pub(crate) account: Option<Account>,
     /// `true` if the process restricts itself.
@@ -196,7 +200,7 @@ impl Config {
     fn read(mut table: Section<'_>, url: Option<&str>, document: &Document<'_>) -> Self {
         let fingerprints = Fingerprints::read(&table, url, document.dir);
         let certificate_span = table.nested_span(&["server", "tls", "certificate"]);
-        let Server { mut server, trusted_proxies, request_id, redirects_to_https, account, restrict, watch } =
+        let Server { mut server, trusted_proxies, request_id, redirects_to_https, mut acme, account, restrict, watch } =
             table.section("server", "[server]").map(|table| sections::server(table, document)).unwrap_or_default();
         let loops = loops(&server);
         let database = table.section("database", "[database]");
@@ -221,7 +225,9 @@ impl Config {
             routes.extend(openapi.routes);
             openapi.info
         });
-        if let Some(tls) = &server.tls {
+        if let Some(acme) = &mut acme {
+            acme.complete(&routes, &server.listen, document);
+        } else if let Some(tls) = &server.tls {
             certificate::check(&tls.pairs, certificate_span, &routes, document);
         }
         clashes::check(&routes, server.tls.is_some(), document);
@@ -255,6 +261,7 @@ impl Config {
             trusted_proxies,
             request_id,
             redirects_to_https,
+            acme,
             account,
             restrict,
             watch,

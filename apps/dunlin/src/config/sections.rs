@@ -8,6 +8,7 @@ use dunlin_http::Network;
 use dunlin_server::{Addr, Config, EventLoop, Http2};
 
 use super::account::account;
+use super::acme::Acme;
 use super::listen::listeners;
 use crate::process::Account;
 use crate::reader::{Diagnostic, Document, Read, Section, Value};
@@ -22,6 +23,8 @@ pub(super) struct Server {
     pub(super) request_id: bool,
     /// `true` if requests over plain connections are redirected to `https`.
     pub(super) redirects_to_https: bool,
+    /// The certificates that are ordered.
+    pub(super) acme: Option<Acme>,
     /// The user that the service runs as once its addresses are bound.
     pub(super) account: Option<Account>,
     /// `true` if the process restricts itself.
@@ -98,9 +101,9 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
     if let Some(table) = table.section("http2", "[server.http2]") {
         http2(table, &mut server.http2);
     }
-    let mut redirects_to_https = false;
+    let (mut redirects_to_https, mut acme) = (false, None);
     if let Some(table) = table.section("tls", "[server.tls]") {
-        server.tls = super::tls::tls(table, &mut redirects_to_https, document);
+        server.tls = super::tls::tls(table, &mut redirects_to_https, &mut acme, document);
     }
     table.set("proxy_protocol_from", &mut server.proxy_protocol_from);
     let trusted_proxies = table.or("trusted_proxies", Vec::new());
@@ -113,7 +116,7 @@ pub(super) fn server(mut table: Section<'_>, document: &Document<'_>) -> Server 
         let (_, hint) = ELSEWHERE.iter().find(|(name, _)| *name == key)?;
         Some(format!("unknown key \"{key}\" in [server]; {hint}"))
     });
-    Server { server, trusted_proxies, request_id, redirects_to_https, account, restrict, watch }
+    Server { server, trusted_proxies, request_id, redirects_to_https, acme, account, restrict, watch }
 }
 
 fn deadlines(table: &mut Section<'_>, server: &mut Config) {
@@ -162,6 +165,7 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             request_id: false,
             redirects_to_https: false,
+            acme: None,
             account: None,
             restrict: true,
             watch: false,

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use dunlin_server::{ClientCertificates, Pair, Tls, TlsVersion};
+use dunlin_server::{CertificateStore, ClientCertificates, Pair, Tls, TlsVersion};
 use toml::de::DeValue;
 
+use super::acme::Acme;
 use crate::reader::{Diagnostic, Document, Section, Span, Value};
 
 const VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
@@ -12,16 +13,25 @@ const VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::V1_2), ("1.3", Tls
 /// The words of `client_auth`, and `true` for those that require a certificate.
 const CLIENT_AUTH: &[(&str, bool)] = &[("require", true), ("request", false)];
 
-/// Reads `[server.tls]`. `redirect` becomes `true` if plain requests are sent to `https`.
-pub(super) fn tls(mut table: Section<'_>, redirect: &mut bool, document: &Document<'_>) -> Option<Tls> {
-    let first = pair(&mut table, document);
+/// Reads `[server.tls]`. `redirect` becomes `true` if plain requests are sent to `https`, and
+/// `acme` has the section for ordered certificates.
+pub(super) fn tls(
+    mut table: Section<'_>,
+    redirect: &mut bool,
+    acme: &mut Option<Acme>,
+    document: &Document<'_>,
+) -> Option<Tls> {
+    *acme = table.section("acme", "[server.tls.acme]").map(|table| Acme::read(table, document));
+    let needs_pair = acme.is_none() || table.has("certificate") || table.has("key");
+    let first = if needs_pair { pair(&mut table, document).map(Some) } else { Some(None) };
     let others = table.get("certificates").map_or(Some(Vec::new()), |value| certificates(value, document));
     let clients = clients(&mut table, document);
     let mut tls = Tls::default();
     table.set_word("min_version", VERSIONS, &mut tls.min_version);
     table.set("redirect", redirect);
     table.finish(|_| None);
-    tls.pairs = std::iter::once(first?).chain(others?).collect();
+    tls.pairs = first?.into_iter().chain(others?).collect();
+    tls.store = acme.as_ref().map(|_| CertificateStore::new());
     tls.clients = clients?;
     Some(tls)
 }

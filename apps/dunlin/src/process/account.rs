@@ -63,6 +63,10 @@ impl Account {
         self.uid.as_raw()
     }
 
+    pub(crate) fn gid(&self) -> u32 {
+        self.gid.as_raw()
+    }
+
     /// Makes this process run as the account, for ever, and gives it the log file. A process that
     /// does not run as root stays as it is.
     ///

@@ -74,7 +74,13 @@ impl Reloader {
             Ok(server.replacement(&server_config.listen, server_config.tls.as_ref())?)
         });
         let replacement = replacement.await?;
-        log::apply(&new.log)?;
+        let (certificates, next) = (plan.certificates().clone(), plan.clone());
+        unblocked(move || Ok(certificates.set(next.config().acme.as_ref())?)).await?;
+        if let Err(error) = log::apply(&new.log) {
+            let (certificates, known) = (plan.certificates().clone(), before.clone());
+            let _ = unblocked(move || Ok(certificates.set(known.config().acme.as_ref())?)).await;
+            return Err(error.into());
+        }
         self.exchange(&plan, built, replacement).await?;
         Ok(warnings)
     }

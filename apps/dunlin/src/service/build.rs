@@ -88,9 +88,21 @@ impl Plan {
         let routes = routes.into();
         let redirect = || super::https::HttpsRedirect::new(&self.config.server.listen);
         let https = self.config.redirects_to_https.then(redirect);
+        let certificates = self.config.acme.as_ref().map(|_| self.certificates.clone());
         let access = self.access.clone();
         let scopes = self.scopes.clone();
-        Ok(LoopState { router, routes, unmatched, counters, access, request_id, has_cors, https, _scopes: scopes })
+        Ok(LoopState {
+            router,
+            routes,
+            unmatched,
+            counters,
+            access,
+            request_id,
+            has_cors,
+            certificates,
+            https,
+            _scopes: scopes,
+        })
     }
 
     fn route(&self, index: usize, route: &Route, layers: Layers, client: &Client) -> RouteState {

@@ -33,6 +33,7 @@ use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::admit::{Admit, Admitted, Verifying, is_preflight};
+use crate::certificates::{Certificates, may_be_challenge};
 use crate::fields::{IdentitySlot, host};
 use crate::finish::RouteFinish;
 use crate::hosts::HostRouter;
@@ -67,6 +68,8 @@ pub(crate) struct LoopState {
     request_id: bool,
     /// `true` if a route admits cross-origin requests.
     has_cors: bool,
+    /// The answers to challenges, if certificates come by ACME.
+    certificates: Option<Certificates>,
     /// The redirect of plain requests, if they are not answered otherwise.
     https: Option<https::HttpsRedirect>,
     /// The end of what its requests have stored.
@@ -151,6 +154,12 @@ impl Handler<Exchange> for App {
         let watch = Watch::new(state, index, access, tunnel, begun, identity.clone());
         let state = watch.state();
         let route = state.route(index);
+        if let Some(certificates) = &state.certificates
+            && may_be_challenge(&request)
+            && let Some(response) = certificates.answer(&request)
+        {
+            return Observe::answered(response, watch);
+        }
         if let Some(https) = state.https.filter(|_| !context.client.https && peer.ip.is_some()) {
             return Observe::answered(https.response(&request), watch);
         }

@@ -14,6 +14,7 @@ use dunlin_pg::Declared;
 
 use super::scopes::Scopes;
 use crate::admit::{WatchedFiles, auth};
+use crate::certificates::Certificates;
 use crate::config::{Config, Route};
 use crate::failure::{Failure, is_coloured};
 use crate::log::AccessLog;
@@ -49,6 +50,7 @@ pub(crate) struct Plan {
     /// `true` while notices may be lost.
     pub(super) notices_lost: Arc<AtomicBool>,
     pub(super) access: AccessLog,
+    pub(super) certificates: Certificates,
     pub(super) scopes: Arc<Scopes>,
 }
 
@@ -63,6 +65,11 @@ impl Plan {
         if let Some(before) = before {
             take_over(&mut config, &before.config);
         }
+        let certificates = match before {
+            Some(before) => before.certificates.clone(),
+            None => config.server.tls.as_ref().into(),
+        };
+        certificates.join(config.server.tls.as_mut());
         let client = Client::new(config.fetch.clone()).context("[fetch]")?;
         let hub = before.map_or_else(|| Hub::new(dunlin_live::Config::default()), |before| before.hub.clone());
         let files = before.map(|before| before.files.clone()).unwrap_or_default();
@@ -123,6 +130,7 @@ impl Plan {
             notices_lost: before.map_or_else(Arc::default, |before| before.notices_lost.clone()),
             access: AccessLog::new(&config.log),
             hub,
+            certificates,
             config,
         };
         if before.is_none() {
@@ -145,6 +153,11 @@ impl Plan {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The certificates that come by ACME.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     pub(crate) fn cache(&self) -> &Cache {

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::ProducesTickets;
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
@@ -45,6 +46,8 @@ struct Files {
     tls: Tls,
     /// Of the files before they were read, so that a change meanwhile is seen later.
     stamps: Vec<Stamp>,
+    /// The certificates of the pairs, without their chains.
+    certificates: Vec<CertificateDer<'static>>,
 }
 
 /// Certificates and rules that are not in use yet.
@@ -83,15 +86,22 @@ impl Tls {
     /// # Errors
     /// Returns an error that names the file and the reason.
     pub fn check(&self) -> Result<(), BindError> {
-        self.server_config(None).map(drop).map_err(BindError::Tls)
+        self.keys().and_then(|keys| self.server_config(keys, None)).map(drop).map_err(BindError::Tls)
     }
 
-    fn server_config(&self, tickets: Option<Arc<dyn ProducesTickets>>) -> Result<ServerConfig, String> {
+    fn keys(&self) -> Result<Vec<Arc<CertifiedKey>>, String> {
         if self.pairs.is_empty() && self.store.is_none() {
             return Err("there is no certificate".into());
         }
-        let keys = self.pairs.iter().map(|pair| load::pair(pair).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
-        let resolver = Resolver { files: Certificates::new(keys), store: self.store.clone() };
+        self.pairs.iter().map(|pair| load::pair(pair).map(Arc::new)).collect()
+    }
+
+    fn server_config(
+        &self,
+        keys: Vec<Arc<CertifiedKey>>,
+        tickets: Option<Arc<dyn ProducesTickets>>,
+    ) -> Result<ServerConfig, String> {
+        let resolver = Resolver::new(Certificates::new(keys), self.store.clone());
         let versions: &[_] = match self.min_version {
             TlsVersion::V1_2 => &[&TLS13, &TLS12],
             TlsVersion::V1_3 => &[&TLS13],
@@ -146,8 +156,10 @@ impl ClientCertificates {
 impl Acceptor {
     pub(crate) fn new(tls: &Tls) -> Result<Self, BindError> {
         let tickets = tickets().map_err(BindError::Tls)?;
-        let files = Files { stamps: tls.stamps(), tls: tls.clone() };
-        let config = tls.server_config(Some(tickets.clone())).map_err(BindError::Tls)?;
+        let stamps = tls.stamps();
+        let keys = tls.keys().map_err(BindError::Tls)?;
+        let files = Files { stamps, tls: tls.clone(), certificates: certificates(&keys) };
+        let config = tls.server_config(keys, Some(tickets.clone())).map_err(BindError::Tls)?;
         let config = ArcSwap::from_pointee(config);
         Ok(Self(Arc::new(State { config, tickets, files: Mutex::new(files) })))
     }
@@ -174,13 +186,15 @@ impl Acceptor {
     /// # Errors
     /// A file that cannot be used.
     pub(crate) fn prepare(&self, tls: &Tls) -> Result<NewRules, BindError> {
-        let files = Files { stamps: tls.stamps(), tls: tls.clone() };
+        let stamps = tls.stamps();
+        let keys = tls.keys().map_err(BindError::Tls)?;
+        let files = Files { stamps, tls: tls.clone(), certificates: certificates(&keys) };
         // A resumed session keeps the client's certificate, which other authorities may not know.
         let tickets = match tls.clients {
             None => self.0.tickets.clone(),
             Some(_) => tickets().map_err(BindError::Tls)?,
         };
-        let config = tls.server_config(Some(tickets)).map_err(BindError::Tls)?;
+        let config = tls.server_config(keys, Some(tickets)).map_err(BindError::Tls)?;
         Ok(NewRules { config: Arc::new(config), files })
     }
 
@@ -203,7 +217,7 @@ impl Acceptor {
     }
 
     fn read_again(&self) {
-        let Files { tls, stamps: last } = self.files();
+        let Files { tls, stamps: last, .. } = self.files();
         let stamps = tls.stamps();
         // Of two files that are replaced, one changes first. A pair that does not fit yet is read
         // again at the next change.
@@ -219,6 +233,11 @@ impl Acceptor {
                 self.0.files.lock().unwrap_or_else(PoisonError::into_inner).stamps = stamps;
             }
         }
+    }
+
+    /// The certificates of the files in use, without their chains.
+    pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.files().certificates
     }
 
     fn files(&self) -> Files {
@@ -244,6 +263,10 @@ impl TlsFacts {
         let client = connection.peer_certificates().unwrap_or_default();
         Self { version, client: client.iter().cloned().map(CertificateDer::into_owned).collect() }
     }
+}
+
+fn certificates(keys: &[Arc<CertifiedKey>]) -> Vec<CertificateDer<'static>> {
+    keys.iter().filter_map(|key| key.cert.first().cloned()).collect()
 }
 
 /// The keys of session tickets, which rustls replaces every six hours.

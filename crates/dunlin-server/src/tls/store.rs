@@ -49,7 +49,7 @@ impl CertificateStore {
     }
 
     /// Replaces all certificates. The first one is for clients that name no host, if there are no
-    /// files.
+    /// files. The handshake of a client that names a host without a certificate fails then.
     ///
     /// # Errors
     /// A pair that cannot be used. The certificates stay as they were.

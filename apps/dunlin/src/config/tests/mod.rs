@@ -245,9 +245,19 @@ fn keys(section: &str) -> Vec<String> {
 #[test]
 fn the_documentation_has_each_key_of_each_section() {
     let document = include_str!("../../../CONFIGURATION.md");
-    for section in
-        ["openapi", "server", "server.tls", "server.http2", "admin", "log", "compression", "cache", "database", "fetch"]
-    {
+    for section in [
+        "openapi",
+        "server",
+        "server.tls",
+        "server.tls.acme",
+        "server.http2",
+        "admin",
+        "log",
+        "compression",
+        "cache",
+        "database",
+        "fetch",
+    ] {
         let heading = format!("## `[{}]`", section.split('.').next().unwrap());
         let (_, rest) = document.split_once(&heading).expect("the heading of a section");
         let part = rest.split("\n## ").next().unwrap();
