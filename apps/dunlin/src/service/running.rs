@@ -4,8 +4,8 @@
 //! and these end with the last of their requests.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use anyhow::Result;
 use parking_lot::Mutex;
@@ -41,10 +41,11 @@ pub(crate) struct Built {
     loops: Vec<(Arc<Connections>, Arc<LoopState>)>,
 }
 
-/// The parts that a thread has used last, with their version.
+/// The parts that a thread has used last, with their version. It does not keep them: a thread may
+/// serve no request for long.
 struct Seen {
     version: u64,
-    state: Arc<LoopState>,
+    state: Weak<LoopState>,
 }
 
 thread_local! {
@@ -103,9 +104,6 @@ impl Service {
         for (event_loop, (connections, state)) in loops.iter_mut().zip(built.loops) {
             event_loop.slot.set(state);
             event_loop.connections = connections;
-            let slot = event_loop.slot.clone();
-            // A loop without requests lets go of the parts before, too.
-            event_loop.runtime.spawn(async move { drop(slot.current()) });
         }
         let before = std::mem::replace(&mut *self.plan.lock(), built.plan.clone());
         drop(loops);
@@ -135,7 +133,7 @@ impl Slot {
     pub(super) fn current(&self) -> Arc<LoopState> {
         let version = self.version.load(Ordering::Acquire);
         let seen = SEEN.try_with(|seen| match &*seen.borrow() {
-            Some(seen) if seen.version == version => Some(seen.state.clone()),
+            Some(seen) if seen.version == version => seen.state.upgrade(),
             _ => None,
         });
         seen.ok().flatten().unwrap_or_else(|| self.look())
@@ -147,9 +145,9 @@ impl Slot {
         let locked = self.state.lock();
         let (version, state) = (self.version.load(Ordering::Acquire), locked.clone());
         drop(locked);
-        let seen = Seen { version, state: state.clone() };
-        let before = SEEN.try_with(|place| place.borrow_mut().replace(seen));
-        drop(before);
+        let seen = Seen { version, state: Arc::downgrade(&state) };
+        // It fails at the end of the thread, which uses the parts no more.
+        let _ = SEEN.try_with(|place| place.borrow_mut().replace(seen));
         state
     }
 }
