@@ -11,6 +11,7 @@ mod chaos;
 mod cli;
 mod compress;
 mod config_errors;
+mod config_size;
 mod crate_graph;
 mod demo;
 mod doctor;

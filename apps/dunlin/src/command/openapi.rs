@@ -9,6 +9,7 @@ use crate::service::{Plan, describe};
 /// Prints the document. With `offline` it has no types, because the database knows them.
 pub(crate) fn openapi(config: Config, offline: bool) -> Result<(), Failure> {
     let plan = Plan::new(config, None)?;
+    plan.interface().begin(plan.config());
     if !offline {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let wrong = runtime

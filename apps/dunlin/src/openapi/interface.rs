@@ -14,6 +14,8 @@ use crate::config::Config;
 #[derive(Debug, Default)]
 pub(crate) struct Interface {
     pub(crate) api: Arc<Api>,
+    /// `true` once the document is needed. It costs more than all the rest of a large configuration.
+    is_begun: AtomicBool,
     is_complete: AtomicBool,
 }
 
@@ -22,13 +24,16 @@ pub(crate) struct Interface {
 impl Interface {
     /// Makes the document without the types.
     pub(crate) fn begin(&self, config: &Config) {
+        self.is_begun.store(true, Ordering::Release);
         self.set(config, Vec::new());
     }
 
     /// Makes the document with the database's descriptions of the queries, in the order of their
-    /// routes.
+    /// routes, if it is needed.
     pub(crate) fn complete(&self, config: &Config, descriptions: Vec<Option<Description>>) {
-        self.set(config, descriptions);
+        if self.is_begun.load(Ordering::Acquire) {
+            self.set(config, descriptions);
+        }
         self.is_complete.store(true, Ordering::Release);
     }
 

@@ -113,7 +113,9 @@ impl Plan {
             None => CompressLayer::new(config.compression.clone())?,
         };
         let labels = config.routes.iter().map(|route| Label { path: route.name(), methods: route.methods.to_string() });
-        interface.begin(&config);
+        if config.openapi.is_some() {
+            interface.begin(&config);
+        }
         let plan = Self {
             scopes: Arc::new(Scopes::new(&cache, &settings)),
             compress,
