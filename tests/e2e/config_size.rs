@@ -30,6 +30,7 @@ fn config(routes: usize, only: Option<usize>) -> String {
 }
 
 /// The processor time of `dunlin check --offline`.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 fn time(routes: usize, only: Option<usize>) -> Duration {
     let folder = Folder::new(&config(routes, only));
     folder.write("files/a", "a");

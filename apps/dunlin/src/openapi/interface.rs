@@ -14,7 +14,8 @@ use crate::config::Config;
 #[derive(Debug, Default)]
 pub(crate) struct Interface {
     pub(crate) api: Arc<Api>,
-    /// `true` once the document is needed. It costs more than all the rest of a large configuration.
+    /// `true` once the document is needed. It costs more than all the rest of a large
+    /// configuration.
     is_begun: AtomicBool,
     is_complete: AtomicBool,
 }
