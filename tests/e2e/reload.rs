@@ -301,7 +301,7 @@ fn a_change_of_the_files_is_a_reload_if_they_are_watched() {
 }
 
 /// The configuration with other addresses to listen on.
-fn listening(service: &Service, listen: &str) {
+pub(crate) fn listening(service: &Service, listen: &str) {
     let path = service.folder().path().join("dunlin.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     let line = config.lines().find(|line| line.starts_with("listen = ")).unwrap();

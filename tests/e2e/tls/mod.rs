@@ -12,6 +12,7 @@ use dunlin_testkit::{PATIENCE, eventually, raw};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::reload::{listening, reload, rewrite};
 use crate::service::{Folder, Service, dunlin, free_addr, refused};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
@@ -154,6 +155,33 @@ fn plain_and_tls_listeners_side_by_side() {
     let mut answer = String::new();
     local.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn a_reload_changes_listeners_between_plain_and_tls() {
+    let (service, certificate) = start();
+    let (first, second) = (service.addr, free_addr());
+    greeted(&mut connect(&service, &certificate, &[]).unwrap(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    // With an entry that says `tls`, the others are plain.
+    listening(&service, &format!("[\"{first}\", {{ address = \"{second}\", tls = true }}]"));
+    assert_eq!(reload(&service).status.code(), Some(0));
+    assert_eq!(raw::get(first, "/").status, 200);
+    assert_eq!(raw::get(second, "/").status, 400, "it speaks TLS");
+    listening(&service, &format!("\"{first}\""));
+    assert_eq!(reload(&service).status.code(), Some(0));
+    greeted(&mut connect(&service, &certificate, &[]).unwrap(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    eventually("the other one is closed", || TcpStream::connect(second).is_err());
+}
+
+#[test]
+fn a_service_that_started_without_tls_needs_a_restart_for_it() {
+    let route = "[[route]]\npath = \"/\"\ntext = \"plain\"\n";
+    let service = Service::with("", route, |folder| drop(write_pair(folder.path())));
+    rewrite(&service, ROUTES);
+    let out = reload(&service);
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(message.contains("the server was started without certificates; restart it to use TLS"), "{message}");
+    assert_eq!((out.status.code(), service.get("/").text()), (Some(2), "plain".to_owned()));
 }
 
 #[test]
