@@ -51,6 +51,9 @@ pub enum BindError {
     /// The certificate or the key cannot be read, or they do not fit together.
     #[error("cannot use the certificate: {0}")]
     Tls(String),
+    /// The response about a certificate cannot be used.
+    #[error("the certificate is served without this OCSP response: {0}")]
+    Ocsp(String),
     /// An invalid setting.
     #[error("{0}")]
     Config(&'static str),

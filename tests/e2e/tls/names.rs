@@ -262,6 +262,19 @@ fn a_plain_request_is_told_that_the_port_speaks_tls() {
     assert!(String::from_utf8_lossy(&answer.body).contains("this port speaks TLS"));
 }
 
+/// A service that starts while the authority is away has to serve, so this is a warning.
+#[test]
+fn an_unusable_response_of_the_authority_is_a_warning() {
+    let folder =
+        Folder::new(&format!("[server.tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\nocsp = \"a.ocsp\"\n{ROUTE}"));
+    Authority::new().sign(&["localhost"], "a").write(&folder, "a");
+    folder.write("a.ocsp", "no response");
+    let out = dunlin(&["check"], &folder);
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{message}");
+    assert!(message.contains("dunlin.toml:4:8: warning: ") && message.contains("no OCSP response"), "{message}");
+}
+
 #[test]
 fn wrong_rules_are_found_before_the_start() {
     #[track_caller]

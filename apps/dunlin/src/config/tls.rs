@@ -44,9 +44,19 @@ fn pair(table: &mut Section<'_>, document: &Document<'_>) -> Option<Pair> {
     };
     let (certificate, key) = (file("certificate"), file("key"));
     let spans = (table.value_span("certificate"), table.value_span("key"));
-    let pair = Pair { certificate: certificate?, key: key? };
+    let ocsp = table.get("ocsp");
+    let mut pair = Pair::new(certificate?, key?);
     if let Err(error) = Tls::new(&pair.certificate, &pair.key).check() {
         document.errors.push(pair_error(&pair, spans, &error.to_string()));
+    } else if let Some(ocsp) = ocsp {
+        let span = ocsp.span();
+        pair.ocsp = Some(document.file(ocsp)?);
+        let mut tls = Tls::default();
+        tls.pairs.push(pair.clone());
+        if let Err(error) = tls.check_ocsp() {
+            // A service that starts again while its authority is away has to serve.
+            document.warnings.push(Diagnostic::new(span, error.to_string()).expected("a response that is still valid"));
+        }
     }
     Some(pair)
 }

@@ -29,6 +29,9 @@ pub struct Pair {
     pub certificate: PathBuf,
     /// The private key: PKCS #8, PKCS #1 or SEC 1.
     pub key: PathBuf,
+    /// A response of the authority about the certificate (OCSP, RFC 6960), in DER form, which is
+    /// sent along in handshakes. One that clients would refuse is reported and not sent.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// A version of TLS.
@@ -56,6 +59,16 @@ impl Tls {
     /// TLS with one pair of PEM files: see [`Pair`].
     #[must_use]
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        Self { pairs: vec![Pair { certificate: certificate.into(), key: key.into() }], ..Self::default() }
+        Self { pairs: vec![Pair::new(certificate, key)], ..Self::default() }
+    }
+}
+
+// === impl Pair ===
+
+impl Pair {
+    /// A certificate chain and its key.
+    #[must_use]
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { certificate: certificate.into(), key: key.into(), ocsp: None }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use dunlin_http::read_bounded;
 use rustls::RootCertStore;
@@ -13,6 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::config::{ClientCertificates, Pair};
+use super::ocsp::Staple;
 
 /// The largest file, in bytes. A chain with its key has a few thousand.
 const MAX_FILE: u64 = 4 << 20;
@@ -23,6 +25,16 @@ pub(super) fn pair(files: &Pair) -> Result<CertifiedKey, String> {
     let key = PrivateKeyDer::from_pem_slice(&bytes(&files.key)?).map_err(|error| failure(&files.key, &error))?;
     let pair = CertifiedKey::from_der(chain, key, &ring::default_provider());
     pair.map_err(|error| format!("{} and {}: {error}", files.certificate.display(), files.key.display()))
+}
+
+/// Reads the response about a certificate, if a file has one.
+pub(super) fn staple(files: &Pair, key: &CertifiedKey, now: SystemTime) -> Option<Result<Staple, String>> {
+    let path = files.ocsp.as_ref()?;
+    let staple = bytes(path).and_then(|der| {
+        let certificate = key.end_entity_cert().map_err(|error| failure(path, &error))?;
+        Staple::new(der, certificate, now).map_err(|error| failure(path, &error))
+    });
+    Some(staple)
 }
 
 /// Parses a chain and its key in PEM form.

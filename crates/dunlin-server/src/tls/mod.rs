@@ -3,14 +3,18 @@
 mod certificates;
 mod config;
 mod load;
+mod ocsp;
 mod resolver;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use dunlin_http::Clock;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::ProducesTickets;
@@ -48,6 +52,8 @@ struct Files {
     stamps: Vec<Stamp>,
     /// The certificates of the pairs, without their chains.
     certificates: Vec<CertificateDer<'static>>,
+    /// The time at which the first stapled response expires.
+    until: Option<SystemTime>,
 }
 
 /// Certificates and rules that are not in use yet.
@@ -73,7 +79,7 @@ pub(crate) struct TlsFacts {
 }
 
 /// The time of modification and the length of a file; `None` if it cannot be read.
-type Stamp = Option<(std::time::SystemTime, u64)>;
+type Stamp = Option<(SystemTime, u64)>;
 
 /// The time between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -89,19 +95,19 @@ impl Tls {
         self.keys().and_then(|keys| self.server_config(keys, None)).map(drop).map_err(BindError::Tls)
     }
 
-    fn keys(&self) -> Result<Vec<Arc<CertifiedKey>>, String> {
+    fn keys(&self) -> Result<Vec<CertifiedKey>, String> {
         if self.pairs.is_empty() && self.store.is_none() {
             return Err("there is no certificate".into());
         }
-        self.pairs.iter().map(|pair| load::pair(pair).map(Arc::new)).collect()
+        self.pairs.iter().map(load::pair).collect()
     }
 
     fn server_config(
         &self,
-        keys: Vec<Arc<CertifiedKey>>,
+        keys: Vec<CertifiedKey>,
         tickets: Option<Arc<dyn ProducesTickets>>,
     ) -> Result<ServerConfig, String> {
-        let resolver = Resolver::new(Certificates::new(keys), self.store.clone());
+        let resolver = Resolver::new(Certificates::new(keys.into_iter().map(Arc::new)), self.store.clone());
         let versions: &[_] = match self.min_version {
             TlsVersion::V1_2 => &[&TLS13, &TLS12],
             TlsVersion::V1_3 => &[&TLS13],
@@ -125,13 +131,16 @@ impl Tls {
         Ok(config)
     }
 
-    fn paths(&self) -> impl Iterator<Item = &Path> {
-        let clients = self.clients.iter().map(|clients| &*clients.authorities);
-        self.pairs.iter().flat_map(|pair| [&*pair.certificate, &*pair.key]).chain(clients)
+    /// All files, and `true` for those that have to be there.
+    fn paths(&self) -> impl Iterator<Item = (&Path, bool)> {
+        let clients = self.clients.iter().map(|clients| (&*clients.authorities, true));
+        let responses = self.pairs.iter().filter_map(|pair| Some((pair.ocsp.as_deref()?, false)));
+        let pairs = self.pairs.iter().flat_map(|pair| [(&*pair.certificate, true), (&*pair.key, true)]);
+        pairs.chain(clients).chain(responses)
     }
 
     fn stamps(&self) -> Vec<Stamp> {
-        let stamp = |path| {
+        let stamp = |(path, _)| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
         };
@@ -157,8 +166,8 @@ impl Acceptor {
     pub(crate) fn new(tls: &Tls) -> Result<Self, BindError> {
         let tickets = tickets().map_err(BindError::Tls)?;
         let stamps = tls.stamps();
-        let keys = tls.keys().map_err(BindError::Tls)?;
-        let files = Files { stamps, tls: tls.clone(), certificates: certificates(&keys) };
+        let (keys, until) = tls.stapled_keys()?;
+        let files = Files { stamps, tls: tls.clone(), certificates: certificates(&keys), until };
         let config = tls.server_config(keys, Some(tickets.clone())).map_err(BindError::Tls)?;
         let config = ArcSwap::from_pointee(config);
         Ok(Self(Arc::new(State { config, tickets, files: Mutex::new(files) })))
@@ -187,8 +196,8 @@ impl Acceptor {
     /// A file that cannot be used.
     pub(crate) fn prepare(&self, tls: &Tls) -> Result<NewRules, BindError> {
         let stamps = tls.stamps();
-        let keys = tls.keys().map_err(BindError::Tls)?;
-        let files = Files { stamps, tls: tls.clone(), certificates: certificates(&keys) };
+        let (keys, until) = tls.stapled_keys()?;
+        let files = Files { stamps, tls: tls.clone(), certificates: certificates(&keys), until };
         // A resumed session keeps the client's certificate, which other authorities may not know.
         let tickets = match tls.clients {
             None => self.0.tickets.clone(),
@@ -217,20 +226,24 @@ impl Acceptor {
     }
 
     fn read_again(&self) {
-        let Files { tls, stamps: last, .. } = self.files();
+        let Files { tls, stamps: last, until, .. } = self.files();
         let stamps = tls.stamps();
+        let is_missing = tls.paths().zip(&stamps).any(|((_, is_needed), stamp)| is_needed && stamp.is_none());
+        let expires = until.is_some_and(|until| until <= Clock::system().now());
         // Of two files that are replaced, one changes first. A pair that does not fit yet is read
         // again at the next change.
-        if stamps == last || stamps.iter().any(Option::is_none) {
+        if (stamps == last && !expires) || is_missing {
             return;
         }
         let changed = tls.paths().zip(stamps.iter().zip(&last)).find(|(_, (now, last))| now != last);
-        let path = changed.map(|(path, _)| path.display().to_string()).unwrap_or_default();
+        let path = changed.map(|((path, _), _)| path.display().to_string());
         match self.replace(&tls) {
+            Ok(()) if path.is_none() => tracing::debug!("left an OCSP response out that has expired"),
             Ok(()) => tracing::info!(file = path, "loaded the changed certificates"),
             Err(error) => {
                 tracing::error!(%error, "cannot use the changed certificates; serving the last valid ones");
-                self.0.files.lock().unwrap_or_else(PoisonError::into_inner).stamps = stamps;
+                let mut files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner);
+                (files.stamps, files.until) = (stamps, None);
             }
         }
     }
@@ -265,7 +278,7 @@ impl TlsFacts {
     }
 }
 
-fn certificates(keys: &[Arc<CertifiedKey>]) -> Vec<CertificateDer<'static>> {
+fn certificates(keys: &[CertifiedKey]) -> Vec<CertificateDer<'static>> {
     keys.iter().filter_map(|key| key.cert.first().cloned()).collect()
 }
 
