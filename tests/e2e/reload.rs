@@ -171,6 +171,8 @@ fn what_needs_a_restart_is_said() {
         eventually("it is in the log", || service.log().contains(&format!("[server] {key} has changed")));
     }
     assert!(!message.contains("max_body"), "{message}");
+    // It is still so at the next reload.
+    assert!(String::from_utf8_lossy(&reload(&service).stderr).contains("[server] workers has changed"));
     // The default limit is 1 MiB.
     let large = vec![b'x'; 2 << 20];
     assert_eq!(raw::request(service.addr, "POST", "/", &[], &large).status, 405);
@@ -298,6 +300,36 @@ fn a_change_of_the_files_is_a_reload_if_they_are_watched() {
     eventually("the last change is taken", || service.get("/").text() == "two");
     let counts = status(&service)["reload"].clone();
     assert_eq!((counts["succeeded"].as_u64(), counts["failed"].as_u64()), (Some(3), Some(1)), "each once");
+}
+
+#[test]
+fn a_request_and_a_tunnel_that_are_under_way_go_on() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let origin = Origin::start(move |request| match &*request.target {
+        "/slow" => {
+            released.lock().unwrap().recv().unwrap();
+            ok("late")
+        }
+        "/tunnel" => b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".to_vec(),
+        _ => ok("through the tunnel"),
+    });
+    let route = format!("[[route]]\npath = \"/{{*path}}\"\nproxy = \"http://{}/\"\n", origin.addr());
+    let service = Service::start(&route);
+    let mut tunnel = raw::Connection::open(service.addr);
+    let fields = [("Connection", "upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+    tunnel.send_request("GET", "/tunnel", &fields, b"");
+    assert_eq!(tunnel.read_head().unwrap().status, 101);
+    let mut slow = raw::Connection::open(service.addr);
+    slow.send_request("GET", "/slow", &[], b"");
+    eventually("the request is at the origin", || origin.count() == 2);
+    take(&service, &text("/other", "other"));
+    assert_eq!(service.get("/slow").status, 404, "the route is gone");
+    release.send(()).unwrap();
+    let late = slow.read("GET").unwrap();
+    assert_eq!((late.status, late.text()), (200, "late".to_owned()));
+    assert_eq!(ask(&mut slow, "/other").text(), "other", "the connection goes on with the new routes");
+    assert_eq!(ask(&mut tunnel, "/x").text(), "through the tunnel");
 }
 
 /// The configuration with other addresses to listen on.

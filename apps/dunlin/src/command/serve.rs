@@ -1,6 +1,7 @@
 //! `dunlin serve`: from the configuration to the last response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use dunlin_http::BoxError;
@@ -42,6 +43,7 @@ pub(crate) fn serve(origin: Origin) -> Result<(), Failure> {
         account.assume()?;
     }
     let plan = Plan::new(config, None)?;
+    let (started, lame_duck) = (plan.config().fingerprints.clone(), plan.config().server.lame_duck);
     plan.watch_files()?;
     let health = Arc::new(Health::new(&plan));
     let watchdog = Watchdog::new(plan.config().loops());
@@ -60,8 +62,9 @@ pub(crate) fn serve(origin: Origin) -> Result<(), Failure> {
     let outcome = control.block_on(async {
         watchdog.run(handle.clone());
         background.follow();
-        tokio::spawn(end_events(service.clone(), handle.clone()));
-        tokio::spawn(reloads.clone().serve(Reloader { origin, service, server: handle, background }));
+        tokio::spawn(end_events(service.clone(), handle.clone(), lame_duck));
+        let reloader = Reloader { origin, service, server: handle, background, started };
+        tokio::spawn(reloads.clone().serve(reloader));
         Manager.ready(&format!("serving {}", crate::config::count(routes)));
         stop(running, &mut signals, &reloads).await
     });
@@ -104,9 +107,9 @@ fn start(server: Server, service: &Arc<Service>, watchdog: &Watchdog) -> Result<
 
 /// Ends the streams of events when the service no longer accepts connections, so that it does not
 /// wait for them. Their clients reconnect elsewhere, or later.
-async fn end_events(service: Arc<Service>, handle: Handle) {
+async fn end_events(service: Arc<Service>, handle: Handle, lame_duck: Duration) {
     handle.stopping().await;
-    tokio::time::sleep(service.plan().config().server.lame_duck).await;
+    tokio::time::sleep(lame_duck).await;
     service.plan().close_events();
 }
 

@@ -8,7 +8,7 @@ use crate::reader::{Fingerprint, Section};
 
 /// The parts of a configuration that other parts depend on. A reload keeps what belongs to a part
 /// that has not changed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fingerprints {
     pub(crate) database: Fingerprint,
     pub(crate) fetch: Fingerprint,
@@ -20,6 +20,7 @@ pub(crate) struct Fingerprints {
     pub(crate) server: BTreeMap<String, Fingerprint>,
     /// The keys of `[admin]`.
     pub(crate) admin: BTreeMap<String, Fingerprint>,
+    pub(crate) has_admin: bool,
 }
 
 // === impl Fingerprints ===
@@ -30,11 +31,8 @@ impl Fingerprints {
         let section = |key| Fingerprint::of_section(table.peek(key), dir);
         let values = |key| Fingerprint::of_values(table.peek(key));
         let environment = url.map(Fingerprint::of_text);
-        // By default the budget of the database depends on the number of loops.
-        let loops = Fingerprint::of_values(table.peek("server"));
-        let loops = ["workers", "event_loop"].map(|key| loops.get(key).copied());
         Self {
-            database: section("database").with([environment].into_iter().chain(loops)),
+            database: section("database").with([environment]),
             fetch: section("fetch"),
             cache: section("cache"),
             compression: section("compression"),
@@ -42,6 +40,7 @@ impl Fingerprints {
             auth: values("auth"),
             server: values("server"),
             admin: values("admin"),
+            has_admin: table.has("admin"),
         }
     }
 

@@ -6,7 +6,7 @@ use dunlin_http::Clock;
 use dunlin_server::{Handle, Replacement};
 
 use super::{Background, Origin, Outcome, Reloads, restart};
-use crate::config::count;
+use crate::config::{Fingerprints, count};
 use crate::failure::Failure;
 use crate::log;
 use crate::process::Manager;
@@ -18,6 +18,8 @@ pub(crate) struct Reloader {
     pub(crate) service: Arc<Service>,
     pub(crate) server: Handle,
     pub(crate) background: Background,
+    /// The configuration that the service was started with.
+    pub(crate) started: Fingerprints,
 }
 
 // === impl Reloader ===
@@ -30,6 +32,10 @@ impl Reloader {
 
     /// Reads the files again, and serves by what they say. It logs its outcome.
     pub(super) async fn reload(&mut self) -> Outcome {
+        let at = Clock::system().now();
+        if self.server.is_stopping() {
+            return Outcome { at, error: Some("the service is stopping".to_owned()), warnings: Vec::new() };
+        }
         Manager.reloading();
         let done = self.run().await;
         let at = Clock::system().now();
@@ -66,8 +72,9 @@ impl Reloader {
         }
         let (service, next) = (self.service.clone(), plan.clone());
         let built = unblocked(move || Ok(service.build(next)?)).await?;
-        let (old, new) = (before.config(), plan.config());
-        let warnings: Vec<String> = restart::warnings(old, new).into_iter().chain(new.warning_lines()).collect();
+        let new = plan.config();
+        let warnings = restart::warnings(&self.started, &new.fingerprints);
+        let warnings = warnings.into_iter().chain(new.warning_lines()).collect();
         let (server, config) = (self.server.clone(), plan.clone());
         let replacement = unblocked(move || {
             let server_config = &config.config().server;
