@@ -64,8 +64,7 @@ impl Acme {
         probed.map_err(|error| Failure::storage(shared.storage.folder(), &error))?;
         shared.client.take_retry_after();
         let replaces = shared.with_entry(name, |entry| {
-            // An authority that refuses it gets the next order without it.
-            let certificate = entry.certificate.as_ref().filter(|_| entry.window.is_some() && entry.failures() == 0)?;
+            let certificate = entry.certificate.as_ref().filter(|_| entry.window.is_some())?;
             CertificateIdentifier::try_from(&certificate.der).ok().map(CertificateIdentifier::into_owned)
         });
         let request = Request { acme: self, lock, name, replaces: replaces.flatten() };

@@ -42,11 +42,19 @@ impl Request<'_> {
     pub(crate) async fn place(&self) -> Result<Vec<u8>, Failure> {
         let account = self.account().await?;
         let identifiers = [Identifier::Dns(self.name.to_owned())];
-        let mut order = NewOrder::new(&identifiers);
-        if let Some(replaces) = &self.replaces {
-            order = order.replaces(replaces.clone());
+        let request = NewOrder::new(&identifiers);
+        let request = match &self.replaces {
+            Some(replaces) => request.replaces(replaces.clone()),
+            None => request,
+        };
+        let mut order = account.new_order(&request).await;
+        if self.replaces.is_some()
+            && let Err(error) = &order
+        {
+            // RFC 9773 §5: an authority may refuse the reference. A certificate matters more.
+            tracing::debug!(%error, name = self.name, "ACME: ordering without a reference to the old certificate");
+            order = account.new_order(&NewOrder::new(&identifiers)).await;
         }
-        let order = account.new_order(&order).await;
         if let Err(error) = &order
             && Failure::is_unknown_account(error)
         {

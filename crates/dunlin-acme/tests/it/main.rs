@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod bad;
 mod kit;
+mod meddler;
 
 use std::time::Duration;
 
