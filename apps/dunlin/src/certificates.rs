@@ -106,7 +106,12 @@ pub(crate) fn may_be_challenge(request: &Request<Body>) -> bool {
 pub(crate) fn prepare_storage(config: &Config) {
     let Some(Acme { settings, .. }) = &config.acme else { return };
     let folder = &settings.storage;
-    if folder.exists() || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).is_err() {
+    if folder.exists() {
+        return;
+    }
+    // The folders above have the usual mode, so that the user gets through them.
+    let above = folder.parent().map_or(Ok(()), std::fs::create_dir_all);
+    if above.and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(folder)).is_err() {
         return;
     }
     if let Some(account) = config.account.as_ref().filter(|_| nix::unistd::geteuid().is_root()) {

@@ -110,45 +110,42 @@ impl Acme {
         let shared = &self.0;
         let asked = failure.retry_after.or_else(|| shared.client.take_retry_after());
         let count = shared.with_entry(name, |entry| entry.failures()).unwrap_or_default().saturating_add(1);
-        let is_unreachable = failure.reason == Reason::Unreachable;
-        let wait = schedule::wait(count, is_unreachable, asked, fastrand::f64());
+        // These cost the authority nothing.
+        let is_cheap = matches!(failure.reason, Reason::Unreachable | Reason::Storage);
+        let wait = schedule::wait(count, is_cheap, asked, fastrand::f64());
         let now = shared.clock.now();
         let next = (now + wait).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let record = Record { count, next, message: failure.message };
-        self.log_failure(name, &record, wait, now);
-        if let (Some(lock), Ok(content)) = (lock, serde_json::to_vec(&record)) {
-            let (storage, lock, file) = (shared.storage.clone(), lock.clone(), name.to_owned());
-            // Other instances read it there. If it cannot be written, this one remembers it.
-            let _ = blocking(move || storage.write(&lock, Kind::Failure, &file, &content)).await;
-        }
+        // Other instances read it there. If it cannot be written, this one remembers it.
+        let is_stored = match (lock, serde_json::to_vec(&record)) {
+            (Some(lock), Ok(content)) => {
+                let (storage, lock, file) = (shared.storage.clone(), lock.clone(), name.to_owned());
+                blocking(move || storage.write(&lock, Kind::Failure, &file, &content)).await.is_ok()
+            }
+            _ => false,
+        };
+        self.log_failure(name, &record.message, wait, is_stored);
         shared.with_entry(name, |entry| entry.fail(record));
         shared.counters.failed(failure.reason);
     }
 
-    fn log_failure(&self, name: &str, record: &Record, wait: Duration, now: SystemTime) {
-        let seconds = wait.as_secs();
+    fn log_failure(&self, name: &str, message: &str, wait: Duration, is_stored: bool) {
+        let retry_in = wait.as_secs();
+        let now = self.0.clock.now();
         let left = self.0.with_entry(name, |entry| entry.certificate.as_ref().map(|own| own.facts.left(now))).flatten();
-        let message = &record.message;
-        let path = self.0.storage.path(Kind::Failure, name).display().to_string();
-        match left {
-            Some(left) if !left.is_zero() => {
+        let path = self.0.storage.path(Kind::Failure, name);
+        let hint = if is_stored { format!("; remove {} to try at once", path.display()) } else { String::new() };
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) => {
                 let days = left.as_secs() / (24 * 3600);
                 tracing::warn!(
                     name,
-                    retry_in = seconds,
+                    retry_in,
                     days,
-                    "ACME: cannot renew the certificate: {message}; the old one stays"
+                    "ACME: cannot renew the certificate: {message}; the old one stays{hint}"
                 );
             }
-            _ => {
-                let port = self.0.config.challenge.port();
-                tracing::error!(
-                    name,
-                    retry_in = seconds,
-                    port,
-                    "ACME: there is no valid certificate: {message}; remove {path} to try at once"
-                );
-            }
+            None => tracing::error!(name, retry_in, "ACME: there is no valid certificate: {message}{hint}"),
         }
     }
 

@@ -81,7 +81,7 @@ impl HttpClient for Client {
         let response = self.http.request(request);
         let retry_after = self.retry_after.clone();
         let exchange = async move {
-            let response = response.await.map_err(|error| format!("cannot be reached: {}", chain(&error)))?;
+            let response = response.await.map_err(|error| unreached(&chain(&error)))?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, MAX_BODY).collect().await;
             let body = body.map_err(|error| format!("broke off its response: {error}"))?.to_bytes();
@@ -102,6 +102,15 @@ impl HttpClient for Client {
             outcome.map_err(|what| AcmeError::Other(Box::new(Unreachable(format!("{place} {what}")))))
         })
     }
+}
+
+/// The end of a message about a request that got no response.
+fn unreached(error: &str) -> String {
+    let advice = match error.contains("invalid peer certificate") {
+        true => "; if its authority is your own, set the file of authorities",
+        false => "",
+    };
+    format!("cannot be reached: {error}{advice}")
 }
 
 /// The wait in seconds or until a date (RFC 9110 §10.2.3).

@@ -120,14 +120,6 @@ impl ChallengeKind {
             Self::TlsAlpn01 => "tls-alpn-01",
         }
     }
-
-    /// The port that the authority connects to.
-    pub(crate) const fn port(self) -> u16 {
-        match self {
-            Self::Http01 => 80,
-            Self::TlsAlpn01 => 443,
-        }
-    }
 }
 
 /// The form of a name in certificates: lower case, without the dot of the root.

@@ -20,11 +20,11 @@ pub(crate) struct Window {
 /// allows five failures an hour for each name; these waits make four.
 const REFUSED: (Duration, u32) = (Duration::from_secs(60), 5);
 
-/// The same, if the authority could not be reached: such attempts cost it nothing.
-const UNREACHABLE: (Duration, u32) = (Duration::from_secs(10), 2);
+/// The same for attempts that cost the authority nothing, because it was not reached.
+const CHEAP: (Duration, u32) = (Duration::from_secs(10), 2);
 
 const LONGEST_REFUSED: Duration = Duration::from_secs(6 * 3600);
-const LONGEST_UNREACHABLE: Duration = Duration::from_secs(10 * 60);
+const LONGEST_CHEAP: Duration = Duration::from_secs(10 * 60);
 
 /// The limit of a wait that the authority asks for.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
@@ -50,9 +50,9 @@ pub(crate) fn within(window: Window, spread: f64) -> SystemTime {
 
 /// The wait after the `count`th failure in sequence. `jitter` is from 0 to 1. `asked` is the wait
 /// that the authority asks for (`Retry-After`).
-pub(crate) fn wait(count: u32, is_unreachable: bool, asked: Option<Duration>, jitter: f64) -> Duration {
-    let ((first, factor), longest) = match is_unreachable {
-        true => (UNREACHABLE, LONGEST_UNREACHABLE),
+pub(crate) fn wait(count: u32, is_cheap: bool, asked: Option<Duration>, jitter: f64) -> Duration {
+    let ((first, factor), longest) = match is_cheap {
+        true => (CHEAP, LONGEST_CHEAP),
         false => (REFUSED, LONGEST_REFUSED),
     };
     let factor = factor.saturating_pow(count.saturating_sub(1).min(16));
@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn waits_grow_up_to_a_limit() {
         #[track_caller]
-        fn check(count: u32, is_unreachable: bool, asked: Option<u64>, expect: u64) {
-            let wait = wait(count, is_unreachable, asked.map(Duration::from_secs), 0.0);
+        fn check(count: u32, is_cheap: bool, asked: Option<u64>, expect: u64) {
+            let wait = wait(count, is_cheap, asked.map(Duration::from_secs), 0.0);
             assert_eq!(wait, Duration::from_secs(expect), "{count}");
         }
         for (count, expect) in [(1, 60), (2, 300), (3, 1500), (4, 7500), (5, 21_600), (u32::MAX, 21_600)] {

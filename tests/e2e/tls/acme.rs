@@ -203,6 +203,44 @@ fn certificates_come_by_tls_alpn_01_and_instances_order_once() {
 }
 
 #[test]
+fn the_user_of_the_service_owns_the_keys() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    // SAFETY: it reads a number of this process.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    if !is_root || !Pebble::is_installed() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let authority = Authority::start(|_| {});
+    let admin = free_addr();
+    let config = authority
+        .config(Path::new("state/acme"), "", admin)
+        .replace("workers = 2", "user = \"4711\"\ngroup = \"4711\"");
+    let folder = Folder::new(&config);
+    folder.write("pebble.pem", &authority.certificate);
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let service = Service::of(folder, authority.http, admin);
+    eventually("certificates", || orders(&service, "issued") == 2);
+    let mut folders = vec![service.folder().path().join("state/acme")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        let metadata = folder.metadata().unwrap();
+        assert_eq!((metadata.uid(), metadata.mode() & 0o777), (4711, 0o700), "{folder:?}");
+        for path in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let metadata = path.metadata().unwrap();
+            assert_eq!((metadata.uid(), metadata.mode() & 0o777), (4711, 0o600), "{path:?}");
+            files += 1;
+        }
+    }
+    // The lock, the account, and two certificates with their keys.
+    assert_eq!(files, 4);
+}
+
+#[test]
 fn a_renewal_loses_no_request() {
     if !Pebble::is_installed() {
         return;
