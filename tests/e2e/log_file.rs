@@ -100,6 +100,29 @@ fn combined_lines_stand_alone_in_their_file() {
     assert!(service.log().contains("serving"), "other lines are on standard error: {}", service.log());
 }
 
+/// A tool that reads nginx's lines reads these.
+#[test]
+fn goaccess_reads_every_line() {
+    let version = std::process::Command::new("goaccess").arg("--version").output();
+    if !version.is_ok_and(|out| out.status.success()) {
+        eprintln!("not tested: there is no goaccess");
+        return;
+    }
+    let service = Service::start(&format!("[log]\nfile = \"access.log\"\nformat = \"combined\"\n{ROUTE}"));
+    let file = service.folder().path().join("access.log");
+    for (method, target) in [("GET", "/a%20b?x=%22y%22"), ("POST", "/"), ("GET", "/last")] {
+        raw::request(service.addr, method, target, &[("User-Agent", "Mozilla/5.0 \"q\" \u{e9}")], b"");
+    }
+    wait_for(&file, "/last");
+    let mut goaccess = std::process::Command::new("goaccess");
+    goaccess.arg(&file).args(["--log-format=COMBINED", "--no-global-config", "-o", "json"]);
+    let out = goaccess.stdin(std::process::Stdio::null()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let lines = read(&file).lines().count();
+    assert_eq!(report["general"]["valid_requests"], lines, "{}", read(&file));
+    assert_eq!((lines, &report["general"]["failed_requests"]), (3, &0.into()), "{}", read(&file));
+}
+
 #[test]
 fn successful_requests_are_sampled_and_errors_are_not() {
     let config = "[log]\nfile = \"log\"\nsample = 0\n[[route]]\npath = \"/ok\"\ntext = \"x\"\n";

@@ -44,7 +44,8 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 const MUSL: &str = "aarch64-unknown-linux-musl";
 
 pub(crate) fn package(options: &Options) -> Result<()> {
-    let out = target_folder()?.join("package");
+    // A package of a debug build is not taken for a release.
+    let out = target_folder()?.join(if options.dev { "package-dev" } else { "package" });
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let package = Package::new(build(&["--package", "dunlin"], !options.dev)?, options.dev)?;
     let deb = out.join(format!("dunlin_{}_{}.deb", package.version, package.arch));
