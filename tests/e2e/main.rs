@@ -44,6 +44,7 @@ mod query_http;
 mod query_params;
 mod redirect;
 mod reload;
+mod reload_keeps;
 mod reload_load;
 mod restart;
 mod service;
