@@ -51,22 +51,24 @@ impl Certificates {
     /// # Errors
     /// A setting that cannot be used. All stays as it was.
     pub(crate) fn set(&self, section: Option<&Acme>) -> Result<(), dunlin_acme::Error> {
-        let mut keeper = self.0.keeper.lock();
         let Some(Acme { settings, names, .. }) = section else {
-            if keeper.take().is_some() {
+            let before = self.0.keeper.lock().take();
+            if before.is_some() {
                 let _ = self.0.store.replace(&[]);
                 let _ = self.0.store.set_challenges(&[]);
             }
             return Ok(());
         };
-        let acme = match &*keeper {
-            Some(keeper) if keeper.settings == *settings => return keeper.acme.set_names(names),
-            Some(keeper) => keeper.acme.moved(settings.clone(), names)?,
+        // Event loops take the lock, too, so nothing is read from disk under it.
+        let before = self.0.keeper.lock().as_ref().map(|keeper| (keeper.acme.clone(), keeper.settings == *settings));
+        let acme = match before {
+            Some((acme, true)) => return acme.set_names(names),
+            Some((acme, false)) => acme.moved(settings.clone(), names)?,
             None => dunlin_acme::Acme::new(settings.clone(), names, Store(self.0.store.clone()))?,
         };
         let running = acme.clone();
         let task = tokio::spawn(async move { running.run().await }).abort_handle();
-        *keeper = Some(Keeper { acme, settings: settings.clone(), task });
+        *self.0.keeper.lock() = Some(Keeper { acme, settings: settings.clone(), task });
         Ok(())
     }
 
@@ -76,7 +78,7 @@ impl Certificates {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return None;
         }
-        let answer = self.0.keeper.lock().as_ref()?.acme.answer(request.uri().path())?;
+        let answer = self.acme()?.answer(request.uri().path())?;
         let mut response = Response::new(Body::from(answer));
         let fields = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")];
         for (name, value) in fields {
@@ -87,12 +89,16 @@ impl Certificates {
 
     /// The state of each name.
     pub(crate) fn status(&self) -> Vec<Status> {
-        self.0.keeper.lock().as_ref().map(|keeper| keeper.acme.status()).unwrap_or_default()
+        self.acme().map(|acme| acme.status()).unwrap_or_default()
     }
 
     /// The orders so far; `None` without `[server.tls.acme]`.
     pub(crate) fn stats(&self) -> Option<Stats> {
-        self.0.keeper.lock().as_ref().map(|keeper| keeper.acme.stats())
+        self.acme().map(|acme| acme.stats())
+    }
+
+    fn acme(&self) -> Option<dunlin_acme::Acme> {
+        self.0.keeper.lock().as_ref().map(|keeper| keeper.acme.clone())
     }
 }
 
