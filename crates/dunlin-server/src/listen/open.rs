@@ -1,5 +1,6 @@
 //! [`Listeners`]: the listeners of a running server, which can be replaced.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -77,6 +78,9 @@ impl Listeners {
             open.extend(kept.map(|open| Open { listen: listen.clone(), ..open.clone() }));
             open.extend(bound.iter().filter(|bound| bound.listen.addr == listen.addr).map(Open::of));
         }
+        // An address with port 0 may be there several times, for several ports.
+        let mut seen = HashSet::new();
+        open.retain(|open| seen.insert(open.state.id()));
         let speaks_tls = open.iter().map(|open| open.is_tcp() && config.speaks_tls(&open.listen)).collect();
         let error = |source| BindError::Listen { addr: Addr::Systemd(String::new()), source };
         let copies = if self.kept.is_some() { Kept::copies(&bound).map_err(error)? } else { Vec::new() };

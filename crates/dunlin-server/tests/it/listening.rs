@@ -231,6 +231,37 @@ fn connections_are_spread_evenly() {
 }
 
 #[test]
+fn listeners_are_replaced() {
+    for server in [Fixture::new(), Fixture::shared()] {
+        let handle = server.running.handle();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let [first, second] = ["127.0.0.1:0".to_owned(), free.to_string()].map(|addr| addr.parse::<Listen>().unwrap());
+        let get = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut kept = server.connect();
+        kept.send(get);
+        assert!(kept.answer().is_some());
+        // One that is dropped changes nothing.
+        drop(handle.replacement(std::slice::from_ref(&second), None).unwrap());
+        assert_eq!(handle.local_addrs(), [Addr::Tcp(server.addr)]);
+        handle.replacement(&[first.clone(), second.clone()], None).unwrap().apply();
+        assert_eq!(handle.local_addrs(), [Addr::Tcp(server.addr), Addr::Tcp(free)]);
+        let mut other = Client::connect(free);
+        other.send(get);
+        assert!(other.answer().is_some());
+        handle.replacement(&[second], None).unwrap().apply();
+        assert!(kept.is_closed());
+        until("the first one is closed", || std::net::TcpStream::connect(server.addr).is_err());
+        other.send(get);
+        assert!(other.answer().is_some());
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = handle.replacement(&[first, Addr::Tcp(taken.local_addr().unwrap()).into()], None);
+        assert!(matches!(refused, Err(BindError::Listen { .. })));
+        assert_eq!(handle.local_addrs(), [Addr::Tcp(free)]);
+        assert!(server.stop().drained);
+    }
+}
+
+#[test]
 fn serve_runs_on_the_runtime_of_its_caller() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
