@@ -111,7 +111,7 @@ fn goaccess_reads_every_line() {
     let service = Service::start(&format!("[log]\nfile = \"access.log\"\nformat = \"combined\"\n{ROUTE}"));
     let file = service.folder().path().join("access.log");
     for (method, target) in [("GET", "/a%20b?x=%22y%22"), ("POST", "/"), ("GET", "/last")] {
-        raw::request(service.addr, method, target, &[("User-Agent", "Mozilla/5.0 \"q\" \u{e9}")], b"");
+        let _ = raw::request(service.addr, method, target, &[("User-Agent", "Mozilla/5.0 \"q\" \u{e9}")], b"");
     }
     wait_for(&file, "/last");
     let mut goaccess = std::process::Command::new("goaccess");
