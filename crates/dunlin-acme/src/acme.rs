@@ -146,7 +146,9 @@ impl Acme {
     pub async fn run(&self) {
         loop {
             self.refresh().await;
-            if !self.order_next().await && !self.ask_for_window().await {
+            if !self.order_next().await {
+                // One question for each look, however many certificates there are.
+                self.ask_for_window().await;
                 tokio::select! {
                     () = tokio::time::sleep(TICK) => {}
                     () = self.0.changed.notified() => {}

@@ -149,9 +149,8 @@ impl Acme {
         }
     }
 
-    /// Asks the authority for the window of one certificate (RFC 9773). Returns `false` if no
-    /// question is due.
-    pub(crate) async fn ask_for_window(&self) -> bool {
+    /// Asks the authority for the window of one certificate (RFC 9773), if a question is due.
+    pub(crate) async fn ask_for_window(&self) {
         let shared = &self.0;
         let now = shared.clock.now();
         let due = shared.find_entry(|entry| {
@@ -159,7 +158,7 @@ impl Acme {
             entry.next_window = now + NO_WINDOW_WAIT;
             Some((entry.name.clone(), CertificateIdentifier::try_from(&certificate.der).ok()?.into_owned()))
         });
-        let Some((name, identifier)) = due else { return false };
+        let Some((name, identifier)) = due else { return };
         let question = async {
             let account = known_account(&shared.client, &shared.storage).await.ok().flatten()?;
             account
@@ -180,6 +179,5 @@ impl Acme {
                 entry.next_window = now + wait.clamp(shortest, longest);
             });
         }
-        true
     }
 }
