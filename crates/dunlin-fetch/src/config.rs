@@ -38,7 +38,8 @@ pub struct Config {
     pub max_head: usize,
     /// The limit of fields in a response's head. Default: 100.
     pub max_fields: usize,
-    /// The limit of bytes that [`get_text`](crate::Client::get_text) reads. Default: 16 MiB.
+    /// The limit of bytes that [`get_text`](crate::Client::get_text) reads, and a
+    /// [`ClientResponse`](crate::ClientResponse) without a limit of its own. Default: 16 MiB.
     pub max_text: usize,
     /// The limit of redirects that [`get_text`](crate::Client::get_text) follows. Default: 5.
     pub max_redirects: usize,

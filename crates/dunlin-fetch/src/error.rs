@@ -41,6 +41,15 @@ pub enum Error {
     /// The body of the request could not be read.
     #[error("cannot read the request body: {0}")]
     RequestBody(#[source] BodyError),
+    /// The request could not be built: an invalid URL, field or value.
+    #[error("invalid request: {0}")]
+    Request(#[source] BoxError),
+    /// The body of the response could not be read.
+    #[error("cannot read the response body: {0}")]
+    ResponseBody(#[source] BodyError),
+    /// The body of the response is not JSON, or not of the type that was asked for.
+    #[error("cannot decode the response body: {0}")]
+    Decode(#[source] BoxError),
     /// The text is longer than [`Config::max_text`](crate::Config::max_text).
     #[error("the text is larger than {0} bytes")]
     TooLarge(usize),
@@ -72,11 +81,43 @@ impl Error {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Timeout(_) | Self::ConnectTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Timeout(_) | Self::ConnectTimeout(_) | Self::ResponseBody(BodyError::Timeout) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::Busy | Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::RequestBody(error) => error.status(),
             _ => StatusCode::BAD_GATEWAY,
         }
+    }
+
+    /// Returns `true` if a time limit has passed.
+    #[must_use]
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::ConnectTimeout(_) | Self::ResponseBody(BodyError::Timeout))
+    }
+
+    /// Returns `true` if there was no connection.
+    #[must_use]
+    pub const fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout(_))
+    }
+
+    /// Returns `true` if the response has a status other than a success.
+    #[must_use]
+    pub const fn is_status(&self) -> bool {
+        matches!(self, Self::Status(_))
+    }
+
+    /// Returns `true` if the request could not be built.
+    #[must_use]
+    pub const fn is_request(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::Uri(_))
+    }
+
+    /// Returns `true` if the response is larger than its limit.
+    #[must_use]
+    pub const fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge(_) | Self::ResponseBody(BodyError::TooLarge { .. }))
     }
 
     /// The problem document for the client. It does not name the upstream, because its address is
@@ -84,7 +125,9 @@ impl Error {
     pub fn problem(&self) -> Problem {
         let problem = Problem::new(self.status());
         match self {
-            Self::Timeout(_) | Self::ConnectTimeout(_) => problem.detail("the upstream took too long"),
+            Self::Timeout(_) | Self::ConnectTimeout(_) | Self::ResponseBody(BodyError::Timeout) => {
+                problem.detail("the upstream took too long")
+            }
             Self::Busy | Self::Overloaded => {
                 problem.detail("too many requests are waiting for the upstream").retry_after(1)
             }
@@ -97,7 +140,9 @@ impl Error {
             Self::Status(status) => {
                 problem.detail("the upstream responded with an error").with("upstream_status", status.as_u16())
             }
-            Self::Protocol(_) => problem.detail("the upstream's response is invalid"),
+            Self::Protocol(_) | Self::ResponseBody(_) | Self::Decode(_) => {
+                problem.detail("the upstream's response is invalid")
+            }
             Self::TooLarge(_) => problem.detail("the upstream's response is too large"),
             Self::Redirect(_) => problem.detail("the upstream's redirect cannot be followed"),
             _ => problem.detail("the upstream cannot be reached"),

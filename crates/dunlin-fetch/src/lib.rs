@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod error;
 mod proxy;
+mod request;
 mod text;
 mod upstream;
 
@@ -20,5 +21,6 @@ pub use dunlin_http::{
 };
 pub use error::Error;
 pub use proxy::{Proxy, ProxyConfig};
+pub use request::{ClientResponse, RequestBuilder};
 pub use text::{FetchService, Text};
 pub use upstream::{Balance, Ejection, HashKey, HealthCheck, ServerState, ServerStatus, Upstream, UpstreamConfig};

@@ -4,7 +4,7 @@
 mod charset;
 mod decode;
 mod get;
-mod read;
+pub(crate) mod read;
 mod redirect;
 mod service;
 

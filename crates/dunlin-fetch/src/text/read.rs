@@ -22,7 +22,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`Error::TooLarge`] if more than `limit` bytes are needed.
-pub(super) async fn text(
+pub(crate) async fn text(
     headers: &HeaderMap,
     mut body: Body,
     take: Option<usize>,

@@ -9,6 +9,7 @@ mod framing;
 mod handler;
 mod http2;
 mod pool;
+mod request;
 mod retries;
 
 mod support;

@@ -1,0 +1,94 @@
+//! Requests that are built step by step.
+
+use std::time::Duration;
+
+use dunlin_fetch::{Config, Error};
+use serde_json::{Value, json};
+
+use crate::support::{Origin, client, content, echo};
+
+/// An origin that responds with the whole request, whose body has `len` bytes.
+async fn echo_with_body(len: usize) -> Origin {
+    Origin::scripted(move |_, mut connection| async move {
+        while let Some(head) = connection.head().await {
+            let body = String::from_utf8(connection.exactly(len).await).unwrap();
+            let whole = head + &body;
+            connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{whole}", whole.len())).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_has_a_query_fields_and_credentials() {
+    let origin = echo().await;
+    let client = client(Config::default());
+    let request = client.get(origin.uri("/a?b=1")).query([("c d", "ä&="), ("e", "")]).header("x-one", "1");
+    let response = request.basic("user", "pass").send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(response.url().query(), Some("b=1&c+d=%C3%A4%26%3D&e="));
+    let head = response.text().await.unwrap();
+    assert!(head.starts_with("GET /a?b=1&c+d=%C3%A4%26%3D&e= HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("x-one: 1\r\n") && head.contains("authorization: Basic dXNlcjpwYXNz\r\n"), "{head}");
+    let head = client.delete(origin.uri("/")).bearer("t").send().await.unwrap().text().await.unwrap();
+    assert!(head.starts_with("DELETE / ") && head.contains("authorization: Bearer t\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn bodies_are_forms_json_and_bytes() {
+    let client = client(Config::default());
+    let origin = echo_with_body(7).await;
+    let form = client.post(origin.uri("/")).form([("a", "1"), ("b", " ")]);
+    let json = client.put(origin.uri("/")).json(&json!({ "a": 1 }));
+    let bytes = client.patch(origin.uri("/")).body("1234567");
+    for (request, content_type, body) in [
+        (form, "content-type: application/x-www-form-urlencoded\r\n", "a=1&b=+"),
+        (json, "content-type: application/json\r\n", "{\"a\":1}"),
+        (bytes, "", "1234567"),
+    ] {
+        let whole = request.send().await.unwrap().text().await.unwrap();
+        assert!(whole.contains(content_type) && whole.contains("content-length: 7\r\n"), "{whole}");
+        assert_eq!(content(&whole), body);
+    }
+}
+
+#[tokio::test]
+async fn responses_are_json_up_to_a_limit() {
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").await;
+    let client = client(Config::default());
+    let value: Value = client.get(origin.uri("/")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(value, json!({ "a": 1 }));
+    let error = client.get(origin.uri("/")).send().await.unwrap().json::<Vec<u8>>().await.unwrap_err();
+    assert!(matches!(error, Error::Decode(_)), "{error}");
+    assert_eq!(client.get(origin.uri("/")).limit(7).send().await.unwrap().bytes().await.unwrap().len(), 7);
+    let error = client.get(origin.uri("/")).limit(6).send().await.unwrap().bytes().await.unwrap_err();
+    assert!(error.is_too_large(), "{error}");
+}
+
+#[tokio::test]
+async fn the_timeout_covers_the_head_and_the_body() {
+    let client = client(Config::default());
+    let silent = Origin::responding("").await;
+    let error = client.get(silent.uri("/")).timeout(Duration::from_millis(50)).send().await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    let partial = Origin::responding("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx").await;
+    let response = client.get(partial.uri("/")).timeout(Duration::from_millis(200)).send().await.unwrap();
+    let error = response.bytes().await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[tokio::test]
+async fn errors_are_of_a_kind_and_name_no_secrets() {
+    let client = client(Config::default());
+    let missing = Origin::responding("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    let error = client.get(missing.uri("/")).send().await.unwrap().error_for_status().unwrap_err();
+    assert!(error.is_status(), "{error}");
+    for request in [
+        client.get("http://user:secret@ho st/"),
+        client.get("ftp://user:secret@host/"),
+        client.get("http://host/").bearer("sec\nret"),
+        client.get("http://host/").basic("us:er", "secret"),
+    ] {
+        let error = request.send().await.unwrap_err();
+        assert!(error.is_request() && !error.to_string().contains("secret"), "{error}");
+    }
+}
