@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::ClientResponse;
 use super::deadline::Deadline;
+use super::follow;
 use crate::{Client, Error};
 
 /// A request that [`Client::get`] and its relatives begin. The first error is kept for
@@ -24,6 +25,7 @@ pub struct RequestBuilder {
     request: Result<Request<Body>, Error>,
     timeout: Option<Duration>,
     limit: usize,
+    redirects: usize,
 }
 
 // === impl Client ===
@@ -57,7 +59,13 @@ impl Client {
             *request.uri_mut() = url;
             request
         });
-        RequestBuilder { client: self.clone(), request, timeout: None, limit: self.shared().config.max_text }
+        RequestBuilder {
+            client: self.clone(),
+            request,
+            timeout: None,
+            limit: self.shared().config.max_text,
+            redirects: 0,
+        }
     }
 }
 
@@ -151,23 +159,30 @@ impl RequestBuilder {
         self
     }
 
-    /// Sends the request. A redirect is a response like any other.
+    /// Follows at most `limit` redirects, never from `https` to `http`. Default: 0, with which a
+    /// redirect is a response like any other.
+    ///
+    /// A 303, and a 301 or 302 of a POST, becomes a GET. Another origin receives no
+    /// `Authorization`, `Cookie` and `Proxy-Authorization`. A body that streams is not sent again.
+    pub const fn redirects(mut self, limit: usize) -> Self {
+        self.redirects = limit;
+        self
+    }
+
+    /// Sends the request.
     ///
     /// # Errors
     /// [`Error`]. The status of a response is none: see [`ClientResponse::error_for_status`].
     pub async fn send(self) -> Result<ClientResponse, Error> {
-        let Self { client, request, timeout, limit } = self;
-        let request = request?;
-        let url = request.uri().clone();
-        let response = match timeout {
-            None => client.request(request).await?,
-            Some(total) => {
-                // A time beyond the range of the clock is no limit.
-                let Some(at) = Instant::now().checked_add(total) else {
-                    return Ok(ClientResponse { response: client.request(request).await?, url, limit });
-                };
-                let response = tokio::time::timeout_at(at, client.request(request)).await;
-                response.map_err(|_| Error::Timeout(total))??.map(|body| Body::new(Deadline::new(body, at)))
+        let Self { client, request, timeout, limit, redirects } = self;
+        let sent = follow::send(&client, request?, redirects);
+        // A time beyond the range of the clock is no limit.
+        let end = timeout.and_then(|total| Some((total, Instant::now().checked_add(total)?)));
+        let (response, url) = match end {
+            None => sent.await?,
+            Some((total, at)) => {
+                let (response, url) = tokio::time::timeout_at(at, sent).await.map_err(|_| Error::Timeout(total))??;
+                (response.map(|body| Body::new(Deadline::new(body, at))), url)
             }
         };
         Ok(ClientResponse { response, url, limit })

@@ -2,6 +2,7 @@
 
 mod builder;
 mod deadline;
+mod follow;
 mod response;
 
 pub use builder::RequestBuilder;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_http::Body;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 
 use super::{read, redirect};
@@ -72,7 +72,7 @@ impl Client {
             if !matches!(parts.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Err(Error::Status(parts.status));
             }
-            redirected = Page::new(self, &page.location(&parts.headers)?)?;
+            redirected = Page::new(self, &redirect::location(&page.uri, &parts.headers)?)?;
             page = &redirected;
         }
         Err(Error::Redirect("there are too many"))
@@ -103,16 +103,5 @@ impl Page {
     async fn send(&self, client: &Client) -> Result<Response<Body>, Error> {
         let rebuild = || self.request();
         self.origin.send(self.request(), client.shared().options(), Some(&rebuild), None).await?.not_upgraded()
-    }
-
-    /// The URL that a redirect with these fields leads to.
-    fn location(&self, headers: &HeaderMap) -> Result<Uri, Error> {
-        let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
-        let location = location.ok_or(Error::Redirect("it has no Location"))?;
-        let next = redirect::resolve(&self.uri, location).ok_or(Error::Redirect("its Location is not a URL"))?;
-        if self.uri.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
-            return Err(Error::Redirect("it leads from https to another scheme"));
-        }
-        Ok(next)
     }
 }

@@ -5,7 +5,7 @@ mod charset;
 mod decode;
 mod get;
 pub(crate) mod read;
-mod redirect;
+pub(crate) mod redirect;
 mod service;
 
 pub use get::Text;

@@ -59,7 +59,7 @@ pub(crate) async fn text(
 
 /// Reads the rest of a body if it is short, so that the connection can be used again. A task waits
 /// for bytes that have not arrived yet.
-pub(super) async fn drain(mut body: Body) {
+pub(crate) async fn drain(mut body: Body) {
     let mut left = DRAIN;
     let has_ended = std::future::poll_fn(|cx| {
         loop {

@@ -1,6 +1,24 @@
 //! The target of a redirect.
 
-use http::Uri;
+use http::header::LOCATION;
+use http::{HeaderMap, Uri};
+
+use crate::Error;
+
+/// The URL to which a redirect with these fields leads from `base`. It is never a Unix socket, which
+/// only the caller may choose.
+pub(crate) fn location(base: &Uri, headers: &HeaderMap) -> Result<Uri, Error> {
+    let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+    let location = location.ok_or(Error::Redirect("it has no Location"))?;
+    let next = resolve(base, location).ok_or(Error::Redirect("its Location is not a URL"))?;
+    if base.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
+        return Err(Error::Redirect("it leads from https to another scheme"));
+    }
+    if next.authority().is_some_and(|authority| authority.as_str() == "unix:") {
+        return Err(Error::Redirect("it leads to a Unix socket"));
+    }
+    Ok(next)
+}
 
 /// Resolves a `Location` against the URL of the request (RFC 3986 §5.2, RFC 9110 §10.2.2), without
 /// the fragment. Returns `None` if the result is not a URL.

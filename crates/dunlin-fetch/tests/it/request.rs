@@ -92,3 +92,50 @@ async fn errors_are_of_a_kind_and_name_no_secrets() {
         assert!(error.is_request() && !error.to_string().contains("secret"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn redirects_keep_credentials_and_bodies_to_themselves() {
+    let other = echo().await;
+    let to = other.uri("/end").to_string();
+    let origin = Origin::scripted(move |_, mut connection| {
+        let to = to.clone();
+        async move {
+            while let Some(head) = connection.head().await {
+                let (status, location) = match head.split(' ').nth(1).unwrap() {
+                    "/303" => (303, "/end"),
+                    "/307" => (307, "/end"),
+                    "/loop" => (302, "/loop"),
+                    "/unix" => (302, "http://unix:/run/secret.sock"),
+                    "/other" => (302, to.as_str()),
+                    _ => (200, ""),
+                };
+                let body = if head.contains("content-length: 3\r\n") { connection.exactly(3).await } else { vec![] };
+                let echoed = if status == 200 { head + &String::from_utf8(body).unwrap() } else { String::new() };
+                let fields = format!("location: {location}\r\ncontent-length: {}", echoed.len());
+                connection.send(format!("HTTP/1.1 {status} X\r\n{fields}\r\n\r\n{echoed}")).await;
+            }
+        }
+    })
+    .await;
+    let client = client(Config::default());
+    let post =
+        |path| client.post(origin.uri(path)).form([("a", "1")]).bearer("secret").header("cookie", "c").redirects(3);
+    let same = post("/303").send().await.unwrap();
+    assert_eq!(same.url().path(), "/end");
+    let same = same.text().await.unwrap();
+    assert!(
+        same.starts_with("GET /end ") && same.contains("Bearer secret") && !same.contains("content-type"),
+        "{same}"
+    );
+    let kept = post("/307").send().await.unwrap().text().await.unwrap();
+    assert!(kept.starts_with("POST /end ") && kept.ends_with("\r\n\r\na=1"), "{kept}");
+    let foreign = post("/other").send().await.unwrap().text().await.unwrap();
+    assert!(
+        foreign.starts_with("GET /end ") && !foreign.contains("secret") && !foreign.contains("cookie"),
+        "{foreign}"
+    );
+    for path in ["/loop", "/unix"] {
+        assert!(matches!(post(path).send().await, Err(Error::Redirect(_))), "{path}");
+    }
+    assert_eq!(client.get(origin.uri("/loop")).send().await.unwrap().status(), 302);
+}
