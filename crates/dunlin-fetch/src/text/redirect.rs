@@ -5,8 +5,8 @@ use http::{HeaderMap, Uri};
 
 use crate::Error;
 
-/// The URL to which a redirect with these fields leads from `base`. It is never a Unix socket, which
-/// only the caller may choose.
+/// The URL to which a redirect with these fields leads from `base`. It is never a Unix socket,
+/// because only the caller may choose one.
 pub(crate) fn location(base: &Uri, headers: &HeaderMap) -> Result<Uri, Error> {
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
     let location = location.ok_or(Error::Redirect("it has no Location"))?;
